@@ -1,0 +1,33 @@
+"""Errors that are the user's to mend. The commands print them without a traceback and exit with status 1."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class P3DError(Exception):
+    """Base of all errors whose message names the file, the value and the remedy."""
+
+
+class ManifestError(P3DError):
+    """A manifest that cannot be used."""
+
+
+class AssetError(P3DError):
+    """A CAD model, texture, environment map or background that is missing or cannot be read."""
+
+
+class RunError(P3DError):
+    """A run folder that cannot be used: another manifest's, incomplete, damaged, locked, or on a full disk."""
+
+
+class DependencyError(P3DError):
+    """An optional package, system library or set of weights that is not there."""
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """'; did you mean X?' with the nearest valid name, or the list of valid names where none is near."""
+    options = sorted(valid)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; valid names: {', '.join(options)}"

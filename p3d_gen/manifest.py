@@ -1,0 +1,323 @@
+"""The manifest: what a run makes, as TOML, validated into frozen data. It says what; flags say where and how fast."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from p3d_gen.errors import ManifestError, did_you_mean
+
+Category = Literal[
+    "aeroplane",
+    "bicycle",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "chair",
+    "diningtable",
+    "motorbike",
+    "sofa",
+    "train",
+    "tvmonitor",
+]
+CATEGORIES: tuple[str, ...] = get_args(Category)
+Member = Literal["mask", "depth", "render", "edges", "stylized"]
+Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Range = tuple[Positive, Positive]
+EMBEDDED = "embedded"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _ordered(name: str, low: float, high: float) -> None:
+    if low > high:
+        raise ValueError(f"{name} runs from {low} to {high}: the first number must not be the larger one")
+
+
+class TruncatedNormal(_Section):
+    """A normal distribution in degrees, cut at both ends (not clipped: values outside are drawn again)."""
+
+    mean_deg: float
+    std_deg: Positive
+    min_deg: float
+    max_deg: float
+
+    @model_validator(mode="after")
+    def _check(self) -> TruncatedNormal:
+        if not self.min_deg < self.max_deg:
+            raise ValueError(f"min_deg {self.min_deg} must be below max_deg {self.max_deg}")
+        return self
+
+
+def _normal(mean: float, std: float, low: float, high: float) -> TruncatedNormal:
+    return TruncatedNormal(mean_deg=mean, std_deg=std, min_deg=low, max_deg=high)
+
+
+# The released recipe publishes the car's elevation only; the other rows are this project's approximations.
+PASCAL3D_ELEVATION = {
+    "aeroplane": _normal(5, 20, -60, 70),
+    "bicycle": _normal(8, 10, -20, 60),
+    "boat": _normal(8, 10, -20, 60),
+    "bottle": _normal(10, 15, -40, 70),
+    "bus": _normal(5, 8, -15, 50),
+    "car": _normal(5, 8, -15, 50),
+    "chair": _normal(12, 12, -30, 70),
+    "diningtable": _normal(20, 12, -10, 75),
+    "motorbike": _normal(8, 10, -20, 60),
+    "sofa": _normal(12, 10, -15, 60),
+    "train": _normal(5, 8, -20, 50),
+    "tvmonitor": _normal(5, 10, -40, 60),
+}
+
+
+class Cad(_Section):
+    """Where CAD models come from: `embedded`, or a folder `<source>/<category>/*.{off,obj,ply,stl,glb,gltf,blend}`.
+
+    up, front: the source's own axes; "auto" is z up and front -y, for glTF its standard y up and front z.
+    include: glob patterns on the model's name; models that match none are left out.
+    """
+
+    source: str = EMBEDDED
+    include: tuple[str, ...] = ("*",)
+    up: Axis | Literal["auto"] = "auto"
+    front: Axis | Literal["auto"] = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> Cad:
+        if (self.up == "auto") != (self.front == "auto"):
+            raise ValueError("give both up and front, or neither")
+        if self.up != "auto" and self.up[-1] == self.front[-1]:
+            raise ValueError(f"up {self.up!r} and front {self.front!r} lie on one axis")
+        return self
+
+
+class ViewpointSection(_Section):
+    """Distribution of the camera's rotation.
+
+    so3: uniform over all rotations. pascal3d: azimuth uniform, elevation and in-plane angle truncated normals;
+    `elevation` overrides single categories.
+    """
+
+    distribution: Literal["pascal3d", "so3"] = "pascal3d"
+    elevation: dict[Category, TruncatedNormal] = Field(default_factory=dict)
+    theta: TruncatedNormal = _normal(0, 5, -15, 15)
+
+    def elevation_of(self, category: str) -> TruncatedNormal:
+        """The truncated normal of a category's elevation."""
+        return self.elevation.get(category, PASCAL3D_ELEVATION[category])  # type: ignore[call-overload, no-any-return]
+
+
+class CameraSection(_Section):
+    """One pinhole camera; the object stands on its optical axis, `distance` box diagonals away."""
+
+    image_hw: tuple[Annotated[int, Field(ge=32, le=8192)], Annotated[int, Field(ge=32, le=8192)]] = (640, 800)
+    focal_px: Positive = 3000.0
+    distance: Range = (5.0, 5.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> CameraSection:
+        _ordered("distance", *self.distance)
+        if self.distance[0] < 1.0:
+            raise ValueError(f"distance {self.distance[0]} lies within the object, whose box diagonal is 1")
+        return self
+
+
+class Texture(_Section):
+    """3D-consistent prior noise: an image of `<source>/<attribute>/*.{jpg,jpeg,png}` wrapped on the CAD by smart UV.
+
+    kind `naive` leaves the CAD grey.
+    """
+
+    kind: Literal["dtd", "naive"] = "dtd"
+    source: str = EMBEDDED
+
+
+class Light(_Section):
+    """area: three lamps near the camera, each off by up to 3 units per axis. hdri: an environment map of `source`
+    (`*.hdr`, `*.exr`), turned about z by a uniform angle. `strength` scales both."""
+
+    kind: Literal["area", "hdri"] = "area"
+    source: str = EMBEDDED
+    strength: Range = (0.7, 1.3)
+
+    @model_validator(mode="after")
+    def _check(self) -> Light:
+        _ordered("strength", *self.strength)
+        return self
+
+
+class Background(_Section):
+    """Pictures (any folder tree of images) or environment maps seen through a virtual camera, drawn independently
+    of the category. edge: `soft` blends by the render's alpha, `hard` cuts by the mask as the paper does."""
+
+    source: str = EMBEDDED
+    edge: Literal["soft", "hard"] = "soft"
+
+
+class Render(_Section):
+    """Cycles samples per pixel, and whether Open Image Denoise cleans them."""
+
+    samples: Annotated[int, Field(ge=1, le=4096)] = 8
+    denoise: bool = True
+
+
+class Stylize(_Section):
+    """The stylizer and its prompt.
+
+    stylizer: `none` passes the render through (the paper's "- style transfer" row); `controlnet` runs a diffusers
+    ControlNet pipeline of `base` and `controlnet`, each a hub id or a local folder.
+    prompt: a template; {colour} and {category} are filled in.
+    resolution: the shorter side that the pipeline works at; sides become multiples of 64.
+    """
+
+    stylizer: Literal["none", "controlnet"] = "none"
+    base: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    controlnet: str = "lllyasviel/control_v11p_sd15_canny"
+    prompt: str = "{colour} {category}"
+    negative_prompt: str = "lowres, bad anatomy, cropped, worst quality, low quality"
+    colours: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "gray",
+        "red",
+        "blue",
+        "green",
+        "brown",
+        "purple",
+        "cyan",
+        "yellow",
+        "white",
+        "black",
+        "silver",
+        "orange",
+    )
+    canny: Literal["opencv", "controlnet_aux"] = "opencv"
+    canny_thresholds: tuple[Annotated[int, Field(ge=1, le=1000)], Annotated[int, Field(ge=1, le=1000)]] = (150, 200)
+    resolution: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 512
+    steps: Annotated[int, Field(ge=1, le=1000)] = 30
+    guidance_scale: Annotated[float, Field(ge=0)] = 9.0
+    control_scale: Annotated[float, Field(ge=0)] = 1.0
+    batch: Annotated[int, Field(ge=1, le=1024)] = 4
+
+    @model_validator(mode="after")
+    def _check(self) -> Stylize:
+        _ordered("canny_thresholds", *self.canny_thresholds)
+        if stray := set(re.findall(r"{(.*?)}", self.prompt)) - {"colour", "category"}:
+            raise ValueError(f"prompt has the unknown field {{{stray.pop()}}}; valid fields: {{colour}}, {{category}}")
+        return self
+
+
+class Output(_Section):
+    """What a packed sample holds beside its image and its JSON labels."""
+
+    members: tuple[Member, ...] = ("mask", "depth")
+    image_format: Literal["jpg", "png"] = "jpg"
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 95
+
+    @model_validator(mode="after")
+    def _check(self) -> Output:
+        if len(set(self.members)) < len(self.members):
+            raise ValueError(f"a member is named twice in {list(self.members)}")
+        return self
+
+
+class Manifest(_Section):
+    """Everything that decides the bytes of a run. Paths may hold ${VARIABLES} and are relative to the manifest."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    categories: Annotated[tuple[Category, ...], Field(min_length=1)]
+    samples_per_category: Annotated[int, Field(ge=1, le=10_000_000)]
+    shard_size: Annotated[int, Field(ge=1, le=100_000)] = 100
+    cad: Cad = Cad()
+    viewpoint: ViewpointSection = ViewpointSection()
+    camera: CameraSection = CameraSection()
+    render: Render = Render()
+    texture: Texture = Texture()
+    light: Light = Light()
+    background: Background = Background()
+    stylize: Stylize = Stylize()
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _check(self) -> Manifest:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError(f"a category is named twice in {list(self.categories)}")
+        return self
+
+
+def digest(value: Any) -> str:
+    """The sha256 of a JSON value in canonical form: sorted keys, no spaces."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def manifest_hash(manifest: Manifest) -> str:
+    """The sha256 of the validated manifest, defaults included; the form of the TOML text does not matter."""
+    return digest(manifest.model_dump(mode="json"))
+
+
+def resolve_folder(source: str, base_dir: Path, key: str) -> Path:
+    """The existing folder that a manifest's `source` means; `key` names it in the error."""
+    names: list[str] = re.findall(r"\$\{(\w+)\}", source)
+    if unset := [name for name in names if name not in os.environ]:
+        raise ManifestError(f"{key} = {source!r} needs the environment variable {unset[0]}, which is not set")
+    folder = base_dir / Path(re.sub(r"\$\{(\w+)\}", lambda m: os.environ[m[1]], source)).expanduser()
+    if not folder.is_dir():
+        raise ManifestError(f"{key} = {source!r}: there is no folder {folder}")
+    return folder
+
+
+def _valid_keys(path: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at `path` knows."""
+    model: Any = Manifest
+    for step in path:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = model.model_fields[str(step)].annotation
+        else:
+            model = get_args(model)[-1]
+    return list(model.model_fields)
+
+
+def _describe(error: ErrorDetails) -> str:
+    path = tuple(step for step in error["loc"] if step != "[key]")
+    name = ".".join(str(step) for step in path) or "the manifest"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {name!r}{did_you_mean(str(path[-1]), _valid_keys(path[:-1]))}"
+    if error["type"] == "missing":
+        return f"the key {name!r} is missing"
+    if error["type"] == "value_error":
+        return f"{name}: {error['ctx']['error']}"
+    value = error["input"]
+    hint = ""
+    if error["type"] == "literal_error" and isinstance(value, str):
+        hint = did_you_mean(value, re.findall(r"'(.*?)'", error["ctx"]["expected"]))
+    return f"{name} = {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+
+
+def parse_manifest(data: dict[str, Any], where: str) -> Manifest:
+    """A validated manifest from plain data; `where` names its origin in errors, which list every fault at once."""
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_describe(fault)}" for fault in error.errors())
+        raise ManifestError(f"{where} is not a valid manifest:\n{faults}") from None
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} is not TOML: {error}") from None
+    return parse_manifest(data, str(path))
