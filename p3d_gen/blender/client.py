@@ -1,0 +1,105 @@
+"""This side of the wall: start a Blender process, ask it, and survive what happens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.errors import DependencyError
+
+_LAST_WORDS = 600
+
+
+class BlenderError(Exception):
+    """A request that Blender refused, or did not survive. The message ends with Blender's last words."""
+
+
+class BlenderWorker:
+    """A Blender process that answers one request at a time; started by the first, and again after a crash or hang.
+
+    timeout_s: how long one request may take.
+    """
+
+    def __init__(self, timeout_s: float = 600.0) -> None:
+        """Start nothing yet. DependencyError where bpy is not installed."""
+        if importlib.util.find_spec("bpy") is None:
+            raise DependencyError(
+                "the package bpy (Blender as a module) is not installed: pip install 'p3dgen[render]' "
+                "with CPython 3.11; `p3dgen doctor` shows what else is missing"
+            )
+        self._timeout_s = timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="p3dgen-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        )
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that pass between the processes, on a RAM disk where there is one."""
+        return Path(self._scratch.name)
+
+    def __enter__(self) -> BlenderWorker:
+        """The worker itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process and remove its files."""
+        self._stop()
+        self._scratch.cleanup()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._log = self.scratch / "blender.log"
+        return subprocess.Popen(
+            [sys.executable, "-m", "p3d_gen.blender.worker", str(self._log)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return self._log.read_text(errors="replace")[-_LAST_WORDS:].strip()
+        return ""
+
+    def _reply(self, process: subprocess.Popen[bytes]) -> bytes:
+        assert process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if not selector.select(self._timeout_s):
+                self._stop()
+                raise BlenderError(f"Blender gave no answer in {self._timeout_s:g} s: {self._last_words()}")
+        return process.stdout.readline()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request. BlenderError where it was refused, took too long, or killed the process."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = self._start()
+        process = self._process
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            line = self._reply(process)
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            code = process.wait()
+            self._stop()
+            raise BlenderError(f"Blender ended with status {code}: {self._last_words()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise BlenderError(answer["error"])
+        return answer
