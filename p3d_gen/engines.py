@@ -1,4 +1,4 @@
-"""Run a stage's `fn(run_dir, shard)` over shards: in this process, or in a pool of pinned local processes."""
+"""The contract of a stage, fn(run_dir, shard), and its engines: this process, or a pool of pinned local processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import Any
 
 from p3d_gen.errors import RunError
-from p3d_gen.store import Ledger
+from p3d_gen.files import Members
+from p3d_gen.store import Failure, Ledger, Run, open_run, read_ledger, seal, stage_inputs, upstream_ledger
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced in every worker process
@@ -21,6 +23,29 @@ _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced in every worker
 def tick() -> None:
     """Called by a stage after every sample, for the progress bar."""
     _tick()
+
+
+def make_shard(
+    run_dir: str,
+    stage: str,
+    shard: str,
+    upstream: tuple[str, ...],
+    make: Callable[[Run, str, list[Failure]], Iterator[tuple[str, Members]]],
+) -> Ledger:
+    """What all stages do: return the ledger of a shard that is finished, else make its samples and seal them.
+
+    upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends
+    those that cannot be made to `failures`.
+    """
+    run = open_run(Path(run_dir))
+    inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream))
+    ledger = read_ledger(run, stage, shard)
+    if ledger and ledger.inputs == inputs:
+        for _ in range(ledger.count + len(ledger.failures)):
+            tick()
+        return ledger
+    failures: list[Failure] = []
+    return seal(run, stage, shard, inputs, make(run, shard, failures), failures)
 
 
 def available_cores() -> list[int]:
@@ -67,7 +92,7 @@ def _pool(
                 "finished shards are kept"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def run_shards(

@@ -12,19 +12,22 @@ import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 
 from p3d_gen.assets.environment import srgb_bytes
 from p3d_gen.assets.sources import Asset
 from p3d_gen.blender.client import BlenderError, BlenderWorker
-from p3d_gen.engines import tick
+from p3d_gen.engines import make_shard, tick
 from p3d_gen.errors import AssetError
+from p3d_gen.files import Members, compact_json
 from p3d_gen.images import encode_npz, encode_png, mask_bytes
 from p3d_gen.labels import MIN_MASK_IOU, mask_box, mask_iou, silhouette
 from p3d_gen.sampling import spec
-from p3d_gen.store import Failure, Ledger, Members, Run, compact_json, finished, open_run, seal, stage_inputs
+from p3d_gen.store import Failure, Ledger, Run
 from p3d_gen.types import Array, Camera, RenderSpec
 
 _OBJECT = 1.0
+_SOLID = np.float32(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +40,23 @@ class Passes:
     depth: NDArray[np.float32]
 
 
+def _straight(premultiplied: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Straight colours (H, W, 3). The denoiser spreads a little light past the silhouette, so a pixel that is covered
+    by less than half takes the colour of the nearest that is covered by more, and one not covered is black."""
+    solid = alpha >= _SOLID
+    if not solid.any():
+        return np.zeros_like(premultiplied)
+    nearest = distance_transform_edt(~solid, return_distances=False, return_indices=True)
+    colours = premultiplied / np.maximum(alpha, _SOLID)[..., None]
+    return np.where(alpha[..., None] > 0, colours[tuple(nearest)], np.float32(0))
+
+
 def read_passes(path: Path) -> Passes:
     """The passes of Blender's multilayer EXR, whose colours are linear and premultiplied."""
     channels: dict[str, Any] = OpenEXR.File(str(path), separate_channels=True).channels()
     layers = {name.partition(".")[2]: channel.pixels for name, channel in channels.items()}
     alpha = np.clip(layers["Combined.A"], 0.0, 1.0)
-    straight = np.stack([layers[f"Combined.{c}"] for c in "RGB"], axis=-1) / np.maximum(alpha, 1e-4)[..., None]
+    straight = _straight(np.stack([layers[f"Combined.{c}"] for c in "RGB"], axis=-1), alpha)
     mask = layers["IndexOB.X"] == _OBJECT
     return Passes(
         rgba=np.dstack([srgb_bytes(straight), np.rint(alpha * 255).astype(np.uint8)]),
@@ -185,17 +199,15 @@ class _ShardRenderer:
             tick()
 
 
-def render_shard(run_dir: str, shard: str) -> Ledger:
-    """Render one shard, or return its ledger where it is finished already."""
-    run = open_run(Path(run_dir))
-    inputs = stage_inputs(run, "render", None)
-    if ledger := finished(run, "render", shard, inputs):
-        return ledger
+def _samples(run: Run, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
     category, indices = run.members_of(shard)
     specs = [spec(run.manifest, run.inventory, category, index) for index in indices]
     used = {sample.cad_id for sample in specs}
-    failures: list[Failure] = []
     with BlenderWorker() as worker:
         prepare_cads(run, worker, [(category, cad) for cad in run.inventory.cads[category] if cad.id in used])
-        samples = _ShardRenderer(run, worker).samples(specs, failures)
-        return seal(run, "render", shard, inputs, samples, failures)
+        yield from _ShardRenderer(run, worker).samples(specs, failures)
+
+
+def render_shard(run_dir: str, shard: str) -> Ledger:
+    """Render one shard, or return its ledger where it is finished already."""
+    return make_shard(run_dir, "render", shard, (), _samples)

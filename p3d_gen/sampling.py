@@ -36,9 +36,11 @@ class Stream(IntEnum):
     RENDER = 9
 
 
-# Irradiance of the key, fill and back lamp, and their side length: bright enough for a mid-grey object to be mid-grey.
+# Irradiance of the key, fill and back lamp, and their side length; like the mean radiance of an environment, bright
+# enough for a mid-grey object to be mid-grey.
 _LAMPS = ((2.6, 2.0), (1.3, 3.0), (1.3, 2.0))
 _LAMP_JITTER = 3.0
+_MEAN_RADIANCE = 0.6
 
 
 def stream(manifest: Manifest, which: Stream, category: str, index: int) -> np.random.Generator:
@@ -84,7 +86,7 @@ def _environment(rng: np.random.Generator, manifest: Manifest, hdris: Sequence[A
     return Environment(
         hdri_id=_pick(rng, hdris).id,
         turn_rad=float(rng.uniform(0, 2 * np.pi)),
-        radiance=float(rng.uniform(*manifest.light.strength)),
+        radiance=float(_MEAN_RADIANCE * rng.uniform(*manifest.light.strength)),
     )
 
 

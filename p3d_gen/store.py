@@ -8,28 +8,21 @@ RUN/<stage>/<shard>.json       its ledger, written last: the mark that the shard
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
 import json
-import os
-import tarfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from p3d_gen.assets.sources import Inventory, take_inventory
 from p3d_gen.errors import RunError
+from p3d_gen.files import Members, file_sha256, write_json, write_shard
 from p3d_gen.manifest import Manifest, digest, load_manifest, manifest_hash, parse_manifest
 
 SCHEMA_VERSION = 1
 STAGES = ("render", "stylize", "shards")
-Members = dict[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,108 +84,6 @@ class Run:
         return self.root / "cad" / category / f"{cad_id}.npz"
 
 
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend that"
-        raise RunError(
-            f"{path} cannot be written: {error.strerror}; {remedy} and run the same command again: "
-            "finished shards are kept"
-        ) from error
-
-
-def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
-    """Take the write lock, and make sure that the name still means this file: its last writer may have renamed it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat())
-    except BlockingIOError:
-        ours = False
-    if not ours:
-        raise RunError(f"{path} is being written by another process; wait for it or stop it")
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the name `path` only when the block ends without an exception, after an fsync.
-
-    The file beside it, `.<name>.partial`, is locked while it is written; a killed writer's is overwritten.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-    with file:
-        _lock(file, partial, path)
-        try:
-            file.truncate(0)
-            yield file
-            with _disk_errors(path):
-                file.flush()
-                os.fsync(file.fileno())
-                partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file atomically."""
-    with atomic_file(path) as file, _disk_errors(path):
-        file.write(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, indented."""
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def compact_json(value: Any) -> bytes:
-    """The bytes of a sample's JSON member; NaN and infinity are refused, because other readers do."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-
-
-def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int, str]:
-    """Write samples, (key, {member: bytes}), to a tar, byte-identical for identical samples.
-
-    Returns the number of samples and the sha256 of the tar.
-    """
-    count = 0
-    with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for key, members in samples:
-            for member, content in members.items():
-                info = tarfile.TarInfo(f"{key}.{member}")
-                info.size, info.mode = len(content), 0o444
-                with _disk_errors(path):
-                    tar.addfile(info, BytesIO(content))
-            count += 1
-    with path.open("rb") as file:
-        return count, hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_shard(path: Path) -> Iterator[tuple[str, Members]]:
-    """The samples of a tar in order, as (key, {member: bytes}). RunError names a file that is damaged."""
-    key, members = "", Members()
-    try:
-        with tarfile.open(path) as tar:
-            for info in tar:
-                this_key, _, member = info.name.partition(".")
-                if this_key != key and members:
-                    yield key, members
-                    members = {}
-                key = this_key
-                content = tar.extractfile(info)
-                if content is None:
-                    raise RunError(f"{path} holds {info.name!r}, which is no file")
-                members[member] = content.read()
-    except (OSError, tarfile.TarError) as error:
-        raise RunError(f"{path} cannot be read: {error}; delete it, and the run makes it again") from error
-    if members:
-        yield key, members
-
-
 def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
     """The ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
@@ -207,27 +98,27 @@ def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
         raise RunError(f"{path} is not a ledger: {error}; delete it, and the run makes the shard again") from None
 
 
-def stage_inputs(run: Run, stage: str, upstream: Ledger | None) -> str:
-    """The hash of all that decides the bytes of a shard: schema, stage, manifest, sources, and the upstream shard."""
+def stage_inputs(run: Run, stage: str, *upstream: Ledger) -> str:
+    """The hash of all that decides the bytes of a shard: schema, stage, manifest, sources, and its upstream shards."""
     return digest(
         {
             "schema": SCHEMA_VERSION,
             "stage": stage,
             "manifest": run.manifest_hash,
             "inventory": run.inventory.listing(),
-            "upstream": upstream.sha256 if upstream else "",
+            "upstream": [ledger.sha256 for ledger in upstream],
         }
     )
 
 
-def finished_upstream(run: Run, stage: str, shard: str, command: str) -> Ledger:
+def upstream_ledger(run: Run, stage: str, shard: str) -> Ledger:
     """The ledger of a finished upstream shard; RunError names the command that makes it."""
+    command = f"p3dgen {stage}"
     ledger = read_ledger(run, stage, shard)
     if ledger is None:
         raise RunError(f"{run.tar(stage, shard)} is not there: run `{command}` first")
-    with run.tar(stage, shard).open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != ledger.sha256:
-            raise RunError(f"{run.tar(stage, shard)} is not what its ledger says: delete it and run `{command}` again")
+    if file_sha256(run.tar(stage, shard)) != ledger.sha256:
+        raise RunError(f"{run.tar(stage, shard)} is not what its ledger says: delete it and run `{command}` again")
     return ledger
 
 
@@ -312,12 +203,6 @@ def seal(
     )
     write_json(run.tar(stage, shard).with_suffix(".json"), asdict(ledger))
     return ledger
-
-
-def finished(run: Run, stage: str, shard: str, inputs: str) -> Ledger | None:
-    """The ledger of a shard that was made from the same inputs; None where it has to be made (again)."""
-    ledger = read_ledger(run, stage, shard)
-    return ledger if ledger and ledger.inputs == inputs else None
 
 
 def forget_failures(run: Run) -> None:

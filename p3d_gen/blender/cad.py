@@ -10,8 +10,8 @@ import bpy
 import numpy as np
 import trimesh
 
+from p3d_gen.files import write_bytes
 from p3d_gen.images import encode_npz
-from p3d_gen.store import write_bytes
 from p3d_gen.types import Array
 
 _AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}

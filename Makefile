@@ -1,0 +1,56 @@
+# make setup | demo | test | check. Everything lives in .venv; uv makes it in seconds when its cache is warm.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3.11
+BIN := .venv/bin
+UV := $(shell command -v uv || echo .uv/bin/uv)
+DEMO := runs/quickstart
+HELDOUT := runs/quickstart-heldout
+CATEGORIES := car aeroplane chair
+
+.PHONY: setup system demo test check clean
+
+setup: .venv/installed system
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
+
+.venv/installed: pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --editable '.[all,dev]'
+	touch $@
+
+# The shared libraries that Blender loads: installed where that is allowed, else named.
+system: .venv/installed
+	@missing="$$($(BIN)/p3dgen doctor --apt)"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq $$missing; \
+	else \
+	  echo "Blender needs system packages that are not installed. As root: apt-get install $$missing" >&2; exit 1; \
+	fi
+
+demo: setup
+	$(BIN)/p3dgen run manifests/quickstart.toml --out $(DEMO)
+	$(BIN)/p3dgen run manifests/quickstart_heldout.toml --out $(HELDOUT)
+	for category in $(CATEGORIES); do \
+	  $(BIN)/pose-models train --shards $(DEMO)/shards --category $$category --out runs/nmm-$$category; \
+	done
+	for category in $(CATEGORIES); do \
+	  $(BIN)/pose-models evaluate --model runs/nmm-$$category --shards $(HELDOUT)/shards; \
+	done
+	@echo "shards:         $(DEMO)/shards"
+	@echo "contact sheet:  $(DEMO)/contact_sheet.jpg"
+	@echo "accuracy:       the tables above, on renders of CAD models that the training never saw"
+
+test: setup
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .uv runs .pytest_cache .mypy_cache .ruff_cache

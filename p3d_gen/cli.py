@@ -1,0 +1,238 @@
+"""The command p3dgen. A stage is imported inside its command, so that --help answers at once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from p3d_gen import __version__
+from p3d_gen.errors import P3DError
+
+if TYPE_CHECKING:
+    from p3d_gen.engines import Stage
+    from p3d_gen.store import Failure, Run
+
+_console = Console(stderr=True)
+_SHOWN_FAILURES = 10
+
+
+class _Command(click.Command):
+    """A command whose help keeps the example's lines, and whose P3DErrors are messages, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except P3DError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group()
+@click.version_option(__version__, prog_name="p3dgen")
+def main() -> None:
+    """Synthetic datasets for category-level 3D pose: render, stylize, pack."""
+
+
+_out = click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder; made if need be.")
+_manifest = click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_run_folder = click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+
+def _how(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every stage: how fast, and how many failures are allowed."""
+    for option in (
+        click.option("--workers", type=click.IntRange(min=1), help="Processes; one per processor where not given."),
+        click.option(
+            "--allow-failures",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Exit with status 0 although this many samples failed.",
+        ),
+        click.option("--retry-failed", is_flag=True, help="Make shards with failed samples again."),
+    ):
+        command = option(command)
+    return command
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=_console,
+    )
+
+
+def _run_stage(run: Run, name: str, stage: Stage, workers: int | None) -> list[Failure]:
+    from p3d_gen.engines import available_cores, run_shards
+
+    shards, made = run.all_shards(), 0
+    failures: list[Failure] = []
+    total = len(run.manifest.categories) * run.manifest.samples_per_category
+    with _progress() as progress:
+        task = progress.add_task(name, total=total)
+        on_sample = functools.partial(progress.advance, task)
+        for ledger in run_shards(stage, str(run.root), shards, workers or len(available_cores()), on_sample):
+            failures += ledger.failures
+            made += ledger.count
+    click.echo(f"{name}: {made} samples in {len(shards)} shards, {len(failures)} failed")
+    return failures
+
+
+def _conclude(failures: list[Failure], allowed: int) -> None:
+    """List failed samples; more than allowed are an error."""
+    for failure in failures[:_SHOWN_FAILURES]:
+        click.echo(f"  {failure.key}: {failure.reason}", err=True)
+    if len(failures) > _SHOWN_FAILURES:
+        click.echo(f"  and {len(failures) - _SHOWN_FAILURES} more, in the shards' ledgers", err=True)
+    if len(failures) > allowed:
+        raise click.ClickException(
+            f"{len(failures)} samples failed, {allowed} are allowed (--allow-failures); "
+            "the others are kept. Mend the cause and add --retry-failed to make them again"
+        )
+
+
+def _open(run_folder: Path, retry_failed: bool) -> Run:
+    from p3d_gen.store import forget_failures, open_run
+
+    run = open_run(run_folder)
+    if retry_failed:
+        forget_failures(run)
+    return run
+
+
+def _render(run: Run, workers: int | None) -> list[Failure]:
+    from p3d_gen.blender.client import BlenderWorker
+    from p3d_gen.render import prepare_cads, render_shard
+
+    wanted = [(category, cad) for category, cads in run.inventory.cads.items() for cad in cads]
+    with BlenderWorker() as worker, _progress() as progress:
+        task = progress.add_task("models", total=len(wanted))
+        prepare_cads(run, worker, wanted, functools.partial(progress.advance, task))
+    return _run_stage(run, "render", render_shard, workers)
+
+
+def _stylize(run: Run, workers: int | None) -> list[Failure]:
+    from p3d_gen.stylize.stage import stylize_shard
+
+    return _run_stage(run, "stylize", stylize_shard, workers)
+
+
+def _pack(run: Run, workers: int | None) -> list[Failure]:
+    from p3d_gen.pack import pack_shard
+    from p3d_gen.sheet import write_contact_sheet
+
+    failures = _run_stage(run, "pack", pack_shard, workers)
+    click.echo(f"shards: {run.root / 'shards'}")
+    click.echo(f"contact sheet: {write_contact_sheet(run)}")
+    return failures
+
+
+@main.command(cls=_Command)
+@_manifest
+@_out
+@_how
+def render(manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
+    """Render a manifest's samples with Blender: pictures, masks, depth, poses.
+
+    \b
+    Example:
+      p3dgen render manifests/quickstart.toml --out runs/quickstart
+    """
+    from p3d_gen.store import create_run
+
+    create_run(out, manifest)
+    _conclude(_render(_open(out, retry_failed), workers), allow_failures)
+
+
+@main.command(cls=_Command)
+@_run_folder
+@_how
+def stylize(run_folder: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
+    """Turn renders into realistic pictures: Canny edges and a colour prompt guide a ControlNet pipeline.
+
+    \b
+    Example:
+      p3dgen stylize runs/quickstart
+    """
+    _conclude(_stylize(_open(run_folder, retry_failed), workers), allow_failures)
+
+
+@main.command(cls=_Command)
+@_run_folder
+@_how
+def pack(run_folder: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
+    """Composite the stylised pictures on random backgrounds into WebDataset shards.
+
+    \b
+    Example:
+      p3dgen pack runs/quickstart
+    """
+    _conclude(_pack(_open(run_folder, retry_failed), workers), allow_failures)
+
+
+@main.command(cls=_Command)
+@_manifest
+@_out
+@_how
+def run(manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
+    """Render, stylize and pack. Killed at any time, the same command goes on where it was.
+
+    \b
+    Example:
+      p3dgen run manifests/quickstart.toml --out runs/quickstart
+    """
+    from p3d_gen.store import create_run
+
+    create_run(out, manifest)
+    opened = _open(out, retry_failed)
+    failures = [failure for stage in (_render, _stylize, _pack) for failure in stage(opened, workers)]
+    _conclude(failures, allow_failures)
+
+
+@main.command(cls=_Command)
+@_run_folder
+@click.option("--per-category", type=click.IntRange(min=1), default=4, show_default=True, help="Rows per category.")
+def sheet(run_folder: Path, per_category: int) -> None:
+    """Write RUN/contact_sheet.jpg: render, edges, stylised picture, and composite with its labels drawn.
+
+    \b
+    Example:
+      p3dgen sheet runs/quickstart --per-category 8
+    """
+    from p3d_gen.sheet import write_contact_sheet
+    from p3d_gen.store import open_run
+
+    click.echo(write_contact_sheet(open_run(run_folder), per_category))
+
+
+@main.command(cls=_Command)
+@click.option("--apt", is_flag=True, help="Only print the Debian packages that are missing, for apt-get install.")
+def doctor(apt: bool) -> None:
+    """Say what is installed, what is missing, and how to get it. Exit status 1 if anything is missing.
+
+    \b
+    Example:
+      p3dgen doctor
+    """
+    from p3d_gen.doctor import examine, missing_system_packages
+
+    if apt:
+        click.echo(" ".join(missing_system_packages()))
+        return
+    findings = examine()
+    table = Table("what", "found", "for", "how to get it")
+    for finding in findings:
+        table.add_row(finding.name, finding.found, finding.purpose, finding.remedy)
+    Console().print(table)
+    if any(finding.remedy for finding in findings):
+        raise click.exceptions.Exit(1)

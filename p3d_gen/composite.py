@@ -1,0 +1,18 @@
+"""Pure compositing: a foreground over a background."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def composite(
+    foreground: NDArray[np.uint8], coverage: NDArray[np.uint8], background: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """foreground (+) background, all (H, W, 3) sRGB, by a coverage (H, W) in 0..255.
+
+    Where coverage is 0 the result is the background to the bit, where it is 255 the foreground; between, it is
+    c foreground + (1 - c) background in sRGB values.
+    """
+    c = coverage.astype(np.float64)[..., None] / 255.0
+    return np.asarray(np.rint(c * foreground + (1.0 - c) * background), dtype=np.uint8)

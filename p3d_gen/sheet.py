@@ -1,0 +1,94 @@
+"""The contact sheet: render, edges, stylised picture, and composite with its stored labels drawn on it."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.composite import composite
+from p3d_gen.files import Members, read_shard, write_bytes
+from p3d_gen.geometry import box_corners, project, transform
+from p3d_gen.images import decode_image, encode_jpeg
+from p3d_gen.pack import joined
+from p3d_gen.store import Run
+from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.types import Array, Camera
+
+Picture = NDArray[np.uint8]
+_AXIS_COLOURS = ((230, 40, 40), (40, 200, 60), (60, 110, 255))
+_BOX_COLOUR, _FRONT_COLOUR = (255, 255, 255), (255, 210, 0)
+_AXIS_REACH = 0.7  # of the object's extent: 0.2 past the box
+_ROW_HEIGHT = 200
+_CAPTION = 22
+_SUBPIXEL_BITS = 4
+
+
+def _line(picture: Picture, start: Array, end: Array, colour: tuple[int, int, int]) -> None:
+    """An antialiased line between continuous pixel coordinates, dark-rimmed so that it shows on any ground."""
+    scale = 1 << _SUBPIXEL_BITS
+    ends = [tuple(int(v) for v in np.rint((p - 0.5) * scale)) for p in (start, end)]
+    for this_colour, thickness in (((0, 0, 0), 3), (colour, 1)):
+        cv2.line(picture, ends[0], ends[1], this_colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def draw_labels(picture: Picture, labels: dict[str, Any]) -> Picture:
+    """A copy of an image (H, W, 3) with the object's box (front face yellow) and axes (x red, y green, z blue)
+    projected from its stored pose, camera and extent."""
+    x, y = labels["principal_px"]
+    height, width = labels["image_hw"]
+    camera = Camera(focal_px=labels["focal_px"], principal_px=(x, y), image_hw=(height, width))
+    pose, extent = np.array(labels["cam_T_obj"]), np.array(labels["object_extent_xyz"])
+    drawn = picture.copy()
+    corners = project(transform(pose, box_corners(extent)), camera)
+    front = 1 << 1  # corners without this bit lie at -y
+    edges = [(i, i | 1 << axis) for i, axis in product(range(8), range(3)) if not i & 1 << axis]
+    for start, end in sorted(edges, key=lambda edge: not (edge[0] | edge[1]) & front):
+        colour = _BOX_COLOUR if (start | end) & front else _FRONT_COLOUR
+        _line(drawn, corners[start], corners[end], colour)
+    tips = project(transform(pose, np.vstack([np.zeros(3), np.diag(_AXIS_REACH * extent)])), camera)
+    for tip, colour in zip(tips[1:], _AXIS_COLOURS, strict=True):
+        _line(drawn, tips[0], tip, colour)
+    return drawn
+
+
+def _resized(picture: Picture) -> Picture:
+    width = round(picture.shape[1] * _ROW_HEIGHT / picture.shape[0])
+    method = cv2.INTER_AREA if picture.shape[0] > _ROW_HEIGHT else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (width, _ROW_HEIGHT), interpolation=method), dtype=np.uint8)
+
+
+def _row(sources: Members, packed: Members, image_format: str) -> Picture:
+    """Four pictures side by side under a caption."""
+    labels = json.loads(packed["json"])
+    rgba = decode_image(sources["render.png"])
+    grey = np.full_like(rgba[..., :3], WORLD_GREY)
+    pictures = (
+        composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3], grey),
+        np.dstack([decode_image(sources["edges.png"])] * 3),
+        decode_image(sources["stylized.png"]),
+        draw_labels(decode_image(packed[image_format]), labels),
+    )
+    row = np.hstack([_resized(picture) for picture in pictures])
+    caption = np.zeros((_CAPTION, row.shape[1], 3), np.uint8)
+    text = f"{labels['key']}   cad {labels['cad_id']}   '{labels['prompt']}'   stylizer {labels['stylizer']}"
+    cv2.putText(caption, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.vstack([caption, row])
+
+
+def write_contact_sheet(run: Run, per_category: int = 4) -> Path:
+    """Write RUN/contact_sheet.jpg from the first packed samples of every category; returns its path."""
+    rows = []
+    for category in run.manifest.categories:
+        shard = run.shards(category)[0]
+        packed = dict(islice(read_shard(run.tar("shards", shard)), per_category))
+        sources = {key: members for key, members in joined(run, shard) if key in packed}
+        rows += [_row(sources[key], packed[key], run.manifest.output.image_format) for key in packed]
+    path = run.root / "contact_sheet.jpg"
+    write_bytes(path, encode_jpeg(np.vstack(rows), quality=90))
+    return path

@@ -1,0 +1,1 @@
+"""Stage 2: Canny edges of a render guide a diffusion model to a realistic picture with the same pose."""
