@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tarfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,6 +18,8 @@ from typing import IO, Any
 from p3d_gen.errors import RunError
 
 Members = dict[str, bytes]
+_LOCK_PATIENCE_S = 3.0
+_TAR_ENDING = 2 * tarfile.BLOCKSIZE
 
 
 @contextmanager
@@ -32,13 +35,20 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 
 def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
-    """Take the write lock, and make sure that the name still means this file: its last writer may have renamed it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat())
-    except BlockingIOError:
-        ours = False
-    if not ours:
+    """Take the write lock, and make sure that the name still means this file: its last writer may have renamed it.
+
+    The worker of a killed run lives on for a moment, so the lock is waited for a little.
+    """
+    give_up = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat()):
+                return
+        except BlockingIOError:
+            if time.monotonic() < give_up:
+                time.sleep(0.05)
+                continue
         raise RunError(f"{path} is being written by another process; wait for it or stop it")
 
 
@@ -99,11 +109,21 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int
     return count, file_sha256(path)
 
 
+def _check_ending(path: Path) -> None:
+    """A tar that was cut between two members reads without a word: look for the zeros that end a whole one."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAR_ENDING))
+        if size % tarfile.RECORDSIZE or file.read() != bytes(_TAR_ENDING):
+            raise tarfile.ReadError("its end is missing")
+
+
 def read_shard(path: Path) -> Iterator[tuple[str, Members]]:
     """The samples of a tar in order, as (key, {member: bytes}). RunError names a file that is damaged."""
     key, members = "", Members()
     try:
-        with tarfile.open(path) as tar:
+        _check_ending(path)
+        with tarfile.open(path, "r:") as tar:
             for info in tar:
                 this_key, _, member = info.name.partition(".")
                 if this_key != key and members:

@@ -212,8 +212,10 @@ class Stylize(_Section):
     @model_validator(mode="after")
     def _check(self) -> Stylize:
         _ordered("canny_thresholds", *self.canny_thresholds)
-        if stray := set(re.findall(r"{(.*?)}", self.prompt)) - {"colour", "category"}:
-            raise ValueError(f"prompt has the unknown field {{{stray.pop()}}}; valid fields: {{colour}}, {{category}}")
+        try:
+            self.prompt.format(colour="", category="")
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise ValueError(f"prompt {self.prompt!r}: {error}; valid fields: {{colour}}, {{category}}") from None
         return self
 
 

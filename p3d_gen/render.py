@@ -18,7 +18,7 @@ from p3d_gen.assets.environment import srgb_bytes
 from p3d_gen.assets.sources import Asset
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.engines import make_shard, tick
-from p3d_gen.errors import AssetError
+from p3d_gen.errors import AssetError, RunError
 from p3d_gen.files import Members, compact_json
 from p3d_gen.images import encode_npz, encode_png, mask_bytes
 from p3d_gen.labels import MIN_MASK_IOU, mask_box, mask_iou, silhouette
@@ -52,8 +52,14 @@ def _straight(premultiplied: NDArray[np.float32], alpha: NDArray[np.float32]) ->
 
 
 def read_passes(path: Path) -> Passes:
-    """The passes of Blender's multilayer EXR, whose colours are linear and premultiplied."""
-    channels: dict[str, Any] = OpenEXR.File(str(path), separate_channels=True).channels()
+    """The passes of Blender's multilayer EXR, whose colours are linear and premultiplied.
+
+    RunError where it is missing or cut: Blender itself says nothing when it cannot write.
+    """
+    try:
+        channels: dict[str, Any] = OpenEXR.File(str(path), separate_channels=True).channels()
+    except Exception as error:  # OpenEXR raises several types of its own
+        raise RunError(f"Blender wrote no whole picture to {path} ({error}): is the disk full?") from None
     layers = {name.partition(".")[2]: channel.pixels for name, channel in channels.items()}
     alpha = np.clip(layers["Combined.A"], 0.0, 1.0)
     straight = _straight(np.stack([layers[f"Combined.{c}"] for c in "RGB"], axis=-1), alpha)

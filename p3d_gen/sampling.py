@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TypeVar
 
 import numpy as np
-from scipy.stats import truncnorm
+from scipy.special import ndtr, ndtri
 
 from p3d_gen.assets.sources import Asset, Inventory
 from p3d_gen.geometry import camera_centre, random_rotation, viewpoint_of
@@ -53,9 +53,9 @@ def _pick(rng: np.random.Generator, items: Sequence[T]) -> T:
 
 
 def _truncated_rad(rng: np.random.Generator, normal: TruncatedNormal) -> float:
-    low, high = ((bound - normal.mean_deg) / normal.std_deg for bound in (normal.min_deg, normal.max_deg))
-    degrees = normal.mean_deg + normal.std_deg * truncnorm.ppf(rng.random(), low, high)
-    return float(np.radians(degrees))
+    """By inversion of the distribution function between its values at both ends."""
+    low, high = (ndtr((bound - normal.mean_deg) / normal.std_deg) for bound in (normal.min_deg, normal.max_deg))
+    return float(np.radians(normal.mean_deg + normal.std_deg * ndtri(rng.uniform(low, high))))
 
 
 def _viewpoint(manifest: Manifest, category: str, index: int) -> Viewpoint:

@@ -22,6 +22,7 @@ from p3d_gen.files import Members, file_sha256, write_json, write_shard
 from p3d_gen.manifest import Manifest, digest, load_manifest, manifest_hash, parse_manifest
 
 SCHEMA_VERSION = 1
+_SHOWN_LIST = 8
 STAGES = ("render", "stylize", "shards")
 
 
@@ -128,6 +129,9 @@ def _difference(old: Any, new: Any, path: str = "") -> str:
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
                 return _difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > _SHOWN_LIST:
+        gone, come = ([item for item in a if item not in b] for a, b in ((old, new), (new, old)))
+        return f"{path}: {len(gone)} gone {gone[:1]}, {len(come)} new {come[:1]}"
     return f"{path}: {old!r} -> {new!r}"
 
 

@@ -58,9 +58,8 @@ def blender_environments() -> Path:
             "the embedded environment maps come with the package bpy, which is not installed: "
             "pip install 'p3dgen[render]' (CPython 3.11), or name a folder as source"
         )
-    for parent in Path(spec.origin).parents:
-        if (folder := parent / "datafiles" / "studiolights" / "world").is_dir():
-            return folder
+    for folder in Path(spec.origin).parent.glob("*/datafiles/studiolights/world"):
+        return folder
     raise DependencyError(f"the bpy package at {spec.origin} ships no environment maps: name a folder as source")
 
 

@@ -85,9 +85,9 @@ class BlenderWorker:
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. BlenderError where it was refused, took too long, or killed the process."""
-        if self._process is None or self._process.poll() is not None:
-            self._process = self._start()
-        process = self._process
+        if self._process is not None and self._process.poll() is not None:
+            self._stop()
+        process = self._process = self._process or self._start()
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")

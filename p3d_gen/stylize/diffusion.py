@@ -25,13 +25,19 @@ def weights_source(source: str, base_dir: Path, key: str) -> str:
     return str(resolve_folder(source, base_dir, key))
 
 
+def _root(error: BaseException) -> str:
+    """The first line of the error that started the chain: the last one tells of a file, the first of the network."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
 def _load_part(key: str, source: str, load: Any) -> Any:
     try:
         return load()
     except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DependencyError(
-            f"{key} = {source!r}: the weights cannot be loaded ({reason}). Fetch them where there is a network, "
+            f"{key} = {source!r}: the weights cannot be loaded ({_root(error)}). Fetch them where there is a network, "
             f"`hf download {source} --local-dir FOLDER`, and name the folder in the manifest; or set "
             "stylize.stylizer = 'none', which passes renders through"
         ) from error

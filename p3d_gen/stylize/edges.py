@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import cv2
@@ -31,7 +32,9 @@ def _resized(rgb: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
 @functools.cache
 def _annotator() -> Any:
     try:
-        from controlnet_aux import CannyDetector
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about annotators of that package which are not used here
+            from controlnet_aux import CannyDetector
     except ImportError as error:
         raise DependencyError(
             f"stylize.canny = 'controlnet_aux' needs that package ({error}): pip install 'p3dgen[stylize]', "

@@ -1,0 +1,1 @@
+"""Sources of shapes, textures and backgrounds, with defaults made by this package itself."""

@@ -1,0 +1,98 @@
+"""Manifests: what is accepted, and that every fault is named with its remedy."""
+
+import pytest
+
+from p3d_gen.errors import ManifestError
+from p3d_gen.manifest import CATEGORIES, Manifest, load_manifest, manifest_hash, parse_manifest, resolve_folder
+
+SMALL = {"categories": ["car"], "samples_per_category": 2}
+
+
+def fault(**changes):
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest({**SMALL, **changes}, "m.toml")
+    assert "m.toml" in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults_are_complete():
+    manifest = parse_manifest(SMALL, "m.toml")
+    for category in CATEGORIES:
+        assert manifest.viewpoint.elevation_of(category).std_deg > 0
+    car = manifest.viewpoint.elevation_of("car")
+    assert (car.mean_deg, car.std_deg, car.min_deg, car.max_deg) == (5, 8, -15, 50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sead": 1}, "unknown key 'sead'; did you mean 'seed'?"),
+        ({"camera": {"focal": 3}}, "unknown key 'camera.focal'; did you mean 'focal_px'?"),
+        ({"categories": ["char"]}, "did you mean 'chair'?"),
+        ({"categories": ["car", "car"]}, "named twice"),
+        ({"samples_per_category": 0}, "samples_per_category = 0"),
+        ({"camera": {"distance": [6, 5]}}, "camera: distance runs from 6.0 to 5.0"),
+        ({"camera": {"distance": [0.5, 5]}}, "lies within the object"),
+        ({"camera": {"focal_px": float("nan")}}, "camera.focal_px = nan"),
+        ({"light": {"kind": "hrdi"}}, "light.kind = 'hrdi'"),
+        ({"light": {"strength": [2, 1]}}, "light: strength runs"),
+        ({"viewpoint": {"theta": {"mean_deg": 0, "std_deg": 1, "min_deg": 5, "max_deg": 5}}}, "must be below"),
+        ({"viewpoint": {"elevation": {"car": {"std": 1}}}}, "did you mean 'std_deg'?"),
+        ({"stylize": {"prompt": "{color} car"}}, "'color'; valid fields: {colour}, {category}"),
+        ({"stylize": {"prompt": "{colour"}}, "expected '}'"),
+        ({"stylize": {"resolution": 100}}, "stylize.resolution = 100"),
+        ({"stylize": {"canny_thresholds": [200, 100]}}, "canny_thresholds runs"),
+        ({"stylize": {"colours": []}}, "stylize.colours"),
+        ({"output": {"members": ["mask", "mask"]}}, "named twice"),
+        ({"output": {"members": ["msk"]}}, "did you mean 'mask'?"),
+        ({"cad": {"up": "y"}}, "both up and front"),
+        ({"cad": {"up": "y", "front": "-y"}}, "lie on one axis"),
+    ],
+)
+def test_faults_name_key_value_and_remedy(changes, said):
+    assert said in fault(**changes)
+
+
+def test_all_faults_are_listed_at_once():
+    message = fault(sead=1, samples_per_category=-1)
+    assert "sead" in message
+    assert "samples_per_category" in message
+
+
+def test_missing_key():
+    with pytest.raises(ManifestError, match="'categories' is missing"):
+        parse_manifest({}, "m.toml")
+
+
+def test_files_that_are_no_manifest(tmp_path):
+    with pytest.raises(ManifestError, match=r"none\.toml cannot be read"):
+        load_manifest(tmp_path / "none.toml")
+    path = tmp_path / "bad.toml"
+    path.write_text("seed = = 1")
+    with pytest.raises(ManifestError, match=r"bad\.toml is not TOML.*line 1"):
+        load_manifest(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ManifestError, match="is not TOML"):
+        load_manifest(path)
+
+
+def test_hash_ignores_the_form_of_the_text():
+    spelled_out = parse_manifest({**SMALL, "seed": 0, "camera": {"focal_px": 3000}}, "m.toml")
+    assert manifest_hash(spelled_out) == manifest_hash(parse_manifest(SMALL, "m.toml"))
+    assert manifest_hash(parse_manifest({**SMALL, "seed": 1}, "m.toml")) != manifest_hash(spelled_out)
+
+
+def test_manifest_survives_json():
+    manifest = parse_manifest(SMALL, "m.toml")
+    assert Manifest.model_validate(manifest.model_dump(mode="json")) == manifest
+
+
+def test_folders(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    assert resolve_folder("here", tmp_path, "k") == tmp_path / "here"
+    monkeypatch.setenv("P3D_TEST_ROOT", str(tmp_path))
+    assert resolve_folder("${P3D_TEST_ROOT}/here", tmp_path / "x", "k") == tmp_path / "here"
+    with pytest.raises(ManifestError, match=r"k = 'gone': there is no folder .*gone"):
+        resolve_folder("gone", tmp_path, "k")
+    with pytest.raises(ManifestError, match="environment variable P3D_UNSET"):
+        resolve_folder("${P3D_UNSET}/x", tmp_path, "k")
