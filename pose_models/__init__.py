@@ -1,0 +1,1 @@
+"""Neural mesh pose models: trained from p3d_gen's shards, evaluated on renders and on photographs."""

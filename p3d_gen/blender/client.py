@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.doctor import missing_system_packages
 from p3d_gen.errors import DependencyError
 
 _LAST_WORDS = 600
@@ -29,11 +30,15 @@ class BlenderWorker:
     """
 
     def __init__(self, timeout_s: float = 600.0) -> None:
-        """Start nothing yet. DependencyError where bpy is not installed."""
+        """Start nothing yet. DependencyError where bpy or a system library that it loads is not installed."""
         if importlib.util.find_spec("bpy") is None:
             raise DependencyError(
                 "the package bpy (Blender as a module) is not installed: pip install 'p3dgen[render]' "
                 "with CPython 3.11; `p3dgen doctor` shows what else is missing"
+            )
+        if missing := missing_system_packages():
+            raise DependencyError(
+                f"Blender needs system packages that are missing: apt-get install {' '.join(missing)}"
             )
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
