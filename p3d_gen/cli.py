@@ -124,7 +124,8 @@ def _render(run: Run, workers: int | None) -> list[Failure]:
 def _stylize(run: Run, workers: int | None) -> list[Failure]:
     from p3d_gen.stylize.stage import stylize_shard
 
-    return _run_stage(run, "stylize", stylize_shard, workers)
+    diffused = run.manifest.stylize.stylizer != "none"
+    return _run_stage(run, "stylize", stylize_shard, workers or (1 if diffused else None))  # a pipeline takes gigabytes
 
 
 def _pack(run: Run, workers: int | None) -> list[Failure]:
@@ -213,6 +214,38 @@ def sheet(run_folder: Path, per_category: int) -> None:
     from p3d_gen.store import open_run
 
     click.echo(write_contact_sheet(open_run(run_folder), per_category))
+
+
+@main.command(cls=_Command)
+@_run_folder
+def verify(run_folder: Path) -> None:
+    """Check a finished run: shards against their checksums, every stored pose against its mask.
+
+    \b
+    Example:
+      p3dgen verify runs/quickstart
+    """
+    import numpy as np
+
+    from p3d_gen.labels import MIN_MASK_IOU
+    from p3d_gen.store import open_run
+    from p3d_gen.verify import agreements
+
+    run = open_run(run_folder)
+    with _progress() as progress:
+        total = len(run.manifest.categories) * run.manifest.samples_per_category
+        found = list(progress.track(agreements(run), total, description="verify"))
+    if not found:
+        raise click.ClickException(f"{run_folder} holds no sample")
+    iou, box_px = np.array([a.iou for a in found]), np.array([a.box_px for a in found])
+    first, median = np.percentile(iou, [1, 50])
+    click.echo(
+        f"{len(found)} samples: mask IoU worst {iou.min():.4f}, 1st percentile {first:.4f}, median {median:.4f}; "
+        f"box edges off by at most {box_px.max():.2f} px, in the median {np.median(box_px):.2f} px"
+    )
+    if iou.min() < MIN_MASK_IOU:
+        worst = found[int(iou.argmin())]
+        raise click.ClickException(f"the pose of {worst.key} does not explain its mask: IoU {worst.iou:.4f}")
 
 
 @main.command(cls=_Command)

@@ -15,6 +15,12 @@ _EDGE_TOLERANCE = 1e-9
 _CANDIDATES_AT_ONCE = 4_000_000
 
 
+def camera_of(labels: dict[str, Any]) -> Camera:
+    """The camera that a sample's labels hold."""
+    (x, y), (height, width) = labels["principal_px"], labels["image_hw"]
+    return Camera(focal_px=labels["focal_px"], principal_px=(x, y), image_hw=(height, width))
+
+
 def _candidates(corners: Array, image_hw: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     """Every pixel (x, y) of every triangle's bounding box, and the index of that triangle.
 

@@ -21,10 +21,10 @@ from p3d_gen.engines import make_shard, tick
 from p3d_gen.errors import AssetError, RunError
 from p3d_gen.files import Members, compact_json
 from p3d_gen.images import encode_npz, encode_png, mask_bytes
-from p3d_gen.labels import MIN_MASK_IOU, mask_box, mask_iou, silhouette
+from p3d_gen.labels import MIN_MASK_IOU, camera_of, mask_box, mask_iou, silhouette
 from p3d_gen.sampling import spec
 from p3d_gen.store import Failure, Ledger, Run
-from p3d_gen.types import Array, Camera, RenderSpec
+from p3d_gen.types import Array, RenderSpec
 
 _OBJECT = 1.0
 _SOLID = np.float32(0.5)
@@ -179,8 +179,7 @@ class _ShardRenderer:
         """The members of one sample; ValueError where picture and pose disagree."""
         answer, passes = self._render(sample)
         vertices, faces = load_cad(self._run.cad_file(sample.category, sample.cad_id))
-        x, y = answer["principal_px"]
-        camera = Camera(focal_px=answer["focal_px"], principal_px=(x, y), image_hw=sample.camera.image_hw)
+        camera = camera_of(answer | {"image_hw": sample.camera.image_hw})
         iou = mask_iou(silhouette(vertices, faces, np.array(answer["cam_T_obj"]), camera), passes.mask)
         if iou < MIN_MASK_IOU:
             raise ValueError(f"the mask and the projected mesh agree to IoU {iou:.4f} only, below {MIN_MASK_IOU}")

@@ -15,10 +15,11 @@ from p3d_gen.composite import composite
 from p3d_gen.files import Members, read_shard, write_bytes
 from p3d_gen.geometry import box_corners, project, transform
 from p3d_gen.images import decode_image, encode_jpeg
+from p3d_gen.labels import camera_of
 from p3d_gen.pack import joined
 from p3d_gen.store import Run
 from p3d_gen.stylize.edges import WORLD_GREY
-from p3d_gen.types import Array, Camera
+from p3d_gen.types import Array
 
 Picture = NDArray[np.uint8]
 _AXIS_COLOURS = ((230, 40, 40), (40, 200, 60), (60, 110, 255))
@@ -40,9 +41,7 @@ def _line(picture: Picture, start: Array, end: Array, colour: tuple[int, int, in
 def draw_labels(picture: Picture, labels: dict[str, Any]) -> Picture:
     """A copy of an image (H, W, 3) with the object's box (front face yellow) and axes (x red, y green, z blue)
     projected from its stored pose, camera and extent."""
-    x, y = labels["principal_px"]
-    height, width = labels["image_hw"]
-    camera = Camera(focal_px=labels["focal_px"], principal_px=(x, y), image_hw=(height, width))
+    camera = camera_of(labels)
     pose, extent = np.array(labels["cam_T_obj"]), np.array(labels["object_extent_xyz"])
     drawn = picture.copy()
     corners = project(transform(pose, box_corners(extent)), camera)

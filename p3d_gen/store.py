@@ -114,7 +114,7 @@ def stage_inputs(run: Run, stage: str, *upstream: Ledger) -> str:
 
 def upstream_ledger(run: Run, stage: str, shard: str) -> Ledger:
     """The ledger of a finished upstream shard; RunError names the command that makes it."""
-    command = f"p3dgen {stage}"
+    command = f"p3dgen {'pack' if stage == 'shards' else stage}"
     ledger = read_ledger(run, stage, shard)
     if ledger is None:
         raise RunError(f"{run.tar(stage, shard)} is not there: run `{command}` first")

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
-from p3d_gen.store import open_run
+from p3d_gen.files import read_shard
+from p3d_gen.store import open_run, seal, stage_inputs
 
 BIN = Path(sys.executable).parent / "p3dgen"
 
@@ -30,7 +31,7 @@ def shard_hashes(root):
     }
 
 
-@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "doctor"])
+@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "verify", "doctor"])
 def test_help_has_an_example(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -42,6 +43,16 @@ def test_doctor_says_what_is_there():
     assert result.exit_code == 0, result.output
     assert "4.5.15" in result.output
     assert invoke("doctor", "--apt").output == "\n"
+
+
+def turn_one_pose(root):
+    """Mirror the stored pose of the first rendered sample, and seal its shard again."""
+    run = open_run(root)
+    samples = list(read_shard(run.tar("render", "car-00000")))
+    labels = json.loads(samples[0][1]["json"])
+    labels["cam_T_obj"][0] = [-value for value in labels["cam_T_obj"][0]]
+    samples[0][1]["json"] = json.dumps(labels).encode()
+    seal(run, "render", "car-00000", stage_inputs(run, "render"), samples, [])
 
 
 @pytest.mark.blender
@@ -59,6 +70,13 @@ def test_stage_by_stage_is_the_same_as_run(tmp_path, manifest_path):
     assert len(shard_hashes(tmp_path / "a")) == 12
     assert shard_hashes(tmp_path / "a") == shard_hashes(tmp_path / "b")
     assert (tmp_path / "b" / "contact_sheet.jpg").stat().st_size > 10_000
+    verified = invoke("verify", tmp_path / "b")
+    assert verified.exit_code == 0, verified.output
+    assert "6 samples: mask IoU worst" in verified.output
+    turn_one_pose(tmp_path / "b")
+    verified = invoke("verify", tmp_path / "b")
+    assert verified.exit_code == 1
+    assert "the pose of car-000000 does not explain its mask" in verified.output
 
 
 @pytest.mark.blender

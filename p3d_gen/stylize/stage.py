@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from p3d_gen.images import decode_image, encode_png
 from p3d_gen.manifest import Stylize
 from p3d_gen.store import Failure, Ledger, Run
 from p3d_gen.stylize.edges import WORLD_GREY, canny
+
+if TYPE_CHECKING:
+    from p3d_gen.stylize.diffusion import ControlNetStylizer
 
 Picture = NDArray[np.uint8]
 
@@ -43,13 +48,19 @@ def _item(key: str, members: Members, settings: Stylize) -> _Item:
     return _Item(key=key, labels=json.loads(members["json"]), rgb=rgb, edges=edges)
 
 
+@functools.lru_cache(maxsize=1)
+def _pipeline(settings: Stylize, base_dir: Path) -> ControlNetStylizer:
+    """The loaded pipeline, kept for the next shard of this process."""
+    from p3d_gen.stylize.diffusion import ControlNetStylizer
+
+    return ControlNetStylizer(settings, base_dir)
+
+
 def _load_stylizer(run: Run) -> Stylizer:
     settings = run.manifest.stylize
     if settings.stylizer == "none":
         return lambda items: [item.rgb for item in items]
-    from p3d_gen.stylize.diffusion import ControlNetStylizer
-
-    model = ControlNetStylizer(settings, run.base_dir)
+    model = _pipeline(settings, run.base_dir)
     return lambda items: model(
         [item.edges for item in items],
         [item.labels["prompt"] for item in items],
