@@ -4,10 +4,10 @@ from zlib import crc32
 
 import numpy as np
 
-from p3d_gen.assets.parametric_aeroplane import aeroplane
-from p3d_gen.assets.parametric_car import car
-from p3d_gen.assets.parametric_chair import chair
-from p3d_gen.assets.parametric_mesh import PARTS, Mesh, assemble
+from p3d_gen.assets.parametric.aeroplane import aeroplane
+from p3d_gen.assets.parametric.car import car
+from p3d_gen.assets.parametric.chair import chair
+from p3d_gen.assets.parametric.mesh import PARTS, Mesh, assemble
 
 __all__ = ["BODY_TYPES", "CATEGORIES", "PARTS", "Mesh", "build"]
 

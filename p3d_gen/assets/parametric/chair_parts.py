@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric_mesh import (
+from p3d_gen.assets.parametric.mesh import (
     Array,
     Solid,
     curve,

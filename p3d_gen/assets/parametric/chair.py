@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from p3d_gen.assets.parametric_chair_parts import (
+from p3d_gen.assets.parametric.chair_parts import (
     bend,
     bent,
     castor,
@@ -15,7 +15,7 @@ from p3d_gen.assets.parametric_chair_parts import (
     swept_post,
     upholstered,
 )
-from p3d_gen.assets.parametric_mesh import (
+from p3d_gen.assets.parametric.mesh import (
     Solid,
     cylinder,
     join,

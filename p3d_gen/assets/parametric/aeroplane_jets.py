@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from p3d_gen.assets.parametric_aeroplane_parts import (
+from p3d_gen.assets.parametric.aeroplane_parts import (
     Section,
     Window,
     fin,
@@ -14,7 +14,7 @@ from p3d_gen.assets.parametric_aeroplane_parts import (
     pair,
     wing,
 )
-from p3d_gen.assets.parametric_mesh import Array, Solid, join, lathe, loft, moved, rounded_box, superellipse
+from p3d_gen.assets.parametric.mesh import Array, Solid, join, lathe, loft, moved, rounded_box, superellipse
 
 # Knots of fuselages: share of the length from the nose, height or half width in fuselage radii.
 AIRLINER_TOP = ((0, 0.1), (0.035, 0.42), (0.085, 0.93), (0.12, 1), (0.7, 1), (1, 0.8))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.assets.parametric_mesh import Array, Index, Solid, both_sides, curve, panelled, part_index
+from p3d_gen.assets.parametric.mesh import Array, Index, Solid, both_sides, curve, panelled, part_index
 
 Mask = NDArray[np.bool_]
 ARCH_GAP = 0.05

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from p3d_gen.assets.parametric_aeroplane_jets import airliner, business_jet, fighter
-from p3d_gen.assets.parametric_aeroplane_parts import Section, Window, fin, fuselage, gear_leg, pair, propeller, wing
-from p3d_gen.assets.parametric_mesh import Solid, cylinder, join, lathe, moved, rounded_box
+from p3d_gen.assets.parametric.aeroplane_jets import airliner, business_jet, fighter
+from p3d_gen.assets.parametric.aeroplane_parts import Section, Window, fin, fuselage, gear_leg, pair, propeller, wing
+from p3d_gen.assets.parametric.mesh import Solid, cylinder, join, lathe, moved, rounded_box
 
 
 def aeroplane(body_type: int, rng: np.random.Generator) -> list[Solid]:

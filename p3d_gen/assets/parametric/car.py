@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from p3d_gen.assets.parametric_car_shell import CarPlan, body_shell, greenhouse
-from p3d_gen.assets.parametric_mesh import (
+from p3d_gen.assets.parametric.car_shell import CarPlan, body_shell, greenhouse
+from p3d_gen.assets.parametric.mesh import (
     Solid,
     both_sides,
     cylinder,

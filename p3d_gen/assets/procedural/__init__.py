@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.assets.procedural_fields import (
+from p3d_gen.assets.procedural.fields import (
     Array,
     coordinates,
     noise,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p3d_gen.assets.parametric_mesh import (
+from p3d_gen.assets.parametric.mesh import (
     Array,
     Solid,
     both_sides,
