@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from p3d_gen.assets.parametric import BODY_TYPES, CATEGORIES, PARTS, Mesh, build
-from p3d_gen.assets.parametric_mesh import curve, lathe, loft, rounded_box, signed_volume, superellipse, tube, weld
+from p3d_gen.assets.parametric.mesh import curve, lathe, loft, rounded_box, signed_volume, superellipse, tube, weld
 
 EVERY = [(category, variant) for category in CATEGORIES for variant in (*range(BODY_TYPES), 13, 101)]
 

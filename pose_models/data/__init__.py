@@ -1,0 +1,1 @@
+"""Labelled images from shards and folders, as one sample type and one batch type."""

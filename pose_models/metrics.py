@@ -1,0 +1,89 @@
+"""The papers' pose metrics, chance, and the names of the confusions behind the errors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from pose_models.geometry import rotation_cam_obj, rotation_error_rad, viewpoint_of
+
+CONFUSION_RADIUS_RAD = math.pi / 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseMetrics:
+    """Share of images (0..1) with a rotation error strictly below pi/6 and pi/18, the median error in degrees,
+    and the number of images. METHOD A.5."""
+
+    acc_pi_6: float
+    acc_pi_18: float
+    median_deg: float
+    n: int
+
+    def as_dict(self) -> dict[str, float]:
+        """The fields by name."""
+        return asdict(self)
+
+
+def pose_metrics(errors_rad: Tensor) -> PoseMetrics:
+    """Metrics of rotation errors (N,) in radians; a NaN counts as pi. ValueError where there are none."""
+    if errors_rad.numel() == 0:
+        raise ValueError("no image to evaluate")
+    errors = errors_rad.double().nan_to_num(nan=math.pi)
+    return PoseMetrics(
+        acc_pi_6=float((errors < math.pi / 6).double().mean()),
+        acc_pi_18=float((errors < math.pi / 18).double().mean()),
+        median_deg=math.degrees(float(errors.quantile(0.5))),
+        n=errors.numel(),
+    )
+
+
+def haar_share_below(angle_rad: float) -> float:
+    """P(error < angle) of a uniformly random rotation against any other: (t - sin t) / pi."""
+    return (angle_rad - math.sin(angle_rad)) / math.pi
+
+
+def random_rotation_metrics(n: int) -> PoseMetrics:
+    """The exact chance row: a uniformly random rotation for each of `n` images, whatever their labels."""
+    low, high = 0.0, math.pi
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if haar_share_below(middle) < 0.5 else (low, middle)
+    return PoseMetrics(
+        acc_pi_6=haar_share_below(math.pi / 6),
+        acc_pi_18=haar_share_below(math.pi / 18),
+        median_deg=math.degrees(low),
+        n=n,
+    )
+
+
+def most_frequent_rotation(R_cam_obj: Tensor) -> Tensor:
+    """The rotation (3, 3), among (N, 3, 3), that has most of the others within pi/6; the first of equals."""
+    counts = torch.stack([(rotation_error_rad(R_cam_obj, R) < math.pi / 6).sum() for R in R_cam_obj])
+    return R_cam_obj[int(counts.argmax())]
+
+
+CONFUSIONS = ("none", "front/back flip", "side mirror", "quarter turn", "other")
+
+
+def confusions(R_predicted: Tensor, R_true: Tensor) -> dict[str, float]:
+    """Shares of images by kind of error, predicted and true rotations (N, 3, 3) in cam axes.
+
+    none: error < pi/6. Otherwise the prediction lies within pi/6 of the truth with its azimuth turned by 180
+    degrees (front/back flip), with its azimuth negated (side mirror: left taken for right in the same facing),
+    or with its azimuth turned by 90 degrees either way (quarter turn); the nearest of these names it; else other.
+    """
+    truth = viewpoint_of(R_true.double())
+    turn = truth.new_tensor([[1.0, 0.0, 0.0]])
+    views = [truth + math.pi * turn, truth * truth.new_tensor([[-1.0, 1.0, 1.0]])]
+    views += [truth + math.pi / 2 * turn, truth - math.pi / 2 * turn]
+    predicted = R_predicted.double()
+    distances = torch.stack([rotation_error_rad(rotation_cam_obj(view), predicted) for view in views])
+    nearest, which = distances.min(dim=0)
+    kind = torch.where(which == 3, 3, which + 1)
+    kind = torch.where(nearest < CONFUSION_RADIUS_RAD, kind, len(CONFUSIONS) - 1)
+    kind[rotation_error_rad(predicted, R_true.double()) < math.pi / 6] = 0
+    return {name: float((kind == i).double().mean()) for i, name in enumerate(CONFUSIONS)}

@@ -1,0 +1,168 @@
+"""The neural mesh model: a feature net, a mesh with one feature per vertex, and a bank of clutter features."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pose_models.backbone import STRIDE, FeatureNet
+from pose_models.files import write_atomic
+from pose_models.mesh import Mesh, cuboid
+
+BankUpdate = Literal["visible", "batch"]
+BankInit = Literal["smooth", "uniform"]
+SMOOTH_LENGTH = 0.15
+WEIGHTS_FILE, MODEL_FILE = "model.safetensors", "model.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What a model is, and what its solver must know of its training.
+
+    box_lower, box_upper: corners of the cuboid in obj axes; vertices: aim of its grid (`mesh.grid_shape`);
+    bank_init: form of `initial_features`.
+    canvas_hw: input size in pixels; clutter: rows of the clutter bank; distance: mean training distance.
+    elevations_rad, thetas_rad: smallest and largest of the training viewpoints.
+    mode_rotation: R_cam_obj, the most frequent training rotation, its 9 numbers row by row.
+    """
+
+    category: str
+    backbone: str
+    max_stride: int
+    channels: int
+    vertices: int
+    bank_init: BankInit
+    box_lower: tuple[float, ...]
+    box_upper: tuple[float, ...]
+    canvas_hw: tuple[int, int]
+    box_fill: float
+    clutter: int
+    distance: float
+    elevations_rad: tuple[float, float]
+    thetas_rad: tuple[float, float]
+    mode_rotation: tuple[float, ...]
+
+
+class NeuralMeshModel(nn.Module):
+    """Feature net, cuboid mesh (R vertices), vertex features C (R, D) and clutter bank (M, D), all unit rows.
+
+    The vertex features start as `initial_features`, the clutter bank empty.
+    """
+
+    def __init__(self, spec: ModelSpec, outlines: Tensor, generator: torch.Generator) -> None:
+        """A model with random weights; `outlines` (C, N, 3): extreme points of each CAD, `mesh.outline`."""
+        super().__init__()
+        self.spec = spec
+        self.net = FeatureNet(spec.backbone, max_stride=spec.max_stride, channels=spec.channels)
+        mesh = cuboid(torch.tensor(spec.box_lower).numpy(), torch.tensor(spec.box_upper).numpy(), spec.vertices)
+        self.mesh = mesh
+        start = initial_features(mesh.vertices, spec.channels, generator, spec.bank_init)
+        self.vertex_features: Tensor
+        self.clutter: Tensor
+        self.clutter_seen: Tensor
+        self.outlines: Tensor
+        self.register_buffer("vertex_features", start)
+        self.register_buffer("clutter", torch.zeros(spec.clutter, spec.channels))
+        self.register_buffer("outlines", outlines)
+        self.register_buffer("clutter_seen", torch.zeros((), dtype=torch.int64))
+
+    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+        out = super()._apply(fn, recurse)
+        self.mesh = Mesh(vertices=fn(self.mesh.vertices), faces=fn(self.mesh.faces), normals=fn(self.mesh.normals))
+        return out
+
+    @property
+    def map_hw(self) -> tuple[int, int]:
+        """Height and width of the feature map."""
+        return self.spec.canvas_hw[0] // STRIDE, self.spec.canvas_hw[1] // STRIDE
+
+    def clutter_bank(self) -> Tensor:
+        """The filled rows of the clutter bank (M, D)."""
+        return self.clutter[: min(int(self.clutter_seen), len(self.clutter))]
+
+    def clutter_mean(self) -> Tensor:
+        """beta (D,): the normalised mean of the clutter bank, the rival of every vertex at inference."""
+        bank = self.clutter_bank()
+        return F.normalize(bank.mean(0), dim=0) if len(bank) else self.clutter.new_zeros(self.spec.channels)
+
+    def push_clutter(self, features: Tensor) -> None:
+        """Put features (N, D), detached, into the bank, first in first out."""
+        rows = (int(self.clutter_seen) + torch.arange(len(features), device=features.device)) % len(self.clutter)
+        # A new tensor: the last loss still holds the old one for its backward pass.
+        self.clutter = self.clutter.index_copy(0, rows, features)
+        self.clutter_seen += len(features)
+
+
+def sample_features(features: Tensor, pixels: Tensor) -> Tensor:
+    """Unit features (B, N, D) at canvas pixels (B, N, 2), bilinear between the centres of the cells of (B, D, h, w)."""
+    size = pixels.new_tensor([features.shape[3], features.shape[2]]) * STRIDE
+    sampled = F.grid_sample(features, (2 * pixels / size - 1)[:, None], align_corners=False, padding_mode="border")
+    return F.normalize(sampled[:, :, 0].mT, dim=-1)
+
+
+def initial_features(vertices: Tensor, channels: int, generator: torch.Generator, form: BankInit) -> Tensor:
+    """Unit features (R, D) that vertices (R, 3) start from.
+
+    "uniform": U(-sqrt(3/D), sqrt(3/D)) for each vertex alone, METHOD C. "smooth": random Fourier features, whose
+    products fall with the vertices' distance r as exp(-r^2 / (2 SMOOTH_LENGTH^2)): from the first step, what the
+    features must tell apart is far apart, and a mean of features of different vertices does not draw them together.
+    """
+    if form == "uniform":
+        start = (torch.rand(len(vertices), channels, generator=generator) * 2 - 1) * math.sqrt(3 / channels)
+    else:
+        waves = torch.randn(3, channels, generator=generator) / SMOOTH_LENGTH
+        start = torch.cos(vertices @ waves + torch.rand(channels, generator=generator) * 2 * math.pi)
+    return F.normalize(start, dim=1)
+
+
+def updated_vertex_features(
+    bank: Tensor, features: Tensor, visible: Tensor, *, momentum: float, form: BankUpdate = "visible"
+) -> Tensor:
+    """The bank (R, D) after seeing detached unit features (B, R, D) of which `visible` (B, R) count.
+
+    C_r <- normalize(mu C_r + (1 - mu) sum_b vis f / n): n is the number of images that see r ("visible"), or the
+    batch size B, as the released code has it ("batch"). Vertices that no image sees stay as they are. METHOD C.
+    """
+    seen = visible.to(features.dtype)
+    count = seen.sum(0)
+    total = torch.einsum("br,brd->rd", seen, features)
+    mean = total / (count.clamp(min=1)[:, None] if form == "visible" else len(features))
+    moved = F.normalize(momentum * bank + (1 - momentum) * mean, dim=1)
+    return torch.where(count[:, None] > 0, moved, bank)
+
+
+def save_model(model: NeuralMeshModel, folder: Path) -> None:
+    """Write weights (safetensors), then the spec (JSON) that marks the model as complete."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomic(folder / WEIGHTS_FILE, lambda part: save_file(state, part))
+    text = json.dumps({"schema": SCHEMA, **asdict(model.spec)}, indent=2)
+    write_atomic(folder / MODEL_FILE, lambda part: part.write_text(text + "\n"))
+
+
+def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
+    """The model of a run folder, in evaluation mode. ValueError naming the file where it cannot be read."""
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished `pose-models train`")
+    try:
+        fields = json.loads(path.read_text())
+        if (schema := fields.pop("schema", None)) != SCHEMA:
+            raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}: train again")
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        state = load_file(folder / WEIGHTS_FILE)
+        model = NeuralMeshModel(ModelSpec(**fields), state["outlines"], torch.Generator().manual_seed(0))
+        model.load_state_dict(state)
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"cannot read the model in {folder}: {error}") from error
+    placed: NeuralMeshModel = model.to(device, memory_format=torch.channels_last).eval()
+    return placed
