@@ -55,7 +55,7 @@ def main() -> None:
 )
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="[default: 3e-4 with --weights, else 2e-3]")
 @click.option(
-    "--vertices", type=click.IntRange(50), help="Aim of the cuboid's grid.  [default: 1000 with --weights, else 700]"
+    "--vertices", type=click.IntRange(50), help="Aim of the cuboid's grid.  [default: 1000 with --weights, else 500]"
 )
 @click.option(
     "--augment",
