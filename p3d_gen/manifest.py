@@ -34,6 +34,7 @@ Member = Literal["mask", "depth", "render", "edges", "stylized"]
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
+Unit = Annotated[float, Field(ge=0, le=1)]
 EMBEDDED = "embedded"
 
 
@@ -137,11 +138,19 @@ class CameraSection(_Section):
 class Texture(_Section):
     """3D-consistent prior noise: an image of `<source>/<attribute>/*.{jpg,jpeg,png}` wrapped on the CAD by smart UV.
 
-    kind `naive` leaves the CAD grey.
+    kind `naive` leaves the CAD grey. roughness, metallic: ranges of the surface's uniform draw.
     """
 
     kind: Literal["dtd", "naive"] = "dtd"
     source: str = EMBEDDED
+    roughness: tuple[Unit, Unit] = (0.15, 0.9)
+    metallic: tuple[Unit, Unit] = (0.0, 0.5)
+
+    @model_validator(mode="after")
+    def _check(self) -> Texture:
+        _ordered("roughness", *self.roughness)
+        _ordered("metallic", *self.metallic)
+        return self
 
 
 class Light(_Section):

@@ -34,6 +34,7 @@ class Stream(IntEnum):
     COLOUR = 7
     STYLIZE = 8
     RENDER = 9
+    SURFACE = 10
 
 
 # Irradiance of the key, fill and back lamp, and their side length; like the mean radiance of an environment, bright
@@ -108,6 +109,7 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
     light = stream(manifest, Stream.LIGHT, category, index)
     background = stream(manifest, Stream.BACKGROUND, category, index)
     colour = _pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
+    surface = stream(manifest, Stream.SURFACE, category, index)
     textures = [texture.id for texture in inventory.textures] or [""]
     hdri_lit = manifest.light.kind == "hdri"
     return RenderSpec(
@@ -120,6 +122,8 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
             focal_px=manifest.camera.focal_px, principal_px=(width / 2, height / 2), image_hw=(height, width)
         ),
         texture_id=_pick(stream(manifest, Stream.TEXTURE, category, index), textures),
+        roughness=float(surface.uniform(*manifest.texture.roughness)),
+        metallic=float(surface.uniform(*manifest.texture.metallic)),
         lamps=() if hdri_lit else _lamps(light, manifest, viewpoint),
         environment=_environment(light, manifest, inventory.hdris) if hdri_lit else None,
         background_id=_pick(background, inventory.backgrounds).id,

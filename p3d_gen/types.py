@@ -83,6 +83,7 @@ class Window:
 class RenderSpec:
     """One sample with every number resolved, so that no stage draws anything.
 
+    roughness and metallic, in [0, 1], are those of Blender's principled surface.
     texture_id is "" for an untextured object. Exactly one of `lamps` and `environment` is given.
     stylize_seed and render_seed seed the stylizer's noise and the path tracer for this sample alone.
     """
@@ -94,6 +95,8 @@ class RenderSpec:
     viewpoint: Viewpoint
     camera: Camera
     texture_id: str
+    roughness: float
+    metallic: float
     lamps: tuple[Lamp, ...]
     environment: Environment | None
     background_id: str

@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class _Defaults:
     steps: int
-    batch: int
     image_size: int
     lr: float
     vertices: int
     augment: str
 
 
-PRETRAINED = _Defaults(steps=600, batch=12, image_size=256, lr=3e-4, vertices=1000, augment="strong")
-SCRATCH = _Defaults(steps=700, batch=8, image_size=128, lr=2e-3, vertices=500, augment="mild")
+PRETRAINED = _Defaults(steps=1200, image_size=256, lr=3e-4, vertices=500, augment="strong")
+SCRATCH = _Defaults(steps=600, image_size=128, lr=2e-3, vertices=300, augment="mild")
 HEAD_LR = 1e-3
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -48,14 +47,14 @@ def main() -> None:
 @click.option("--weights", type=_FILE, help="Backbone weights (.safetensors, timm names).  [default: random weights]")
 @click.option("--backbone", default="resnet18", show_default=True, help="Any timm features_only network.")
 @click.option("--backgrounds", type=_FOLDER, help="Pictures pasted behind the object, new at every step.")
-@click.option("--steps", type=click.IntRange(1), help="[default: 600 with --weights, else 700]")
-@click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12 with --weights, else 8]")
+@click.option("--steps", type=click.IntRange(1), help="[default: 1200 with --weights, else 600]")
+@click.option("--batch", type=click.IntRange(2), default=12, show_default=True, help="Images a step.")
 @click.option(
     "--image-size", type=click.IntRange(32), help="Long side in pixels.  [default: 256 with --weights, else 128]"
 )
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="[default: 3e-4 with --weights, else 2e-3]")
 @click.option(
-    "--vertices", type=click.IntRange(50), help="Aim of the cuboid's grid.  [default: 1000 with --weights, else 500]"
+    "--vertices", type=click.IntRange(50), help="Aim of the cuboid's grid.  [default: 500 with --weights, else 300]"
 )
 @click.option(
     "--augment",
@@ -89,7 +88,7 @@ def train(
     backbone: str,
     backgrounds: Path | None,
     steps: int | None,
-    batch: int | None,
+    batch: int,
     image_size: int | None,
     lr: float | None,
     vertices: int | None,
@@ -126,7 +125,7 @@ def train(
             precision=_precision(precision, run_device),
             augment=replace(STRONG if (augment or defaults.augment) == "strong" else MILD, mirror=mirror),
             steps=steps or defaults.steps,
-            batch=batch or defaults.batch,
+            batch=batch,
             image_size=image_size or defaults.image_size,
             lr=lr or defaults.lr,
             head_lr=max(lr or defaults.lr, HEAD_LR),

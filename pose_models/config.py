@@ -50,7 +50,7 @@ class TrainConfig:
     clutter_term: float = 0.1
     neighbour_radius: float = 0.1
     clutter_per_image: int = 5
-    clutter_images: int = 256
+    clutter_images: int = 128
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def save(self, path: Path) -> None:

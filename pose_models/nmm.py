@@ -20,7 +20,7 @@ from pose_models.mesh import Mesh, cuboid
 
 BankUpdate = Literal["visible", "batch"]
 BankInit = Literal["smooth", "uniform"]
-SMOOTH_LENGTH = 0.15
+SMOOTH_LENGTH = 0.25
 WEIGHTS_FILE, MODEL_FILE = "model.safetensors", "model.json"
 SCHEMA = 1
 

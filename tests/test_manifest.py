@@ -36,6 +36,8 @@ def test_defaults_are_complete():
         ({"camera": {"focal_px": float("nan")}}, "camera.focal_px = nan"),
         ({"light": {"kind": "hrdi"}}, "light.kind = 'hrdi'"),
         ({"light": {"strength": [2, 1]}}, "light: strength runs"),
+        ({"texture": {"roughness": [0.2, 1.5]}}, "texture.roughness.1 = 1.5"),
+        ({"texture": {"metallic": [0.5, 0.1]}}, "texture: metallic runs"),
         ({"viewpoint": {"theta": {"mean_deg": 0, "std_deg": 1, "min_deg": 5, "max_deg": 5}}}, "must be below"),
         ({"viewpoint": {"elevation": {"car": {"std": 1}}}}, "did you mean 'std_deg'?"),
         ({"stylize": {"prompt": "{color} car"}}, "'color'; valid fields: {colour}, {category}"),

@@ -55,12 +55,13 @@ def _reset(samples: int, denoise: bool, seed: int, camera: Camera) -> bpy.types.
     return scene
 
 
-def _material(texture: str) -> bpy.types.Material:
+def _material(texture: str, roughness: float, metallic: float) -> bpy.types.Material:
     material = bpy.data.materials.new("object")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader = nodes["Principled BSDF"]
-    shader.inputs["Roughness"].default_value = 0.5
+    shader.inputs["Roughness"].default_value = roughness
+    shader.inputs["Metallic"].default_value = metallic
     shader.inputs["Base Color"].default_value = (_GREY, _GREY, _GREY, 1.0)
     if texture:
         image = nodes.new("ShaderNodeTexImage")
@@ -69,11 +70,11 @@ def _material(texture: str) -> bpy.types.Material:
     return material
 
 
-def _add_object(cad: str, texture: str) -> tuple[bpy.types.Object, Array]:
+def _add_object(cad: str, material: bpy.types.Material) -> tuple[bpy.types.Object, Array]:
     with np.load(cad) as arrays:
         vertices = arrays["vertices"]
         mesh = make_mesh(vertices, arrays["faces"], arrays["uv"])
-    mesh.materials.append(_material(texture))
+    mesh.materials.append(material)
     item = bpy.data.objects.new("object", mesh)
     item.pass_index = OBJECT_INDEX
     bpy.context.scene.collection.objects.link(item)
@@ -171,7 +172,7 @@ def render(
     camera = Camera(**spec["camera"])
     scene = _reset(samples, denoise, spec["render_seed"], camera)
     pose = cam_T_obj(Viewpoint(**spec["viewpoint"]))
-    item, vertices = _add_object(cad, texture)
+    item, vertices = _add_object(cad, _material(texture, spec["roughness"], spec["metallic"]))
     eye = _add_camera(scene, pose, camera)
     for lamp in spec["lamps"]:
         _add_lamp(Lamp(**lamp))
