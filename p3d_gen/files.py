@@ -109,8 +109,9 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int
     return count, file_sha256(path)
 
 
-def _check_ending(path: Path) -> None:
-    """A tar that was cut between two members reads without a word: look for the zeros that end a whole one."""
+def check_tar_ending(path: Path) -> None:
+    """tarfile.ReadError where the zeros that end a whole tar are missing: one that was cut between two members is
+    otherwise read without a word."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAR_ENDING))
@@ -122,7 +123,7 @@ def read_shard(path: Path) -> Iterator[tuple[str, Members]]:
     """The samples of a tar in order, as (key, {member: bytes}). RunError names a file that is damaged."""
     key, members = "", Members()
     try:
-        _check_ending(path)
+        check_tar_ending(path)
         with tarfile.open(path, "r:") as tar:
             for info in tar:
                 this_key, _, member = info.name.partition(".")

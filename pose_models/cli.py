@@ -104,6 +104,7 @@ def train(
 
     Example: pose-models train --shards runs/quickstart/shards --category car --out runs/nmm-car
     """
+    from p3d_gen.errors import P3DError
     from pose_models.config import TrainConfig
     from pose_models.data.augment import MILD, STRONG
     from pose_models.nmm import MODEL_FILE
@@ -131,7 +132,7 @@ def train(
             head_lr=max(lr or defaults.lr, HEAD_LR),
         )
         _run_training(config, shards, cads, out, backgrounds, run_device)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (P3DError, ValueError, OSError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -200,9 +201,8 @@ def evaluate(
 
     Example: pose-models evaluate --model runs/nmm-car --cars3d ../shared/data/cars3d --limit 200
     """
-    import json
-
-    from pose_models.files import write_atomic
+    from p3d_gen.errors import P3DError
+    from p3d_gen.files import write_json
 
     if (shards is None) == (cars3d is None):
         raise click.UsageError("give either --shards or --cars3d")
@@ -210,10 +210,8 @@ def evaluate(
         result = _run_evaluation(model_folder, shards, cars3d, split, limit, _device(device))
         if json_file is not None:
             source = {"model": str(model_folder), "source": shards or f"{cars3d} {split}"}
-            text = json.dumps(source | result.as_dict(), indent=2) + "\n"
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(json_file, lambda part: part.write_text(text))
-    except (ValueError, OSError, RuntimeError) as error:
+            write_json(json_file, source | result.as_dict())
+    except (P3DError, ValueError, OSError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 
 

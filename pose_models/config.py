@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from p3d_gen.files import write_json
 from pose_models.data.augment import AugmentConfig
-from pose_models.files import write_atomic
 
 Precision = Literal["fp32", "bf16"]
 
@@ -55,4 +54,4 @@ class TrainConfig:
 
     def save(self, path: Path) -> None:
         """Write the configuration as JSON, atomically."""
-        write_atomic(path, lambda part: part.write_text(json.dumps(asdict(self), indent=2) + "\n"))
+        write_json(path, asdict(self))

@@ -10,12 +10,12 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from p3d_gen.files import write_bytes, write_json
 from pose_models.backbone import STRIDE, FeatureNet
-from pose_models.files import write_atomic
 from pose_models.mesh import Mesh, cuboid
 
 BankUpdate = Literal["visible", "batch"]
@@ -144,9 +144,8 @@ def updated_vertex_features(
 def save_model(model: NeuralMeshModel, folder: Path) -> None:
     """Write weights (safetensors), then the spec (JSON) that marks the model as complete."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_atomic(folder / WEIGHTS_FILE, lambda part: save_file(state, part))
-    text = json.dumps({"schema": SCHEMA, **asdict(model.spec)}, indent=2)
-    write_atomic(folder / MODEL_FILE, lambda part: part.write_text(text + "\n"))
+    write_bytes(folder / WEIGHTS_FILE, save(state))
+    write_json(folder / MODEL_FILE, {"schema": SCHEMA, **asdict(model.spec)})
 
 
 def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from p3d_gen.files import check_tar_ending
 from pose_models.data.sample import Image, Sample
 
 _MEMBERS = ("jpg", "mask.png", "json")
@@ -56,23 +57,14 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
     """The samples of one shard, in order. ValueError naming the shard where it is cut, or a sample incomplete."""
     from webdataset.tariterators import group_by_keys, tar_file_expander
 
-    _check_ending(path)
     # Expander and grouping of `WebDataset(path, shardshuffle=False)`, on a file that is closed whatever happens.
     with path.open("rb") as stream:
         try:
+            check_tar_ending(path)
             for raw in group_by_keys(tar_file_expander([{"url": str(path), "stream": stream}])):
                 yield _encoded(raw, path)
         except (tarfile.TarError, EOFError) as error:
             raise ValueError(f"cannot read shard {path}: {error}; pack it again") from error
-
-
-def _check_ending(path: Path) -> None:
-    """A tar ends with two zero blocks. One cut short between two members is otherwise read without a word."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 1024))
-        if size < 1024 or any(file.read()):
-            raise ValueError(f"shard {path} is cut short or no tar ({size} bytes): pack it again")
 
 
 def _encoded(raw: dict[str, Any], path: Path) -> EncodedSample:
