@@ -45,7 +45,7 @@ demo: setup
 	done
 	@echo "shards:         $(DEMO)/shards"
 	@echo "contact sheet:  $(DEMO)/contact_sheet.jpg"
-	@echo "accuracy:       the tables above, on renders of CAD models that the training never saw"
+	@echo "accuracy:       the tables above, on held-out renders"
 
 test: setup
 	$(BIN)/pytest -n 2 --dist worksteal
