@@ -199,7 +199,7 @@ def evaluate(
     On shards the stored principal point and distance are used, as in the papers, and only the rotation is solved.
     On cars3d only the image's box is used: every hypothesis takes its position and scale from it.
 
-    Example: pose-models evaluate --model runs/nmm-car --cars3d ../shared/data/cars3d --limit 200
+    Example: pose-models evaluate --model runs/nmm-car --cars3d $P3D_DATA/cars3d --limit 200
     """
     from p3d_gen.errors import P3DError
     from p3d_gen.files import write_json

@@ -17,7 +17,7 @@ class TrainConfig:
     """Everything that decides a training run beside its data.
 
     image_size: long side of the canvas in pixels. weights: safetensors file for the backbone's body; None starts
-    from random weights. box_fraction: share of the pooled CAD vertices that the cuboid's sides hold (METHOD C).
+    from random weights. box_fraction: share of the pooled CAD vertices that the cuboid's sides hold (NeMo).
     vertices: aim of the cuboid's grid. neighbour_radius: vertices closer than this, in obj units, are not set
     against each other. clutter_images: how many images' clutter features the bank holds. frozen_norm: keep the
     pretrained body's BatchNorm statistics. warmup: share of the steps in which the rate rises.

@@ -30,7 +30,7 @@ def _rot_x(angle_rad: Tensor) -> Tensor:
 def rotation_cam_obj(viewpoints_rad: Tensor) -> Tensor:
     """OpenCV rotations (..., 3, 3) of viewpoints (..., 3) = azimuth, elevation, theta.
 
-    diag(1, -1, -1) Rz(theta) Rx(e - pi/2) Rz(-a), METHOD A.1 and A.2.
+    diag(1, -1, -1) Rz(theta) Rx(e - pi/2) Rz(-a), the PASCAL3D+ convention.
     """
     azimuth, elevation, theta = viewpoints_rad.unbind(-1)
     R_gl = rot_z(theta) @ _rot_x(elevation - math.pi / 2) @ rot_z(-azimuth)
@@ -83,7 +83,7 @@ def project(points_cam: Tensor, K: Tensor) -> Tensor:
 
 
 def rotation_error_rad(R_a: Tensor, R_b: Tensor) -> Tensor:
-    """Geodesic angles (...) in [0, pi] between rotations: 2 asin(|R_a - R_b|_F / (2 sqrt 2)), METHOD A.5."""
+    """Geodesic angles (...) in [0, pi] between rotations: 2 asin(|R_a - R_b|_F / (2 sqrt 2))."""
     chord = torch.linalg.matrix_norm(R_a - R_b) / (2 * math.sqrt(2))
     return 2 * torch.asin(chord.clamp(max=1.0))
 
@@ -100,6 +100,6 @@ def random_rotations(count: int, generator: torch.Generator) -> Tensor:
 
 def viewpoint_grid(azimuths: int, elevations_deg: Sequence[float], thetas_deg: Sequence[float]) -> Tensor:
     """All combinations (P, 3), radians, of `azimuths` equal steps around the circle (its end left out) with the
-    given elevations and in-plane angles, azimuth slowest. METHOD C: 12, (-30, 0, 30, 60), (-30, 0, 30) gives 144."""
+    given elevations and in-plane angles, azimuth slowest. NeMo: 12, (-30, 0, 30, 60), (-30, 0, 30) gives 144."""
     steps = [360.0 * i / azimuths for i in range(azimuths)]
     return torch.tensor(list(itertools.product(steps, elevations_deg, thetas_deg))).deg2rad()

@@ -1,4 +1,4 @@
-"""The losses of neural mesh models, as METHOD C gives them."""
+"""The losses of neural mesh models, as NeMo and its successors train them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def contrastive(
 
 
 def clutter_similarity(clutter_features: Tensor, vertex_features: Tensor) -> Tensor:
-    """Mean of f.C_l over clutter features (M, D) and all vertices (V, D); 0 where there are none. METHOD C's
+    """Mean of f.C_l over clutter features (M, D) and all vertices (V, D); 0 where there are none. NeMo's
     second term, weighted 0.1 there."""
     if len(clutter_features) == 0:
         return clutter_features.sum()
@@ -43,7 +43,7 @@ def clutter_similarity(clutter_features: Tensor, vertex_features: Tensor) -> Ten
 
 
 def reconstruction(object_similarity: Tensor, clutter_similarity: Tensor) -> Tensor:
-    """The inference loss (...) over cells (..., N): 1 - [mean max(obj, clu) - mean clu], METHOD C.
+    """The inference loss (...) over cells (..., N): 1 - [mean max(obj, clu) - mean clu], as in NeMo.
 
     object_similarity: f.C at each cell, 0 where no mesh is seen; clutter_similarity: f.beta at each cell.
     """

@@ -27,7 +27,7 @@ class Mesh:
 
 def fit_box(points: Array, fraction: float) -> tuple[Array, Array]:
     """Lower and upper corner (3,) of the box that holds, on each axis, the shortest interval with `fraction` of
-    the points (N, 3). METHOD C, `create_cuboid_mesh`."""
+    the points (N, 3). As NeMo fits its cuboids."""
     if len(points) == 0 or not 0 < fraction <= 1:
         raise ValueError(f"a box needs points and a fraction in (0, 1], got {len(points)} points and {fraction}")
     ordered = np.sort(points, axis=0)

@@ -16,7 +16,7 @@ CONFUSION_RADIUS_RAD = math.pi / 6
 @dataclass(frozen=True, kw_only=True)
 class PoseMetrics:
     """Share of images (0..1) with a rotation error strictly below pi/6 and pi/18, the median error in degrees,
-    and the number of images. METHOD A.5."""
+    and the number of images."""
 
     acc_pi_6: float
     acc_pi_18: float

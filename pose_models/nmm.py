@@ -113,7 +113,7 @@ def sample_features(features: Tensor, pixels: Tensor) -> Tensor:
 def initial_features(vertices: Tensor, channels: int, generator: torch.Generator, form: BankInit) -> Tensor:
     """Unit features (R, D) that vertices (R, 3) start from.
 
-    "uniform": U(-sqrt(3/D), sqrt(3/D)) for each vertex alone, METHOD C. "smooth": random Fourier features, whose
+    "uniform": U(-sqrt(3/D), sqrt(3/D)) for each vertex alone, as in NeMo. "smooth": random Fourier features, whose
     products fall with the vertices' distance r as exp(-r^2 / (2 SMOOTH_LENGTH^2)): from the first step, what the
     features must tell apart is far apart, and a mean of features of different vertices does not draw them together.
     """
@@ -131,7 +131,7 @@ def updated_vertex_features(
     """The bank (R, D) after seeing detached unit features (B, R, D) of which `visible` (B, R) count.
 
     C_r <- normalize(mu C_r + (1 - mu) sum_b vis f / n): n is the number of images that see r ("visible"), or the
-    batch size B, as the released code has it ("batch"). Vertices that no image sees stay as they are. METHOD C.
+    batch size B, as the released code has it ("batch"). Vertices that no image sees stay as they are. As in NeMo.
     """
     seen = visible.to(features.dtype)
     count = seen.sum(0)

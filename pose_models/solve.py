@@ -27,7 +27,7 @@ PoseRule = Callable[[Tensor], tuple[Tensor, Tensor]]
 class SolveConfig:
     """The pose grid and its refinement.
 
-    Grid: `azimuths` steps around, with elevations and in-plane angles in degrees (METHOD C: 12, 4 and 3).
+    Grid: `azimuths` steps around, with elevations and in-plane angles in degrees (NeMo: 12, 4 and 3).
     The best `starts` at least `spacing_deg` apart are refined: a step either way about each axis is tried, the best
     kept, and the step halved where none is better, from `step_deg` down to `final_step_deg`.
     """
@@ -44,7 +44,7 @@ class SolveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """R_cam_obj (3, 3): the best rotation; loss: its reconstruction loss, METHOD C."""
+    """R_cam_obj (3, 3): the best rotation; loss: its reconstruction loss, as in NeMo."""
 
     R_cam_obj: Tensor
     loss: float

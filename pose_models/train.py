@@ -94,7 +94,7 @@ def batches(
 
 
 def clutter_cells(batch: Batch, pixels: Tensor, map_hw: tuple[int, int]) -> Tensor:
-    """Weights (B, h w): 1 for cells with a background pixel and no projected vertex (B, R, 2), else 0. METHOD C."""
+    """Weights (B, h w): 1 for cells with a background pixel and no projected vertex (B, R, 2), else 0. As in NeMo."""
     background = F.max_pool2d(1 - batch.mask[:, None], STRIDE).flatten(1) > 0.5
     size = pixels.new_tensor([map_hw[1], map_hw[0]])
     cell = (pixels / STRIDE).floor()

@@ -1,4 +1,4 @@
-"""Feature maps of METHOD C.2, one path for training and test, and the weights file."""
+"""Feature maps of the published sizes, one path for training and test, and the weights file."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The torch twin against p3d_gen.geometry, and METHOD's invariants A.3 to A.5 again."""
+"""The torch twin against p3d_gen.geometry, and the invariants of rotation errors again."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The losses and the bank against METHOD's invariants C.3 to C.5."""
+"""The losses and the bank against worked numbers."""
 
 import math
 

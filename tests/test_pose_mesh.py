@@ -1,4 +1,4 @@
-"""Cuboids against METHOD C's table, and exact visibility against a z-buffer."""
+"""Cuboids against the released meshes' table, and exact visibility against a z-buffer."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_outline_keeps_the_projected_box():
 
 
 def test_visibility_equals_a_z_buffer():
-    """METHOD C.7, on a map fine enough that a vertex and its pixel differ little."""
+    """On a map fine enough that a vertex and its pixel differ little."""
     mesh = box((0.4139, 0.9040, 0.3645))
     views = torch.tensor([[20.0, 10, 0], [135, 35, 10], [250, -20, -15], [330, 5, 0]]).deg2rad()
     pose = g.pose(g.rotation_cam_obj(views), torch.tensor([0.0, 0.0, 6.0]).expand(4, 3))
@@ -105,7 +105,7 @@ def test_visibility_equals_a_z_buffer():
 
 
 def test_when_the_sides_of_the_car_come_into_sight():
-    """METHOD C: car at d = 6: the top from 1.73 degrees of elevation, the side from 2.01 of azimuth."""
+    """The released cuboid, car at d = 6: the top from 1.73 degrees of elevation, the side from 2.01 of azimuth."""
     mesh = box((0.4139, 0.9040, 0.3645))
 
     def sees(azimuth, elevation, axis):

@@ -1,4 +1,4 @@
-"""Render-and-compare on perfect features (METHOD C.6), and the two camera rules."""
+"""Render-and-compare on perfect features, and the two camera rules."""
 
 import math
 

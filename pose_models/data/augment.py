@@ -26,7 +26,7 @@ _BACKGROUND_SIDE = 512
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """How training pictures vary. Probabilities in 0..1; `zoom` is the largest factor either way, `shift` the
-    largest offset as a share of the canvas, `roll_std_deg` the spread of the in-plane turn (METHOD B: 5),
+    largest offset as a share of the canvas, `roll_std_deg` the spread of the in-plane turn (the released recipe: 5),
     `tight` the chance of padding everything outside the object's box, as a crop to the box would have it.
     The defaults, `STRONG`, aim at photographs; `MILD` at pictures like the training ones."""
 

@@ -1,4 +1,4 @@
-"""cars3d: real photographs of cars, cropped to their box, with their rotation (shared data, DATA.md)."""
+"""cars3d: real photographs of cars, cropped to their box, with their rotation."""
 
 from __future__ import annotations
 
