@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pose_models.losses import clutter_similarity, contrastive, reconstruction
-from pose_models.nmm import initial_features, updated_vertex_features
+from pose_models.nmm import SMOOTH_LENGTH, initial_features, updated_vertex_features
 
 
 @pytest.mark.parametrize(("own", "far", "expected"), [(0.9, 0.5, 0.00329336), (0.5, 0.9, 5.717579)])
@@ -71,7 +71,7 @@ def test_bank_keeps_what_no_image_sees():
 def test_smooth_start_is_alike_nearby_and_different_far_away():
     points = torch.tensor([[0.0, 0.0, 0.0], [0.05, 0.0, 0.0], [0.0, 0.15, 0.0], [0.3, 0.3, 0.0]])
     start = initial_features(points, 4096, torch.Generator().manual_seed(0), "smooth")
-    expected = torch.exp(-torch.cdist(points, points).square() / (2 * 0.15**2))
+    expected = torch.exp(-torch.cdist(points, points).square() / (2 * SMOOTH_LENGTH**2))
     torch.testing.assert_close(start @ start.T, expected, atol=0.06, rtol=0)
 
 
