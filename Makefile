@@ -56,4 +56,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .uv runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache
