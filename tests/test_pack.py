@@ -10,7 +10,7 @@ from test_stylize import HW, fake_renders
 from p3d_gen.assets.backgrounds import background
 from p3d_gen.composite import composite
 from p3d_gen.engines import run_shards
-from p3d_gen.files import read_shard
+from p3d_gen.files import read_shard, write_shard
 from p3d_gen.images import decode_image
 from p3d_gen.pack import pack_shard
 from p3d_gen.sampling import spec
@@ -146,8 +146,6 @@ def test_contact_sheet_has_a_row_for_each_sample(tmp_path, manifest_path):
             (key, m | {"json": json.dumps(json.loads(m["json"]) | POSED | {"cad_id": "m0"}).encode()})
             for key, m in read_shard(run.tar("shards", shard))
         ]
-        from p3d_gen.files import write_shard
-
         write_shard(run.tar("shards", shard), samples)
     sheet = decode_image(write_contact_sheet(run, per_category=2).read_bytes())
     assert sheet.shape == (4 * 222, 4 * 300, 3)
