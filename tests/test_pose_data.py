@@ -49,6 +49,14 @@ def test_shards_give_back_their_samples(run):
         np.testing.assert_allclose(s.box_xyxy, [*pixels.min(0), *pixels.max(0)], atol=1.6)
 
 
+def test_pictures_may_be_png(tmp_path):
+    files = members(0, np.random.default_rng([0, 1]))
+    pixels = cv2.imdecode(np.frombuffer(files[0][1], np.uint8), cv2.IMREAD_COLOR)
+    files[0] = ("box-000000.png", cv2.imencode(".png", pixels)[1].tobytes())
+    write_tar(tmp_path / "box-00000.tar", files)
+    np.testing.assert_array_equal(decode(next(read_shard(tmp_path / "box-00000.tar"))).image, pixels[..., ::-1])
+
+
 def test_missing_shards_name_what_is_there(run):
     with pytest.raises(ValueError, match=r"no car-\*.tar; categories found there: box"):
         shard_paths(str(run / "shards"), "car")
@@ -71,7 +79,7 @@ def test_a_cut_shard_is_an_error(tmp_path, keep):
         (lambda files: files[:2], "lacks mask.png"),
         (lambda files: [files[0], (files[1][0], b"{"), files[2]], "unreadable JSON"),
         (lambda files: [files[0], (files[1][0], b"{}"), files[2]], "its JSON lacks category"),
-        (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its jpg is no readable image"),
+        (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its picture is no readable image"),
         (lambda files: [*files[:2], (files[2][0], blank_png(0, (96, 128)))], "its mask is empty"),
         (lambda files: [*files[:2], (files[2][0], blank_png(255, (5, 5)))], "differ"),
     ],

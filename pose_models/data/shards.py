@@ -16,17 +16,17 @@ import numpy as np
 from p3d_gen.files import check_tar_ending
 from pose_models.data.sample import Image, Sample
 
-_MEMBERS = ("jpg", "mask.png", "json")
+_MEMBERS = ("mask.png", "json")
 _LABELS = ("category", "cad_id", "cam_T_obj", "focal_px", "principal_px", "image_hw")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedSample:
-    """A sample as it lies in a shard: JPEG and PNG bytes, parsed labels, and where it came from."""
+    """A sample as it lies in a shard: encoded picture (JPEG or PNG) and mask, parsed labels, its origin."""
 
     key: str
     shard: str
-    jpg: bytes
+    picture: bytes
     mask_png: bytes
     labels: dict[str, Any]
 
@@ -69,7 +69,8 @@ def read_shard(path: Path) -> Iterator[EncodedSample]:
 
 def _encoded(raw: dict[str, Any], path: Path) -> EncodedSample:
     key = raw["__key__"]
-    missing = [name for name in _MEMBERS if name not in raw]
+    picture = "png" if "png" in raw else "jpg"
+    missing = [name for name in (picture, *_MEMBERS) if name not in raw]
     if missing:
         raise ValueError(f"sample {key} in shard {path} lacks {', '.join(missing)}: pack it again")
     try:
@@ -79,7 +80,7 @@ def _encoded(raw: dict[str, Any], path: Path) -> EncodedSample:
     missing = [name for name in _LABELS if name not in labels]
     if missing:
         raise ValueError(f"sample {key} in shard {path}: its JSON lacks {', '.join(missing)}")
-    return EncodedSample(key=key, shard=str(path), jpg=raw["jpg"], mask_png=raw["mask.png"], labels=labels)
+    return EncodedSample(key=key, shard=str(path), picture=raw[picture], mask_png=raw["mask.png"], labels=labels)
 
 
 def _decode_image(data: bytes, flag: int, what: str) -> Image:
@@ -93,7 +94,7 @@ def decode(encoded: EncodedSample) -> Sample:
     """Pixels and labels of a sample. ValueError naming shard and key where they do not fit together."""
     where = f"sample {encoded.key} in shard {encoded.shard}"
     labels = encoded.labels
-    image = _decode_image(encoded.jpg, cv2.IMREAD_COLOR, f"{where}: its jpg")[..., ::-1]
+    image = _decode_image(encoded.picture, cv2.IMREAD_COLOR, f"{where}: its picture")[..., ::-1]
     mask = _decode_image(encoded.mask_png, cv2.IMREAD_GRAYSCALE, f"{where}: its mask.png")
     if not image.shape[:2] == mask.shape == tuple(labels["image_hw"]):
         raise ValueError(f"{where}: image {image.shape[:2]}, mask {mask.shape}, image_hw {labels['image_hw']} differ")
