@@ -85,15 +85,15 @@ def _run_stage(run: Run, name: str, stage: Stage, workers: int | None) -> list[F
             failures += ledger.failures
             made += ledger.count
     click.echo(f"{name}: {made} samples in {len(shards)} shards, {len(failures)} failed")
-    return failures
-
-
-def _conclude(failures: list[Failure], allowed: int) -> None:
-    """List failed samples; more than allowed are an error."""
     for failure in failures[:_SHOWN_FAILURES]:
         click.echo(f"  {failure.key}: {failure.reason}", err=True)
     if len(failures) > _SHOWN_FAILURES:
         click.echo(f"  and {len(failures) - _SHOWN_FAILURES} more, in the shards' ledgers", err=True)
+    return failures
+
+
+def _conclude(failures: list[Failure], allowed: int) -> None:
+    """More failed samples than allowed are an error."""
     if len(failures) > allowed:
         raise click.ClickException(
             f"{len(failures)} samples failed, {allowed} are allowed (--allow-failures); "
@@ -101,10 +101,11 @@ def _conclude(failures: list[Failure], allowed: int) -> None:
         )
 
 
-def _open(run_folder: Path, retry_failed: bool) -> Run:
-    from p3d_gen.store import forget_failures, open_run
+def _open(run_folder: Path, retry_failed: bool, manifest: Path | None = None) -> Run:
+    """The run of a folder, made from `manifest` where that is given."""
+    from p3d_gen.store import create_run, forget_failures, open_run
 
-    run = open_run(run_folder)
+    run = create_run(run_folder, manifest) if manifest else open_run(run_folder)
     if retry_failed:
         forget_failures(run)
     return run
@@ -149,10 +150,7 @@ def render(manifest: Path, out: Path, workers: int | None, allow_failures: int, 
     Example:
       p3dgen render manifests/quickstart.toml --out runs/quickstart
     """
-    from p3d_gen.store import create_run
-
-    create_run(out, manifest)
-    _conclude(_render(_open(out, retry_failed), workers), allow_failures)
+    _conclude(_render(_open(out, retry_failed, manifest), workers), allow_failures)
 
 
 @main.command(cls=_Command)
@@ -192,10 +190,7 @@ def run(manifest: Path, out: Path, workers: int | None, allow_failures: int, ret
     Example:
       p3dgen run manifests/quickstart.toml --out runs/quickstart
     """
-    from p3d_gen.store import create_run
-
-    create_run(out, manifest)
-    opened = _open(out, retry_failed)
+    opened = _open(out, retry_failed, manifest)
     failures = [failure for stage in (_render, _stylize, _pack) for failure in stage(opened, workers)]
     _conclude(failures, allow_failures)
 

@@ -98,7 +98,6 @@ def prepare_cads(
     broken = []
     for category, asset in wanted:
         target = run.cad_file(category, asset.id)
-        target.parent.mkdir(parents=True, exist_ok=True)
         cad = run.manifest.cad
         try:
             if not target.exists():
@@ -198,9 +197,10 @@ class _ShardRenderer:
                     members = self.sample(sample)
                 except BlenderError:
                     members = self.sample(sample)
-                yield sample.key, members
             except (BlenderError, AssetError, ValueError) as error:
                 failures.append(Failure(key=sample.key, reason=str(error)))
+            else:
+                yield sample.key, members
             tick()
 
 

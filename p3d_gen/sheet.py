@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.composite import composite
+from p3d_gen.errors import RunError
 from p3d_gen.files import Members, read_shard, write_bytes
 from p3d_gen.geometry import box_corners, project, transform
 from p3d_gen.images import decode_image, encode_jpeg
@@ -81,13 +82,18 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
 
 
 def write_contact_sheet(run: Run, per_category: int = 4) -> Path:
-    """Write RUN/contact_sheet.jpg from the first packed samples of every category; returns its path."""
+    """Write RUN/contact_sheet.jpg from the first packed samples of every category; returns its path.
+
+    RunError where no sample was packed.
+    """
     rows = []
     for category in run.manifest.categories:
         shard = run.shards(category)[0]
         packed = dict(islice(read_shard(run.tar("shards", shard)), per_category))
         sources = {key: members for key, members in joined(run, shard) if key in packed}
         rows += [_row(sources[key], packed[key], run.manifest.output.image_format) for key in packed]
+    if not rows:
+        raise RunError(f"{run.root / 'shards'} holds no sample to show on a contact sheet")
     path = run.root / "contact_sheet.jpg"
     write_bytes(path, encode_jpeg(np.vstack(rows), quality=90))
     return path

@@ -109,6 +109,10 @@ def test_failed_samples_set_the_exit_status_and_can_be_retried(tmp_path, assets,
     assert result.exit_code == 1
     assert "is not a readable picture" in result.output
     assert "6 samples failed, 0 are allowed" in result.output
+    whole = invoke("run", manifest_path, "--out", tmp_path / "r", "--workers", 1)
+    assert whole.exit_code == 1
+    assert "is not a readable picture" in whole.output
+    assert "holds no sample to show" in whole.output
     assert invoke("render", manifest_path, "--out", tmp_path / "r", "--allow-failures", 6).exit_code == 0
     for path, content in zip(textures, good, strict=True):
         path.write_bytes(content)
