@@ -13,10 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from p3d_gen import __version__
+from p3d_gen.cli_assets import assets
+from p3d_gen.cli_bench import bench
 from p3d_gen.errors import P3DError
 
 if TYPE_CHECKING:
     from p3d_gen.engines import Stage
+    from p3d_gen.render import Supervision
     from p3d_gen.store import Failure, Run
 
 _console = Console(stderr=True)
@@ -39,6 +42,9 @@ def main() -> None:
     """Synthetic datasets for category-level 3D pose: render, stylize, pack."""
 
 
+main.add_command(assets)
+main.add_command(bench)
+
 _out = click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder; made if need be.")
 _manifest = click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _run_folder = click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -59,6 +65,52 @@ def _how(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def _blender(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of commands that start Blender, handed on as one argument `how`."""
+
+    @functools.wraps(command)
+    def with_how(device: str, sample_timeout: float, recycle_after: int, memory_mb: int, **others: Any) -> None:
+        from p3d_gen.render import Supervision
+
+        how = Supervision(
+            timeout_s=sample_timeout, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
+        )
+        command(how=how, **others)
+
+    for option in (
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "optix", "cuda", "hip", "oneapi", "metal"], case_sensitive=False),
+            default="auto",
+            show_default=True,
+            help="What Cycles renders on; auto takes all GPUs of the first kind there is, else the CPU.",
+        ),
+        click.option(
+            "--sample-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=600.0,
+            show_default=True,
+            help="Seconds after which a render is given up; it is tried twice.",
+        ),
+        click.option(
+            "--recycle-after",
+            type=click.IntRange(min=1),
+            default=1000,
+            show_default=True,
+            help="Renders after which a Blender process is replaced by a fresh one.",
+        ),
+        click.option(
+            "--memory-mb",
+            type=click.IntRange(min=256),
+            default=4096,
+            show_default=True,
+            help="Resident memory above which a Blender process is replaced.",
+        ),
+    ):
+        with_how = option(with_how)
+    return with_how
 
 
 def _progress() -> Progress:
@@ -111,15 +163,18 @@ def _open(run_folder: Path, retry_failed: bool, manifest: Path | None = None) ->
     return run
 
 
-def _render(run: Run, workers: int | None) -> list[Failure]:
-    from p3d_gen.blender.client import BlenderWorker
-    from p3d_gen.render import prepare_cads, render_shard
+def _render(run: Run, workers: int | None, how: Supervision) -> list[Failure]:
+    from p3d_gen.cads import prepare_models
+    from p3d_gen.engines import available_cores
+    from p3d_gen.render import count_gpus, render_shard
 
-    wanted = [(category, cad) for category, cads in run.inventory.cads.items() for cad in cads]
-    with BlenderWorker() as worker, _progress() as progress:
-        task = progress.add_task("models", total=len(wanted))
-        prepare_cads(run, worker, wanted, functools.partial(progress.advance, task))
-    return _run_stage(run, "render", render_shard, workers)
+    with _progress() as progress:
+        task = progress.add_task("models", total=sum(len(cads) for cads in run.inventory.cads.values()))
+        on_model = functools.partial(progress.advance, task)
+        notes = prepare_models(run, workers or len(available_cores()), on_model)
+    for note in notes:
+        click.echo(f"models: {note}", err=True)
+    return _run_stage(run, "render", functools.partial(render_shard, how=how), workers or count_gpus(how) or None)
 
 
 def _stylize(run: Run, workers: int | None) -> list[Failure]:
@@ -143,14 +198,17 @@ def _pack(run: Run, workers: int | None) -> list[Failure]:
 @_manifest
 @_out
 @_how
-def render(manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
-    """Render a manifest's samples with Blender: pictures, masks, depth, poses.
+@_blender
+def render(
+    manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool, how: Supervision
+) -> None:
+    """Render a manifest's samples with Blender: pictures, and the labels that it names.
 
     \b
     Example:
       p3dgen render manifests/quickstart.toml --out runs/quickstart
     """
-    _conclude(_render(_open(out, retry_failed, manifest), workers), allow_failures)
+    _conclude(_render(_open(out, retry_failed, manifest), workers, how), allow_failures)
 
 
 @main.command(cls=_Command)
@@ -183,7 +241,10 @@ def pack(run_folder: Path, workers: int | None, allow_failures: int, retry_faile
 @_manifest
 @_out
 @_how
-def run(manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
+@_blender
+def run(
+    manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool, how: Supervision
+) -> None:
     """Render, stylize and pack. Killed at any time, the same command goes on where it was.
 
     \b
@@ -191,8 +252,7 @@ def run(manifest: Path, out: Path, workers: int | None, allow_failures: int, ret
       p3dgen run manifests/quickstart.toml --out runs/quickstart
     """
     opened = _open(out, retry_failed, manifest)
-    failures = [failure for stage in (_render, _stylize, _pack) for failure in stage(opened, workers)]
-    _conclude(failures, allow_failures)
+    _conclude(_render(opened, workers, how) + _stylize(opened, workers) + _pack(opened, workers), allow_failures)
 
 
 @main.command(cls=_Command)
@@ -213,8 +273,23 @@ def sheet(run_folder: Path, per_category: int) -> None:
 
 @main.command(cls=_Command)
 @_run_folder
+def report(run_folder: Path) -> None:
+    """Write RUN/report.html: counts, failures, coverage of viewpoints, use of assets, poses against masks.
+
+    \b
+    Example:
+      p3dgen report runs/quickstart
+    """
+    from p3d_gen.report import write_report
+    from p3d_gen.store import open_run
+
+    click.echo(write_report(open_run(run_folder)))
+
+
+@main.command(cls=_Command)
+@_run_folder
 def verify(run_folder: Path) -> None:
-    """Check a finished run: shards against their checksums, every stored pose against its mask.
+    """Check a finished run: shards against their checksums, every stored pose against mask, depth and coordinates.
 
     \b
     Example:
@@ -232,12 +307,16 @@ def verify(run_folder: Path) -> None:
         found = list(progress.track(agreements(run), total, description="verify"))
     if not found:
         raise click.ClickException(f"{run_folder} holds no sample")
-    iou, box_px = np.array([a.iou for a in found]), np.array([a.box_px for a in found])
+    iou, box_px, depth, nocs_px = np.array([(a.iou, a.box_px, a.depth, a.nocs_px) for a in found]).T
     first, median = np.percentile(iou, [1, 50])
     click.echo(
         f"{len(found)} samples: mask IoU worst {iou.min():.4f}, 1st percentile {first:.4f}, median {median:.4f}; "
         f"box edges off by at most {box_px.max():.2f} px, in the median {np.median(box_px):.2f} px"
     )
+    if not np.isnan(depth).any():
+        click.echo(f"depth off the mesh along the rays by at most {depth.max():.1e} box diagonals (99th percentile)")
+    if not np.isnan(nocs_px).any():
+        click.echo(f"object coordinates project to at most {nocs_px.max():.3f} px from their pixels")
     if iou.min() < MIN_MASK_IOU:
         worst = found[int(iou.argmin())]
         raise click.ClickException(f"the pose of {worst.key} does not explain its mask: IoU {worst.iou:.4f}")

@@ -18,11 +18,17 @@ from p3d_gen.store import Failure, Ledger, Run, open_run, read_ledger, seal, sta
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced in every worker process
+_number = 0  # replaced in every worker process
 
 
 def tick() -> None:
     """Called by a stage after every sample, for the progress bar."""
     _tick()
+
+
+def worker_number() -> int:
+    """Which of a pool's processes this is, from 0; with several GPUs it says whose turn is which."""
+    return _number
 
 
 def make_shard(
@@ -62,12 +68,13 @@ def _die_with_parent() -> None:
 
 def _start_worker(ticks: Any, started: Any) -> None:
     """Pin this pool process to a core of its own, and end it when its parent is killed."""
-    global _tick
+    global _tick, _number
     _tick = lambda: ticks.put(None)  # noqa: E731
     with started.get_lock():
-        cores = available_cores()
-        os.sched_setaffinity(0, {cores[started.value % len(cores)]})
+        _number = started.value
         started.value += 1
+    cores = available_cores()
+    os.sched_setaffinity(0, {cores[_number % len(cores)]})
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

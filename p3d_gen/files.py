@@ -119,8 +119,11 @@ def check_tar_ending(path: Path) -> None:
             raise tarfile.ReadError("its end is missing")
 
 
-def read_shard(path: Path) -> Iterator[tuple[str, Members]]:
-    """The samples of a tar in order, as (key, {member: bytes}). RunError names a file that is damaged."""
+def read_shard(path: Path, only: str | None = None) -> Iterator[tuple[str, Members]]:
+    """The samples of a tar in order, as (key, {member: bytes}); with `only` that member alone, the others unread.
+
+    RunError names a file that is damaged.
+    """
     key, members = "", Members()
     try:
         check_tar_ending(path)
@@ -131,6 +134,8 @@ def read_shard(path: Path) -> Iterator[tuple[str, Members]]:
                     yield key, members
                     members = {}
                 key = this_key
+                if only is not None and member != only:
+                    continue
                 content = tar.extractfile(info)
                 if content is None:
                     raise RunError(f"{path} holds {info.name!r}, which is no file")
@@ -139,6 +144,15 @@ def read_shard(path: Path) -> Iterator[tuple[str, Members]]:
         raise RunError(f"{path} cannot be read: {error}; delete it, and the run makes it again") from error
     if members:
         yield key, members
+
+
+def read_labels(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The samples of a tar in order, as (key, labels), without reading the pictures. RunError where it is damaged."""
+    for key, members in read_shard(path, only="json"):
+        try:
+            yield key, json.loads(members["json"])
+        except ValueError as error:
+            raise RunError(f"{path} holds no labels of {key}: {error}; delete it, and the run makes it again") from None
 
 
 def file_sha256(path: Path) -> str:

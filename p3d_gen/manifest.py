@@ -13,28 +13,29 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from p3d_gen.categories import Category
 from p3d_gen.errors import ManifestError, did_you_mean
+from p3d_gen.materials import is_colour
 
-Category = Literal[
-    "aeroplane",
-    "bicycle",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "chair",
-    "diningtable",
-    "motorbike",
-    "sofa",
-    "train",
-    "tvmonitor",
+Member = Literal[
+    "mask",
+    "amodal",
+    "occluders",
+    "depth",
+    "normals",
+    "nocs",
+    "parts",
+    "keypoints",
+    "cuboid",
+    "render",
+    "edges",
+    "stylized",
 ]
-CATEGORIES: tuple[str, ...] = get_args(Category)
-Member = Literal["mask", "depth", "render", "edges", "stylized"]
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Unit = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=0.8)]
 EMBEDDED = "embedded"
 
 
@@ -84,16 +85,24 @@ PASCAL3D_ELEVATION = {
 
 
 class Cad(_Section):
-    """Where CAD models come from: `embedded`, or a folder `<source>/<category>/*.{off,obj,ply,stl,glb,gltf,blend}`.
+    """Where CAD models come from.
 
-    up, front: the source's own axes; "auto" is z up and front -y, for glTF its standard y up and front z.
+    source: `embedded`, the parametric shapes numbered `variants` (first, and the one after the last), or a folder.
+    layout: how the folder is laid out; `auto` recognises each of them.
     include: glob patterns on the model's name; models that match none are left out.
+    up, front: the source's own axes; "auto" is those of the layout or, for glTF, of the format.
+    quarantine: leave out models that cannot be used, with their reason in RUN/cad/models.json, instead of stopping.
+    stretch: each axis of a sample's model is scaled by its own uniform draw from 1 - stretch to 1 + stretch.
     """
 
     source: str = EMBEDDED
+    variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] = (0, 6)
+    layout: Literal["auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv"] = "auto"
     include: tuple[str, ...] = ("*",)
     up: Axis | Literal["auto"] = "auto"
     front: Axis | Literal["auto"] = "auto"
+    quarantine: bool = False
+    stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> Cad:
@@ -101,6 +110,8 @@ class Cad(_Section):
             raise ValueError("give both up and front, or neither")
         if self.up != "auto" and self.up[-1] == self.front[-1]:
             raise ValueError(f"up {self.up!r} and front {self.front!r} lie on one axis")
+        if self.variants[0] >= self.variants[1]:
+            raise ValueError(f"variants runs from {self.variants[0]} to {self.variants[1]}: that is none")
         return self
 
 
@@ -108,12 +119,24 @@ class ViewpointSection(_Section):
     """Distribution of the camera's rotation.
 
     so3: uniform over all rotations. pascal3d: azimuth uniform, elevation and in-plane angle truncated normals;
-    `elevation` overrides single categories.
+    `elevation` overrides single categories. empirical: the viewpoints of the file `source`, each turned by a rotation
+    about a random axis whose angle is normal with `jitter_deg`.
+    coverage: `random` draws independently; `stratified` draws from a low-discrepancy sequence, so that any run of
+    consecutive samples covers the distribution evenly.
     """
 
-    distribution: Literal["pascal3d", "so3"] = "pascal3d"
+    distribution: Literal["pascal3d", "so3", "empirical"] = "pascal3d"
+    coverage: Literal["random", "stratified"] = "random"
     elevation: dict[Category, TruncatedNormal] = Field(default_factory=dict)
     theta: TruncatedNormal = _normal(0, 5, -15, 15)
+    source: str = ""
+    jitter_deg: Annotated[float, Field(ge=0, le=90)] = 5.0
+
+    @model_validator(mode="after")
+    def _check(self) -> ViewpointSection:
+        if (self.distribution == "empirical") != bool(self.source):
+            raise ValueError("the distribution 'empirical' needs a source, a file of viewpoints; the others take none")
+        return self
 
     def elevation_of(self, category: str) -> TruncatedNormal:
         """The truncated normal of a category's elevation."""
@@ -136,13 +159,19 @@ class CameraSection(_Section):
 
 
 class Texture(_Section):
-    """3D-consistent prior noise: an image of `<source>/<attribute>/*.{jpg,jpeg,png}` wrapped on the CAD by smart UV.
+    """What the object's surface looks like.
 
-    kind `naive` leaves the CAD grey. roughness, metallic: ranges of the surface's uniform draw.
+    dtd: 3D-consistent prior noise, a picture of `source` wrapped on the CAD by smart UV. naive: untextured grey.
+    native: the CAD's own materials. realistic: a physically based material for each of the CAD's parts (paint, glass,
+    rubber, ...), drawn for each sample, the paint in the prompt's colour.
+    source: `embedded`, a DTD folder (`split` names which of its list files
+    `labels/<split>1.txt` may be used), or any
+    folder tree of pictures. roughness, metallic: ranges of the uniform draw for dtd and naive.
     """
 
-    kind: Literal["dtd", "naive"] = "dtd"
+    kind: Literal["dtd", "naive", "native", "realistic"] = "dtd"
     source: str = EMBEDDED
+    split: tuple[Literal["train", "val", "test"], ...] = ()
     roughness: tuple[Unit, Unit] = (0.15, 0.9)
     metallic: tuple[Unit, Unit] = (0.0, 0.5)
 
@@ -155,15 +184,37 @@ class Texture(_Section):
 
 class Light(_Section):
     """area: three lamps near the camera, each off by up to 3 units per axis. hdri: an environment map of `source`
-    (`*.hdr`, `*.exr`), turned about z by a uniform angle. `strength` scales both."""
+    (`*.hdr`, `*.exr`), turned about z by a uniform angle. sun: the sun at a uniform azimuth and an elevation drawn
+    from `sun_elevation_deg`, and a clear sky. `strength` scales all."""
 
-    kind: Literal["area", "hdri"] = "area"
+    kind: Literal["area", "hdri", "sun"] = "area"
     source: str = EMBEDDED
     strength: Range = (0.7, 1.3)
+    sun_elevation_deg: tuple[Annotated[float, Field(ge=2, le=90)], Annotated[float, Field(ge=2, le=90)]] = (10.0, 70.0)
 
     @model_validator(mode="after")
     def _check(self) -> Light:
         _ordered("strength", *self.strength)
+        _ordered("sun_elevation_deg", *self.sun_elevation_deg)
+        return self
+
+
+class Occlusion(_Section):
+    """How much of the object is hidden, as shares of its silhouette.
+
+    level: L1 hides 20 to 40 %, L2 40 to 60 %, L3 60 to 80 % behind other objects, as the occluded benchmarks do.
+    occluders: the categories whose embedded shapes stand in front. truncation: the range of the share that the frame
+    cuts off; (0, 0) keeps the object centred. probability: of a sample to be occluded or cut at all.
+    """
+
+    level: Literal["none", "L1", "L2", "L3"] = "none"
+    occluders: Annotated[tuple[Category, ...], Field(min_length=1)] = ("bottle", "chair", "sofa", "tvmonitor")
+    truncation: tuple[Share, Share] = (0.0, 0.0)
+    probability: Unit = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Occlusion:
+        _ordered("truncation", *self.truncation)
         return self
 
 
@@ -229,7 +280,7 @@ class Stylize(_Section):
 
 
 class Output(_Section):
-    """What a packed sample holds beside its image and its JSON labels."""
+    """What a packed sample holds beside its image and its JSON labels. Only the labels named here are rendered."""
 
     members: tuple[Member, ...] = ("mask", "depth")
     image_format: Literal["jpg", "png"] = "jpg"
@@ -255,6 +306,7 @@ class Manifest(_Section):
     render: Render = Render()
     texture: Texture = Texture()
     light: Light = Light()
+    occlusion: Occlusion = Occlusion()
     background: Background = Background()
     stylize: Stylize = Stylize()
     output: Output = Output()
@@ -263,6 +315,11 @@ class Manifest(_Section):
     def _check(self) -> Manifest:
         if len(set(self.categories)) < len(self.categories):
             raise ValueError(f"a category is named twice in {list(self.categories)}")
+        if "occluders" in self.output.members and self.occlusion.level == "none":
+            raise ValueError("output.members names occluders, but occlusion.level is 'none'")
+        unknown = [colour for colour in self.stylize.colours if not is_colour(colour)]
+        if self.texture.kind == "realistic" and unknown:
+            raise ValueError(f"stylize.colours {unknown}: realistic paint needs colours of CSS, or #rrggbb")
         return self
 
 
@@ -276,15 +333,27 @@ def manifest_hash(manifest: Manifest) -> str:
     return digest(manifest.model_dump(mode="json"))
 
 
-def resolve_folder(source: str, base_dir: Path, key: str) -> Path:
-    """The existing folder that a manifest's `source` means; `key` names it in the error."""
+def _resolve(source: str, base_dir: Path, key: str) -> Path:
     names: list[str] = re.findall(r"\$\{(\w+)\}", source)
     if unset := [name for name in names if name not in os.environ]:
         raise ManifestError(f"{key} = {source!r} needs the environment variable {unset[0]}, which is not set")
-    folder = base_dir / Path(re.sub(r"\$\{(\w+)\}", lambda m: os.environ[m[1]], source)).expanduser()
+    return base_dir / Path(re.sub(r"\$\{(\w+)\}", lambda m: os.environ[m[1]], source)).expanduser()
+
+
+def resolve_folder(source: str, base_dir: Path, key: str) -> Path:
+    """The existing folder that a manifest's `source` means; `key` names it in the error."""
+    folder = _resolve(source, base_dir, key)
     if not folder.is_dir():
         raise ManifestError(f"{key} = {source!r}: there is no folder {folder}")
     return folder
+
+
+def resolve_file(source: str, base_dir: Path, key: str) -> Path:
+    """The existing file that a manifest's `source` means; `key` names it in the error."""
+    file = _resolve(source, base_dir, key)
+    if not file.is_file():
+        raise ManifestError(f"{key} = {source!r}: there is no file {file}")
+    return file
 
 
 def _valid_keys(path: tuple[int | str, ...]) -> list[str]:

@@ -19,11 +19,30 @@ from p3d_gen.manifest import Output
 from p3d_gen.sampling import spec
 from p3d_gen.store import Failure, Ledger, Run
 
-_OPTIONAL = {"mask": "mask.png", "depth": "depth.npz", "render": "render.png", "edges": "edges.png"}
+_FILES = {
+    "mask": "mask.png",
+    "amodal": "amodal.png",
+    "occluders": "occluders.png",
+    "depth": "depth.npz",
+    "normals": "normals.npz",
+    "nocs": "nocs.npz",
+    "parts": "parts.png",
+    "cuboid": "cuboid.npz",
+    "render": "render.png",
+    "edges": "edges.png",
+}
 
 
 def _encode(pixels: NDArray[np.uint8], output: Output) -> bytes:
     return encode_png(pixels) if output.image_format == "png" else encode_jpeg(pixels, output.jpeg_quality)
+
+
+def _coverage(members: Members, edge: str) -> NDArray[np.uint8]:
+    """How much of each pixel (H, W) is foreground, occluders included: `soft` by alpha, `hard` by the masks."""
+    if edge == "soft":
+        return decode_image(members["render.png"])[..., 3]
+    masks = [decode_image(members[name]) for name in ("mask.png", "occluders.png") if name in members]
+    return np.asarray(np.max(masks, axis=0), dtype=np.uint8)
 
 
 def _pack_sample(run: Run, members: Members, paths: dict[str, Path]) -> Members:
@@ -31,15 +50,15 @@ def _pack_sample(run: Run, members: Members, paths: dict[str, Path]) -> Members:
     labels = json.loads(members["json"])
     sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
     scene = background(paths[sample.background_id], sample.camera.image_hw, sample.background_window)
-    cover = "render.png" if run.manifest.background.edge == "soft" else "mask.png"
-    coverage = decode_image(members[cover])
     stylized = decode_image(members["stylized.png"])
-    image = composite(stylized, coverage[..., 3] if coverage.ndim == 3 else coverage, scene)
+    image = composite(stylized, _coverage(members, run.manifest.background.edge), scene)
     output = run.manifest.output
     packed: Members = {output.image_format: _encode(image, output)}
     for member in output.members:
-        name = f"stylized.{output.image_format}" if member == "stylized" else _OPTIONAL[member]
-        packed[name] = _encode(stylized, output) if member == "stylized" else members[name]
+        if member == "stylized":
+            packed[f"stylized.{output.image_format}"] = _encode(stylized, output)
+        elif member in _FILES:
+            packed[_FILES[member]] = members[_FILES[member]]
     packed["json"] = compact_json(labels | json.loads(members["stylize.json"]))
     return packed
 

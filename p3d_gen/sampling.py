@@ -1,77 +1,49 @@
 """(manifest, inventory, category, index) -> RenderSpec. Pure: no I/O, and the same numbers everywhere.
 
-Every property draws from its own stream, np.random.default_rng([seed, stream, category, index]), so that changing how
-one of them is drawn leaves all others as they were, and no property can depend on another or on the category.
+Every property draws from its own stream of `streams`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import TypeVar
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from p3d_gen.assets.sources import Asset, Inventory
-from p3d_gen.geometry import camera_centre, random_rotation, viewpoint_of
-from p3d_gen.manifest import Manifest, TruncatedNormal
-from p3d_gen.types import Camera, Environment, Lamp, RenderSpec, Viewpoint, Window
+from p3d_gen.geometry import camera_centre, random_rotation
+from p3d_gen.manifest import Manifest, Texture
+from p3d_gen.materials import plain, realistic
+from p3d_gen.streams import Stream, stream
+from p3d_gen.types import (
+    Camera,
+    Environment,
+    Lamp,
+    Material,
+    Occluder,
+    RenderSpec,
+    Sun,
+    Truncation,
+    Viewpoint,
+    Window,
+)
+from p3d_gen.viewpoints import draw_viewpoint
 
 T = TypeVar("T")
-
-
-class Stream(IntEnum):
-    """The independent random streams of one sample; numbers are part of the format and never reused."""
-
-    CAD = 1
-    ROTATION = 2
-    DISTANCE = 3
-    TEXTURE = 4
-    LIGHT = 5
-    BACKGROUND = 6
-    COLOUR = 7
-    STYLIZE = 8
-    RENDER = 9
-    SURFACE = 10
-
 
 # Irradiance of the key, fill and back lamp, and their side length; like the mean radiance of an environment, bright
 # enough for a mid-grey object to be mid-grey.
 _LAMPS = ((2.6, 2.0), (1.3, 3.0), (1.3, 2.0))
 _LAMP_JITTER = 3.0
 _MEAN_RADIANCE = 0.6
-
-
-def stream(manifest: Manifest, which: Stream, category: str, index: int) -> np.random.Generator:
-    """The generator of one property of one sample."""
-    return np.random.default_rng([manifest.seed, which, zlib.crc32(category.encode()), index])
+_SUN_IRRADIANCE, _SKY_RADIANCE = 3.5, 0.35
+# Shares of the silhouette that the levels of the occluded benchmarks hide, a little within their bounds.
+_LEVELS = {"L1": (0.22, 0.38), "L2": (0.42, 0.58), "L3": (0.62, 0.78)}
+_OCCLUDER_VARIANTS = 1000
 
 
 def _pick(rng: np.random.Generator, items: Sequence[T]) -> T:
     return items[int(rng.integers(len(items)))]
-
-
-def _truncated_rad(rng: np.random.Generator, normal: TruncatedNormal) -> float:
-    """By inversion of the distribution function between its values at both ends."""
-    low, high = (ndtr((bound - normal.mean_deg) / normal.std_deg) for bound in (normal.min_deg, normal.max_deg))
-    return float(np.radians(normal.mean_deg + normal.std_deg * ndtri(rng.uniform(low, high))))
-
-
-def _viewpoint(manifest: Manifest, category: str, index: int) -> Viewpoint:
-    distance = float(stream(manifest, Stream.DISTANCE, category, index).uniform(*manifest.camera.distance))
-    rng = stream(manifest, Stream.ROTATION, category, index)
-    if manifest.viewpoint.distribution == "so3":
-        pose = np.eye(4)
-        pose[:3, :3], pose[2, 3] = random_rotation(rng), distance
-        return viewpoint_of(pose)
-    return Viewpoint(
-        azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
-        elevation_rad=_truncated_rad(rng, manifest.viewpoint.elevation_of(category)),
-        theta_rad=_truncated_rad(rng, manifest.viewpoint.theta),
-        distance=distance,
-    )
 
 
 def _lamps(rng: np.random.Generator, manifest: Manifest, viewpoint: Viewpoint) -> tuple[Lamp, ...]:
@@ -91,6 +63,55 @@ def _environment(rng: np.random.Generator, manifest: Manifest, hdris: Sequence[A
     )
 
 
+def _sun(rng: np.random.Generator, manifest: Manifest) -> Sun:
+    strength = float(rng.uniform(*manifest.light.strength))
+    return Sun(
+        azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
+        elevation_rad=float(np.radians(rng.uniform(*manifest.light.sun_elevation_deg))),
+        irradiance=_SUN_IRRADIANCE * strength,
+        sky_radiance=_SKY_RADIANCE * strength,
+    )
+
+
+def _stretch(rng: np.random.Generator, manifest: Manifest) -> tuple[float, float, float]:
+    most = manifest.cad.stretch
+    x, y, z = rng.uniform(1 - most, 1 + most, 3).tolist()
+    return x, y, z
+
+
+def _materials(rng: np.random.Generator, texture: Texture, colour: str) -> tuple[Material, ...]:
+    if texture.kind == "native":
+        return ()
+    if texture.kind == "realistic":
+        return realistic(rng, colour)
+    return (plain(rng, texture.roughness, texture.metallic),)
+
+
+def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Occluder | None:
+    """An occluder of another category than the sample's, where there is one: it must not pass for the object."""
+    occlusion = manifest.occlusion
+    if occlusion.level == "none" or rng.random() >= occlusion.probability:
+        return None
+    others = [name for name in occlusion.occluders if name != category]
+    return Occluder(
+        category=_pick(rng, others or occlusion.occluders),
+        variant=int(rng.integers(_OCCLUDER_VARIANTS)),
+        turn=tuple(random_rotation(rng).ravel().tolist()),
+        depth=float(rng.uniform(0.4, 0.6)),
+        size=float(rng.uniform(0.5, 1.1)),
+        direction_rad=float(rng.uniform(0, 2 * np.pi)),
+        hides=float(rng.uniform(*_LEVELS[occlusion.level])),
+        materials=realistic(rng, _pick(rng, manifest.stylize.colours)),
+    )
+
+
+def _truncation(rng: np.random.Generator, manifest: Manifest) -> Truncation | None:
+    occlusion = manifest.occlusion
+    if occlusion.truncation[1] == 0.0 or rng.random() >= occlusion.probability:
+        return None
+    return Truncation(direction_rad=float(rng.uniform(0, 2 * np.pi)), cuts=float(rng.uniform(*occlusion.truncation)))
+
+
 def _window(rng: np.random.Generator) -> Window:
     return Window(
         u=float(rng.random()), v=float(rng.random()), scale=float(rng.uniform(0.6, 1.0)), flip=bool(rng.random() < 0.5)
@@ -104,28 +125,30 @@ def sample_key(category: str, index: int) -> str:
 
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
     """The resolved sample `index` of `category`."""
-    viewpoint = _viewpoint(manifest, category, index)
+    viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
     height, width = manifest.camera.image_hw
     light = stream(manifest, Stream.LIGHT, category, index)
     background = stream(manifest, Stream.BACKGROUND, category, index)
     colour = _pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
-    surface = stream(manifest, Stream.SURFACE, category, index)
     textures = [texture.id for texture in inventory.textures] or [""]
-    hdri_lit = manifest.light.kind == "hdri"
+    lit_by = manifest.light.kind
     return RenderSpec(
         key=sample_key(category, index),
         category=category,
         index=index,
         cad_id=_pick(stream(manifest, Stream.CAD, category, index), inventory.cads[category]).id,
+        stretch_xyz=_stretch(stream(manifest, Stream.STRETCH, category, index), manifest),
         viewpoint=viewpoint,
         camera=Camera(
             focal_px=manifest.camera.focal_px, principal_px=(width / 2, height / 2), image_hw=(height, width)
         ),
+        truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
+        occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
         texture_id=_pick(stream(manifest, Stream.TEXTURE, category, index), textures),
-        roughness=float(surface.uniform(*manifest.texture.roughness)),
-        metallic=float(surface.uniform(*manifest.texture.metallic)),
-        lamps=() if hdri_lit else _lamps(light, manifest, viewpoint),
-        environment=_environment(light, manifest, inventory.hdris) if hdri_lit else None,
+        materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour),
+        lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
+        environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
+        sun=_sun(light, manifest) if lit_by == "sun" else None,
         background_id=_pick(background, inventory.backgrounds).id,
         background_window=_window(background),
         colour=colour,

@@ -1,7 +1,9 @@
 """The run folder: its identity, its shards and their ledgers. A final name never holds half a file.
 
 RUN/run.json                   manifest, sources and versions that the run was made from
-RUN/cad/<category>/<id>.npz    normalised CAD models: vertices, faces, uv
+RUN/cad/<category>/<id>.npz    normalised CAD models, see `p3d_gen.cads.CadModel`
+RUN/cad/<category>/<id>.blend  their own materials, where they have any
+RUN/cad/models.json            what they are, and which models are left out; written last: the mark of preparation
 RUN/<stage>/<shard>.tar        samples; <shard> is <category>-NNNNN in every stage
 RUN/<stage>/<shard>.json       its ledger, written last: the mark that the shard is finished
 """
@@ -10,8 +12,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterable
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from p3d_gen.errors import RunError
 from p3d_gen.files import Members, file_sha256, write_json, write_shard
 from p3d_gen.manifest import Manifest, digest, load_manifest, manifest_hash, parse_manifest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SHOWN_LIST = 8
 STAGES = ("render", "stylize", "shards")
 
@@ -53,13 +55,18 @@ class Ledger:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """An open run folder. base_dir: where the manifest's relative paths start."""
+    """An open run folder.
+
+    base_dir: where the manifest's relative paths start. prepared: whether its CAD models are; inventory: what its
+    samples are drawn from, which is known for certain then only where unusable models are to be left out.
+    """
 
     root: Path
     manifest: Manifest
     base_dir: Path
     manifest_hash: str
     inventory: Inventory
+    prepared: bool
 
     def shards(self, category: str) -> list[str]:
         """The names of a category's shards."""
@@ -84,6 +91,38 @@ class Run:
         """The path of a normalised CAD model."""
         return self.root / "cad" / category / f"{cad_id}.npz"
 
+    @property
+    def models_file(self) -> Path:
+        """The path of the list of its prepared CAD models."""
+        return _models_file(self.root)
+
+
+def _models_file(root: Path) -> Path:
+    return root / "cad" / "models.json"
+
+
+def read_models(run_folder: Path) -> dict[str, Any] | None:
+    """What is known of a run's CAD models, {category: {id: facts}, ..., "quarantined": {"category/id": reason}}; None
+    until they are prepared."""
+    path = _models_file(run_folder)
+    try:
+        models = json.loads(path.read_text())
+        if not all(isinstance(reason, str) for reason in models["quarantined"].values()):
+            raise TypeError("a reason is no text")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is no list of models: {error!r}; delete it, and the run prepares them again") from None
+    return dict(models)
+
+
+def _without(inventory: Inventory, quarantined: Container[str]) -> Inventory:
+    cads = {
+        category: tuple(cad for cad in assets if f"{category}/{cad.id}" not in quarantined)
+        for category, assets in inventory.cads.items()
+    }
+    return replace(inventory, cads=cads)
+
 
 def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
     """The ledger of a shard; None while the shard or its ledger is not there."""
@@ -100,7 +139,15 @@ def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
 
 
 def stage_inputs(run: Run, stage: str, *upstream: Ledger) -> str:
-    """The hash of all that decides the bytes of a shard: schema, stage, manifest, sources, and its upstream shards."""
+    """The hash of all that decides the bytes of a shard: schema, stage, manifest, sources, and its upstream shards.
+
+    RunError while it is open which models will be left out: a sample's model is drawn from those that stay.
+    """
+    if run.manifest.cad.quarantine and not run.prepared:
+        raise RunError(
+            f"{run.models_file} is not there, so it is not known which models are left out (cad.quarantine): "
+            "run `p3dgen render` first"
+        )
     return digest(
         {
             "schema": SCHEMA_VERSION,
@@ -164,7 +211,10 @@ def create_run(root: Path, manifest_path: Path) -> Run:
 
 
 def open_run(root: Path) -> Run:
-    """Open an existing run folder. RunError where it is none, damaged, or its sources have changed since."""
+    """Open an existing run folder; its inventory lacks the models that could not be prepared.
+
+    RunError where it is none, damaged, or its sources have changed since.
+    """
     path = root / "run.json"
     try:
         data = json.loads(path.read_text())
@@ -180,8 +230,14 @@ def open_run(root: Path) -> Run:
     if inventory.listing() != sources:
         change = _difference(sources, inventory.listing())
         raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
+    models = read_models(root)
     return Run(
-        root=root, manifest=manifest, base_dir=base_dir, manifest_hash=manifest_hash(manifest), inventory=inventory
+        root=root,
+        manifest=manifest,
+        base_dir=base_dir,
+        manifest_hash=manifest_hash(manifest),
+        inventory=_without(inventory, models["quarantined"]) if models else inventory,
+        prepared=models is not None,
     )
 
 

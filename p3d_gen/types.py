@@ -70,6 +70,60 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sun:
+    """A clear day: the sun's direction in the object's axes, the irradiance in W per square unit that it gives a
+    surface facing it, and the sky's mean radiance. azimuth_rad counts as a camera's does: 0 stands at -y."""
+
+    azimuth_rad: float
+    elevation_rad: float
+    irradiance: float
+    sky_radiance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A physically based surface for one part of the CAD; part "" is the whole object.
+
+    base_rgb: linear RGB; where the sample has a texture, that takes its place. roughness, metallic, coat (weight of a
+    clear coat) are those of Blender's principled surface, in [0, 1]; emission: radiance relative to base_rgb.
+    """
+
+    part: str
+    base_rgb: tuple[float, float, float]
+    roughness: float
+    metallic: float
+    coat: float
+    emission: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occluder:
+    """An object to be set in front of the sample's, so that it hides the share `hides` of its silhouette in the frame.
+
+    category, variant: the parametric shape. turn: its rotation (3, 3), row by row, to camera axes. depth: of its centre
+    as a share of the object's distance. size: its projected size at first, relative to the object's. direction_rad:
+    where in the picture it is pushed to, until it hides no more than wanted. materials: of its parts.
+    """
+
+    category: str
+    variant: int
+    turn: tuple[float, ...]
+    depth: float
+    size: float
+    direction_rad: float
+    hides: float
+    materials: tuple[Material, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truncation:
+    """The object is pushed in a direction of the picture until the frame cuts off the share `cuts` of it."""
+
+    direction_rad: float
+    cuts: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Window:
     """Which part of a background is seen: u, v in [0, 1) place it, scale in (0, 1] is its size, flip mirrors it."""
 
@@ -83,8 +137,9 @@ class Window:
 class RenderSpec:
     """One sample with every number resolved, so that no stage draws anything.
 
-    roughness and metallic, in [0, 1], are those of Blender's principled surface.
-    texture_id is "" for an untextured object. Exactly one of `lamps` and `environment` is given.
+    stretch_xyz: factors along the CAD's axes. texture_id is "" for an object without a picture on it.
+    materials: of the whole object (part ""), or of each part; none where the CAD's own materials are used.
+    Exactly one of `lamps`, `environment` and `sun` is given.
     stylize_seed and render_seed seed the stylizer's noise and the path tracer for this sample alone.
     """
 
@@ -92,13 +147,16 @@ class RenderSpec:
     category: str
     index: int
     cad_id: str
+    stretch_xyz: tuple[float, float, float]
     viewpoint: Viewpoint
     camera: Camera
+    truncation: Truncation | None
+    occluder: Occluder | None
     texture_id: str
-    roughness: float
-    metallic: float
+    materials: tuple[Material, ...]
     lamps: tuple[Lamp, ...]
     environment: Environment | None
+    sun: Sun | None
     background_id: str
     background_window: Window
     colour: str

@@ -1,4 +1,4 @@
-"""Is a finished run what it says? Shards against their checksums, and every stored pose against its mask."""
+"""Is a finished run what it says? Shards against their checksums, and every stored pose against what was rendered."""
 
 from __future__ import annotations
 
@@ -7,40 +7,76 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from p3d_gen.annotations import stretched
+from p3d_gen.cads import load_cad
 from p3d_gen.files import Members, read_shard
 from p3d_gen.geometry import project, transform
-from p3d_gen.images import decode_image
-from p3d_gen.labels import camera_of, mask_box, mask_iou, silhouette
-from p3d_gen.render import load_cad
+from p3d_gen.images import decode_image, decode_nocs, decode_npz
+from p3d_gen.labels import camera_of, mask_box, mask_iou, ray_cast
 from p3d_gen.store import Run, upstream_ledger
+from p3d_gen.types import Array, Camera
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How well a sample's stored pose and camera explain its mask.
+    """How well a sample's stored pose and camera explain what was rendered.
 
-    iou: of the mask and the projected mesh. box_px: the largest distance between an edge of the mask's box and the
-    same edge of the box of the projected vertices within the picture.
+    iou: of the mask and the projected mesh, but for where occluders are. box_px: the largest distance between an edge
+    of the mask's box and the same edge of the box of the projected vertices; of an object that is hidden or cut, of
+    that of the projected mesh where it is seen. depth: the 99th percentile of the difference between the depth and that
+    of the mesh along the rays, in box diagonals. nocs_px: the largest distance between a pixel's centre and where its
+    object coordinates project to. The last two are NaN where the run has no such label.
     """
 
     key: str
     iou: float
     box_px: float
+    depth: float
+    nocs_px: float
+
+
+def _depth_error(members: Members, cast: Array, mask: NDArray[np.bool_]) -> float:
+    if "depth.npz" not in members:
+        return float("nan")
+    both = mask & (cast > 0)
+    return float(np.percentile(np.abs(decode_npz(members["depth.npz"])["depth"] - cast)[both], 99))
+
+
+def _nocs_error(
+    members: Members, stretch_xyz: Array, cam_T_obj: Array, camera: Camera, mask: NDArray[np.bool_]
+) -> float:
+    if "nocs.npz" not in members:
+        return float("nan")
+    points = (decode_nocs(members["nocs.npz"])[mask] - 0.5) * stretch_xyz
+    row, column = np.nonzero(mask)
+    pixels = project(transform(cam_T_obj, points), camera)
+    return float(np.linalg.norm(pixels - np.stack([column, row], axis=1) - 0.5, axis=1).max())
 
 
 def agreement(run: Run, key: str, members: Members) -> Agreement:
-    """Compare the labels of a packed or rendered sample with its own mask, by nothing but what is stored."""
+    """Compare the labels of a rendered sample with its own pictures, by nothing but what is stored."""
     labels = json.loads(members["json"])
     camera, pose = camera_of(labels), np.array(labels["cam_T_obj"])
-    vertices, faces = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    stretch_xyz = np.array(labels["stretch_xyz"])
+    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    vertices = stretched(model, stretch_xyz)
     mask = decode_image(members["mask.png"]) > 0
-    pixels = np.clip(project(transform(pose, vertices), camera), 0, camera.image_hw[::-1])
-    box = np.array([*pixels.min(axis=0), *pixels.max(axis=0)])
+    cast, _ = ray_cast(vertices, model.faces, pose, camera)
+    projected = cast > 0
+    pixels = project(transform(pose, vertices), camera)
+    box = (*pixels.min(axis=0), *pixels.max(axis=0))
+    if "occluders.png" in members:
+        projected &= decode_image(members["occluders.png"]) == 0
+    if labels["visible_share"] < 1:
+        box = mask_box(projected)
     return Agreement(
         key=key,
-        iou=mask_iou(silhouette(vertices, faces, pose, camera), mask),
-        box_px=float(np.abs(box - mask_box(mask)).max()),
+        iou=mask_iou(projected, mask),
+        box_px=float(np.abs(np.subtract(box, mask_box(mask))).max()),
+        depth=_depth_error(members, cast, mask),
+        nocs_px=_nocs_error(members, stretch_xyz, pose, camera, mask),
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from p3d_gen.cuboid import fit_box
 from p3d_gen.types import Array
 from pose_models import geometry
 from pose_models.backbone import STRIDE, load_weights
@@ -21,7 +22,7 @@ from pose_models.data.augment import Backgrounds, augmented, collate
 from pose_models.data.sample import Batch
 from pose_models.data.shards import EncodedSample, decode
 from pose_models.losses import clutter_similarity, contrastive
-from pose_models.mesh import fit_box, outline, visible
+from pose_models.mesh import outline, visible
 from pose_models.metrics import most_frequent_rotation
 from pose_models.nmm import ModelSpec, NeuralMeshModel, sample_features, save_model, updated_vertex_features
 

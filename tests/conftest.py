@@ -95,3 +95,12 @@ def manifest_path(tmp_path: Path, assets: Path) -> Path:
 def run(tmp_path: Path, manifest_path: Path) -> Run:
     """A fresh run folder of `manifest_path`."""
     return create_run(tmp_path / "run", manifest_path)
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    """Replace pieces of a text file, each of which must be there."""
+    text = path.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)

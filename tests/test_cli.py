@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import edit
 
 from p3d_gen.cli import main
 from p3d_gen.files import read_shard
@@ -31,7 +32,7 @@ def shard_hashes(root):
     }
 
 
-@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "verify", "doctor"])
+@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "report", "verify", "doctor"])
 def test_help_has_an_example(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -80,23 +81,34 @@ def test_stage_by_stage_is_the_same_as_run(tmp_path, manifest_path):
 
 
 @pytest.mark.blender
-def test_sigkill_at_any_time_ends_in_the_same_bytes(tmp_path, manifest_path):
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_sigkill_at_any_time_ends_in_the_same_bytes(tmp_path, manifest_path, kills):
+    """From the preparation of the models to the last shard, with every label, an occluder and a cut frame."""
+    edit(
+        manifest_path,
+        ("samples = 1", 'samples = 1\n[occlusion]\nlevel = "L1"\ntruncation = [0.0, 0.3]'),
+        ("resolution = 128", 'resolution = 128\n[output]\nmembers = ["mask", "occluders", "depth", "nocs", "cuboid"]'),
+    )
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     start = time.monotonic()
     subprocess.run([BIN, "run", manifest_path, "--out", whole, "--workers", "2"], check=True, capture_output=True)
     duration = time.monotonic() - start
     when = random.Random(0)
     command = [BIN, "run", manifest_path, "--out", killed, "--workers", "2"]
-    for _ in range(6):
+    for _ in range(kills):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(when.uniform(0.2, 0.7) * duration)
+        time.sleep(when.uniform(0.05, 0.7) * duration)
         process.send_signal(signal.SIGKILL)
         process.wait()
     last = subprocess.run(command, capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
     assert shard_hashes(killed) == shard_hashes(whole)
     assert not list(killed.rglob(".*"))
-    assert {path.name for path in killed.rglob("*")} == {path.name for path in whole.rglob("*")}
+    names = {path.relative_to(killed) for path in killed.rglob("*")}
+    assert names == {path.relative_to(whole) for path in whole.rglob("*")}
+    for name in names:
+        if name.parts[0] == "cad" and (whole / name).is_file() and name.suffix != ".blend":
+            assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.blender

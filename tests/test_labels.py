@@ -1,11 +1,13 @@
-"""Silhouettes by projection against a slow reference, and what is derived from masks."""
+"""Silhouettes and rays by projection against a slow reference, and what is derived from masks."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
 
 from p3d_gen.geometry import cam_T_obj, project, transform
-from p3d_gen.labels import mask_box, mask_iou, silhouette
+from p3d_gen.labels import amodal, in_frame, mask_box, mask_iou, ray_cast, silhouette, unobstructed
 from p3d_gen.types import Camera, Viewpoint
 
 CAMERA = Camera(focal_px=150.0, principal_px=(24.0, 16.0), image_hw=(32, 48))
@@ -39,13 +41,51 @@ def test_silhouette_equals_the_slow_reference(mesh, distance):
     np.testing.assert_array_equal(silhouette(*args), expected)
 
 
-def test_many_triangles_are_taken_in_parts(monkeypatch):
-    mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.4)
-    view = Viewpoint(azimuth_rad=0.3, elevation_rad=0.2, theta_rad=0.0, distance=3.0)
-    args = (np.asarray(mesh.vertices), np.asarray(mesh.faces), cam_T_obj(view), CAMERA)
-    whole = silhouette(*args)
-    monkeypatch.setattr("p3d_gen.labels._CANDIDATES_AT_ONCE", 50)
-    np.testing.assert_array_equal(silhouette(*args), whole)
+def test_ray_cast_meets_what_rays_meet():
+    """Against rays and planes, pixel by pixel: the nearest triangle's planar depth."""
+    mesh = trimesh.creation.torus(0.3, 0.1, 12, 8)
+    view = Viewpoint(azimuth_rad=0.7, elevation_rad=0.6, theta_rad=0.2, distance=3.0)
+    pose = cam_T_obj(view)
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    depth, face = ray_cast(vertices, faces, pose, CAMERA)
+    np.testing.assert_array_equal(depth > 0, silhouette(vertices, faces, pose, CAMERA))
+    np.testing.assert_array_equal(depth > 0, face >= 0)
+    triangles = transform(pose, vertices)[faces]
+    for row, column in np.argwhere(depth > 0)[::5]:
+        ray = np.linalg.solve(CAMERA.K, [column + 0.5, row + 0.5, 1.0])
+        hits = []
+        for a, b, c in triangles:
+            z, u, v = np.linalg.solve(np.array([ray, a - b, a - c]).T, a)
+            if u >= -1e-9 and v >= -1e-9 and u + v <= 1 + 1e-9:
+                hits.append(z)
+        assert depth[row, column] == pytest.approx(min(hits), abs=1e-9)
+
+
+def test_amodal_reaches_beyond_the_frame():
+    box = trimesh.creation.box((0.5, 0.7, 0.3))
+    pose = cam_T_obj(Viewpoint(azimuth_rad=0.5, elevation_rad=0.3, theta_rad=0.0, distance=3.0))
+    args = np.asarray(box.vertices), np.asarray(box.faces), pose
+    inside = amodal(*args, CAMERA)
+    np.testing.assert_array_equal(inside.mask, silhouette(*args, CAMERA))
+    assert inside.area == inside.mask.sum()
+    np.testing.assert_allclose(inside.box, mask_box(inside.mask))
+    for principal in ((2.0, 16.0), (46.0, 16.0), (24.0, 1.0), (24.0, 31.0)):
+        moved = replace(CAMERA, principal_px=principal)
+        cut = amodal(*args, moved)
+        np.testing.assert_array_equal(cut.mask, silhouette(*args, moved))
+        assert cut.mask.sum() < cut.area == inside.area
+        shift = np.subtract(principal, CAMERA.principal_px)
+        np.testing.assert_allclose(cut.box, np.add(inside.box, [*shift, *shift]))
+
+
+def test_unobstructed():
+    depth = np.zeros((4, 6), np.float32)
+    depth[1, 2] = 2.0
+    pixels = np.array([[2.5, 1.5], [2.5, 1.5], [2.5, 1.5], [0.5, 0.5], [-0.1, 1.0], [6.0, 1.0], [5.99, 3.99]])
+    z = np.array([1.9, 2.05, 2.2, 9.0, 1.0, 1.0, 1.0])
+    seen = unobstructed(pixels, z, depth, tolerance=0.1)
+    assert seen.tolist() == [True, True, False, True, False, False, True]
+    assert in_frame(pixels, (4, 6)).tolist() == [True, True, True, True, False, False, True]
 
 
 def test_a_triangle_seen_edge_on_covers_nothing():

@@ -2,8 +2,9 @@
 
 import pytest
 
+from p3d_gen.categories import CATEGORIES
 from p3d_gen.errors import ManifestError
-from p3d_gen.manifest import CATEGORIES, Manifest, load_manifest, manifest_hash, parse_manifest, resolve_folder
+from p3d_gen.manifest import Manifest, load_manifest, manifest_hash, parse_manifest, resolve_folder
 
 SMALL = {"categories": ["car"], "samples_per_category": 2}
 
@@ -47,7 +48,19 @@ def test_defaults_are_complete():
         ({"stylize": {"colours": []}}, "stylize.colours"),
         ({"output": {"members": ["mask", "mask"]}}, "named twice"),
         ({"output": {"members": ["msk"]}}, "did you mean 'mask'?"),
+        ({"output": {"members": ["occluders"]}}, "occlusion.level is 'none'"),
         ({"cad": {"up": "y"}}, "both up and front"),
+        ({"cad": {"variants": [3, 3]}}, "that is none"),
+        ({"cad": {"stretch": 0.9}}, "cad.stretch = 0.9"),
+        ({"cad": {"layout": "shapnet"}}, "did you mean 'shapenet'?"),
+        ({"viewpoint": {"distribution": "empirical"}}, "needs a source"),
+        ({"viewpoint": {"source": "list.csv"}}, "the others take none"),
+        ({"light": {"kind": "sun", "sun_elevation_deg": [40, 20]}}, "sun_elevation_deg runs"),
+        ({"occlusion": {"level": "L4"}}, "occlusion.level = 'L4'"),
+        ({"occlusion": {"occluders": ["sofas"]}}, "did you mean 'sofa'?"),
+        ({"occlusion": {"truncation": [0.5, 0.1]}}, "truncation runs"),
+        ({"occlusion": {"truncation": [0.5, 0.9]}}, "occlusion.truncation.1 = 0.9"),
+        ({"texture": {"kind": "realistic"}, "stylize": {"colours": ["reddish"]}}, "['reddish']: realistic paint needs"),
         ({"cad": {"up": "y", "front": "-y"}}, "lie on one axis"),
     ],
 )

@@ -54,6 +54,21 @@ def test_pixels_are_the_stylised_object_on_the_samples_background(tmp_path, mani
         np.testing.assert_array_equal(image, composite(decode_image(members["stylized.png"]), mask, scene))
 
 
+def test_a_hard_edge_keeps_occluders(tmp_path, manifest_path):
+    """What stands in front of the object belongs to the picture, though not to the mask."""
+    manifest_path.write_text(
+        manifest_path.read_text().replace("[background]", '[background]\nedge = "hard"')
+        + '[occlusion]\nlevel = "L1"\n[output]\nimage_format = "png"\nmembers = ["mask", "occluders", "stylized"]\n'
+    )
+    run = packed_run(tmp_path, manifest_path)
+    for members in samples_of(run).values():
+        occluders = decode_image(members["occluders.png"])
+        assert (occluders > 0).any()
+        np.testing.assert_array_equal(
+            decode_image(members["png"])[occluders > 0], decode_image(members["stylized.png"])[occluders > 0]
+        )
+
+
 def test_every_sample_has_the_same_members_and_keys(tmp_path, manifest_path):
     more = '[output]\nmembers = ["mask", "depth", "render", "edges", "stylized"]\n'
     samples = samples_of(packed_run(tmp_path, manifest_path, more))

@@ -10,7 +10,18 @@ from p3d_gen.assets.environment import read_environment, srgb_bytes, tone_map, v
 from p3d_gen.assets.sources import blender_environments
 from p3d_gen.composite import composite
 from p3d_gen.errors import AssetError
-from p3d_gen.images import decode_image, decode_npz, encode_jpeg, encode_npz, encode_png, mask_bytes
+from p3d_gen.images import (
+    decode_image,
+    decode_nocs,
+    decode_normals,
+    decode_npz,
+    encode_jpeg,
+    encode_nocs,
+    encode_normals,
+    encode_npz,
+    encode_png,
+    mask_bytes,
+)
 from p3d_gen.stylize.edges import canny, control_hw
 from p3d_gen.types import Window
 
@@ -40,6 +51,21 @@ def test_npz_round_trip_keeps_type_and_bytes():
     back = decode_npz(encode_npz(depth=depth))["depth"]
     assert back.dtype == np.float32
     np.testing.assert_array_equal(back, depth)
+
+
+def test_normals_and_coordinates_round_trip():
+    rng = np.random.default_rng([0, 2])
+    mask = rng.random((6, 7)) < 0.6
+    normals = rng.normal(size=(6, 7, 3)).astype(np.float32)
+    stored = decode_normals(encode_normals(normals * 3, mask))
+    unit = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+    np.testing.assert_allclose(stored[mask], unit[mask], atol=2e-5)
+    assert (stored[~mask] == 0).all()
+    nocs = rng.random((6, 7, 3)).astype(np.float32)
+    stored = decode_nocs(encode_nocs(nocs, mask))
+    np.testing.assert_allclose(stored[mask], nocs[mask], atol=1e-5)
+    assert (stored[~mask] == 0).all()
+    assert decode_nocs(encode_nocs(np.full((1, 1, 3), 1.2, np.float32), np.ones((1, 1), bool))).max() == 1
 
 
 def test_mask_bytes():

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from p3d_gen import geometry as reference
+from p3d_gen.cuboid import fit_box, grid_shape
 from pose_models import geometry as g
-from pose_models.mesh import cuboid, fit_box, grid_shape, outline, visible
+from pose_models.mesh import cuboid, outline, visible
 from pose_models.rasterise import rasterise
 
 TABLE = {

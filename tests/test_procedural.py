@@ -4,6 +4,12 @@ import pytest
 from p3d_gen.assets.procedural import ATTRIBUTES, texture
 
 PX = 48
+NAMES = """
+banded blotchy braided bubbly bumpy chequered cobwebbed cracked crosshatched crystalline dotted fibrous flecked freckled
+frilly gauzy grid grooved honeycombed interlaced knitted lacelike lined marbled matted meshed paisley perforated pitted
+pleated polka-dotted porous potholed scaly smeared spiralled sprinkled stained stratified striped studded swirly veined
+waffled woven wrinkled zigzagged
+"""
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +21,9 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
-def test_at_least_sixteen_attributes() -> None:
-    assert len(set(ATTRIBUTES)) >= 16
+def test_the_attributes_are_those_of_dtd() -> None:
+    assert list(ATTRIBUTES) == NAMES.split()
+    assert len(ATTRIBUTES) == 47
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
@@ -46,11 +53,11 @@ def test_colours_of_the_bank_are_spread_over_the_hues(bank: dict[tuple[str, int]
     assert set(means.argmax(axis=1)) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("name", ["banded", "chequered", "marbled", "polka-dotted"])
+@pytest.mark.parametrize("name", ATTRIBUTES)
 def test_size_changes_the_sharpness_only(name: str) -> None:
     small, large = texture(name, 3, 64), texture(name, 3, 128)
     halved = large.astype(float).reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
-    assert difference(small, halved) < 6
+    assert difference(small, halved) < 10
 
 
 def test_unknown_attribute_is_named() -> None:

@@ -1,31 +1,31 @@
-"""The render stage with Blender itself: label truth, every CAD format, and what bad input and dead processes cost."""
+"""The render stage with Blender itself: label truth, and what bad input and dead processes cost."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import asdict
 
 import numpy as np
+import OpenEXR
 import pytest
 import trimesh
-from conftest import save_picture, wedge
+from conftest import edit, save_picture
 from PIL import Image
 
-from p3d_gen.assets.sources import Asset, take_inventory
+from p3d_gen.assets.sources import take_inventory
 from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.cads import ensure_models, load_cad
 from p3d_gen.engines import run_shards
-from p3d_gen.errors import AssetError
 from p3d_gen.files import read_shard
 from p3d_gen.geometry import cam_T_obj, project, transform
 from p3d_gen.images import decode_image, decode_npz
 from p3d_gen.labels import mask_box, mask_iou, silhouette
-from p3d_gen.render import load_cad, prepare_cads, render_shard
+from p3d_gen.materials import realistic
+from p3d_gen.render import render_shard
 from p3d_gen.sampling import spec
 from p3d_gen.store import create_run
-from p3d_gen.types import Camera, Viewpoint
+from p3d_gen.types import Camera, Sun, Viewpoint
 
 pytestmark = pytest.mark.blender
 
@@ -41,20 +41,13 @@ def rendered(run, shard="car-00000"):
     return ledger, dict(read_shard(run.tar("render", shard)))
 
 
-def edit(path, *changes):
-    text = path.read_text()
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-
-
 def test_labels_are_true(run):
     ledger, samples = rendered(run)
     assert (ledger.count, ledger.failures) == (2, ())
     for key, members in samples.items():
         labels = json.loads(members["json"])
-        vertices, faces = load_cad(run.cad_file("car", labels["cad_id"]))
+        model = load_cad(run.cad_file("car", labels["cad_id"]))
+        vertices, faces = model.vertices, model.faces
         height, width = labels["image_hw"]
         x, y = labels["principal_px"]
         camera = Camera(focal_px=labels["focal_px"], principal_px=(x, y), image_hw=(height, width))
@@ -82,10 +75,10 @@ def test_a_wrong_focal_length_would_be_seen(run):
     _, samples = rendered(run)
     members = next(iter(samples.values()))
     labels = json.loads(members["json"])
-    vertices, faces = load_cad(run.cad_file("car", labels["cad_id"]))
+    model = load_cad(run.cad_file("car", labels["cad_id"]))
     wrong = Camera(focal_px=labels["focal_px"] * 3000 / 2925, principal_px=(48.0, 32.0), image_hw=(64, 96))
     mask = decode_image(members["mask.png"]) == 255
-    assert mask_iou(silhouette(vertices, faces, np.array(labels["cam_T_obj"]), wrong), mask) < 0.98
+    assert mask_iou(silhouette(model.vertices, model.faces, np.array(labels["cam_T_obj"]), wrong), mask) < 0.98
 
 
 def test_alpha_and_colour_agree_with_the_mask(run):
@@ -125,97 +118,96 @@ def test_environment_light_and_no_texture(tmp_path, manifest_path):
     assert labels["hdri_id"] in {"city", "courtyard", "forest", "interior", "night", "studio", "sunrise", "sunset"}
 
 
-def export(path, mesh):
-    """`mesh` in the frame that the format's convention says: glTF has y up and front z."""
-    if path.suffix == ".glb":
-        mesh = mesh.copy()
-        mesh.apply_transform([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-    if path.suffix == ".blend":
-        save_blend(path, mesh)
-    else:
-        mesh.export(path)
+def brightness(worker, run, target, **changes):
+    """Mean linear radiance (3,) of the object in each half of the picture, left and right."""
+    worker.ask(request(run, target, **changes))
+    layers = OpenEXR.File(str(target), separate_channels=True).channels()
+    colours = np.stack([layers[f"ViewLayer.Combined.{c}"].pixels for c in "RGB"], axis=-1)
+    mask = layers["ViewLayer.IndexOB.X"].pixels == 1
+    half = mask.shape[1] // 2
+    return colours[:, :half][mask[:, :half]].mean(axis=0), colours[:, half:][mask[:, half:]].mean(axis=0)
 
 
-def save_blend(path, mesh):
-    """A .blend whose mesh object is moved and scaled, so that its world matrix matters."""
-    np.savez(path.with_suffix(".npz"), vertices=mesh.vertices, faces=mesh.faces)
-    script = (
-        "import bpy, numpy as np\n"
-        f"a = np.load({str(path.with_suffix('.npz'))!r})\n"
-        "bpy.ops.wm.read_factory_settings(use_empty=True)\n"
-        "m = bpy.data.meshes.new('m')\n"
-        "m.from_pydata((a['vertices'] / 2 - 1).tolist(), [], a['faces'].tolist())\n"
-        "o = bpy.data.objects.new('o', m)\n"
-        "o.location, o.scale = (2, 2, 2), (2, 2, 2)\n"
-        "bpy.context.scene.collection.objects.link(o)\n"
-        f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})\n"
+def sunlit(worker, run, target, azimuth_deg, elevation_deg, irradiance=3.0, sky=0.01, view_elevation_rad=0.6):
+    view = {"azimuth_rad": 0.0, "elevation_rad": view_elevation_rad, "theta_rad": 0.0, "distance": 5.0}
+    sun = Sun(
+        azimuth_rad=np.radians(azimuth_deg),
+        elevation_rad=np.radians(elevation_deg),
+        irradiance=irradiance,
+        sky_radiance=sky,
     )
-    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+    return np.array(brightness(worker, run, target, lamps=[], sun=asdict(sun), viewpoint=view, samples=16))
 
 
-def prepared(run, worker, path):
-    prepare_cads(run, worker, [("car", Asset(id=path.stem, path=path))])
-    return run.cad_file("car", path.stem)
+def test_the_sun_shines_from_where_it_stands(run, worker, tmp_path):
+    """Seen from the front, +x is at the picture's right: a sun there lights that side; a low sun is redder."""
+    ensure_models(run.root)
+    target = tmp_path / "a.exr"
+    for azimuth_deg, bright in ((90, 1), (-90, 0)):
+        sides = sunlit(worker, run, target, azimuth_deg, 20).mean(axis=1)
+        assert sides[bright] > 1.1 * sides[1 - bright]
+    low, high = sunlit(worker, run, target, 0, 5).mean(axis=0), sunlit(worker, run, target, 0, 80).mean(axis=0)
+    assert low[0] / low[2] > 1.5 * high[0] / high[2]
 
 
-@pytest.mark.parametrize("suffix", [".off", ".obj", ".ply", ".stl", ".glb", ".blend"])
-def test_every_format_gives_the_same_normalised_model(run, worker, tmp_path, suffix):
-    path = tmp_path / f"model{suffix}"
-    mesh = wedge()
-    export(path, mesh)
-    vertices, faces = load_cad(prepared(run, worker, path))
-    assert np.linalg.norm(np.ptp(vertices, axis=0)) == pytest.approx(1.0)
-    np.testing.assert_allclose(vertices.min(axis=0), -vertices.max(axis=0), atol=1e-9)
-    centre, scale = mesh.bounds.mean(axis=0), np.linalg.norm(mesh.extents)
-    expected = trimesh.Trimesh((mesh.vertices - centre) / scale, mesh.faces, process=False)
-    ours = trimesh.Trimesh(vertices, faces, process=False)
-    np.testing.assert_allclose(ours.bounds, expected.bounds, atol=1e-6)
-    np.testing.assert_allclose(ours.triangles_center.mean(axis=0), expected.triangles_center.mean(axis=0), atol=1e-6)
-    assert ours.area == pytest.approx(expected.area, rel=1e-5)
+def test_the_sky_is_as_bright_as_asked_for(run, worker, tmp_path):
+    """Whatever the sun's elevation, but for where the sky is brightest: an object seen from above shows it."""
+    ensure_models(run.root)
+    target = tmp_path / "a.exr"
+    seen = [
+        sunlit(worker, run, target, 60, elevation, irradiance=0.0, sky=sky, view_elevation_rad=1.4).mean()
+        for elevation, sky in ((5, 1.0), (20, 1.0), (45, 1.0), (85, 1.0), (45, 0.25))
+    ]
+    assert max(seen[:4]) < 3 * min(seen[:4])
+    assert seen[4] == pytest.approx(seen[2] / 4, rel=0.05)
 
 
-def test_uv_fill_the_unit_square_and_doubles_are_merged(run, worker, tmp_path):
-    mesh = wedge()
-    doubled = trimesh.util.concatenate([mesh, trimesh.Trimesh(mesh.vertices, mesh.faces[:, ::-1], process=False)])
-    doubled.export(tmp_path / "doubled.off")
-    with np.load(prepared(run, worker, tmp_path / "doubled.off")) as arrays:
-        assert len(arrays["faces"]) == len(mesh.faces)
-        uv = arrays["uv"]
-    assert uv.shape == (len(mesh.faces), 3, 2)
-    assert uv.min() >= -1e-6
-    assert uv.max() <= 1 + 1e-6
-    a, b = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
-    assert np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / 2 > 0.2  # of the square is used
+def test_paint_takes_the_prompts_colour(run, worker, tmp_path):
+    ensure_models(run.root)
+    for name, channel in (("red", 0), ("green", 1), ("blue", 2)):
+        materials = [asdict(material) for material in realistic(np.random.default_rng(1), name)]
+        left, right = brightness(worker, run, tmp_path / "a.exr", materials=materials, samples=4)
+        assert (left + right).argmax() == channel
 
 
-def test_stated_axes(tmp_path, worker, manifest_path):
-    mesh = wedge()
-    mesh.apply_transform([[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # z -> x, x -> y, y -> z
-    mesh.export(tmp_path / "turned.off")
-    edit(manifest_path, ('source = "assets/cad"', 'source = "assets/cad"\nup = "x"\nfront = "-z"'))
-    vertices, _ = load_cad(prepared(create_run(tmp_path / "r", manifest_path), worker, tmp_path / "turned.off"))
-    np.testing.assert_allclose(np.ptp(vertices, axis=0), wedge().extents / np.linalg.norm(wedge().extents), atol=1e-6)
+def test_every_part_has_its_material(tmp_path):
+    """A parametric car in realistic materials: rubber is darker than paint, and both are where the parts are."""
+    (tmp_path / "m.toml").write_text(
+        'categories = ["car"]\nsamples_per_category = 2\nshard_size = 2\n[cad]\nvariants = [0, 1]\n'
+        '[camera]\nimage_hw = [160, 240]\nfocal_px = 1100\n[render]\nsamples = 4\n[texture]\nkind = "realistic"\n'
+        '[stylize]\ncolours = ["white"]\n[output]\nmembers = ["parts"]\n'
+    )
+    _, samples = rendered(create_run(tmp_path / "run", tmp_path / "m.toml"))
+    for members in samples.values():
+        names = json.loads(members["json"])["part_names"]
+        parts = decode_image(members["parts.png"])
+        grey = decode_image(members["render.png"])[..., :3].mean(axis=-1)
+        paint, rubber = (grey[parts == names.index(name) + 1] for name in ("paint", "rubber"))
+        assert np.median(paint) > 2 * np.median(rubber)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("empty.off", b""),
-        ("text.obj", b"this is no model\n"),
-        ("cut.off", b"OFF\n8 12 0\n0 0 0\n"),
-        ("flat.off", b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n"),
-        ("nan.off", b"OFF\n3 1 0\nnan 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"),
-        ("bad.glb", b"glTFxxxx"),
-        ("bad.blend", b"BLENDER?"),
-    ],
-)
-def test_broken_models_are_named_with_a_reason(run, worker, tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(AssetError, match=rf"(?s)cannot be used.*{name}: \w"):
-        prepared(run, worker, tmp_path / name)
-    assert not run.cad_file("car", name.split(".")[0]).exists()
-    (tmp_path / "good.off").write_text(wedge().export(file_type="off"))
-    assert prepared(run, worker, tmp_path / "good.off").exists()  # the process lives on
+def test_native_materials_are_used_or_missed(tmp_path, assets, manifest_path):
+    edit(
+        manifest_path,
+        ('source = "assets/textures"', 'kind = "native"'),
+        ('categories = ["car", "chair"]', 'categories = ["car"]'),
+    )
+    ledger, _ = rendered(create_run(tmp_path / "none", manifest_path))
+    assert ledger.count == 0
+    assert all("has no materials of its own" in failure.reason for failure in ledger.failures)
+    for path in (assets / "cad" / "car").iterdir():
+        mesh = trimesh.load_mesh(path)
+        lacquer = trimesh.visual.material.PBRMaterial(
+            name="lacquer", baseColorFactor=[0, 0, 255, 255], metallicFactor=0.0, roughnessFactor=0.5
+        )
+        mesh.visual = trimesh.visual.TextureVisuals(material=lacquer, uv=np.zeros((len(mesh.vertices), 2)))
+        path.unlink()
+        mesh.export(path.with_suffix(".glb"))
+    ledger, samples = rendered(create_run(tmp_path / "blue", manifest_path))
+    assert ledger.failures == ()
+    for members in samples.values():
+        rgba, mask = decode_image(members["render.png"]), decode_image(members["mask.png"]) == 255
+        assert rgba[..., :3][mask].mean(axis=0).argmax() == 2
 
 
 def test_an_unreadable_texture_fails_its_samples_only(tmp_path, assets, manifest_path):
@@ -230,15 +222,18 @@ def test_an_unreadable_texture_fails_its_samples_only(tmp_path, assets, manifest
     assert not {failure.key for failure in ledger.failures} & set(samples)
 
 
-def request(run, target, **changes):
-    sample = asdict(spec(run.manifest, run.inventory, "car", 0))
-    cad = run.cad_file("car", sample["cad_id"])
+def request(run, target, samples=1, camera=None, **changes):
+    sample = asdict(spec(run.manifest, run.inventory, "car", 0)) | changes
     return {
         "op": "render",
-        "spec": sample | changes,
-        "samples": 1,
+        "spec": sample,
+        "camera": camera or sample["camera"],
+        "cam_T_occluder": None,
+        "labels": [],
+        "samples": samples,
         "denoise": False,
-        "cad": str(cad),
+        "cad": str(run.cad_file("car", sample["cad_id"])),
+        "native": False,
         "texture": "",
         "hdri": "",
         "target": str(target),
@@ -246,7 +241,7 @@ def request(run, target, **changes):
 
 
 def test_a_killed_process_is_an_error_and_the_next_request_starts_another(run, worker, tmp_path):
-    prepare_cads(run, worker, [("car", cad) for cad in run.inventory.cads["car"]])
+    ensure_models(run.root)
     worker._process.send_signal(signal.SIGSEGV)
     worker._process.wait()
     worker.ask(request(run, tmp_path / "a.exr"))
@@ -255,8 +250,9 @@ def test_a_killed_process_is_an_error_and_the_next_request_starts_another(run, w
 
 def test_a_process_that_dies_in_a_request(run, tmp_path):
     """The error tells the exit status, and the next request starts another process."""
+    ensure_models(run.root)
     with BlenderWorker() as worker:
-        prepare_cads(run, worker, [("car", cad) for cad in run.inventory.cads["car"]])
+        worker.ask(request(run, tmp_path / "a.exr"))
         os.kill(worker._process.pid, signal.SIGSTOP)
         threading.Timer(0.3, os.kill, (worker._process.pid, signal.SIGKILL)).start()
         with pytest.raises(BlenderError, match="ended with status -9"):
@@ -272,14 +268,14 @@ def test_a_hang_is_ended(run, tmp_path):
 
 
 def test_an_object_outside_the_picture_is_refused(run, worker, tmp_path):
-    prepare_cads(run, worker, [("car", cad) for cad in run.inventory.cads["car"]])
+    ensure_models(run.root)
     camera = {"focal_px": 400.0, "principal_px": [900.0, 32.0], "image_hw": [64, 96]}
     with pytest.raises(BlenderError, match="outside the picture"):
         worker.ask(request(run, tmp_path / "a.exr", camera=camera))
 
 
 def test_principal_point_off_centre_is_read_back(run, worker, tmp_path):
-    prepare_cads(run, worker, [("car", cad) for cad in run.inventory.cads["car"]])
+    ensure_models(run.root)
     camera = {"focal_px": 400.0, "principal_px": [30.0, 40.0], "image_hw": [64, 96]}
     answer = worker.ask(request(run, tmp_path / "a.exr", camera=camera))
     assert answer["principal_px"] == pytest.approx([30.0, 40.0], abs=1e-4)

@@ -1,22 +1,23 @@
 """Sampling: distributions, independence, and that a sample depends on nothing but its own numbers."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from p3d_gen.assets.parametric import PARTS
 from p3d_gen.assets.sources import Asset, Inventory
-from p3d_gen.geometry import cam_T_obj, camera_centre, rotation_error_rad
+from p3d_gen.geometry import camera_centre
 from p3d_gen.manifest import parse_manifest
+from p3d_gen.materials import is_colour
 from p3d_gen.sampling import sample_key, spec
 
 N = 3000
 
 
 def assets(prefix, count):
-    return tuple(Asset(id=f"{prefix}{i}", path=Path(f"{prefix}{i}")) for i in range(count))
+    return tuple(Asset(id=f"{prefix}{i}", address=f"{prefix}{i}") for i in range(count))
 
 
 INVENTORY = Inventory(
@@ -64,25 +65,6 @@ def test_one_property_does_not_disturb_another():
         assert a.viewpoint.azimuth_rad == b.viewpoint.azimuth_rad
 
 
-def test_car_viewpoints(cars):
-    elevation = np.degrees([c.viewpoint.elevation_rad for c in cars])
-    assert elevation.min() >= -15
-    assert elevation.max() <= 50
-    assert elevation.mean() == pytest.approx(5.141, abs=4 * 7.82 / np.sqrt(N))
-    assert elevation.std() == pytest.approx(7.820, abs=0.4)
-    assert np.mean(elevation < 0) == pytest.approx(0.2614, abs=0.035)
-    azimuth = [c.viewpoint.azimuth_rad for c in cars]
-    assert stats.kstest(azimuth, "uniform", (0, 2 * np.pi)).pvalue > 0.01
-
-
-def test_so3_is_uniform():
-    views = draw(viewpoint={"distribution": "so3"})
-    errors = [rotation_error_rad(cam_T_obj(c.viewpoint)[:3, :3], np.eye(3)) for c in views]
-    assert stats.kstest(errors, lambda t: (t - np.sin(t)) / np.pi).pvalue > 0.01
-    centres = np.array([camera_centre(c.viewpoint) / c.viewpoint.distance for c in views])
-    assert stats.kstest(centres[:, 2], "uniform", (-1, 2)).pvalue > 0.01
-
-
 def test_background_and_colour_tell_nothing_about_category_or_pose(cars):
     chairs = draw(category="chair")
     for name in ("background_id", "colour", "texture_id"):
@@ -96,6 +78,7 @@ def test_background_and_colour_tell_nothing_about_category_or_pose(cars):
 
 
 def test_keys_are_unique_and_hold_no_dot(cars):
+    assert len({sample_key("car", index) for index in range(7000)}) == 7000
     assert len({c.key for c in cars}) == N
     assert sample_key("car", 7) == "car-000007"
     assert not any("." in c.key for c in cars)
@@ -109,6 +92,48 @@ def test_light_is_lamps_or_an_environment(cars):
     assert (np.abs(away) <= 3).all()
     lit = draw(5, light={"kind": "hdri"})
     assert all(c.lamps == () and c.environment is not None for c in lit)
+
+
+def test_sun():
+    suns = [c.sun for c in draw(400, light={"kind": "sun", "sun_elevation_deg": [20, 40], "strength": [0.5, 2]})]
+    elevation = np.degrees([sun.elevation_rad for sun in suns])
+    assert 20 <= elevation.min() < 22 < 38 < elevation.max() <= 40
+    assert stats.kstest([sun.azimuth_rad / (2 * np.pi) for sun in suns], "uniform").pvalue > 0.01
+    strength = np.array([(sun.irradiance, sun.sky_radiance) for sun in suns])
+    assert strength.max(axis=0) / strength.min(axis=0) == pytest.approx([4, 4], rel=0.1)
+    assert all(c.lamps == () and c.environment is None for c in draw(3, light={"kind": "sun"}))
+
+
+def test_stretch_is_independent_on_each_axis():
+    assert {c.stretch_xyz for c in draw(5)} == {(1.0, 1.0, 1.0)}
+    factors = np.array([c.stretch_xyz for c in draw(500, cad={"stretch": 0.05})])
+    assert 0.95 <= factors.min() < 0.952 < 1.048 < factors.max() <= 1.05
+    assert np.abs(np.corrcoef(factors.T) - np.eye(3)).max() < 0.15
+
+
+def test_materials_of_each_kind_of_texture():
+    for kind in ("dtd", "naive"):
+        (material,) = draw(1, texture={"kind": kind, "roughness": [0.3, 0.4], "metallic": [0.1, 0.2]})[0].materials
+        assert material.part == ""
+        assert 0.3 <= material.roughness <= 0.4
+        assert 0.1 <= material.metallic <= 0.2
+    assert draw(1, texture={"kind": "native"})[0].materials == ()
+    drawn = draw(50, texture={"kind": "realistic"}, stylize={"colours": ["red", "#00ff00"]})
+    for sample in drawn:
+        by_part = {material.part: material for material in sample.materials}
+        assert set(by_part) >= {"", *PARTS} - {"paint"}
+        assert np.argmax(by_part[""].base_rgb) == ("red", "#00ff00").index(sample.colour)
+        assert by_part["rubber"].base_rgb < (0.1, 0.1, 0.1)
+        assert by_part["metal"].metallic > 0.8 > 0.1 > by_part["wood"].metallic
+        for material in sample.materials:
+            assert all(0 <= value <= 1 for value in (*material.base_rgb, material.roughness, material.metallic))
+    assert len({sample.materials for sample in drawn}) == 50
+
+
+def test_colours_of_paint():
+    assert is_colour("silver")
+    assert is_colour("#102030")
+    assert not is_colour("reddish")
 
 
 def test_prompt():

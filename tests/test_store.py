@@ -109,7 +109,7 @@ def edited(manifest_path, old, new):
     ("old", "new", "error", "said"),
     [
         ('"assets/cad"', '"assets/cads"', ManifestError, r"cad\.source = 'assets/cads': there is no folder"),
-        ('"car", "chair"', '"car", "bus"', AssetError, r"no folder .*bus.* for the category 'bus'"),
+        ('"car", "chair"', '"car", "bus"', AssetError, r"no CAD model of 'bus' in the layout 'folder'"),
         ('"assets/backgrounds"', '"assets/textures/banded/empty"', AssetError, r"background\.source: the folder"),
         ('"assets/cad"', '"assets/cad"\ninclude = ["x*"]', AssetError, r"cad\.include.*m0"),
     ],
@@ -123,7 +123,7 @@ def test_missing_sources_make_no_run(tmp_path, assets, manifest_path, old, new, 
 
 def test_two_files_of_one_name(tmp_path, assets, manifest_path):
     (assets / "cad" / "car" / "m0.ply").touch()
-    with pytest.raises(AssetError, match=r"m0\.off has the name of another file"):
+    with pytest.raises(AssetError, match=r"m0\.ply has the name of .*m0\.off but for its suffix"):
         create_run(tmp_path / "run", manifest_path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from p3d_gen.engines import run_shards
 from p3d_gen.errors import DependencyError, ManifestError, RunError
 from p3d_gen.files import read_shard, write_shard
-from p3d_gen.images import decode_image, encode_npz, encode_png
+from p3d_gen.images import decode_image, encode_npz, encode_png, mask_bytes
 from p3d_gen.manifest import Stylize
 from p3d_gen.sampling import spec
 from p3d_gen.store import create_run, seal, stage_inputs
@@ -43,7 +43,9 @@ def edge_map(seed):
 def fake_renders(run):
     """Sealed render shards without Blender: a disc of noise and the labels that the later stages read."""
     y, x = np.indices(HW)
-    mask = (x - 48) ** 2 + (y - 32) ** 2 < 400
+    whole = (x - 48) ** 2 + (y - 32) ** 2 < 400
+    occluders = whole & (x > 60) if run.manifest.occlusion.level != "none" else np.zeros_like(whole)
+    mask = whole & ~occluders
     for shard in run.all_shards():
         category, indices = run.members_of(shard)
         samples = []
@@ -58,11 +60,13 @@ def fake_renders(run):
                 "stylize_seed": sample.stylize_seed,
             }
             members = {
-                "render.png": encode_png(np.dstack([rgb, mask.astype(np.uint8) * 255])),
-                "mask.png": encode_png(mask.astype(np.uint8) * 255),
+                "render.png": encode_png(np.dstack([rgb, mask_bytes(whole)])),
+                "mask.png": encode_png(mask_bytes(mask)),
                 "depth.npz": encode_npz(depth=mask.astype(np.float32)),
                 "json": json.dumps(labels).encode(),
             }
+            if occluders.any():
+                members["occluders.png"] = encode_png(mask_bytes(occluders))
             samples.append((sample.key, members))
         seal(run, "render", shard, stage_inputs(run, "render"), samples, [])
 

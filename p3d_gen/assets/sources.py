@@ -3,50 +3,90 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
 
+from p3d_gen.assets.layouts import models, recognise
+from p3d_gen.assets.parametric import CATEGORIES as PARAMETRIC_CATEGORIES
+from p3d_gen.assets.parametric import LIBRARY_VERSION
+from p3d_gen.assets.viewpoints import read_viewpoints
 from p3d_gen.errors import AssetError, DependencyError
-from p3d_gen.manifest import EMBEDDED, Manifest, resolve_folder
+from p3d_gen.manifest import EMBEDDED, Cad, Manifest, digest, resolve_file, resolve_folder
+from p3d_gen.types import Viewpoint
 
-CAD_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".blend")
+PARAMETRIC = "parametric:"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 ENVIRONMENT_SUFFIXES = (".hdr", ".exr")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """A file of a source. id: its path below the source without the suffix, '/' between parts."""
+    """One thing that a source offers.
+
+    id: its path below the source without the suffix, '/' between parts, or the name of a parametric shape.
+    address: of a file, or `parametric:<category>?variant=<n>`.
+    up, front: a CAD's axes as the manifest or its layout states them; "auto" leaves them to the file format.
+    """
 
     id: str
-    path: Path
+    address: str
+    up: str = "auto"
+    front: str = "auto"
+
+    @property
+    def is_parametric(self) -> bool:
+        """Whether it is computed by `p3d_gen.assets.parametric` rather than read from a file."""
+        return self.address.startswith(PARAMETRIC)
+
+    @property
+    def path(self) -> Path:
+        """The file; ValueError for a parametric shape, which has none."""
+        if self.is_parametric:
+            raise ValueError(f"{self.address} is computed, no file holds it")
+        return Path(self.address)
+
+    def identity(self) -> str:
+        """What a resumed run compares: a file's id, suffix and size, or a shape's address and library version."""
+        if self.is_parametric:
+            return f"{self.id} {self.address} version {LIBRARY_VERSION}"
+        return f"{self.id}{self.path.suffix} {self.path.stat().st_size}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """All assets that a manifest may draw, each list sorted by id. `hdris` is empty where lamps light the scene."""
+    """All assets that a manifest may draw, each list sorted by id. `hdris` is empty where lamps light the scene.
+
+    viewpoints: those of viewpoint.source for each category, at distance 1; empty where they are drawn without a list.
+    """
 
     cads: dict[str, tuple[Asset, ...]]
     textures: tuple[Asset, ...]
     hdris: tuple[Asset, ...]
     backgrounds: tuple[Asset, ...]
+    viewpoints: dict[str, tuple[Viewpoint, ...]] = field(default_factory=dict)
 
     def listing(self) -> dict[str, list[str]]:
-        """Kind -> 'id size' of every file: the identity by which a resumed run knows that its sources are the same."""
+        """Kind -> the assets' identities, by which a resumed run knows that its sources are the same."""
         kinds = {
             **{f"cad/{category}": assets for category, assets in self.cads.items()},
             "texture": self.textures,
             "hdri": self.hdris,
             "background": self.backgrounds,
         }
-        return {kind: [f"{a.id}{a.path.suffix} {a.path.stat().st_size}" for a in kinds[kind]] for kind in kinds}
+        viewpoints = [
+            f"{category} {len(listed)} {digest([astuple(viewpoint) for viewpoint in listed])}"
+            for category, listed in self.viewpoints.items()
+        ]
+        listing = {kind: [asset.identity() for asset in assets] for kind, assets in kinds.items()}
+        return listing | {"viewpoint": viewpoints}
 
 
 def embedded_folder(kind: str) -> Path:
-    """The folder of the defaults that come with the package: kind `cad` or `textures`."""
+    """The folder of the defaults that come with the package: kind `textures`."""
     return Path(str(files("blender_assets"))) / kind
 
 
@@ -63,60 +103,156 @@ def blender_environments() -> Path:
     raise DependencyError(f"the bpy package at {spec.origin} ships no environment maps: name a folder as source")
 
 
-def _find(folder: Path, suffixes: Iterable[str], pattern: str, key: str) -> tuple[Asset, ...]:
-    """The files of `folder` that match, sorted by id; AssetError where there is none or two share an id."""
+def _find(folder: Path, suffixes: Iterable[str], key: str) -> tuple[Asset, ...]:
+    """The files below `folder` with one of the suffixes, sorted by id; AssetError for none, or two of one id."""
     wanted = set(suffixes)
-    paths = [path for path in folder.glob(pattern) if path.suffix.lower() in wanted and path.is_file()]
+    paths = [path for path in folder.glob("**/*") if path.suffix.lower() in wanted and path.is_file()]
     assets = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(paths)}
     if not assets:
-        raise AssetError(f"{key}: the folder {folder} holds no {', '.join(sorted(wanted))} file at {pattern}")
+        raise AssetError(f"{key}: the folder {folder} holds no {', '.join(sorted(wanted))} file; name another folder")
     if len(assets) < len(paths):
         twins = sorted(str(path) for path in set(paths) - set(assets.values()))
         raise AssetError(f"{key}: {twins[0]} has the name of another file but for its suffix; rename one of them")
-    return tuple(Asset(id=name, path=assets[name]) for name in sorted(assets))
+    return tuple(Asset(id=name, address=str(assets[name])) for name in sorted(assets))
 
 
-def _cads(manifest: Manifest, base_dir: Path, category: str) -> tuple[Asset, ...]:
-    cad = manifest.cad
-    root = embedded_folder("cad") if cad.source == EMBEDDED else resolve_folder(cad.source, base_dir, "cad.source")
-    if not (root / category).is_dir():
-        raise AssetError(f"cad.source: there is no folder {root / category} for the category {category!r}")
-    found = _find(root / category, CAD_SUFFIXES, "*", "cad.source")
+def parametric_address(category: str, variant: int) -> str:
+    """The address of a parametric shape."""
+    return f"{PARAMETRIC}{category}?variant={variant}"
+
+
+def parse_parametric_range(address: str) -> tuple[str, range]:
+    """The category and variants of an address: one number, or the first and the last, as in `?variant=0..31`.
+
+    AssetError where it is no such address.
+    """
+    match = re.fullmatch(PARAMETRIC + r"(\w+)\?variant=(\d+)(?:\.\.(\d+))?", address)
+    if not match or (match[3] is not None and int(match[3]) < int(match[2])):
+        raise AssetError(
+            f"{address!r} is no address of parametric shapes: write {parametric_address('car', 17)} for one of them, "
+            f"{PARAMETRIC}car?variant=0..31 for several"
+        )
+    return match[1], range(int(match[2]), int(match[3] or match[2]) + 1)
+
+
+def parse_parametric(address: str) -> tuple[str, int]:
+    """The category and the variant of a parametric shape's address; AssetError where it is none, or of several."""
+    category, variants = parse_parametric_range(address)
+    if len(variants) > 1:
+        raise AssetError(f"{address!r} stands for {len(variants)} shapes, where one is wanted")
+    return category, variants[0]
+
+
+def parametric_assets(category: str, variants: Iterable[int]) -> tuple[Asset, ...]:
+    """The parametric shapes of a category; AssetError where the library has no maker for it."""
+    if category not in PARAMETRIC_CATEGORIES:
+        raise AssetError(
+            f"the parametric library has no shapes of {category!r}, only of {', '.join(PARAMETRIC_CATEGORIES)}: "
+            "name a folder of CAD models as cad.source"
+        )
+    return tuple(Asset(id=f"{category}_{n:05d}", address=parametric_address(category, n)) for n in variants)
+
+
+def folder_cads(root: Path, layout: str, category: str, up: str, front: str) -> tuple[Asset, ...]:
+    """The CAD models of a category in a folder; `up` and `front`, unless "auto", go before those of the layout."""
+    return tuple(
+        Asset(
+            id=model.id,
+            address=str(model.path),
+            up=model.up if up == "auto" else up,
+            front=model.front if front == "auto" else front,
+        )
+        for model in models(root, layout, category)
+    )
+
+
+def _included(cad: Cad, found: tuple[Asset, ...]) -> tuple[Asset, ...]:
     chosen = tuple(asset for asset in found if any(fnmatch(asset.id, glob) for glob in cad.include))
     if not chosen:
         raise AssetError(f"cad.include = {list(cad.include)}: none of {[asset.id for asset in found]} matches")
-    if dotted := [asset for asset in chosen if "." in asset.id]:
-        raise AssetError(f"{dotted[0].path}: a CAD's name must hold no dot before its suffix; rename it")
     return chosen
 
 
-def _textures(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
-    if manifest.texture.kind == "naive":
-        return ()
+def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]]:
+    """The CAD models that a manifest may draw, by category; AssetError where a category has none."""
+    cad = manifest.cad
+    if cad.source == EMBEDDED:
+        if cad.up != "auto":
+            raise AssetError("cad.up and cad.front are for folders; the embedded shapes have their own: leave both out")
+        found = {category: parametric_assets(category, range(*cad.variants)) for category in manifest.categories}
+    else:
+        root = resolve_folder(cad.source, base_dir, "cad.source")
+        layout = recognise(root, manifest.categories) if cad.layout == "auto" else cad.layout
+        found = {name: folder_cads(root, layout, name, cad.up, cad.front) for name in manifest.categories}
+    return {category: _included(cad, assets) for category, assets in found.items()}
+
+
+def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
+    """The ids that a folder's list files name, a picture per line: <split>1.txt, the first of DTD's ten partitions and
+    the one in use, or <split>.txt. The partitions overlap, so two of them would mix train and test."""
+    ids: set[str] = set()
+    for split in splits:
+        path = next((path for path in (labels / f"{split}1.txt", labels / f"{split}.txt") if path.is_file()), None)
+        if path is None:
+            raise AssetError(
+                f"texture.split: there is no {labels}/{split}1.txt or {labels}/{split}.txt; "
+                "name a DTD release as texture.source, or leave texture.split out"
+            )
+        ids |= {Path(line.strip()).with_suffix("").as_posix() for line in path.read_text().split("\n") if line}
+    return ids
+
+
+def texture_folder(manifest: Manifest, base_dir: Path) -> Path:
+    """The folder of the textures' pictures: of a DTD release, which holds images/ and labels/, that is images/."""
     source = manifest.texture.source
     root = embedded_folder("textures") if source == EMBEDDED else resolve_folder(source, base_dir, "texture.source")
-    return _find(root, IMAGE_SUFFIXES, "*/*", "texture.source")
+    is_release = (root / "images").is_dir() and (root / "labels").is_dir()
+    return root / "images" if is_release else root
 
 
-def _hdris(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
-    if manifest.light.kind == "area":
+def _textures(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
+    if manifest.texture.kind != "dtd":
         return ()
+    folder, splits = texture_folder(manifest, base_dir), manifest.texture.split
+    found = _find(folder, IMAGE_SUFFIXES, "texture.source")
+    if not splits:
+        return found
+    labels = folder.parent / "labels"
+    listed = _listed_pictures(labels, splits)
+    chosen = tuple(asset for asset in found if asset.id in listed)
+    if not chosen:
+        raise AssetError(f"texture.split = {list(splits)}: {folder} holds none of the {len(listed)} listed in {labels}")
+    return chosen
+
+
+def light_folder(manifest: Manifest, base_dir: Path) -> Path:
+    """The folder of the environment maps that light the object."""
     source = manifest.light.source
-    root = blender_environments() if source == EMBEDDED else resolve_folder(source, base_dir, "light.source")
-    return _find(root, ENVIRONMENT_SUFFIXES, "**/*", "light.source")
+    return blender_environments() if source == EMBEDDED else resolve_folder(source, base_dir, "light.source")
 
 
-def _backgrounds(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
+def background_folder(manifest: Manifest, base_dir: Path) -> Path:
+    """The folder of the backgrounds."""
     source = manifest.background.source
-    root = blender_environments() if source == EMBEDDED else resolve_folder(source, base_dir, "background.source")
-    return _find(root, IMAGE_SUFFIXES + ENVIRONMENT_SUFFIXES, "**/*", "background.source")
+    return blender_environments() if source == EMBEDDED else resolve_folder(source, base_dir, "background.source")
+
+
+def _viewpoints(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Viewpoint, ...]]:
+    source = manifest.viewpoint.source
+    if not source:
+        return {}
+    return read_viewpoints(resolve_file(source, base_dir, "viewpoint.source"), manifest.categories)
 
 
 def take_inventory(manifest: Manifest, base_dir: Path) -> Inventory:
     """List every source of a manifest; `base_dir` is where its relative paths start."""
+    hdri_lit = manifest.light.kind == "hdri"
     return Inventory(
-        cads={category: _cads(manifest, base_dir, category) for category in manifest.categories},
+        cads=take_cads(manifest, base_dir),
         textures=_textures(manifest, base_dir),
-        hdris=_hdris(manifest, base_dir),
-        backgrounds=_backgrounds(manifest, base_dir),
+        hdris=_find(light_folder(manifest, base_dir), ENVIRONMENT_SUFFIXES, "light.source") if hdri_lit else (),
+        backgrounds=_find(
+            background_folder(manifest, base_dir), IMAGE_SUFFIXES + ENVIRONMENT_SUFFIXES, "background.source"
+        ),
+        viewpoints=_viewpoints(manifest, base_dir),
     )

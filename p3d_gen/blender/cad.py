@@ -1,22 +1,25 @@
-"""Read a CAD model, clean and normalise it, unwrap it, and store it for every later stage."""
+"""Read a CAD model, clean and normalise it, unwrap it, and store it and its materials for every later stage."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import bmesh
 import bpy
 import numpy as np
-import trimesh
 
+from p3d_gen.blender.readers import Source, read, reset
+from p3d_gen.cads import CadModel, check_keypoints, materials_file, save_cad
+from p3d_gen.cleaning import Surface, normalised
 from p3d_gen.files import write_bytes
-from p3d_gen.images import encode_npz
 from p3d_gen.types import Array
 
 _AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
-_MERGE_DIGITS = 6
 _UV_ANGLE_RAD = np.radians(66.0)
+_WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def clear() -> None:
@@ -26,53 +29,10 @@ def clear() -> None:
     bpy.data.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
 
 
-def _read_blend(path: Path) -> trimesh.Trimesh:
-    """All mesh objects of a .blend file with modifiers applied, in its world axes; its scripts do not run."""
-    bpy.context.preferences.filepaths.use_scripts_auto_execute = False
-    with bpy.data.libraries.load(str(path)) as (theirs, ours):
-        ours.objects = theirs.objects
-    for item in ours.objects:
-        bpy.context.scene.collection.objects.link(item)
-    depsgraph = bpy.context.evaluated_depsgraph_get()
-    parts = []
-    for item in (item.evaluated_get(depsgraph) for item in ours.objects if item.type == "MESH"):
-        mesh = item.to_mesh()
-        mesh.calc_loop_triangles()
-        vertices, faces = np.empty(3 * len(mesh.vertices)), np.empty(3 * len(mesh.loop_triangles), np.int32)
-        mesh.vertices.foreach_get("co", vertices)
-        mesh.loop_triangles.foreach_get("vertices", faces)
-        world = trimesh.transform_points(vertices.reshape(-1, 3), np.array(item.matrix_world))
-        parts.append(trimesh.Trimesh(world, faces.reshape(-1, 3), process=False))
-    if not parts:
-        raise ValueError("it holds no mesh object")
-    return trimesh.util.concatenate(parts)
-
-
-def _frame(path: Path, up: str, front: str) -> Array:
+def _frame(up: str, front: str) -> Array:
     """The rotation from the source's axes to z up, front -y."""
-    if up == "auto":
-        up, front = ("y", "z") if path.suffix.lower() in (".glb", ".gltf") else ("z", "-y")
     z, minus_y = np.array(_AXES[up], float), np.array(_AXES[front], float)
     return np.stack([np.cross(-minus_y, z), -minus_y, z])
-
-
-def _clean(mesh: trimesh.Trimesh, rotation: Array) -> trimesh.Trimesh:
-    """Normalised to a centred box of diagonal 1; coincident vertices and doubled faces, which render black, merged."""
-    vertices = np.asarray(mesh.vertices, dtype=np.float64) @ rotation.T
-    if len(mesh.faces) == 0 or not np.isfinite(vertices).all():
-        raise ValueError("it holds no faces" if len(mesh.faces) == 0 else "a vertex is not finite")
-    used = vertices[np.unique(mesh.faces)]
-    low, high = used.min(axis=0), used.max(axis=0)
-    diagonal = float(np.linalg.norm(high - low))
-    if diagonal == 0.0:
-        raise ValueError("all its vertices coincide")
-    clean = trimesh.Trimesh((vertices - (low + high) / 2) / diagonal, mesh.faces, process=False)
-    clean.merge_vertices(merge_tex=True, merge_norm=True, digits_vertex=_MERGE_DIGITS)
-    clean.update_faces(clean.unique_faces() & clean.nondegenerate_faces(height=0.0))
-    clean.remove_unreferenced_vertices()
-    if len(clean.faces) == 0:
-        raise ValueError("all its faces are degenerate")
-    return clean
 
 
 def make_mesh(vertices: Array, faces: np.ndarray[Any, Any], uv: np.ndarray[Any, Any] | None) -> bpy.types.Mesh:
@@ -88,6 +48,22 @@ def make_mesh(vertices: Array, faces: np.ndarray[Any, Any], uv: np.ndarray[Any, 
         mesh.uv_layers.new().uv.foreach_set("vector", uv.astype(np.float32).ravel())
     mesh.update()
     return mesh
+
+
+def _wound(surface: Surface) -> Surface:
+    """The surface with each piece, as far as it is manifold, wound the same way and outwards."""
+    mesh = make_mesh(surface.vertices, surface.faces, None)
+    edit = bmesh.new()
+    edit.from_mesh(mesh)
+    bmesh.ops.recalc_face_normals(edit, faces=edit.faces)
+    edit.to_mesh(mesh)
+    edit.free()
+    corners = np.empty(3 * len(surface.faces), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    faces = corners.reshape(-1, 3)
+    start = np.argmax(faces == surface.faces[:, :1], axis=1)  # where the face's first corner is now
+    second = np.take_along_axis(faces, ((start + 1) % 3)[:, None], axis=1)[:, 0]
+    return surface.flipped(second != surface.faces[:, 1])
 
 
 def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -109,16 +85,132 @@ def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any
     return uv.reshape(-1, 3, 2)
 
 
-def prepare(source: str, target: str, up: str, front: str) -> dict[str, Any]:
-    """Normalise the CAD model `source` into the npz `target`: vertices (V, 3), faces (F, 3), uv (F, 3, 2).
+def _trees(tree: bpy.types.NodeTree | None) -> Iterator[bpy.types.NodeTree]:
+    """A node tree and those of all its groups."""
+    if tree is not None:
+        yield tree
+        for node in tree.nodes:
+            if node.bl_idname == "ShaderNodeGroup":
+                yield from _trees(node.node_tree)
 
-    Axes become z up, front -y; the bounding box is centred and its diagonal 1. ValueError names what is wrong.
+
+def _tame(material: bpy.types.Material) -> None:
+    """Leave nothing in a material that could run, or drag the rest of its file along: drivers, scripts, pointers to
+    objects. Its texture coordinates become those that render, whatever their name was."""
+    for data in (material, *_trees(material.node_tree)):
+        data.animation_data_clear()
+        for key in list(data.keys()):
+            del data[key]
+    for node in [node for tree in _trees(material.node_tree) for node in tree.nodes]:
+        if node.bl_idname == "ShaderNodeScript":
+            node.id_data.nodes.remove(node)
+            continue
+        for name in (prop.identifier for prop in node.bl_rna.properties if prop.type == "POINTER"):
+            if isinstance(getattr(node, name), bpy.types.Object | bpy.types.Text):
+                setattr(node, name, None)
+        if hasattr(node, "uv_map"):
+            node.uv_map = ""
+
+
+def _packed(image: bpy.types.Image) -> bool:
+    """Whether an image is, or could be made, part of the file that will hold it, and can be decoded."""
+    try:
+        if not image.packed_files:
+            image.pack()
+    except RuntimeError:
+        return False
+    return bool(image.packed_files) and image.size[0] > 0
+
+
+def _drop_picture(node: bpy.types.Node) -> None:
+    """Remove a picture from a material; what it multiplies stays, as what it replaces does."""
+    for link in node.outputs["Color"].links:
+        if link.to_node.bl_idname == "ShaderNodeMix" and link.to_socket.type == "RGBA":
+            link.to_socket.default_value = _WHITE
+    node.id_data.nodes.remove(node)
+
+
+def _pack_pictures(material: bpy.types.Material) -> list[str]:
+    """Pack the material's pictures; those that are not there are dropped, with a warning for each."""
+    warnings = []
+    for tree in _trees(material.node_tree):
+        for node in [
+            node for node in tree.nodes if node.bl_idname in ("ShaderNodeTexImage", "ShaderNodeTexEnvironment")
+        ]:
+            if node.image is None:
+                _drop_picture(node)  # it would render pink
+            elif not _packed(node.image):
+                name = node.image.filepath or node.image.name
+                warnings.append(f"the picture {name!r} of the material {material.name!r} is missing or unreadable")
+                _drop_picture(node)
+    return warnings
+
+
+def _save_materials(materials: list[bpy.types.Material], target: Path) -> list[str]:
+    """Write materials, in their order, to a Blender library that needs no other file; returns warnings."""
+    warnings = []
+    for number, material in enumerate(materials):
+        warnings += _pack_pictures(material)
+        _tame(material)
+        material.name = f"{number:03d}:{material.name}"
+    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder:
+        library = Path(folder) / "materials.blend"
+        bpy.data.libraries.write(str(library), set(materials), fake_user=True, compress=True)
+        write_bytes(target, library.read_bytes())
+    return warnings
+
+
+def load_materials(path: Path) -> list[bpy.types.Material]:
+    """The materials of a prepared model, one for each of its part names; `clear` removes them with their last user."""
+    with bpy.data.libraries.load(str(path)) as (theirs, ours):
+        ours.materials = sorted(theirs.materials)
+    materials = list(ours.materials)
+    for material in materials:
+        material.use_fake_user = False
+    return materials
+
+
+def _materials_of(source: Source, part_names: tuple[str, ...]) -> list[bpy.types.Material]:
+    """The materials of the parts that are left, a default one for faces without."""
+    by_name = dict(zip(source.surface.part_names, source.materials, strict=True))
+    if by_name.get("", True) is None:
+        default = bpy.data.materials.new("")
+        default.use_nodes = True
+        by_name[""] = default
+    return [by_name[name] for name in part_names]
+
+
+def _model(source: Source, surface: Surface, warnings: tuple[str, ...]) -> CadModel:
+    return CadModel(
+        vertices=surface.vertices,
+        faces=surface.faces.astype(np.int32),
+        uv=_unwrap(surface.vertices, surface.faces),
+        native_uv=surface.uv,
+        face_part=surface.face_part.astype(np.uint8),
+        part_names=surface.part_names,
+        keypoints=surface.keypoints,
+        symmetry_order=source.symmetry_order,
+        warnings=warnings,
+    )
+
+
+def prepare(source: str, target: str, up: str, front: str, category: str) -> dict[str, Any]:
+    """Normalise the CAD model at the address `source` into the npz `target`, see `CadModel`.
+
+    up, front: the source's axes, or "auto" for those of its format. Where the source has materials, they are written
+    beside it first: the npz marks a model as done. ValueError names what is wrong.
     """
-    clear()
-    path = Path(source)
-    mesh = _read_blend(path) if path.suffix.lower() == ".blend" else trimesh.load_mesh(path, process=False)
-    clean = _clean(mesh, _frame(path, up, front))
-    vertices, faces = np.asarray(clean.vertices), np.asarray(clean.faces, dtype=np.int32)
-    uv = _unwrap(vertices, faces)
-    write_bytes(Path(target), encode_npz(vertices=vertices, faces=faces, uv=uv))
-    return {"faces": len(faces)}
+    reset()
+    try:
+        found = read(source, category)
+        up, front = found.axes if up == "auto" else (up, front)
+        surface = _wound(normalised(found.surface, _frame(up, front)))
+        check_keypoints(surface.keypoints, category)
+        warnings = list(found.warnings)
+        if found.materials:
+            warnings += _save_materials(_materials_of(found, surface.part_names), materials_file(Path(target)))
+        reset()  # a file may leave Blender in any state
+        save_cad(Path(target), _model(found, surface, tuple(warnings)))
+        return {"faces": len(surface.faces)}
+    finally:
+        reset()

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from p3d_gen.doctor import missing_system_packages
 from p3d_gen.errors import DependencyError
 
@@ -26,10 +28,19 @@ class BlenderError(Exception):
 class BlenderWorker:
     """A Blender process that answers one request at a time; started by the first, and again after a crash or hang.
 
-    timeout_s: how long one request may take.
+    timeout_s: how long one request may take. recycle_after, memory_mb: how many requests it answers, and how much
+    resident memory it may hold after one, before the next request goes to a fresh process. device: "AUTO", "CPU", or a
+    backend of `blender.device.BACKENDS`; ordinal: which GPU of several.
     """
 
-    def __init__(self, timeout_s: float = 600.0) -> None:
+    def __init__(
+        self,
+        timeout_s: float = 600.0,
+        recycle_after: int = 1000,
+        memory_mb: int = 4096,
+        device: str = "AUTO",
+        ordinal: int = 0,
+    ) -> None:
         """Start nothing yet. DependencyError where bpy or a system library that it loads is not installed."""
         if importlib.util.find_spec("bpy") is None:
             raise DependencyError(
@@ -41,6 +52,9 @@ class BlenderWorker:
                 f"Blender needs system packages that are missing: apt-get install {' '.join(missing)}"
             )
         self._timeout_s = timeout_s
+        self._recycle_after, self._memory_bytes = recycle_after, memory_mb * 2**20
+        self._device, self._ordinal = device, ordinal
+        self._answered = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch = tempfile.TemporaryDirectory(
             prefix="p3dgen-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -56,14 +70,19 @@ class BlenderWorker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
         """End the process and remove its files."""
         self._stop()
         self._scratch.cleanup()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self._answered = 0
         self._log = self.scratch / "blender.log"
         return subprocess.Popen(
-            [sys.executable, "-m", "p3d_gen.blender.worker", str(self._log)],
+            [sys.executable, "-m", "p3d_gen.blender.worker", str(self._log), self._device, str(self._ordinal)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -88,10 +107,22 @@ class BlenderWorker:
                 raise BlenderError(f"Blender gave no answer in {self._timeout_s:g} s: {self._last_words()}")
         return process.stdout.readline()
 
+    @property
+    def memory_bytes(self) -> int:
+        """The resident memory of the process, 0 where none runs."""
+        return psutil.Process(self._process.pid).memory_info().rss if self._process is not None else 0
+
+    def _recycle(self) -> None:
+        """End a process that is dead, or has answered or taken enough."""
+        if self._process is None:
+            return
+        dead = self._process.poll() is not None
+        if dead or self._answered >= self._recycle_after or self.memory_bytes > self._memory_bytes:
+            self._stop()
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. BlenderError where it was refused, took too long, or killed the process."""
-        if self._process is not None and self._process.poll() is not None:
-            self._stop()
+        self._recycle()
         process = self._process = self._process or self._start()
         assert process.stdin is not None
         try:
@@ -104,6 +135,7 @@ class BlenderWorker:
             code = process.wait()
             self._stop()
             raise BlenderError(f"Blender ended with status {code}: {self._last_words()}")
+        self._answered += 1
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise BlenderError(answer["error"])

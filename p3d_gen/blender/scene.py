@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix, Vector
+from mathutils import Matrix
+from numpy.typing import NDArray
 
-from p3d_gen.assets.environment import read_environment
-from p3d_gen.blender.cad import clear, make_mesh
+from p3d_gen.assets import parametric
+from p3d_gen.blender.cad import clear, load_materials, make_mesh
+from p3d_gen.blender.light import add_ambient, add_environment, add_lamp, add_sun
+from p3d_gen.blender.surface import materials_of_parts
+from p3d_gen.cads import load_cad, materials_file
 from p3d_gen.geometry import (
     BLENDER_SENSOR_MM,
     blender_lens_mm,
@@ -22,25 +27,23 @@ from p3d_gen.geometry import (
     project,
     transform,
 )
-from p3d_gen.types import Array, Camera, Environment, Lamp, Viewpoint
+from p3d_gen.passes import OBJECT_INDEX, OCCLUDER_INDEX
+from p3d_gen.types import Array, Camera, Environment, Lamp, Material, Sun, Viewpoint
 
-OBJECT_INDEX = 1
-_GREY = 0.4
-_AMBIENT = 0.05
+SMOOTH_BELOW_RAD = np.radians(35.0)
 _BORDER_PX = 2.0
-_IMPORTANCE_MAP = 1024
+_PASSES = {"normals": "use_pass_normal", "nocs": "use_pass_position", "parts": "use_pass_material_index"}
 
 
-def _reset(samples: int, denoise: bool, seed: int, camera: Camera) -> bpy.types.Scene:
+def _reset(samples: int, denoise: bool, seed: int, camera: Camera, labels: Sequence[str]) -> bpy.types.Scene:
     """An empty scene whose settings give float labels and a cheap, clean picture on one thread."""
     clear()
-    scene = bpy.context.scene
+    scene, layer = bpy.context.scene, bpy.context.view_layer
     scene.render.engine = "CYCLES"
     scene.render.resolution_y, scene.render.resolution_x = camera.image_hw
     scene.render.resolution_percentage = 100
     scene.render.film_transparent = True
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
-    scene.cycles.device = "CPU"
     scene.cycles.samples = samples
     scene.cycles.use_adaptive_sampling = False
     scene.cycles.seed = seed
@@ -50,35 +53,53 @@ def _reset(samples: int, denoise: bool, seed: int, camera: Camera) -> bpy.types.
     scene.cycles.denoising_quality = "FAST"
     settings = scene.render.image_settings
     settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
-    bpy.context.view_layer.use_pass_z = True
-    bpy.context.view_layer.use_pass_object_index = True
+    layer.use_pass_z = layer.use_pass_object_index = True
+    for label, switch in _PASSES.items():
+        setattr(layer, switch, label in labels)
     return scene
 
 
-def _material(texture: str, roughness: float, metallic: float) -> bpy.types.Material:
-    material = bpy.data.materials.new("object")
-    material.use_nodes = True
-    nodes, links = material.node_tree.nodes, material.node_tree.links
-    shader = nodes["Principled BSDF"]
-    shader.inputs["Roughness"].default_value = roughness
-    shader.inputs["Metallic"].default_value = metallic
-    shader.inputs["Base Color"].default_value = (_GREY, _GREY, _GREY, 1.0)
-    if texture:
-        image = nodes.new("ShaderNodeTexImage")
-        image.image = bpy.data.images.load(texture)
-        links.new(image.outputs["Color"], shader.inputs["Base Color"])
-    return material
-
-
-def _add_object(cad: str, material: bpy.types.Material) -> tuple[bpy.types.Object, Array]:
-    with np.load(cad) as arrays:
-        vertices = arrays["vertices"]
-        mesh = make_mesh(vertices, arrays["faces"], arrays["uv"])
-    mesh.materials.append(material)
+def _add_object(
+    mesh: bpy.types.Mesh, face_part: NDArray[Any], materials: Sequence[bpy.types.Material], index: int
+) -> bpy.types.Object:
+    """A smooth-shaded object with one material slot per part; edges sharper than SMOOTH_BELOW_RAD stay sharp."""
+    for number, material in enumerate(materials):
+        material.pass_index = number + 1
+        mesh.materials.append(material)
+    mesh.polygons.foreach_set("material_index", face_part.astype(np.int32))
+    mesh.shade_smooth()
+    mesh.set_sharp_from_angle(angle=SMOOTH_BELOW_RAD)
     item = bpy.data.objects.new("object", mesh)
-    item.pass_index = OBJECT_INDEX
+    item.pass_index = index
     bpy.context.scene.collection.objects.link(item)
-    return item, vertices
+    return item
+
+
+def _add_cad(cad: str, spec: dict[str, Any], texture: str, native: bool) -> tuple[bpy.types.Object, Array]:
+    """The sample's object and its vertices (V, 3), stretched, in object axes."""
+    model = load_cad(Path(cad))
+    vertices = model.vertices * spec["stretch_xyz"]
+    mesh = make_mesh(vertices, model.faces, model.native_uv if native else model.uv)
+    if native:
+        materials = load_materials(materials_file(Path(cad)))
+    else:
+        drawn = [Material(**material) for material in spec["materials"]]
+        materials = materials_of_parts(model.part_names, drawn, texture)
+    return _add_object(mesh, model.face_part, materials, OBJECT_INDEX), vertices
+
+
+@functools.lru_cache(maxsize=32)
+def _parametric(category: str, variant: int) -> Any:
+    return parametric.build(category, variant)
+
+
+def _add_occluder(occluder: dict[str, Any], obj_T_occluder: Array) -> Array:
+    """The occluder under its similarity (4, 4) to object axes; returns its vertices (V, 3) there."""
+    shape = _parametric(occluder["category"], occluder["variant"])
+    vertices = transform(obj_T_occluder, shape.vertices)
+    materials = materials_of_parts(shape.part_names, [Material(**drawn) for drawn in occluder["materials"]])
+    _add_object(make_mesh(vertices, shape.faces, None), shape.face_part, materials, OCCLUDER_INDEX)
+    return vertices
 
 
 def _add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera) -> bpy.types.Object:
@@ -95,51 +116,22 @@ def _add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera) -> bpy.type
     return item
 
 
-def _add_lamp(lamp: Lamp) -> None:
-    """A lamp whose power gives the wanted irradiance at the origin: E = P / (pi r^2) on the axis, far away."""
-    position = Vector(lamp.position)
-    data = bpy.data.lights.new("lamp", "AREA")
-    data.size = lamp.size
-    data.energy = lamp.irradiance * np.pi * position.length_squared
-    item = bpy.data.objects.new("lamp", data)
-    item.location = position
-    item.rotation_euler = (-position).to_track_quat("-Z", "Y").to_euler()
-    bpy.context.scene.collection.objects.link(item)
-
-
-@functools.lru_cache(maxsize=8)
-def _mean_radiance(path: str) -> float:
-    """The mean radiance over the sphere of an equirectangular map: rows weigh by the cosine of their latitude."""
-    pixels = read_environment(Path(path))
-    latitude = (np.arange(len(pixels)) + 0.5) / len(pixels) * np.pi - np.pi / 2
-    return float(np.average(pixels.mean(axis=(1, 2)), weights=np.cos(latitude)))
-
-
-def _add_world(scene: bpy.types.Scene, environment: Environment | None, hdri: str) -> None:
-    scene.world = bpy.data.worlds.new("world")
-    scene.world.use_nodes = True
-    nodes, links = scene.world.node_tree.nodes, scene.world.node_tree.links
-    background = nodes["Background"]
-    if environment is None:
-        background.inputs["Color"].default_value = (_AMBIENT, _AMBIENT, _AMBIENT, 1.0)
-        return
-    image, mapping, where = (nodes.new(f"ShaderNode{kind}") for kind in ("TexEnvironment", "Mapping", "TexCoord"))
-    image.image = bpy.data.images.load(hdri)
-    mapping.inputs["Rotation"].default_value[2] = environment.turn_rad
-    links.new(where.outputs["Generated"], mapping.inputs["Vector"])
-    links.new(mapping.outputs["Vector"], image.inputs["Vector"])
-    links.new(image.outputs["Color"], background.inputs["Color"])
-    background.inputs["Strength"].default_value = environment.radiance / _mean_radiance(hdri)
-    # the automatic importance map costs over a second per render; at 256 it misses the sun
-    scene.world.cycles.sampling_method = "MANUAL"
-    scene.world.cycles.sample_map_resolution = _IMPORTANCE_MAP
+def _add_light(spec: dict[str, Any], hdri: str) -> None:
+    for lamp in spec["lamps"]:
+        add_lamp(Lamp(**lamp))
+    if spec["environment"]:
+        add_environment(Environment(**spec["environment"]), hdri)
+    elif spec["sun"]:
+        add_sun(Sun(**spec["sun"]))
+    else:
+        add_ambient()
 
 
 def _set_border(scene: bpy.types.Scene, pixels: Array, image_hw: tuple[int, int]) -> None:
-    """Render the projected object's box only: empty pixels cost as much as a third of the object's."""
-    height, width = image_hw
-    low = np.clip((pixels.min(axis=0) - _BORDER_PX) / (width, height), 0.0, 1.0)
-    high = np.clip((pixels.max(axis=0) + _BORDER_PX) / (width, height), 0.0, 1.0)
+    """Render only the box around the projected vertices (V, 2): pixels without the object cost as much as others."""
+    size = np.array(image_hw[::-1])
+    low = np.clip((pixels.min(axis=0) - _BORDER_PX) / size, 0.0, 1.0)
+    high = np.clip((pixels.max(axis=0) + _BORDER_PX) / size, 0.0, 1.0)
     if (low >= high).any():
         raise ValueError("the object lies outside the picture")
     scene.render.use_border, scene.render.use_crop_to_border = True, False
@@ -162,24 +154,44 @@ def _read_back(item: bpy.types.Object, eye: bpy.types.Object, image_hw: tuple[in
     }
 
 
-def render(
-    spec: dict[str, Any], samples: int, denoise: bool, cad: str, texture: str, hdri: str, target: str
+def build(
+    spec: dict[str, Any],
+    camera: dict[str, Any],
+    cam_T_occluder: list[list[float]] | None,
+    labels: list[str],
+    samples: int,
+    denoise: bool,
+    cad: str,
+    native: bool,
+    texture: str,
+    hdri: str,
+    target: str,
 ) -> dict[str, Any]:
-    """Render a resolved sample into the multilayer EXR `target`: linear premultiplied RGBA, planar z, object index.
+    """The scene of a resolved sample, ready to be rendered into the multilayer EXR `target`: linear premultiplied RGBA,
+    planar z, object index.
 
-    cad, texture, hdri: files, "" for none. Returns cam_T_obj (4x4), focal_px and principal_px as the scene has them.
+    camera: the sample's, after truncation. cam_T_occluder: where its occluder stands, a similarity (4, 4), or none.
+    labels: those of `normals` (world normals), `nocs` (positions in object axes) and `parts` (material index) that
+    are wanted besides. native: the CAD's own materials. cad, texture, hdri: files, "" for none.
+    Returns cam_T_obj (4x4), focal_px and principal_px as the scene has them.
     """
-    camera = Camera(**spec["camera"])
-    scene = _reset(samples, denoise, spec["render_seed"], camera)
+    pinhole = Camera(**camera)
+    scene = _reset(samples, denoise, spec["render_seed"], pinhole, labels)
     pose = cam_T_obj(Viewpoint(**spec["viewpoint"]))
-    item, vertices = _add_object(cad, _material(texture, spec["roughness"], spec["metallic"]))
-    eye = _add_camera(scene, pose, camera)
-    for lamp in spec["lamps"]:
-        _add_lamp(Lamp(**lamp))
-    _add_world(scene, Environment(**spec["environment"]) if spec["environment"] else None, hdri)
-    _set_border(scene, project(transform(pose, vertices), camera), camera.image_hw)
+    item, points = _add_cad(cad, spec, texture, native)
+    if cam_T_occluder is not None:
+        occluder = _add_occluder(spec["occluder"], np.linalg.inv(pose) @ np.array(cam_T_occluder))
+        points = np.concatenate([points, occluder])
+    eye = _add_camera(scene, pose, pinhole)
+    _add_light(spec, hdri)
+    _set_border(scene, project(transform(pose, points), pinhole), pinhole.image_hw)
     scene.render.filepath = target
-    answer = _read_back(item, eye, camera.image_hw)
     Path(target).unlink(missing_ok=True)
+    return _read_back(item, eye, pinhole.image_hw)
+
+
+def render(**request: Any) -> dict[str, Any]:
+    """Build a scene and render it; see `build`."""
+    answer = build(**request)
     bpy.ops.render.render(write_still=True)
     return answer

@@ -26,7 +26,7 @@ class Sample:
     category: str
     image: Image
     mask: Image | None
-    cam_T_obj: Array  # noqa: N815
+    cam_T_obj: Array
     K: Array
     box_xyxy: tuple[float, float, float, float]
 
@@ -38,7 +38,7 @@ class Batch:
 
     image: Tensor
     mask: Tensor
-    cam_T_obj: Tensor  # noqa: N815
+    cam_T_obj: Tensor
     K: Tensor
     box_xyxy: Tensor
     category: list[str]

@@ -4,7 +4,7 @@ Shapes are drawn in metres in the object frame (z up, front at -y, x to the obje
 the front); `assemble` centres them and scales them to a bounding-box diagonal of 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-PARTS = ("paint", "glass", "rubber", "metal", "light", "plastic", "wood", "fabric")
+PARTS = ("paint", "glass", "rubber", "metal", "light", "taillight", "plastic", "wood", "fabric")
 WELD_DECIMALS = 7  # points that agree to 0.1 micrometre are one vertex
 
 
@@ -25,12 +25,17 @@ class Mesh:
     faces (F, 3) int64: counter-clockwise seen from outside.
     face_part (F,) int16: index into `part_names`.
     part_names: the material parts in use, a subset of `PARTS` in that order.
+    keypoints: name -> (3,) in the same frame, those of `p3d_gen.categories.KEYPOINTS`.
+    symmetry_order: how many turns about z leave the shape as it is, materials included: 1 none but the full turn,
+        2 the half turn, 0 any angle.
     """
 
     vertices: Array
     faces: Index
     face_part: NDArray[np.int16]
     part_names: tuple[str, ...]
+    keypoints: dict[str, Array]
+    symmetry_order: int
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,15 @@ class Solid:
     vertices: Array
     faces: Index
     face_part: Index
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a category's maker returns: closed surfaces and keypoints (3,), both in metres, and the symmetry order."""
+
+    solids: Sequence[Solid]
+    keypoints: Mapping[str, ArrayLike]
+    symmetry_order: int = 1
 
 
 def part_index(name: str) -> int:
@@ -292,11 +306,17 @@ def curve(x: ArrayLike, knots: Sequence[tuple[float, float]]) -> Array:
     return np.asarray(hermite)
 
 
-def assemble(solids: Sequence[Solid]) -> Mesh:
+def assemble(shape: Shape) -> Mesh:
     """The finished mesh of all solids: centred on its bounding box, diagonal 1, unused part names left out."""
-    whole = join(solids)
+    whole = join(shape.solids)
     low, high = whole.vertices.min(axis=0), whole.vertices.max(axis=0)
-    vertices = (whole.vertices - (low + high) / 2) / np.linalg.norm(high - low)
+    centre, diagonal = (low + high) / 2, float(np.linalg.norm(high - low))
     used, face_part = np.unique(whole.face_part, return_inverse=True)
-    names = tuple(PARTS[i] for i in used)
-    return Mesh(vertices, whole.faces.astype(np.int64), face_part.reshape(-1).astype(np.int16), names)
+    return Mesh(
+        vertices=(whole.vertices - centre) / diagonal,
+        faces=whole.faces.astype(np.int64),
+        face_part=face_part.reshape(-1).astype(np.int16),
+        part_names=tuple(PARTS[i] for i in used),
+        keypoints={name: (np.asarray(point, float) - centre) / diagonal for name, point in shape.keypoints.items()},
+        symmetry_order=shape.symmetry_order,
+    )

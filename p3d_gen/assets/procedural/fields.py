@@ -1,4 +1,6 @@
-"""Fields that the procedural textures are made of: noise, Voronoi cells, warps, steps. Pure numpy."""
+"""Fields that the procedural textures are made of: noise, cells, lattices, warps, steps, light. Pure numpy."""
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +44,14 @@ def smooth_step(field: Array, edge: float | Array, width: float) -> Array:
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def turned(rng: np.random.Generator, u: Array, v: Array) -> tuple[Array, Array]:
-    """Coordinates turned by a drawn angle about the middle."""
-    angle = rng.uniform(0, np.pi)
-    x, y = u - 0.5, v - 0.5
+def rotated(x: Array, y: Array, angle: float | Array) -> tuple[Array, Array]:
+    """Coordinates along and across the direction at an angle (rad) from x towards y."""
     return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+
+
+def turned(rng: np.random.Generator, u: Array, v: Array) -> tuple[Array, Array]:
+    """Coordinates turned by a drawn angle about the middle, which becomes 0."""
+    return rotated(u - 0.5, v - 0.5, rng.uniform(0, np.pi))
 
 
 def warped(rng: np.random.Generator, u: Array, v: Array, cells: int, amount: float) -> tuple[Array, Array]:
@@ -57,23 +62,66 @@ def warped(rng: np.random.Generator, u: Array, v: Array, cells: int, amount: flo
     )
 
 
-def voronoi(rng: np.random.Generator, u: Array, v: Array, n: int, jitter: float) -> tuple[Array, Array, Array]:
-    """Voronoi cells of a jittered n x n lattice: nearest distance, second nearest (in cells), value of the cell."""
+def scattered(
+    rng: np.random.Generator, u: Array, v: Array, n: int, jitter: float, values: int
+) -> Iterator[tuple[Array, Array, Array]]:
+    """The points of a jittered n x n lattice in the nine cells about each place, one cell after another.
+
+    Yields the offsets dx, dy from the cell's point (in cells) and values (values, H, W) in [0, 1] of the cell.
+    """
     shift = 0.5 + jitter * (rng.random((n, n, 2)) - 0.5)
-    value = rng.random((n, n))
+    value = rng.random((values, n, n))
     x, y = (u % 1) * n, (v % 1) * n
     i, j = x.astype(int), y.astype(int)
-    first, second = np.full_like(u, 9.0), np.full_like(u, 9.0)
-    owner = np.zeros_like(u)
     for dj in (-1, 0, 1):
         for di in (-1, 0, 1):
-            at = shift[(j + dj) % n, (i + di) % n]
-            distance = np.hypot(i + di + at[..., 0] - x, j + dj + at[..., 1] - y)
-            nearer = distance < first
-            second = np.where(nearer, first, np.minimum(second, distance))
-            owner = np.where(nearer, value[(j + dj) % n, (i + di) % n], owner)
-            first = np.where(nearer, distance, first)
+            at = (j + dj) % n, (i + di) % n
+            yield x - i - di - shift[at][..., 0], y - j - dj - shift[at][..., 1], value[:, at[0], at[1]]
+
+
+def voronoi(rng: np.random.Generator, u: Array, v: Array, n: int, jitter: float) -> tuple[Array, Array, Array]:
+    """Voronoi cells of a jittered n x n lattice: nearest distance, second nearest (in cells), value of the cell."""
+    first, second = np.full_like(u, 9.0), np.full_like(u, 9.0)
+    owner = np.zeros_like(u)
+    for dx, dy, (value,) in scattered(rng, u, v, n, jitter, 1):
+        distance = np.hypot(dx, dy)
+        nearer = distance < first
+        second = np.where(nearer, first, np.minimum(second, distance))
+        owner = np.where(nearer, value, owner)
+        first = np.where(nearer, distance, first)
     return first, second, owner
+
+
+def lattice(x: Array, y: Array, staggered: bool) -> tuple[Array, Array, Array, Array]:
+    """Offsets in [-0.5, 0.5] from the middle of the unit cell, and the cell's column and row.
+
+    If staggered, every second row is shifted by half a cell.
+    """
+    row = np.floor(y)
+    x = x - 0.5 * (row % 2) if staggered else x
+    column = np.floor(x)
+    return x - column - 0.5, y - row - 0.5, column, row
+
+
+def hexagons(x: Array, y: Array) -> Array:
+    """Distance from the middle of a hexagonal cell of unit width: 0 there, 0.5 on its walls."""
+    nearest = np.full_like(x, 1.0)
+    for shift in (0.5, 0.0):
+        p = np.abs((x + shift) % 1 - 0.5)
+        q = np.abs((y / np.sqrt(3) + shift) % 1 - 0.5) * np.sqrt(3)
+        nearest = np.minimum(nearest, np.maximum(p, 0.5 * p + np.sqrt(0.75) * q))
+    return nearest
+
+
+def lit(rng: np.random.Generator, height: Array, scale: float) -> Array:
+    """Shade in (0, 1) of a relief in light from a drawn side, left to right by way of above; 0.5 where it is level.
+
+    height (H, W): in units of `scale`, which is a fraction of the picture's side.
+    """
+    angle = rng.uniform(0, np.pi)
+    along_v, along_u = np.gradient(height * scale * len(height))
+    slope = along_u * np.cos(angle) + along_v * np.sin(angle)
+    return np.asarray(0.5 + 0.5 * slope / np.sqrt(1 + slope**2))
 
 
 def triangle_wave(x: Array) -> Array:

@@ -1,0 +1,148 @@
+"""What is known of CAD models once Blender has prepared them, and what may be wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p3d_gen.assets.collect import Collection
+from p3d_gen.assets.parametric.ply import is_parametric_ply
+from p3d_gen.assets.sources import Asset
+from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.cads import CadModel, load_cad, materials_file
+from p3d_gen.topology import is_watertight, same_way_edges
+
+MANY_FACES = 200_000
+NOT_STATED = "not stated"
+_OWN_LICENCE = "CC0-1.0"
+_LICENCE_FILES = ("LICENSE*", "LICENCE*", "README*")
+_LICENCE_CHARS = 80
+_MAGIC_BYTES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One CAD model. error: why it cannot be used, "" where it can; the numbers of one that cannot are 0.
+
+    extent_xyz: of the normalised model, whose box diagonal is 1. parts: the names of its material slots. keypoints:
+    how many it has. warnings: what is odd, mended or missing, and does not keep it from being used.
+    """
+
+    category: str
+    id: str
+    address: str
+    licence: str
+    error: str = ""
+    faces: int = 0
+    vertices: int = 0
+    extent_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    parts: tuple[str, ...] = ()
+    has_materials: bool = False
+    has_native_uv: bool = False
+    keypoints: int = 0
+    watertight: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def is_own_ply(path: Path) -> bool:
+    """Whether a file was written from a parametric shape, so that it holds its parts and keypoints itself."""
+    with path.open("rb") as file:
+        return is_parametric_ply(file.read(_MAGIC_BYTES))
+
+
+def _first_line(path: Path) -> str:
+    lines = (line.strip("# \t\r") for line in path.read_text(errors="replace").split("\n"))
+    return next((line[:_LICENCE_CHARS] for line in lines if line), "")
+
+
+def licence_of(asset: Asset, root: Path | None) -> str:
+    """The licence of a CAD model: CC0-1.0 for parametric shapes, else the first line of the nearest licence or README
+    file, from the model's folder up to its source's root; "not stated" where there is none."""
+    if asset.is_parametric or is_own_ply(asset.path):
+        return _OWN_LICENCE
+    for folder in asset.path.resolve().parents:
+        for pattern in _LICENCE_FILES:
+            for path in sorted(folder.glob(pattern)):
+                if path.is_file() and (line := _first_line(path)):
+                    return line
+        if root is None or folder == root.resolve():
+            break
+    return NOT_STATED
+
+
+def _counted(number: int, what: str) -> Iterator[str]:
+    if number:
+        yield f"{what}: {number}"
+
+
+def _warnings(found: dict[str, Any], model: CadModel) -> tuple[str, ...]:
+    """What the file held (see `blender.exchange.survey`) that the prepared model does not, or should not."""
+    left = same_way_edges(model.faces)
+    return (
+        *_counted(found["unused"], "vertices of no face dropped"),
+        *_counted(found["faces"] - len(model.faces), "degenerate or doubled faces dropped"),
+        *_counted(max(found["same_way"] - left, 0), "edges whose faces were wound inconsistently, mended"),
+        *_counted(left, "edges where the surface cannot be wound consistently"),
+        *_counted(
+            len(model.faces) if len(model.faces) > MANY_FACES else 0,
+            "more faces than is good, they slow down every stage",
+        ),
+        *model.warnings,
+    )
+
+
+def prepare(worker: BlenderWorker, category: str, asset: Asset) -> Path:
+    """Prepare a model among the worker's own files; returns its npz. BlenderError says what is wrong with it."""
+    target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
+    request = {"source": asset.address, "up": asset.up, "front": asset.front, "category": category}
+    worker.ask({"op": "prepare", "target": str(target), **request})
+    return target
+
+
+def discard(cad: Path) -> None:
+    """Remove a prepared model: the worker's files lie in memory."""
+    shutil.rmtree(cad.parent, ignore_errors=True)
+
+
+def reason(error: Exception) -> str:
+    """An error as a user reads it, without the name of Python's type."""
+    return str(error).removeprefix("ValueError: ")
+
+
+def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path | None) -> Report:
+    """Prepare one model and report on it; `root` is the folder of its source."""
+    report = Report(category=category, id=asset.id, address=asset.address, licence=licence_of(asset, root))
+    try:
+        path = prepare(worker, category, asset)
+        found = worker.ask({"op": "survey", "source": asset.address, "category": category})
+    except BlenderError as error:
+        return replace(report, error=reason(error))
+    model = load_cad(path)
+    x, y, z = np.ptp(model.vertices, axis=0).tolist()
+    report = replace(
+        report,
+        faces=len(model.faces),
+        vertices=len(model.vertices),
+        extent_xyz=(x, y, z),
+        parts=tuple(name for name in model.part_names if name),
+        has_materials=materials_file(path).exists(),
+        has_native_uv=bool(model.native_uv.any()),
+        keypoints=len(model.keypoints),
+        watertight=is_watertight(model.faces),
+        warnings=_warnings(found, model),
+    )
+    discard(path)
+    return report
+
+
+def check(worker: BlenderWorker, collection: Collection) -> Iterator[Report]:
+    """A report on each model, category by category."""
+    for category, assets in collection.cads.items():
+        for asset in assets:
+            yield check_model(worker, category, asset, collection.root)

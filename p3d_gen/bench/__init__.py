@@ -1,0 +1,25 @@
+"""Benchmarks: speed is measured here, in ratios within one run, and never in a test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_console = Console()
+
+
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; floats with three significant digits."""
+    table = Table(*header, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    _console.print(table)
+
+
+def conclude(figures: Mapping[str, Any]) -> None:
+    """Print all figures as one line of JSON, the last that a benchmark prints."""
+    print(json.dumps(figures, allow_nan=False), flush=True)

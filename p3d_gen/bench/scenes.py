@@ -1,0 +1,90 @@
+"""The scenes that benchmarks render: those of the stage itself, with single settings changed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.cads import ensure_models, load_cad
+from p3d_gen.composite import composite
+from p3d_gen.files import Members
+from p3d_gen.passes import Passes, read_passes
+from p3d_gen.render import ShardRenderer
+from p3d_gen.sampling import spec
+from p3d_gen.store import Run, create_run
+from p3d_gen.stylize.edges import WORLD_GREY
+
+Picture = NDArray[np.uint8]
+SIDE_PX, _FOCAL_PX = 512, 2600.0
+
+
+def _manifest(categories: Sequence[str], samples: int, shard_size: int, sections: dict[str, Any]) -> str:
+    """A manifest of embedded models at the default quality, but for `sections`."""
+    lines = [f"categories = {list(categories)}", f"samples_per_category = {samples}", f"shard_size = {shard_size}"]
+    for name, section in {"camera": {"image_hw": [SIDE_PX, SIDE_PX], "focal_px": _FOCAL_PX}, **sections}.items():
+        lines += [f"[{name}]", *(f"{key} = {value!r}" for key, value in section.items())]
+    return "\n".join(lines)
+
+
+@contextmanager
+def temporary_run(
+    categories: Sequence[str], samples: int, shard_size: int, **sections: dict[str, Any]
+) -> Iterator[Run]:
+    """A run of embedded models that is removed again; sections as a manifest's."""
+    with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
+        manifest = Path(folder) / "manifest.toml"
+        manifest.write_text(_manifest(categories, samples, shard_size, sections))
+        yield create_run(Path(folder) / "run", manifest)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """This process and those it starts on one processor, as a pool's worker is."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+class Scenes:
+    """The scenes of a run's samples, rendered as the stage does or with other settings."""
+
+    def __init__(self, run: Run, worker: BlenderWorker) -> None:
+        """Prepare the run's models."""
+        ensure_models(run.root)
+        self._run, self._worker = run, worker
+        self._renderers: dict[str, ShardRenderer] = {
+            name: ShardRenderer(run, worker, name) for name in run.manifest.categories
+        }
+
+    def request(self, category: str, index: int) -> dict[str, Any]:
+        """What the stage asks of Blender for a sample."""
+        sample = spec(self._run.manifest, self._run.inventory, category, index)
+        return self._renderers[category].request(sample, load_cad(self._run.cad_file(category, sample.cad_id)))
+
+    def members(self, category: str, index: int, answer: dict[str, Any], passes: Passes) -> Members:
+        """What the stage makes of a sample's render."""
+        sample = spec(self._run.manifest, self._run.inventory, category, index)
+        model = load_cad(self._run.cad_file(category, sample.cad_id))
+        return self._renderers[category].members(sample, model, answer, passes)
+
+    def render(self, request: dict[str, Any], settings: dict[str, Any], write: bool = False) -> dict[str, Any]:
+        """Render a scene with changed settings, by attribute path below Blender's scene; the answer holds `seconds`."""
+        return self._worker.ask(request | {"op": "time", "settings": settings, "write": write})
+
+    def picture(self, request: dict[str, Any], settings: dict[str, Any]) -> tuple[float, Picture, NDArray[np.bool_]]:
+        """Seconds of the render call, the picture (H, W, 3) on the grey that edges are taken on, and its mask."""
+        seconds = self.render(request, settings, write=True)["seconds"]
+        passes = read_passes(Path(request["target"]))
+        rgb = np.ascontiguousarray(passes.rgba[..., :3])
+        return seconds, composite(rgb, passes.rgba[..., 3], np.full_like(rgb, WORLD_GREY)), passes.mask

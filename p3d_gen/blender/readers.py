@@ -1,0 +1,238 @@
+"""Reads a CAD model of any format: its surface in the file's own axes and units, and its materials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from p3d_gen.assets.parametric import Mesh, build
+from p3d_gen.assets.parametric.ply import is_parametric_ply, mesh_of_ply
+from p3d_gen.assets.sources import PARAMETRIC, parse_parametric
+from p3d_gen.cads import read_sidecar
+from p3d_gen.cleaning import Surface, plain
+from p3d_gen.geometry import transform
+from p3d_gen.types import Array
+
+_Y_UP = ("y", "z")
+_Z_UP = ("z", "-y")
+# Blender's importers turn files that are y up: (x, y, z) becomes (x, -z, y); this turns them back
+_TO_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+_USD = (".usd", ".usda", ".usdc", ".usdz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a CAD file holds. axes: its up and front, where nobody states others. materials: one for each part name,
+    None for a part without; empty where the file has none at all. symmetry_order: see `CadModel`. warnings: what
+    else should be there, and is not."""
+
+    surface: Surface
+    axes: tuple[str, str]
+    symmetry_order: int
+    materials: tuple[bpy.types.Material | None, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def reset() -> None:
+    """Blender as it starts, without any data, and without permission to run a file's scripts and Python drivers."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+
+
+def _reason(error: RuntimeError) -> str:
+    """What an importer's error says: the last line of a traceback, else the first line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
+    return (lines[-1] if "Traceback" in lines[0] else lines[0]).removeprefix("Error: ")
+
+
+def _open(path: Path) -> None:
+    """Bring the file into the scene by Blender's own importer; ValueError says what that says."""
+    name, suffix = str(path), path.suffix.lower()
+    try:
+        if suffix == ".obj":
+            bpy.ops.wm.obj_import(filepath=name, forward_axis="Y", up_axis="Z")
+        elif suffix in (".glb", ".gltf"):
+            bpy.ops.import_scene.gltf(filepath=name)
+        elif suffix == ".blend":
+            bpy.ops.wm.open_mainfile(filepath=name, load_ui=False, use_scripts=False)
+            if bpy.context.mode != "OBJECT":
+                bpy.ops.object.mode_set(mode="OBJECT")
+            bpy.ops.object.make_local(type="ALL")
+        else:
+            bpy.ops.wm.usd_import(filepath=name, apply_unit_conversion_scale=False, create_world_material=False)
+    except RuntimeError as error:
+        raise ValueError(_reason(error)) from None
+    for library in bpy.data.libraries:
+        if library.is_missing:
+            raise ValueError(f"it takes parts from {library.filepath!r}, which is not there")
+
+
+def _pxr(module: str) -> Any:
+    """A module of the USD library that comes with Blender."""
+    bpy.utils.expose_bundled_modules()
+    return import_module(f"pxr.{module}")
+
+
+def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
+    """The file's own up and front axes, and the matrix (4, 4) from Blender's world to the file's; after `_open`."""
+    if path.suffix.lower() not in _USD:
+        return (_Y_UP, _TO_Y_UP) if path.suffix.lower() in (".glb", ".gltf") else (_Z_UP, np.eye(4))
+    usd_geom = _pxr("UsdGeom")
+    stage = _pxr("Usd").Stage.Open(str(path))
+    y_up = usd_geom.GetStageUpAxis(stage) == usd_geom.Tokens.y
+    root = stage.GetDefaultPrim()
+    if root and root.HasCustomDataKey("Blender:generated"):  # the importer leaves out this root and its matrix
+        matrix = np.array(usd_geom.XformCache().GetLocalToWorldTransform(root)).T
+    else:
+        matrix = _TO_Y_UP if y_up else np.eye(4)
+    return (_Y_UP if y_up else _Z_UP), matrix
+
+
+def _show_what_renders() -> None:
+    """Make the evaluated scene hold what the file's author renders, not what the viewport happened to show."""
+    for layer in bpy.context.view_layer.layer_collection.children:
+        layer.hide_viewport = False
+    for item in (*bpy.data.objects, *bpy.data.collections):
+        item.hide_viewport = item.hide_render
+    for item in bpy.context.view_layer.objects:
+        item.hide_set(False)
+
+
+def _layer(mesh: bpy.types.Mesh, material: bpy.types.Material | None) -> str:
+    """The name of the texture coordinates that a material reads: those it names, else those that render."""
+    if material is not None and material.node_tree is not None:
+        named = {node.uv_map for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeUVMap"}
+        if len(named) == 1 and next(iter(named)) in mesh.uv_layers:
+            return str(named.pop())
+    return next((str(layer.name) for layer in mesh.uv_layers if layer.active_render), "")
+
+
+def _uv(
+    mesh: bpy.types.Mesh,
+    loops: np.ndarray[Any, Any],
+    slots: np.ndarray[Any, Any],
+    materials: list[bpy.types.Material | None],
+) -> np.ndarray[Any, Any]:
+    """The texture coordinates (F, 3, 2) of triangles, of corners (F, 3) and material slots (F,)."""
+    uv = np.zeros((*loops.shape, 2), np.float32)
+    for slot, material in enumerate(materials):
+        if name := _layer(mesh, material):
+            values = np.empty(2 * len(mesh.loops), np.float32)
+            mesh.uv_layers[name].uv.foreach_get("vector", values)
+            uv[slots == slot] = values.reshape(-1, 2)[loops[slots == slot]]
+    return uv
+
+
+def _piece(item: bpy.types.Object, world: Array, parts: dict[bpy.types.Material | None, int]) -> Surface:
+    """The surface of one evaluated object in world axes; its materials are added to `parts`, which numbers them."""
+    mesh = item.to_mesh()
+    mesh.calc_loop_triangles()
+    count = len(mesh.loop_triangles)
+    vertices = np.empty(3 * len(mesh.vertices), np.float32)
+    faces, loops, slots = np.empty(3 * count, np.int32), np.empty(3 * count, np.int32), np.empty(count, np.int32)
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.loop_triangles.foreach_get("vertices", faces)
+    mesh.loop_triangles.foreach_get("loops", loops)
+    mesh.loop_triangles.foreach_get("material_index", slots)
+    materials = [slot.material.original if slot.material else None for slot in item.material_slots] or [None]
+    slots = np.clip(slots, 0, len(materials) - 1)
+    surface = plain(transform(world, vertices.reshape(-1, 3).astype(np.float64)), faces.reshape(-1, 3))
+    uv = _uv(mesh, loops.reshape(-1, 3), slots, materials)
+    numbers = np.array([parts.setdefault(material, len(parts)) for material in materials])
+    item.to_mesh_clear()
+    return replace(surface, uv=uv, face_part=numbers[slots])
+
+
+def _joined(pieces: list[Surface], part_names: tuple[str, ...]) -> Surface:
+    starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces[:-1])])
+    return Surface(
+        vertices=np.concatenate([piece.vertices for piece in pieces]),
+        faces=np.concatenate([piece.faces + start for piece, start in zip(pieces, starts, strict=True)]),
+        uv=np.concatenate([piece.uv for piece in pieces]),
+        face_part=np.concatenate([piece.face_part for piece in pieces]),
+        part_names=part_names,
+    )
+
+
+def _missing_files(path: Path) -> tuple[str, ...]:
+    """A warning for each material library that an OBJ file names, or file that a USD refers to, and is not there."""
+    if path.suffix.lower() in _USD:
+        _, _, unresolved = _pxr("UsdUtils").ComputeAllDependencies(str(path))
+        return tuple(f"the file {name!r} that it refers to is not there" for name in sorted(unresolved))
+    if path.suffix.lower() != ".obj":
+        return ()
+    lines = (line.split(maxsplit=1) for line in path.read_text(errors="replace").splitlines())
+    names = sorted({words[1].strip() for words in lines if len(words) == 2 and words[0] == "mtllib"})
+    return tuple(
+        f"the material library {name!r} that it names is not in {path.parent}"
+        for name in names
+        if not (path.parent / name).is_file()
+    )
+
+
+def _by_blender(path: Path, category: str) -> Source:
+    """All meshes of a file that renders, with modifiers and instances, joined; its scripts do not run."""
+    _open(path)
+    _show_what_renders()
+    parts: dict[bpy.types.Material | None, int] = {}
+    pieces = [
+        _piece(instance.object, np.array(instance.matrix_world, np.float64), parts)
+        for instance in bpy.context.evaluated_depsgraph_get().object_instances
+        if instance.show_self and instance.object.type == "MESH"
+    ]
+    if not pieces:
+        raise ValueError("it holds no mesh that renders")
+    surface = _joined(pieces, tuple(material.name if material else "" for material in parts))
+    axes, matrix = _conversion(path)
+    keypoints, symmetry_order = read_sidecar(path, category)
+    vertices = transform(matrix, surface.vertices)
+    return Source(
+        surface=replace(surface, vertices=vertices, keypoints=keypoints),
+        axes=axes,
+        symmetry_order=symmetry_order,
+        materials=tuple(parts) if any(parts) else (),
+        warnings=_missing_files(path),
+    )
+
+
+def _by_trimesh(path: Path, category: str) -> Source:
+    import trimesh  # takes a second, which workers that only render need not wait for
+
+    try:
+        mesh = trimesh.load(path, process=False, force="mesh")
+    except Exception as error:  # its parsers raise whatever they stumble over
+        raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
+    if not isinstance(mesh, trimesh.Trimesh):
+        raise ValueError("it holds no faces")
+    keypoints, symmetry_order = read_sidecar(path, category)
+    surface = replace(plain(mesh.vertices, mesh.faces), keypoints=keypoints)
+    return Source(surface=surface, axes=_Z_UP, symmetry_order=symmetry_order)
+
+
+def _of_parametric(mesh: Mesh) -> Source:
+    surface = replace(
+        plain(mesh.vertices, mesh.faces),
+        face_part=mesh.face_part.astype(np.int64),
+        part_names=mesh.part_names,
+        keypoints=dict(mesh.keypoints),
+    )
+    return Source(surface=surface, axes=_Z_UP, symmetry_order=mesh.symmetry_order)
+
+
+def read(address: str, category: str) -> Source:
+    """The CAD model at an address: a file, or `parametric:<category>?variant=<n>`.
+
+    ValueError says why a file cannot be used.
+    """
+    if address.startswith(PARAMETRIC):
+        return _of_parametric(build(*parse_parametric(address)))
+    path = Path(address)
+    suffix = path.suffix.lower()
+    if suffix == ".ply" and is_parametric_ply(content := path.read_bytes()):
+        return _of_parametric(mesh_of_ply(content))
+    return _by_trimesh(path, category) if suffix in (".off", ".ply", ".stl") else _by_blender(path, category)

@@ -1,0 +1,36 @@
+"""Blender materials for the sample's object: textured, plain, or one for each part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bpy
+
+from p3d_gen.types import Material
+
+
+def _principled(spec: Material, texture: str) -> bpy.types.Material:
+    """One material of the principled surface; `texture`, a file or "", takes the place of its base colour."""
+    material = bpy.data.materials.new("object")
+    material.use_nodes = True
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    shader = nodes["Principled BSDF"]
+    shader.inputs["Base Color"].default_value = (*spec.base_rgb, 1.0)
+    shader.inputs["Roughness"].default_value = spec.roughness
+    shader.inputs["Metallic"].default_value = spec.metallic
+    shader.inputs["Coat Weight"].default_value = spec.coat
+    shader.inputs["Emission Color"].default_value = (*spec.base_rgb, 1.0)
+    shader.inputs["Emission Strength"].default_value = spec.emission
+    if texture:
+        image = nodes.new("ShaderNodeTexImage")
+        image.image = bpy.data.images.load(texture)
+        links.new(image.outputs["Color"], shader.inputs["Base Color"])
+    return material
+
+
+def materials_of_parts(
+    part_names: Sequence[str], specs: Sequence[Material], texture: str = ""
+) -> list[bpy.types.Material]:
+    """A material for every part: the one drawn for its name, else that of part ""."""
+    drawn = {spec.part: spec for spec in specs}
+    return [_principled(drawn.get(name.lower(), drawn[""]), texture) for name in part_names]

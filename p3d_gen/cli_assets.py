@@ -1,0 +1,267 @@
+"""The commands p3dgen assets list, check and import. What is heavy is imported inside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from p3d_gen.errors import P3DError
+
+if TYPE_CHECKING:
+    from p3d_gen.assets.check import Report
+    from p3d_gen.assets.collect import Collection
+    from p3d_gen.assets.sources import Asset
+
+_SHOWN_IDS = 6
+_FILE_WIDTH = 160  # columns of a table that no terminal limits
+
+
+class _Group(click.Group):
+    """A group whose commands' P3DErrors are messages, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except P3DError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group)
+def assets() -> None:
+    """List, check and convert CAD models, and list the other assets of a manifest."""
+
+
+def _print(table: Table) -> None:
+    console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
+    console.print(table)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _category(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """A category, "" where none is given; checked here, so that --help need not load the list."""
+    from p3d_gen.categories import CATEGORIES
+    from p3d_gen.errors import did_you_mean
+
+    if value and value not in CATEGORIES:
+        raise click.BadParameter(f"{value!r} is no category{did_you_mean(value, CATEGORIES)}")
+    return value or ""
+
+
+_category_option = click.option("--category", callback=_category, help="Only the models of this category.")
+
+
+def _few(models: tuple[Asset, ...]) -> str:
+    names = ", ".join(asset.id for asset in models[:_SHOWN_IDS])
+    more = len(models) - _SHOWN_IDS
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _add_cads(table: Table, cads: dict[str, tuple[Asset, ...]], where: str) -> None:
+    for category, models in cads.items():
+        table.add_row(f"CAD {category}", str(len(models)), _few(models), where)
+
+
+def _list_manifest(table: Table, path: Path) -> None:
+    from p3d_gen.assets.sources import background_folder, light_folder, take_inventory, texture_folder
+    from p3d_gen.manifest import EMBEDDED, load_manifest, resolve_folder
+
+    manifest, base_dir = load_manifest(path), path.parent
+    inventory = take_inventory(manifest, base_dir)
+    source = manifest.cad.source
+    made = source == EMBEDDED
+    _add_cads(table, inventory.cads, "parametric" if made else str(resolve_folder(source, base_dir, "cad.source")))
+    for what, found, folder in (
+        ("textures", inventory.textures, texture_folder),
+        ("environment maps", inventory.hdris, light_folder),
+        ("backgrounds", inventory.backgrounds, background_folder),
+    ):
+        table.add_row(what, str(len(found)), _few(found), str(folder(manifest, base_dir)) if found else "not used")
+
+
+def _list_library(table: Table) -> None:
+    from p3d_gen.assets.parametric import BODY_TYPES, CATEGORIES
+    from p3d_gen.assets.sources import parametric_address
+
+    for category in CATEGORIES:
+        table.add_row(f"CAD {category}", "any", f"{BODY_TYPES} body types", parametric_address(category, 0))
+
+
+@assets.command("list")
+@click.argument("source", metavar="MANIFEST|FOLDER|parametric")
+def list_(source: str) -> None:
+    """Show what a manifest draws from, what a folder of CAD models holds, or what the parametric library makes.
+
+    \b
+    Examples:
+      p3dgen assets list manifests/quickstart.toml
+      p3dgen assets list PASCAL3D+_release1.1
+    """
+    from p3d_gen.assets.collect import Wanted, collect
+
+    table = Table("what", "number", "which", "where")
+    if source == "parametric":
+        _list_library(table)
+    elif Path(source).is_file() and source.endswith(".toml"):
+        _list_manifest(table, Path(source))
+    else:
+        found = collect(source, Wanted())
+        _add_cads(table, found.cads, str(found.root or "parametric"))
+    _print(table)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _check_row(report: Report) -> tuple[str, ...]:
+    if report.error:
+        return (report.id, *[""] * 7, report.licence, "broken")
+    return (
+        report.id,
+        str(report.faces),
+        str(report.vertices),
+        " ".join(f"{side:.3f}" for side in report.extent_xyz),
+        f"{len(report.parts)}{' with materials' if report.has_materials else ''}",
+        _yes(report.has_native_uv),
+        str(report.keypoints),
+        _yes(report.watertight),
+        report.licence,
+        "see below" if report.warnings else "good",
+    )
+
+
+def _show_reports(reports: list[Report]) -> None:
+    titles = ("id", "faces", "vertices", "extent x y z", "parts", "UVs", "keypoints", "watertight", "licence", "state")
+    for category in dict.fromkeys(report.category for report in reports):
+        table = Table(*titles, title=category)
+        for report in reports:
+            if report.category == category:
+                table.add_row(*_check_row(report))
+        _print(table)
+    for report in reports:
+        for line in (f"broken: {report.error}",) if report.error else report.warnings:
+            click.echo(f"{report.category}/{report.id}: {line}")
+
+
+@assets.command("check")
+@click.argument("source", metavar="MANIFEST|FOLDER|ADDRESS")
+@_category_option
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+def check_(source: str, category: str, as_json: bool) -> None:
+    """Prepare CAD models in Blender and report on them. Exit status 1 if any cannot be used.
+
+    An ADDRESS is a file, parametric:car?variant=17 or parametric:car?variant=0..31.
+
+    \b
+    Examples:
+      p3dgen assets check PASCAL3D+_release1.1 --category car
+      p3dgen assets check model.glb --category chair
+    """
+    from p3d_gen.assets.check import check
+    from p3d_gen.assets.collect import Wanted, collect
+    from p3d_gen.blender.client import BlenderWorker
+
+    found = collect(source, Wanted(category=category))
+    total = sum(len(models) for models in found.cads.values())
+    with BlenderWorker() as worker, _progress() as progress:
+        reports = list(progress.track(check(worker, found), total, description="check"))
+    if as_json:
+        click.echo(json.dumps([asdict(report) for report in reports], indent=2))
+    else:
+        _show_reports(reports)
+    _conclude([report.address for report in reports if report.error], total, "cannot be used")
+
+
+def _conclude(broken: list[str], total: int, what: str) -> None:
+    if broken:
+        raise click.ClickException(f"{len(broken)} of {total} models {what}")
+
+
+def _source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How a source's folders are laid out and its axes run, with the values that a manifest knows."""
+    for option in (
+        click.option("--layout", default="auto", show_default=True, help="Of the folder, as in the manifest's [cad]."),
+        click.option("--front", default="auto", show_default=True, help="The source's front axis, such as -y."),
+        click.option("--up", default="auto", show_default=True, help="The source's up axis, such as z."),
+    ):
+        command = option(command)
+    return command
+
+
+def _check_value(name: str, value: str) -> None:
+    """The value is one that the manifest's [cad] knows."""
+    from p3d_gen.errors import did_you_mean
+    from p3d_gen.manifest import Axis, Cad
+
+    layouts = get_args(Cad.model_fields["layout"].annotation)
+    valid = layouts if name == "layout" else (*get_args(Axis), "auto")
+    if value not in valid:
+        raise click.BadParameter(f"{value!r} is none{did_you_mean(value, valid)}", param_hint=f"--{name}")
+
+
+def _merged(collections: Iterable[Collection]) -> dict[str, tuple[Asset, ...]]:
+    """The models of several sources; AssetError where two of them would get one file."""
+    from p3d_gen.errors import AssetError
+
+    merged: dict[str, dict[str, Asset]] = {}
+    for collection in collections:
+        for category, models in collection.cads.items():
+            known = merged.setdefault(category, {})
+            for asset in models:
+                if asset.id in known:
+                    raise AssetError(f"{asset.address} has the name of {known[asset.id].address}: import them apart")
+                known[asset.id] = asset
+    return {category: tuple(models.values()) for category, models in merged.items()}
+
+
+@assets.command("import")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@_category_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to fill.")
+@_source_options
+def import_(sources: tuple[str, ...], category: str, out: Path, up: str, front: str, layout: str) -> None:
+    """Convert CAD models to OUT/<category>/<id>.ply or .glb, z up, front -y, centred, box diagonal 1.
+
+    A SOURCE is a file, a folder, a manifest or parametric:car?variant=0..31. OUT can be a manifest's cad.source.
+    Those that cannot be used are named, the others converted, and the exit status is 1.
+
+    \b
+    Examples:
+      p3dgen assets import ShapeNetCore.v2 --category car --out cad
+      p3dgen assets import *.obj --category chair --up y --front z --out cad
+    """
+    from p3d_gen.assets.collect import Wanted, collect
+    from p3d_gen.assets.convert import convert
+    from p3d_gen.blender.client import BlenderWorker
+
+    for name, value in (("up", up), ("front", front), ("layout", layout)):
+        _check_value(name, value)
+    wanted = Wanted(category=category, layout=layout, up=up, front=front)
+    cads = _merged(collect(source, wanted) for source in sources)
+    total = sum(len(models) for models in cads.values())
+    broken = []
+    with BlenderWorker() as worker, _progress() as progress:
+        for asset, path, error in progress.track(convert(worker, cads, out), total, description="import"):
+            if path is None:
+                broken.append(asset.address)
+                click.echo(f"{asset.address}: {error}", err=True)
+    click.echo(f"{out}: {total - len(broken)} models of {', '.join(cads)}")
+    _conclude(broken, total, "could not be converted; the others were")
