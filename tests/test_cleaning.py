@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from conftest import wedge
 
-from p3d_gen.cleaning import MERGE_DISTANCE, normalised, plain
+from p3d_gen.assets.cleaning import MERGE_DISTANCE, normalised, plain
 
 IDENTITY = np.eye(3)
 TRIANGLE = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])

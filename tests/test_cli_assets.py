@@ -18,11 +18,11 @@ from p3d_gen.assets.convert import convert
 from p3d_gen.assets.parametric import build
 from p3d_gen.assets.parametric.ply import mesh_of_ply, ply_bytes
 from p3d_gen.assets.sources import Asset
+from p3d_gen.assets.topology import is_watertight, same_way_edges
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.cads import load_cad, materials_file
 from p3d_gen.cli import main
 from p3d_gen.errors import AssetError
-from p3d_gen.topology import is_watertight, same_way_edges
 
 
 def call(*arguments: object) -> tuple[int, str]:

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 from conftest import save_picture
 
-from p3d_gen.charts import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.cli import main
-from p3d_gen.coverage import evenness
 from p3d_gen.errors import RunError
 from p3d_gen.files import compact_json, read_labels
 from p3d_gen.manifest import parse_manifest
 from p3d_gen.report import write_report
+from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
+from p3d_gen.report.coverage import evenness
 from p3d_gen.sampling import spec
 from p3d_gen.store import Failure, create_run, open_run, seal, stage_inputs
 

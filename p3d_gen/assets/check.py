@@ -14,9 +14,9 @@ import numpy as np
 from p3d_gen.assets.collect import Collection
 from p3d_gen.assets.parametric.ply import is_parametric_ply
 from p3d_gen.assets.sources import Asset
+from p3d_gen.assets.topology import is_watertight, same_way_edges
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.cads import CadModel, load_cad, materials_file
-from p3d_gen.topology import is_watertight, same_way_edges
 
 MANY_FACES = 200_000
 NOT_STATED = "not stated"

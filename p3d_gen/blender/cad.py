@@ -11,9 +11,9 @@ import bmesh
 import bpy
 import numpy as np
 
+from p3d_gen.assets.cleaning import Surface, normalised
 from p3d_gen.blender.readers import Source, read, reset
 from p3d_gen.cads import CadModel, check_keypoints, materials_file, save_cad
-from p3d_gen.cleaning import Surface, normalised
 from p3d_gen.files import write_bytes
 from p3d_gen.types import Array
 

@@ -10,11 +10,11 @@ from typing import Any
 import bpy
 import numpy as np
 
+from p3d_gen.assets.cleaning import Surface, plain
 from p3d_gen.assets.parametric import Mesh, build
 from p3d_gen.assets.parametric.ply import is_parametric_ply, mesh_of_ply
 from p3d_gen.assets.sources import PARAMETRIC, parse_parametric
 from p3d_gen.cads import read_sidecar
-from p3d_gen.cleaning import Surface, plain
 from p3d_gen.geometry import transform
 from p3d_gen.types import Array
 

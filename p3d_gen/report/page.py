@@ -41,5 +41,5 @@ class Section:
 
 def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     """The HTML. All text is escaped; only charts are taken as they are."""
-    environment = Environment(loader=PackageLoader("p3d_gen"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=PackageLoader("p3d_gen.report", "."), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("report.html.j2").render(title=title, lead=lead, sections=sections)

@@ -9,8 +9,8 @@ from typing import Any
 from p3d_gen.errors import RunError
 from p3d_gen.files import read_labels, write_bytes
 from p3d_gen.manifest import Manifest
-from p3d_gen.page import Section, Table, page
-from p3d_gen.report_samples import (
+from p3d_gen.report.page import Section, Table, page
+from p3d_gen.report.samples import (
     LABELS,
     Labels,
     angles_section,

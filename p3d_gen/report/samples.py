@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.charts import direction_map, edges_of, every, histogram, use_bars
-from p3d_gen.coverage import evenness
 from p3d_gen.labels import MIN_MASK_IOU
-from p3d_gen.page import Figure, Section, Table
+from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
+from p3d_gen.report.coverage import evenness
+from p3d_gen.report.page import Figure, Section, Table
 from p3d_gen.store import Run
 from p3d_gen.types import Array
 
