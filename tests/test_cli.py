@@ -32,9 +32,9 @@ def shard_hashes(root):
     }
 
 
-@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "report", "verify", "doctor"])
+@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "report", "verify", "doctor", "bench render"])
 def test_help_has_an_example(command):
-    result = invoke(command, "--help")
+    result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"Example:\n    p3dgen {command}" in result.output
 

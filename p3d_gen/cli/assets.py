@@ -7,14 +7,13 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from p3d_gen.errors import P3DError
+from p3d_gen.cli.common import progress_bar
 
 if TYPE_CHECKING:
     from p3d_gen.assets.check import Report
@@ -25,17 +24,7 @@ _SHOWN_IDS = 6
 _FILE_WIDTH = 160  # columns of a table that no terminal limits
 
 
-class _Group(click.Group):
-    """A group whose commands' P3DErrors are messages, not tracebacks."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except P3DError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Group)
+@click.group()
 def assets() -> None:
     """List, check and convert CAD models, and list the other assets of a manifest."""
 
@@ -43,16 +32,6 @@ def assets() -> None:
 def _print(table: Table) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
     console.print(table)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:>8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _category(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
@@ -181,7 +160,7 @@ def check_(source: str, category: str, as_json: bool) -> None:
 
     found = collect(source, Wanted(category=category))
     total = sum(len(models) for models in found.cads.values())
-    with BlenderWorker() as worker, _progress() as progress:
+    with BlenderWorker() as worker, progress_bar() as progress:
         reports = list(progress.track(check(worker, found), total, description="check"))
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], indent=2))
@@ -258,7 +237,7 @@ def import_(sources: tuple[str, ...], category: str, out: Path, up: str, front: 
     cads = _merged(collect(source, wanted) for source in sources)
     total = sum(len(models) for models in cads.values())
     broken = []
-    with BlenderWorker() as worker, _progress() as progress:
+    with BlenderWorker() as worker, progress_bar() as progress:
         for asset, path, error in progress.track(convert(worker, cads, out), total, description="import"):
             if path is None:
                 broken.append(asset.address)

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from p3d_gen import __version__
-from p3d_gen.cli_assets import assets
-from p3d_gen.cli_bench import bench
-from p3d_gen.errors import P3DError
+from p3d_gen.cli.assets import assets
+from p3d_gen.cli.bench import bench
+from p3d_gen.cli.common import Group, blender_options, progress_bar, stage_options
 
 if TYPE_CHECKING:
     from p3d_gen.engines import Stage
     from p3d_gen.render import Supervision
     from p3d_gen.store import Failure, Run
 
-_console = Console(stderr=True)
 _SHOWN_FAILURES = 10
 
 
-class _Command(click.Command):
-    """A command whose help keeps the example's lines, and whose P3DErrors are messages, not tracebacks."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except P3DError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group()
+@click.group(cls=Group)
 @click.version_option(__version__, prog_name="p3dgen")
 def main() -> None:
     """Synthetic datasets for category-level 3D pose: render, stylize, pack."""
@@ -50,87 +37,13 @@ _manifest = click.argument("manifest", type=click.Path(exists=True, dir_okay=Fal
 _run_folder = click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
 
-def _how(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every stage: how fast, and how many failures are allowed."""
-    for option in (
-        click.option("--workers", type=click.IntRange(min=1), help="Processes; one per processor where not given."),
-        click.option(
-            "--allow-failures",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="Exit with status 0 although this many samples failed.",
-        ),
-        click.option("--retry-failed", is_flag=True, help="Make shards with failed samples again."),
-    ):
-        command = option(command)
-    return command
-
-
-def _blender(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of commands that start Blender, handed on as one argument `how`."""
-
-    @functools.wraps(command)
-    def with_how(device: str, sample_timeout: float, recycle_after: int, memory_mb: int, **others: Any) -> None:
-        from p3d_gen.render import Supervision
-
-        how = Supervision(
-            timeout_s=sample_timeout, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
-        )
-        command(how=how, **others)
-
-    for option in (
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "optix", "cuda", "hip", "oneapi", "metal"], case_sensitive=False),
-            default="auto",
-            show_default=True,
-            help="What Cycles renders on; auto takes all GPUs of the first kind there is, else the CPU.",
-        ),
-        click.option(
-            "--sample-timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            default=600.0,
-            show_default=True,
-            help="Seconds after which a render is given up; it is tried twice.",
-        ),
-        click.option(
-            "--recycle-after",
-            type=click.IntRange(min=1),
-            default=1000,
-            show_default=True,
-            help="Renders after which a Blender process is replaced by a fresh one.",
-        ),
-        click.option(
-            "--memory-mb",
-            type=click.IntRange(min=256),
-            default=4096,
-            show_default=True,
-            help="Resident memory above which a Blender process is replaced.",
-        ),
-    ):
-        with_how = option(with_how)
-    return with_how
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:>8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=_console,
-    )
-
-
 def _run_stage(run: Run, name: str, stage: Stage, workers: int | None) -> list[Failure]:
     from p3d_gen.engines import available_cores, run_shards
 
     shards, made = run.all_shards(), 0
     failures: list[Failure] = []
     total = len(run.manifest.categories) * run.manifest.samples_per_category
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(name, total=total)
         on_sample = functools.partial(progress.advance, task)
         for ledger in run_shards(stage, str(run.root), shards, workers or len(available_cores()), on_sample):
@@ -168,7 +81,7 @@ def _render(run: Run, workers: int | None, how: Supervision) -> list[Failure]:
     from p3d_gen.engines import available_cores
     from p3d_gen.render import count_gpus, render_shard
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("models", total=sum(len(cads) for cads in run.inventory.cads.values()))
         on_model = functools.partial(progress.advance, task)
         notes = prepare_models(run, workers or len(available_cores()), on_model)
@@ -194,11 +107,11 @@ def _pack(run: Run, workers: int | None) -> list[Failure]:
     return failures
 
 
-@main.command(cls=_Command)
+@main.command()
 @_manifest
 @_out
-@_how
-@_blender
+@stage_options
+@blender_options
 def render(
     manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool, how: Supervision
 ) -> None:
@@ -211,9 +124,9 @@ def render(
     _conclude(_render(_open(out, retry_failed, manifest), workers, how), allow_failures)
 
 
-@main.command(cls=_Command)
+@main.command()
 @_run_folder
-@_how
+@stage_options
 def stylize(run_folder: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
     """Turn renders into realistic pictures: Canny edges and a colour prompt guide a ControlNet pipeline.
 
@@ -224,9 +137,9 @@ def stylize(run_folder: Path, workers: int | None, allow_failures: int, retry_fa
     _conclude(_stylize(_open(run_folder, retry_failed), workers), allow_failures)
 
 
-@main.command(cls=_Command)
+@main.command()
 @_run_folder
-@_how
+@stage_options
 def pack(run_folder: Path, workers: int | None, allow_failures: int, retry_failed: bool) -> None:
     """Composite the stylised pictures on random backgrounds into WebDataset shards.
 
@@ -237,11 +150,11 @@ def pack(run_folder: Path, workers: int | None, allow_failures: int, retry_faile
     _conclude(_pack(_open(run_folder, retry_failed), workers), allow_failures)
 
 
-@main.command(cls=_Command)
+@main.command()
 @_manifest
 @_out
-@_how
-@_blender
+@stage_options
+@blender_options
 def run(
     manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool, how: Supervision
 ) -> None:
@@ -255,7 +168,7 @@ def run(
     _conclude(_render(opened, workers, how) + _stylize(opened, workers) + _pack(opened, workers), allow_failures)
 
 
-@main.command(cls=_Command)
+@main.command()
 @_run_folder
 @click.option("--per-category", type=click.IntRange(min=1), default=4, show_default=True, help="Rows per category.")
 def sheet(run_folder: Path, per_category: int) -> None:
@@ -271,7 +184,7 @@ def sheet(run_folder: Path, per_category: int) -> None:
     click.echo(write_contact_sheet(open_run(run_folder), per_category))
 
 
-@main.command(cls=_Command)
+@main.command()
 @_run_folder
 def report(run_folder: Path) -> None:
     """Write RUN/report.html: counts, failures, coverage of viewpoints, use of assets, poses against masks.
@@ -286,7 +199,7 @@ def report(run_folder: Path) -> None:
     click.echo(write_report(open_run(run_folder)))
 
 
-@main.command(cls=_Command)
+@main.command()
 @_run_folder
 def verify(run_folder: Path) -> None:
     """Check a finished run: shards against their checksums, every stored pose against mask, depth and coordinates.
@@ -302,7 +215,7 @@ def verify(run_folder: Path) -> None:
     from p3d_gen.verify import agreements
 
     run = open_run(run_folder)
-    with _progress() as progress:
+    with progress_bar() as progress:
         total = len(run.manifest.categories) * run.manifest.samples_per_category
         found = list(progress.track(agreements(run), total, description="verify"))
     if not found:
@@ -322,7 +235,7 @@ def verify(run_folder: Path) -> None:
         raise click.ClickException(f"the pose of {worst.key} does not explain its mask: IoU {worst.iou:.4f}")
 
 
-@main.command(cls=_Command)
+@main.command()
 @click.option("--apt", is_flag=True, help="Only print the Debian packages that are missing, for apt-get install.")
 def doctor(apt: bool) -> None:
     """Say what is installed, what is missing, and how to get it. Exit status 1 if anything is missing.
