@@ -25,9 +25,10 @@ class Agreement:
 
     iou: of the mask and the projected mesh, but for where occluders are. box_px: the largest distance between an edge
     of the mask's box and the same edge of the box of the projected vertices; of an object that is hidden or cut, of
-    that of the projected mesh where it is seen. depth: the 99th percentile of the difference between the depth and that
-    of the mesh along the rays, in box diagonals. nocs_px: the largest distance between a pixel's centre and where its
-    object coordinates project to. The last two are NaN where the run has no such label.
+    that of the projected mesh where it is seen. depth: the difference between the depth and that of the mesh along
+    the rays, in box diagonals. nocs_px: the distance between a pixel's centre and where its object coordinates project
+    to. Of both the 99th percentile over the pixels, since a ray tracer tells but roughly where on a triangle that it
+    sees edge-on a ray meets it; NaN where the run has no such label.
     """
 
     key: str
@@ -52,7 +53,7 @@ def _nocs_error(
     points = (decode_nocs(members["nocs.npz"])[mask] - 0.5) * stretch_xyz
     row, column = np.nonzero(mask)
     pixels = project(transform(cam_T_obj, points), camera)
-    return float(np.linalg.norm(pixels - np.stack([column, row], axis=1) - 0.5, axis=1).max())
+    return float(np.percentile(np.linalg.norm(pixels - np.stack([column, row], axis=1) - 0.5, axis=1), 99))
 
 
 def agreement(run: Run, key: str, members: Members) -> Agreement:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.blender
 
 MEMBERS = ["mask", "amodal", "occluders", "depth", "normals", "nocs", "parts", "keypoints", "cuboid", "render"]
 DEPTH_TOLERANCE = 1e-3  # box diagonals, for 99 of 100 pixels
-NOCS_TOLERANCE_PX = 0.5
+NOCS_TOLERANCE_PX = 0.1  # for 99 of 100 pixels
 
 
 def run_of(folder, text):

@@ -229,7 +229,7 @@ def verify(run_folder: Path) -> None:
     if not np.isnan(depth).any():
         click.echo(f"depth off the mesh along the rays by at most {depth.max():.1e} box diagonals (99th percentile)")
     if not np.isnan(nocs_px).any():
-        click.echo(f"object coordinates project to at most {nocs_px.max():.3f} px from their pixels")
+        click.echo(f"object coordinates project to at most {nocs_px.max():.3f} px from their pixels (99th percentile)")
     if iou.min() < MIN_MASK_IOU:
         worst = found[int(iou.argmin())]
         raise click.ClickException(f"the pose of {worst.key} does not explain its mask: IoU {worst.iou:.4f}")
