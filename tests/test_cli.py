@@ -32,7 +32,10 @@ def shard_hashes(root):
     }
 
 
-@pytest.mark.parametrize("command", ["render", "stylize", "pack", "run", "sheet", "report", "verify", "doctor", "bench render"])
+COMMANDS = ["render", "stylize", "pack", "run", "sheet", "report", "verify", "doctor", "bench render"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command):
     result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
