@@ -83,10 +83,10 @@ def _cuboid_member(shot: Rendered, cuboid: Cuboid) -> bytes:
 
 def _shares(shot: Rendered, whole: Amodal) -> dict[str, float]:
     """How much of the silhouette is seen, and how much of it the frame and the occluders take."""
-    within, seen = np.count_nonzero(whole.mask), np.count_nonzero(shot.passes.mask)
+    within = np.count_nonzero(whole.mask)
     hidden = np.count_nonzero(whole.mask & shot.passes.occluders)
     return {
-        "visible_share": seen / whole.area,
+        "visible_share": (within - hidden) / whole.area,
         "occluded_share": hidden / max(within, 1),
         "truncated_share": 1.0 - within / whole.area,
     }
