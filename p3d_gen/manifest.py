@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from p3d_gen.categories import Category
+from p3d_gen.categories import ELEVATION_DEG, Category
 from p3d_gen.errors import ManifestError, did_you_mean
 from p3d_gen.materials import is_colour
 
@@ -65,23 +65,6 @@ class TruncatedNormal(_Section):
 
 def _normal(mean: float, std: float, low: float, high: float) -> TruncatedNormal:
     return TruncatedNormal(mean_deg=mean, std_deg=std, min_deg=low, max_deg=high)
-
-
-# The released recipe publishes the car's elevation only; the other rows are this project's approximations.
-PASCAL3D_ELEVATION = {
-    "aeroplane": _normal(5, 20, -60, 70),
-    "bicycle": _normal(8, 10, -20, 60),
-    "boat": _normal(8, 10, -20, 60),
-    "bottle": _normal(10, 15, -40, 70),
-    "bus": _normal(5, 8, -15, 50),
-    "car": _normal(5, 8, -15, 50),
-    "chair": _normal(12, 12, -30, 70),
-    "diningtable": _normal(20, 12, -10, 75),
-    "motorbike": _normal(8, 10, -20, 60),
-    "sofa": _normal(12, 10, -15, 60),
-    "train": _normal(5, 8, -20, 50),
-    "tvmonitor": _normal(5, 10, -40, 60),
-}
 
 
 class Cad(_Section):
@@ -140,7 +123,7 @@ class ViewpointSection(_Section):
 
     def elevation_of(self, category: str) -> TruncatedNormal:
         """The truncated normal of a category's elevation."""
-        return self.elevation.get(category, PASCAL3D_ELEVATION[category])  # type: ignore[call-overload, no-any-return]
+        return self.elevation.get(category) or _normal(*ELEVATION_DEG[category])  # type: ignore[call-overload]
 
 
 class CameraSection(_Section):
