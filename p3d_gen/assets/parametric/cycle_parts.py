@@ -14,7 +14,6 @@ from p3d_gen.assets.parametric.mesh import (
     join,
     lathe,
     loft,
-    mirrored,
     moved,
     outward,
     part_index,
@@ -30,11 +29,6 @@ Knots = Sequence[tuple[float, float]]
 def vec(x: float, y: float, z: float) -> Array:
     """A point or shift (3,) that can be added to others."""
     return np.array([x, y, z], float)
-
-
-def pair(solid: Solid) -> Solid:
-    """A part beside the plane x = 0 and its mirror image, as two pieces."""
-    return join([solid, mirrored(solid)])
 
 
 def rounded_path(points: ArrayLike, radius_m: float, steps: int = 4) -> Array:

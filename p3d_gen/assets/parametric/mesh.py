@@ -116,10 +116,25 @@ def mirrored(solid: Solid) -> Solid:
     return Solid(solid.vertices * [-1.0, 1.0, 1.0], solid.faces[:, ::-1].copy(), solid.face_part)
 
 
+def pair(solid: Solid) -> Solid:
+    """A part beside the plane x = 0 and its mirror image, as two pieces."""
+    return join([solid, mirrored(solid)])
+
+
 def both_sides(solid: Solid) -> Solid:
     """A surface and its mirror image in x; where they meet on x = 0 they are welded into one."""
-    both = join([solid, mirrored(solid)])
+    both = pair(solid)
     return weld(both) if bool(np.any(np.abs(solid.vertices[:, 0]) < 1e-9)) else both
+
+
+def with_right(left: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    """Keypoints (3,) with the mirror images of those whose names say "left"."""
+    right = {
+        name.replace("left", "right"): np.asarray(point, float) * [-1, 1, 1]
+        for name, point in left.items()
+        if "left" in name
+    }
+    return {**left, **right}
 
 
 def grid_faces(rows: int, columns: int) -> Index:

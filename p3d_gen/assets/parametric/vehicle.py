@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric.mesh import Array, Solid, curve, join, lathe, mirrored
+from p3d_gen.assets.parametric.mesh import Array, Solid, curve, lathe
 
 Table = Sequence[tuple[float, float]]
 UPRIGHT: Table = ((0.0, 0.0), (1.0, 0.0))
@@ -108,18 +108,7 @@ class Body:
         return self.wall(self.half_width, s, self.roof - 0.3 * self.eave if level == "upper" else self.floor + SILL)
 
 
-def pair(solid: Solid) -> Solid:
-    """A part beside the plane x = 0 and its mirror image, as two pieces."""
-    return join([solid, mirrored(solid)])
-
-
 def ring_of(profile: ArrayLike, part: str, axis: str = "x", segments: int = 24) -> Solid:
     """Ring of revolution: a closed profile (P, 2) of radius and position along the axis."""
     rows = np.asarray(profile, float)
     return lathe(np.concatenate([rows, rows[:1]]), part, axis, segments)
-
-
-def with_right(left: dict[str, Array]) -> dict[str, Array]:
-    """Keypoints (3,) with the mirror images of those whose names say "left"."""
-    right = {name.replace("left", "right"): at * [-1, 1, 1] for name, at in left.items() if "left" in name}
-    return {**left, **right}

@@ -4,8 +4,8 @@ import numpy as np
 
 from p3d_gen.assets.parametric.aeroplane.frame import Airframe
 from p3d_gen.assets.parametric.aeroplane.jets import airliner, business_jet, fighter
-from p3d_gen.assets.parametric.aeroplane.parts import Section, Window, fuselage, gear_leg, pair, propeller, wing
-from p3d_gen.assets.parametric.mesh import Shape, curve, cylinder, join, lathe, moved, rounded_box
+from p3d_gen.assets.parametric.aeroplane.parts import Section, Window, fuselage, gear_leg, propeller, wing
+from p3d_gen.assets.parametric.mesh import Shape, curve, cylinder, join, lathe, moved, pair, rounded_box
 
 
 def aeroplane(body_type: int, rng: np.random.Generator) -> Shape:

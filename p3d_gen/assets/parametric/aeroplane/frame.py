@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p3d_gen.assets.parametric.aeroplane.parts import Knots, Section, fin, pair, wing
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, curve, rounded_box
-from p3d_gen.assets.parametric.vehicle import with_right
+from p3d_gen.assets.parametric.aeroplane.parts import Knots, Section, fin, wing
+from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, curve, pair, rounded_box, with_right
 
 TIP = 0.2  # of the chord: where in a tip the lamp sits and the keypoint lies, behind the leading edge
 

@@ -5,8 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from p3d_gen.assets.parametric.aeroplane.frame import Airframe
-from p3d_gen.assets.parametric.aeroplane.parts import Section, Window, fuselage, gear_leg, jet_engine, pair
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, join, lathe, loft, moved, rounded_box, superellipse
+from p3d_gen.assets.parametric.aeroplane.parts import Section, Window, fuselage, gear_leg, jet_engine
+from p3d_gen.assets.parametric.mesh import (
+    Array,
+    Shape,
+    Solid,
+    join,
+    lathe,
+    loft,
+    moved,
+    pair,
+    rounded_box,
+    superellipse,
+)
 
 # Knots of fuselages: share of the length from the nose, height or half width in fuselage radii.
 AIRLINER_TOP = ((0, 0.1), (0.035, 0.42), (0.085, 0.93), (0.12, 1), (0.7, 1), (1, 0.8))

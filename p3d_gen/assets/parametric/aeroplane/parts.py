@@ -128,11 +128,6 @@ def fin(sections: Sequence[Section], length: float, x: float = 0.0) -> Solid:
     return loft(np.array(rings), "paint")
 
 
-def pair(solid: Solid) -> Solid:
-    """A part beside the plane x = 0 and its mirror image, as two pieces."""
-    return join([solid, mirrored(solid)])
-
-
 def jet_engine(radius: float, length: float) -> Solid:
     """Nacelle along y about the origin, open in front with a fan and a spinner, with an exhaust cone behind."""
     half = length / 2

@@ -33,8 +33,8 @@ from p3d_gen.assets.parametric.bicycle.parts import (
     wheel,
 )
 from p3d_gen.assets.parametric.bicycle.plan import BicyclePlan
-from p3d_gen.assets.parametric.cycle_parts import pair, vec
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, moved
+from p3d_gen.assets.parametric.cycle_parts import vec
+from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, moved, pair
 
 Half = Sequence[tuple[float, float, float]]
 

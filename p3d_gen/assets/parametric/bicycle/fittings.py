@@ -3,8 +3,18 @@
 import numpy as np
 
 from p3d_gen.assets.parametric.bicycle.plan import BicyclePlan
-from p3d_gen.assets.parametric.cycle_parts import mudguard, pair, rounded_path, turned, vec
-from p3d_gen.assets.parametric.mesh import Solid, cylinder, join, moved, rotation_about, rounded_box, smooth_path, tube
+from p3d_gen.assets.parametric.cycle_parts import mudguard, rounded_path, turned, vec
+from p3d_gen.assets.parametric.mesh import (
+    Solid,
+    cylinder,
+    join,
+    moved,
+    pair,
+    rotation_about,
+    rounded_box,
+    smooth_path,
+    tube,
+)
 
 WIRE = 0.0022
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from p3d_gen.assets.parametric.bicycle.plan import SHELL_HALF, BicyclePlan
-from p3d_gen.assets.parametric.cycle_parts import pair, rounded_path, turned, vec
-from p3d_gen.assets.parametric.mesh import Array, Solid, cylinder, rounded_box, smooth_path, tube
+from p3d_gen.assets.parametric.cycle_parts import rounded_path, turned, vec
+from p3d_gen.assets.parametric.mesh import Array, Solid, cylinder, pair, rounded_box, smooth_path, tube
 
 
 def _head_tube(plan: BicyclePlan, radius: float) -> list[Solid]:

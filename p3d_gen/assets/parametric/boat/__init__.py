@@ -20,11 +20,12 @@ from p3d_gen.assets.parametric.mesh import (
     lathe,
     loft,
     moved,
+    pair,
     rounded_box,
     smooth_path,
     tube,
 )
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair
+from p3d_gen.assets.parametric.vehicle import Body, Panel
 from p3d_gen.assets.parametric.vehicle_shell import coachwork
 
 

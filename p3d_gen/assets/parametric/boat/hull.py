@@ -20,8 +20,9 @@ from p3d_gen.assets.parametric.mesh import (
     part_index,
     triangles,
     weld,
+    with_right,
 )
-from p3d_gen.assets.parametric.vehicle import Table, with_right
+from p3d_gen.assets.parametric.vehicle import Table
 
 TURNS = np.radians([0, 14, 28, 42, 55, 66, 75, 82, 86, 90])  # of the cross-section, from the keel to the sheer
 

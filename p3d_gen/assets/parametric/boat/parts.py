@@ -13,11 +13,12 @@ from p3d_gen.assets.parametric.mesh import (
     lathe,
     loft,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     tube,
 )
-from p3d_gen.assets.parametric.vehicle import pair, ring_of
+from p3d_gen.assets.parametric.vehicle import ring_of
 
 
 def rail(

@@ -6,8 +6,8 @@ import numpy as np
 
 from p3d_gen.assets.parametric.boat.hull import Hull, boat_shape
 from p3d_gen.assets.parametric.boat.parts import block, life_ring, rail, tyre_fender
-from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, join, lathe, moved, rounded_box, tube
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair
+from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, join, lathe, moved, pair, rounded_box, tube
+from p3d_gen.assets.parametric.vehicle import Body, Panel
 from p3d_gen.assets.parametric.vehicle_shell import coachwork
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from p3d_gen.assets.parametric.boat.hull import Hull, boat_shape
 from p3d_gen.assets.parametric.boat.parts import rail, steering_wheel, wind_screen
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, lathe, loft, moved, rounded_box
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair
+from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, lathe, loft, moved, pair, rounded_box
+from p3d_gen.assets.parametric.vehicle import Body, Panel
 from p3d_gen.assets.parametric.vehicle_shell import coachwork
 
 

@@ -13,8 +13,8 @@ from p3d_gen.assets.parametric.bus.parts import (
     wing_mirror,
     wipers,
 )
-from p3d_gen.assets.parametric.mesh import Shape, cylinder, rounded_box
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair
+from p3d_gen.assets.parametric.mesh import Shape, cylinder, pair, rounded_box
+from p3d_gen.assets.parametric.vehicle import Body, Panel
 from p3d_gen.assets.parametric.vehicle_shell import coachwork
 
 

@@ -14,12 +14,14 @@ from p3d_gen.assets.parametric.mesh import (
     lathe,
     loft,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     smooth_path,
     tube,
+    with_right,
 )
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair, ring_of, with_right
+from p3d_gen.assets.parametric.vehicle import Body, Panel, ring_of
 
 TYRE = ((0.62, -0.1), (0.8, 0.0), (0.92, -0.04), (1.0, -0.18), (1.0, -0.82), (0.92, -0.96), (0.8, -1), (0.62, -0.9))
 

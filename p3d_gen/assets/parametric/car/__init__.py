@@ -21,6 +21,7 @@ from p3d_gen.assets.parametric.mesh import (
     rotation_about,
     rounded_box,
     tube,
+    with_right,
 )
 
 SEDAN = CarPlan(
@@ -98,8 +99,7 @@ def _keypoints(plan: CarPlan, body: Solid) -> dict[str, ArrayLike]:
         left[f"left_{end}_wheel"] = np.array(
             [_wheel_x(plan) - HUB_INSET * plan.wheel_radius, plan.y(s), plan.wheel_radius]
         )
-    right = {name.replace("left", "right"): point * [-1, 1, 1] for name, point in left.items()}
-    return {**left, **right}
+    return with_right(left)
 
 
 def _middle(body: Solid, part: str) -> Array:

@@ -11,17 +11,13 @@ from p3d_gen.assets.parametric.mesh import (
     join,
     lathe,
     loft,
-    mirrored,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     superellipse,
+    with_right,
 )
-
-
-def pair(solid: Solid) -> Solid:
-    """A part beside the middle plane and its mirror image."""
-    return join([solid, mirrored(solid)])
 
 
 def cushion(size: tuple[float, float, float], puff: float, part: str) -> Solid:
@@ -166,12 +162,6 @@ def nearest(solid: Solid, point: ArrayLike) -> Array:
     return np.asarray(solid.vertices[np.argmin(np.linalg.norm(solid.vertices - np.asarray(point, float), axis=1))])
 
 
-def left_right(keypoints: dict[str, ArrayLike]) -> dict[str, ArrayLike]:
-    """Keypoints (3,) of the left side, each with "left" in its name, and their mirror images on the right."""
-    right = {name.replace("left", "right"): np.asarray(p, float) * [-1, 1, 1] for name, p in keypoints.items()}
-    return {**keypoints, **right}
-
-
 def chair_keypoints(
     back_upper: ArrayLike, seat_upper: ArrayLike, seat_lower: ArrayLike, leg_upper: ArrayLike, leg_lower: ArrayLike
 ) -> dict[str, ArrayLike]:
@@ -183,4 +173,4 @@ def chair_keypoints(
         "leg_upper_left": leg_upper,
         "leg_lower_left": leg_lower,
     }
-    return left_right(left)
+    return with_right(left)

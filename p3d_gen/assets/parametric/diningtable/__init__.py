@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from p3d_gen.assets.parametric.chair.parts import corner, pair, square_leg
+from p3d_gen.assets.parametric.chair.parts import corner, square_leg
 from p3d_gen.assets.parametric.diningtable.parts import (
     EDGES,
     SQUARE_EDGE,
@@ -19,16 +19,7 @@ from p3d_gen.assets.parametric.diningtable.parts import (
     table_keypoints,
     turned_leg,
 )
-from p3d_gen.assets.parametric.mesh import (
-    Array,
-    Shape,
-    Solid,
-    cylinder,
-    lathe,
-    moved,
-    rounded_box,
-    tube,
-)
+from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, lathe, moved, pair, rounded_box, tube
 
 
 def diningtable(body_type: int, rng: np.random.Generator) -> Shape:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric.chair.parts import left_right, pair
 from p3d_gen.assets.parametric.mesh import (
     Array,
     Solid,
@@ -14,11 +13,13 @@ from p3d_gen.assets.parametric.mesh import (
     loft,
     mirrored,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     smooth_path,
     superellipse,
     tube,
+    with_right,
 )
 
 SQUARE_EDGE = ((0.003, 0.0), (0.0, 0.003), (0.0, 0.97), (0.003, 1.0))  # inset (m), depth as a share of the thickness
@@ -155,4 +156,4 @@ def table_keypoints(half: tuple[float, float], rim: ArrayLike, foot: ArrayLike) 
         "top_lower_left": corner * front,
         "top_left": (half[0], 0, top),
     }
-    return {**left_right(left), "top_up": (0, half[1], top), "top_down": (0, -half[1], top)}
+    return {**with_right(left), "top_up": (0, half[1], top), "top_down": (0, -half[1], top)}

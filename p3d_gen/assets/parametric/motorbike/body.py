@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric.cycle_parts import Knots, hull, pair, rounded_path, sheet, slab, turned, vec
+from p3d_gen.assets.parametric.cycle_parts import Knots, hull, rounded_path, sheet, slab, turned, vec
 from p3d_gen.assets.parametric.mesh import (
     Array,
     Solid,
     cylinder,
     join,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     smooth_path,

@@ -4,8 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from p3d_gen.assets.parametric.cycle_parts import open_tube, pair, rounded_path, slab, turned
-from p3d_gen.assets.parametric.mesh import Array, Solid, join, moved, rotation_about, rounded_box, smooth_path, tube
+from p3d_gen.assets.parametric.cycle_parts import open_tube, rounded_path, slab, turned
+from p3d_gen.assets.parametric.mesh import (
+    Array,
+    Solid,
+    join,
+    moved,
+    pair,
+    rotation_about,
+    rounded_box,
+    smooth_path,
+    tube,
+)
 
 
 def finned_barrel(base: Array, tilt_deg: float, length: float, radius: float, fins: int) -> Solid:

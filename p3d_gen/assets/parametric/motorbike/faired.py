@@ -2,8 +2,19 @@
 
 import numpy as np
 
-from p3d_gen.assets.parametric.cycle_parts import hull, pair, vec
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, join, moved, rounded_box, smooth_path, tube
+from p3d_gen.assets.parametric.cycle_parts import hull, vec
+from p3d_gen.assets.parametric.mesh import (
+    Array,
+    Shape,
+    Solid,
+    cylinder,
+    join,
+    moved,
+    pair,
+    rounded_box,
+    smooth_path,
+    tube,
+)
 from p3d_gen.assets.parametric.motorbike.body import (
     indicators,
     number_plate,

@@ -2,8 +2,19 @@
 
 import numpy as np
 
-from p3d_gen.assets.parametric.cycle_parts import hull, mudguard, pair, turned, vec
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, cylinder, join, moved, rotation_about, rounded_box, tube
+from p3d_gen.assets.parametric.cycle_parts import hull, mudguard, turned, vec
+from p3d_gen.assets.parametric.mesh import (
+    Array,
+    Shape,
+    Solid,
+    cylinder,
+    join,
+    moved,
+    pair,
+    rotation_about,
+    rounded_box,
+    tube,
+)
 from p3d_gen.assets.parametric.motorbike.body import (
     fender_sheet,
     indicators,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from p3d_gen.assets.parametric.cycle_parts import hull, mudguard, pair, rounded_path, slab, vec
-from p3d_gen.assets.parametric.mesh import Shape, Solid, moved, rounded_box, tube
+from p3d_gen.assets.parametric.cycle_parts import hull, mudguard, rounded_path, slab, vec
+from p3d_gen.assets.parametric.mesh import Shape, Solid, moved, pair, rounded_box, tube
 from p3d_gen.assets.parametric.motorbike.body import (
     gauges,
     indicators,

@@ -4,15 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from p3d_gen.assets.parametric.chair.parts import corner, left_right, nearest, pair
-from p3d_gen.assets.parametric.mesh import (
-    Shape,
-    Solid,
-    cylinder,
-    moved,
-    rotation_about,
-    rounded_box,
-)
+from p3d_gen.assets.parametric.chair.parts import corner, nearest
+from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, moved, pair, rotation_about, rounded_box, with_right
 from p3d_gen.assets.parametric.sofa.cushions import channelled, scatter_pillow, tufted
 from p3d_gen.assets.parametric.sofa.parts import (
     Plan,
@@ -148,10 +141,10 @@ def _wooden(rng: np.random.Generator) -> Shape:
     if plan.seats == 1:
         x, high = plan.inner / 2 - 0.1, plan.seat + 0.085
         bolster = cylinder((x, 0.06 - plan.depth / 2, high), (x, plan.crease - 0.06, high), 0.09, "fabric", 32)
-        return Shape([frame, *seat, pair(bolster)], left_right(left))
+        return Shape([frame, *seat, pair(bolster)], with_right(left))
     rest = back_cushions(plan, plan.seats, plan.top - plan.seat - 0.02, 0.12, 0.015)
     left["seat_top_left"] = nearest(rest[-1], (plan.inner / 2, plan.crease - 0.12, plan.seat))
-    return Shape([frame, *seat, *rest], left_right(left))
+    return Shape([frame, *seat, *rest], with_right(left))
 
 
 def _tuxedo(rng: np.random.Generator) -> Shape:

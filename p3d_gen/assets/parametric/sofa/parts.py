@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric.chair.parts import bend, corner, left_right, nearest, pair, panel, square_leg, swept_post
+from p3d_gen.assets.parametric.chair.parts import bend, corner, nearest, panel, square_leg, swept_post
 from p3d_gen.assets.parametric.mesh import (
     Array,
     Solid,
@@ -13,10 +13,12 @@ from p3d_gen.assets.parametric.mesh import (
     join,
     lathe,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     superellipse,
     tube,
+    with_right,
 )
 from p3d_gen.assets.parametric.sofa.cushions import boxed_cushion, rounded_outline, standing
 
@@ -194,7 +196,7 @@ def sofa_keypoints(
         "left_bottom_back": end,
         "front_bottom_left": end * [1, -1, 1],
     }
-    return left_right(left)
+    return with_right(left)
 
 
 def sledges(plan: Plan, inset: float) -> tuple[Solid, Array]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from p3d_gen.assets.parametric.bus.parts import round_lamp, wipers
-from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, rounded_box, tube
+from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, pair, rounded_box, tube
 from p3d_gen.assets.parametric.train.fast import fast_train
 from p3d_gen.assets.parametric.train.parts import (
     buffers,
@@ -19,7 +19,7 @@ from p3d_gen.assets.parametric.train.parts import (
 )
 from p3d_gen.assets.parametric.train.steam import steam_train
 from p3d_gen.assets.parametric.train.units import metro, tram
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair
+from p3d_gen.assets.parametric.vehicle import Body, Panel
 from p3d_gen.assets.parametric.vehicle_shell import coachwork
 
 

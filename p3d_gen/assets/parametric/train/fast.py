@@ -5,10 +5,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric.mesh import Array, Shape, Solid, both_sides, curve, panelled, part_index, rounded_box
+from p3d_gen.assets.parametric.mesh import (
+    Array,
+    Shape,
+    Solid,
+    both_sides,
+    curve,
+    pair,
+    panelled,
+    part_index,
+    rounded_box,
+    with_right,
+)
 from p3d_gen.assets.parametric.train.parts import bogie, coupler, gangway, pantograph
-from p3d_gen.assets.parametric.vehicle import Table, pair, with_right
+from p3d_gen.assets.parametric.vehicle import Table
 from p3d_gen.assets.parametric.vehicle_shell import stitched
 
 # Half a cross-section from the middle of the underside to that of the roof: shares of half width and height.
@@ -156,7 +168,7 @@ def fast_train(rng: np.random.Generator) -> Shape:
     return Shape(solids, _keypoints(head, tail, taper))
 
 
-def _keypoints(head: Tube, tail: Tube, taper: float) -> dict[str, Array]:
+def _keypoints(head: Tube, tail: Tube, taper: float) -> dict[str, ArrayLike]:
     """PASCAL3D+'s keypoints; the upper corners of the head lie where its roof begins, the lower ones at its nose."""
     section = np.array(SECTION)
     rear = tail.start + tail.length

@@ -14,11 +14,13 @@ from p3d_gen.assets.parametric.mesh import (
     lathe,
     loft,
     moved,
+    pair,
     rounded_box,
     superellipse,
     tube,
+    with_right,
 )
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair, with_right
+from p3d_gen.assets.parametric.vehicle import Body, Panel
 
 GAUGE = 0.75  # x of the wheels
 

@@ -1,6 +1,7 @@
 """Parametric steam locomotive with its tender. Metres, front at -y, rails at z = 0."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from p3d_gen.assets.parametric.bus.parts import round_lamp
 from p3d_gen.assets.parametric.mesh import (
@@ -12,12 +13,14 @@ from p3d_gen.assets.parametric.mesh import (
     lathe,
     loft,
     moved,
+    pair,
     rotation_about,
     rounded_box,
     tube,
+    with_right,
 )
 from p3d_gen.assets.parametric.train.parts import GAUGE, bogie, buffers, track_wheel
-from p3d_gen.assets.parametric.vehicle import Body, Panel, pair, ring_of, with_right
+from p3d_gen.assets.parametric.vehicle import Body, Panel, ring_of
 from p3d_gen.assets.parametric.vehicle_shell import coachwork
 
 
@@ -210,7 +213,7 @@ def steam_train(rng: np.random.Generator) -> Shape:
 
 def _keypoints(
     front: float, cab: Body, tender: Body, z: float, boiler: float, deck: tuple[float, float]
-) -> dict[str, Array]:
+) -> dict[str, ArrayLike]:
     """PASCAL3D+'s keypoints: the head is the smokebox above the buffer beam, mid1 boiler and walkway, mid2 the cab."""
     slope = np.sqrt(0.5) * boiler
     keypoints = {

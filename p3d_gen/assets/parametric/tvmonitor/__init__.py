@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, lathe, moved, rotation_about, rounded_box, tube
+from p3d_gen.assets.parametric.mesh import Shape, Solid, cylinder, lathe, moved, pair, rotation_about, rounded_box, tube
 from p3d_gen.assets.parametric.tvmonitor.parts import (
     Case,
     base_plate,
@@ -13,7 +13,6 @@ from p3d_gen.assets.parametric.tvmonitor.parts import (
     flat_case,
     glass,
     neck,
-    pair,
     rear_box,
     shell,
     slots,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from p3d_gen.assets.parametric.mesh import Array, Solid, cylinder, join, loft, mirrored, moved, rounded_box
+from p3d_gen.assets.parametric.mesh import Array, Solid, cylinder, loft, moved, pair, rounded_box
 
 ACROSS, UP, CORNER = 14, 8, 4  # facets of a ring's long sides and of each corner
 Section = tuple[float, float, float, float, float]  # a rounded rectangle: half width, low, high, corner radius, y
@@ -44,11 +44,6 @@ class Case:
             named[f"back_bottom_{side}"] = np.array([sign * half, self.back, low])
             named[f"back_top_{side}"] = np.array([sign * half, self.back, high])
         return named
-
-
-def pair(solid: Solid) -> Solid:
-    """A part beside the plane x = 0 and its mirror image, as two pieces."""
-    return join([solid, mirrored(solid)])
 
 
 def ring(half: float, low: float, high: float, radius: float, y: float) -> Array:
