@@ -168,10 +168,12 @@ class Texture(_Section):
 class Light(_Section):
     """area: three lamps near the camera, each off by up to 3 units per axis. hdri: an environment map of `source`
     (`*.hdr`, `*.exr`), turned about z by a uniform angle. sun: the sun at a uniform azimuth and an elevation drawn
-    from `sun_elevation_deg`, and a clear sky. `strength` scales all."""
+    from `sun_elevation_deg`, and a clear sky. `strength` scales all. include: glob patterns on a map's name; maps that
+    match none are left out."""
 
     kind: Literal["area", "hdri", "sun"] = "area"
     source: str = EMBEDDED
+    include: tuple[str, ...] = ("*",)
     strength: Range = (0.7, 1.3)
     sun_elevation_deg: tuple[Annotated[float, Field(ge=2, le=90)], Annotated[float, Field(ge=2, le=90)]] = (10.0, 70.0)
 

@@ -15,7 +15,7 @@ from p3d_gen.assets.parametric import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.assets.parametric import LIBRARY_VERSION
 from p3d_gen.assets.viewpoints import read_viewpoints
 from p3d_gen.errors import AssetError, DependencyError
-from p3d_gen.manifest import EMBEDDED, Cad, Manifest, digest, resolve_file, resolve_folder
+from p3d_gen.manifest import EMBEDDED, Manifest, digest, resolve_file, resolve_folder
 from p3d_gen.types import Viewpoint
 
 PARAMETRIC = "parametric:"
@@ -166,10 +166,11 @@ def folder_cads(root: Path, layout: str, category: str, up: str, front: str) -> 
     )
 
 
-def _included(cad: Cad, found: tuple[Asset, ...]) -> tuple[Asset, ...]:
-    chosen = tuple(asset for asset in found if any(fnmatch(asset.id, glob) for glob in cad.include))
+def _included(include: tuple[str, ...], found: tuple[Asset, ...], key: str) -> tuple[Asset, ...]:
+    """The assets whose id matches one of the glob patterns that `key` gives; AssetError where none does."""
+    chosen = tuple(asset for asset in found if any(fnmatch(asset.id, glob) for glob in include))
     if not chosen:
-        raise AssetError(f"cad.include = {list(cad.include)}: none of {[asset.id for asset in found]} matches")
+        raise AssetError(f"{key} = {list(include)}: none of {[asset.id for asset in found]} matches")
     return chosen
 
 
@@ -184,7 +185,7 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
         root = resolve_folder(cad.source, base_dir, "cad.source")
         layout = recognise(root, manifest.categories) if cad.layout == "auto" else cad.layout
         found = {name: folder_cads(root, layout, name, cad.up, cad.front) for name in manifest.categories}
-    return {category: _included(cad, assets) for category, assets in found.items()}
+    return {category: _included(cad.include, assets, "cad.include") for category, assets in found.items()}
 
 
 def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
@@ -244,13 +245,19 @@ def _viewpoints(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Viewpoint
     return read_viewpoints(resolve_file(source, base_dir, "viewpoint.source"), manifest.categories)
 
 
+def _environments(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
+    if manifest.light.kind != "hdri":
+        return ()
+    found = _find(light_folder(manifest, base_dir), ENVIRONMENT_SUFFIXES, "light.source")
+    return _included(manifest.light.include, found, "light.include")
+
+
 def take_inventory(manifest: Manifest, base_dir: Path) -> Inventory:
     """List every source of a manifest; `base_dir` is where its relative paths start."""
-    hdri_lit = manifest.light.kind == "hdri"
     return Inventory(
         cads=take_cads(manifest, base_dir),
         textures=_textures(manifest, base_dir),
-        hdris=_find(light_folder(manifest, base_dir), ENVIRONMENT_SUFFIXES, "light.source") if hdri_lit else (),
+        hdris=_environments(manifest, base_dir),
         backgrounds=_find(
             background_folder(manifest, base_dir), IMAGE_SUFFIXES + ENVIRONMENT_SUFFIXES, "background.source"
         ),

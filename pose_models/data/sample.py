@@ -19,7 +19,8 @@ class Sample:
 
     image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None where the source has none.
     cam_T_obj (4, 4) and K (3, 3) as in `p3d_gen.geometry`, square pixels; where a source knows only the rotation,
-    the translation and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates.
+    the translation and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates. subset: the part of a
+    benchmark that it belongs to ("weather", "L1", ...), "" where there are no parts.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Sample:
     cam_T_obj: Array
     K: Array
     box_xyxy: tuple[float, float, float, float]
+    subset: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
