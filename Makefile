@@ -22,6 +22,7 @@ setup: .venv/installed system
 .venv/installed: pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv
 	$(UV) pip install --quiet --python $(BIN)/python --editable '.[all,dev]'
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps imagecorruptions==1.1.2  # for its pictures of ice
 	touch $@
 
 # The shared libraries that Blender loads: installed where that is allowed, else named.
@@ -41,7 +42,7 @@ demo: setup
 	printf '%s\n' $(CATEGORIES) | xargs -P 2 -I{} sh -c '$(BIN)/pose-models train \
 	  --shards $(DEMO)/shards --category {} --out runs/nmm-{} --overwrite > runs/nmm-{}.log 2>&1'
 	for category in $(CATEGORIES); do \
-	  $(BIN)/pose-models evaluate --model runs/nmm-$$category --shards $(HELDOUT)/shards; \
+	  $(BIN)/pose-models evaluate --model runs/nmm-$$category --data $(HELDOUT)/shards --category $$category; \
 	done
 	@echo "shards:         $(DEMO)/shards"
 	@echo "contact sheet:  $(DEMO)/contact_sheet.jpg"

@@ -1,8 +1,11 @@
-"""Image to unit feature map: a timm network, its layers merged at stride 8."""
+"""Image to unit feature map: any timm network, its layers merged at stride 8."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import timm
 import torch
@@ -12,62 +15,176 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 STRIDE = 8
+HUB = "hub"
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
+Merge = Literal["sum", "resnetext"]
 
-class FeatureNet(nn.Module):
-    """Unit features (B, D, H/8, W/8) of images (B, 3, H, W) in 0..1, H and W multiples of 16.
 
-    The network's maps of stride 8 and coarser are brought to one width by 1x1 convolutions, resized to stride 8,
-    summed, mixed by a 3x3 convolution and projected to `channels`; each cell is L2-normalised.
-    """
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """A feature net. name: any timm network that gives feature maps, convolutional or a ViT; max_stride: the coarsest
+    map that is used; merge: "sum" or "resnetext", see `FeatureNet`; width: of the sum; channels: of the output."""
 
-    def __init__(self, name: str, *, max_stride: int = 16, channels: int = 128, width: int = 256) -> None:
-        """Random weights for timm's network `name`, cut at `max_stride`; ValueError where it has no stride-8 map."""
+    name: str = "resnet18"
+    max_stride: int = 16
+    merge: Merge = "sum"
+    width: int = 128
+    channels: int = 128
+
+
+class _Sum(nn.Module):
+    """1x1 convolutions to one width, bilinear resizing to the finest map, the sum, and a 3x3 convolution."""
+
+    def __init__(self, counts: Sequence[int], width: int, channels: int) -> None:
         super().__init__()
-        probe = timm.create_model(name, features_only=True)
-        strides = probe.feature_info.reduction()
-        levels = [i for i, stride in enumerate(strides) if STRIDE <= stride <= max_stride]
-        if not levels or strides[levels[0]] != STRIDE:
-            raise ValueError(f"backbone {name!r} has no feature map of stride {STRIDE}; its strides are {strides}")
-        # From stride 4 on: the shared weights file keeps that map too, and timm drops what lies beyond the last.
-        first = next(i for i, stride in enumerate(strides) if stride >= 4)
-        self.body = timm.create_model(name, features_only=True, out_indices=tuple(range(first, levels[-1] + 1)))
-        self.skip = levels[0] - first
-        counts = self.body.feature_info.channels()[self.skip :]
         self.lateral = nn.ModuleList([nn.Conv2d(count, width, 1, bias=False) for count in counts])
         self.merge = nn.Sequential(
             nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
         )
         self.project = nn.Conv2d(width, channels, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        merged = self.lateral[0](maps[0])
+        for layer, coarse in zip(self.lateral[1:], maps[1:], strict=True):
+            merged = merged + F.interpolate(layer(coarse), size=merged.shape[-2:], mode="bilinear")
+        return self.project(F.relu(self.merge(merged)))
+
+
+def _double_conv(count: int, middle: int, out: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for a, b in ((count, middle), (middle, out)):
+        layers += [nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class _ResNetExt(nn.Module):
+    """The papers' head: from the coarsest map on, two 3x3 convolutions, twice the size, the next finer map beside."""
+
+    def __init__(self, counts: Sequence[int], channels: int) -> None:
+        super().__init__()
+        stages, width = [], 0
+        for count in reversed(counts):
+            stages.append(_double_conv(width + count, (width + count) // 2, count // 2))
+            width = count // 2
+        self.stages = nn.ModuleList(stages)
+        self.project = nn.Conv2d(width, channels, 1, bias=False)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        x = self.stages[0](maps[-1])
+        for stage, finer in zip(self.stages[1:], reversed(maps[:-1]), strict=True):
+            x = F.interpolate(x, size=finer.shape[-2:], mode="bilinear", align_corners=True)
+            x = stage(torch.cat([finer, x], dim=1))
+        return self.project(x)
+
+
+class FeatureNet(nn.Module):
+    """Unit features (B, D, H/8, W/8) of images (B, 3, H, W) in 0..1, H and W multiples of 16.
+
+    `body` is the timm network, `head` merges its maps, and each cell is L2-normalised. Of a convolutional network the
+    maps of stride 8 up to `max_stride` are merged. Of a ViT it is the tokens of the last three blocks; its picture is
+    resized so that a token stands for 16 x 16 pixels (or 8 x 8 for smaller patches), and the sum is formed at stride 8.
+    merge "sum": one width by 1x1 convolutions, summed, one 3x3 convolution; "resnetext": the head of the papers, with
+    ResNet-50 and max_stride 32 their network.
+    """
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        """Random weights. ValueError where timm has no such network, or it lacks the maps."""
+        super().__init__()
+        probe = create_body(spec.name)
+        strides = probe.feature_info.reduction()
+        self.skip, self.patch = 0, 0
+        if len(set(strides)) == 1:
+            if spec.merge == "resnetext":
+                raise ValueError(f"backbone {spec.name!r} has tokens of one stride, {strides[0]}: use the merge 'sum'")
+            self.patch = strides[0]
+            self.body = probe
+            counts = probe.feature_info.channels()
+        else:
+            levels = [i for i, stride in enumerate(strides) if STRIDE <= stride <= spec.max_stride]
+            if not levels or strides[levels[0]] != STRIDE:
+                raise ValueError(
+                    f"backbone {spec.name!r} has no feature map of stride {STRIDE}; its strides are {strides}"
+                )
+            # From stride 4 on: weights files of whole bodies fit, and timm drops what lies beyond the last map.
+            first = next(i for i, stride in enumerate(strides) if stride >= 4)
+            self.body = create_body(spec.name, out_indices=tuple(range(first, levels[-1] + 1)))
+            self.skip = levels[0] - first
+            counts = self.body.feature_info.channels()[self.skip :]
+        if spec.merge == "sum":
+            self.head = _Sum(counts, spec.width, spec.channels)
+        else:
+            self.head = _ResNetExt(counts, spec.channels)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Unit features (B, D, H/8, W/8), float32, of images (B, 3, H, W) in 0..1."""
-        maps = self.body((images - self.mean) / self.std)[self.skip :]
-        merged = self.lateral[0](maps[0])
-        for layer, coarse in zip(self.lateral[1:], maps[1:], strict=True):
-            merged = merged + F.interpolate(layer(coarse), size=merged.shape[-2:], mode="bilinear")
-        return F.normalize(self.project(F.relu(self.merge(merged))).float(), dim=1)
+        height, width = images.shape[-2:]
+        x = (images - self.mean) / self.std
+        if self.patch:
+            cell = STRIDE if self.patch <= STRIDE else 2 * STRIDE
+            size = height // cell * self.patch, width // cell * self.patch
+            x = x if size == (height, width) else F.interpolate(x, size=size, mode="bilinear", antialias=True)
+        maps = self.body(x)[self.skip :]
+        if self.patch > STRIDE:
+            fine = height // STRIDE, width // STRIDE
+            maps = [F.interpolate(m, size=fine, mode="bilinear") for m in maps]
+        return F.normalize(self.head(maps).float(), dim=1)
 
 
-def load_weights(net: FeatureNet, path: Path) -> None:
-    """Fill the network's body from a safetensors file: the state dict of a timm `features_only` model.
+def stem(net: FeatureNet) -> list[nn.Module]:
+    """What the body computes first: all up to its map of stride 4, or a ViT's patch embedding."""
+    if net.patch:
+        return [net.body.model.patch_embed]
+    levels = zip(net.body.feature_info.reduction(), net.body.feature_info.module_name(), strict=True)
+    last = next(name for stride, name in levels if stride >= 4)
+    names = dict(net.body.named_children())
+    return _up_to(net.body, [last.replace(".", "_")] if last.replace(".", "_") in names else last.split("."))
 
-    ValueError naming the file where it is no such file, or holds other tensors than the body.
-    """
+
+def _up_to(module: nn.Module, path: Sequence[str]) -> list[nn.Module]:
+    """The children of a module, in their order, up to the one that `path` leads to."""
+    before: list[nn.Module] = []
+    for name, child in module.named_children():
+        if name == path[0]:
+            return [*before, *(_up_to(child, path[1:]) if len(path) > 1 else [child])]
+        before.append(child)
+    raise ValueError(f"this backbone has no module {'.'.join(path)}: its stem is unknown; use freeze 'norm' or 'body'")
+
+
+def create_body(name: str, out_indices: tuple[int, ...] | None = None) -> nn.Module:
+    """timm's network `name` giving its feature maps, for pictures of any size."""
+    options = {"out_indices": out_indices} if out_indices else {}
     try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"cannot read weights {path}: {error}; give a .safetensors state dict") from error
+        return timm.create_model(name, features_only=True, dynamic_img_size=True, **options)
+    except TypeError:  # only ViTs are built for one size and know that option
+        return timm.create_model(name, features_only=True, **options)
+
+
+def load_weights(net: FeatureNet, name: str, weights: str) -> None:
+    """Fill the network's body: `weights` is "hub", for timm's pretrained weights of network `name` from the model hub,
+    or a safetensors file with the state dict of a timm `features_only` model.
+
+    ValueError where the hub cannot be reached, or naming the file where it is none, or holds other tensors.
+    """
+    if weights == HUB:
+        try:
+            state = timm.create_model(name, features_only=True, pretrained=True).state_dict()
+        except Exception as error:  # hub, network and cache raise whatever they do
+            raise ValueError(f"cannot load timm's weights of {name!r} from the hub: {error}; give a file") from error
+    else:
+        try:
+            state = load_file(Path(weights))
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"cannot read weights {weights}: {error}; give a .safetensors state dict") from error
     own = net.body.state_dict()
     missing = sorted(k for k in own.keys() - state.keys() if not k.endswith("num_batches_tracked"))
     wrong = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
     if missing or wrong:
         raise ValueError(
-            f"weights {path} do not fit this backbone: {len(missing)} tensors missing {missing[:3]}, "
+            f"weights {weights} do not fit this backbone: {len(missing)} tensors missing {missing[:3]}, "
             f"{len(wrong)} of another shape {wrong[:3]}; choose the --backbone they belong to"
         )
     net.body.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)

@@ -1,57 +1,136 @@
-"""What a training run is made of; saved with the run. Light to import."""
+"""What a training run is made of: validated, saved with the run as TOML. Light to import."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from p3d_gen.files import write_json
-from pose_models.data.augment import AugmentConfig
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Precision = Literal["fp32", "bf16"]
+from p3d_gen.files import write_bytes
+
+Precision = Literal["no", "bf16", "fp16"]
+Positive = Annotated[float, Field(gt=0)]
+Unit = Annotated[float, Field(ge=0, le=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Everything that decides a training run beside its data.
+class Section(BaseModel):
+    """Frozen, keyword-only data without unknown keys."""
 
-    image_size: long side of the canvas in pixels. weights: safetensors file for the backbone's body; None starts
-    from random weights. box_fraction: share of the pooled CAD vertices that the cuboid's sides hold (NeMo).
-    vertices: aim of the cuboid's grid. neighbour_radius: vertices closer than this, in obj units, are not set
-    against each other. clutter_images: how many images' clutter features the bank holds. frozen_norm: keep the
-    pretrained body's BatchNorm statistics. warmup: share of the steps in which the rate rises.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AugmentConfig(Section):
+    """How training pictures vary. Probabilities in 0..1; `zoom` is the largest factor either way, `shift` the
+    largest offset as a share of the canvas, `roll_std_deg` the spread of the in-plane turn (the released recipe: 5),
+    `tight` the chance of padding everything outside the object's box, as a crop to the box would have it, `occlusion`
+    that of a patch of another picture in front of the object.
+    The defaults, `STRONG`, aim at photographs; `MILD` at pictures like the training ones."""
+
+    mirror: bool = True
+    zoom: Annotated[float, Field(ge=1)] = 1.15
+    shift: Unit = 0.05
+    roll_std_deg: Annotated[float, Field(ge=0)] = 5.0
+    background: Unit = 0.9
+    tight: Unit = 0.5
+    colour: Unit = 0.5
+    hue: Unit = 0.15
+    grey: Unit = 0.2
+    blur: Unit = 0.3
+    jpeg: Unit = 0.3
+    low_resolution: Unit = 0.5
+    noise: Unit = 0.2
+    occlusion: Unit = 0.2
+
+
+STRONG = AugmentConfig()
+MILD = AugmentConfig(
+    tight=0.3, colour=0.3, hue=0.1, grey=0.1, blur=0.1, jpeg=0.1, low_resolution=0.0, noise=0.0, occlusion=0.0
+)
+
+
+class LoopConfig(Section):
+    """What every training run is made of, whatever it trains.
+
+    weights: of the backbone's body, a safetensors file, "hub", or "" for random ones. freeze: what of a pretrained body
+    stays as it is: "none", "norm" (its BatchNorm statistics), "stem" (these, and all weights up to stride 4), "body".
+    image_size: long side of the canvas in pixels. box_fill: share of the canvas that an object's box fills.
+    real_share: share of each batch that comes from labelled photographs. real_distance: where photographs tell only
+    the rotation and the box, the object is taken to stand so many box diagonals away.
+    lr, head_lr: largest learning rates of the body and of everything after it. warmup: share of the steps in which
+    they rise; afterwards they fall along half a cosine. ema: decay of the averaged weights that are saved, 0 for none.
     """
 
-    category: str
-    weights: str | None
+    categories: Annotated[tuple[str, ...], Field(min_length=1)]
     backbone: str = "resnet18"
-    max_stride: int = 16
-    channels: int = 128
-    image_size: int = 256
-    box_fill: float = 0.9
-    steps: int = 400
-    batch: int = 12
-    lr: float = 3e-4
-    head_lr: float = 1e-3
-    weight_decay: float = 1e-4
-    warmup: float = 0.1
-    frozen_norm: bool = True
-    precision: Precision = "fp32"
-    seed: int = 0
-    vertices: int = 1000
-    box_fraction: float = 0.9999
-    bank_update: Literal["visible", "batch"] = "visible"
-    bank_init: Literal["smooth", "uniform"] = "smooth"
-    bank_momentum: float = 0.99
-    temperature: float = 0.07
-    clutter_weight: float = 0.005
-    clutter_term: float = 0.1
-    neighbour_radius: float = 0.1
-    clutter_per_image: int = 5
-    clutter_images: int = 128
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    weights: str = ""
+    freeze: Literal["none", "norm", "stem", "body"] = "stem"
+    image_size: Annotated[int, Field(ge=32)] = 256
+    box_fill: Annotated[float, Field(gt=0, le=1)] = 0.9
+    steps: Annotated[int, Field(ge=1)] = 1200
+    batch: Annotated[int, Field(ge=2)] = 12
+    real_share: Unit = 0.0
+    real_distance: Annotated[float, Field(gt=1)] = 3.0
+    lr: Positive = 3e-4
+    head_lr: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup: Unit = 0.1
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Precision = "no"
+    seed: Annotated[int, Field(ge=0)] = 0
+    augment: AugmentConfig = STRONG
 
-    def save(self, path: Path) -> None:
-        """Write the configuration as JSON, atomically."""
-        write_json(path, asdict(self))
+    @model_validator(mode="after")
+    def _check(self) -> LoopConfig:
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError(f"a category is named twice in {list(self.categories)}")
+        return self
+
+
+class TrainConfig(LoopConfig):
+    """A neural mesh model and its training.
+
+    max_stride, merge, width, channels: with `backbone`, see `backbone.BackboneSpec`.
+    vertices: aim of the cuboid's grid. box_fraction: share of the pooled CAD vertices that its sides hold (NeMo: .99,
+    P3D-Diffusion: .9999). bank_init, bank_update, bank_momentum: of the vertex features, see `nmm`.
+    temperature, clutter_weight, clutter_term: of the loss, see `losses`. neighbour_radius: vertices closer than this,
+    in obj units, are not set against each other. clutter_images: how many images' clutter the bank holds.
+    """
+
+    max_stride: Literal[8, 16, 32] = 16
+    merge: Literal["sum", "resnetext"] = "sum"
+    width: Annotated[int, Field(ge=1)] = 128
+    channels: Annotated[int, Field(ge=2)] = 128
+    vertices: Annotated[int, Field(ge=50)] = 500
+    box_fraction: Annotated[float, Field(gt=0, le=1)] = 0.9999
+    bank_init: Literal["smooth", "uniform"] = "smooth"
+    bank_update: Literal["visible", "batch"] = "visible"
+    bank_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    temperature: Positive = 0.07
+    clutter_weight: Positive = 0.005
+    clutter_term: Annotated[float, Field(ge=0)] = 0.1
+    neighbour_radius: Annotated[float, Field(ge=0)] = 0.1
+    clutter_per_image: Annotated[int, Field(ge=1)] = 5
+    clutter_images: Annotated[int, Field(ge=1)] = 128
+
+
+Config = TypeVar("Config", bound=Section)
+
+
+def save_config(config: Section, path: Path) -> None:
+    """Write a configuration as TOML, atomically."""
+    write_bytes(path, tomli_w.dumps(config.model_dump(mode="json")).encode())
+
+
+def load_config(kind: type[Config], path: Path) -> Config:
+    """The configuration of a TOML file. ValueError naming file, key and value where it is none."""
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"cannot read {path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{path}: {key} = {first['input']!r}: {first['msg']}") from error

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def rot_z(angle_rad: Tensor) -> Tensor:
@@ -82,6 +83,29 @@ def project(points_cam: Tensor, K: Tensor) -> Tensor:
     return (points_cam @ K.mT)[..., :2] / z
 
 
+def hflip(cam_T_obj: Tensor, K: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Poses (..., 4, 4) and cameras (..., 3, 3) after mirroring an image of that width, for objects symmetric in their
+    x: as `p3d_gen.geometry.hflip`."""
+    flip = torch.diag(cam_T_obj.new_tensor([-1.0, 1.0, 1.0, 1.0]))
+    mirrored = K.clone()
+    mirrored[..., 0, 2] = width - K[..., 0, 2]
+    return flip @ cam_T_obj @ flip, mirrored
+
+
+def box_intrinsics(R_cam_obj: Tensor, outlines: Tensor, distance: float, box_xyxy: Tensor) -> Tensor:
+    """K (..., 3, 3) for rotations (..., 3, 3) of an object that stands on the optical axis at `distance`: the principal
+    point and the two focal lengths that give the mean of the CAD models' projected boxes, from their `outlines`
+    (C, N, 3), the box (..., 4). The focal lengths differ as far as the object's proportions differ from the mean's."""
+    points = outlines.flatten(0, 1) @ R_cam_obj.mT
+    points = (points[..., :2] / (points[..., 2:] + distance)).unflatten(-2, outlines.shape[:2])
+    low, high = points.amin(-2).mean(-2), points.amax(-2).mean(-2)
+    corners = box_xyxy.unflatten(-1, (2, 2))
+    focal = (corners[..., 1, :] - corners[..., 0, :]) / (high - low)
+    K = torch.diag_embed(F.pad(focal, (0, 1), value=1.0))
+    K[..., :2, 2] = corners.mean(-2) - focal * (low + high) / 2
+    return K
+
+
 def rotation_error_rad(R_a: Tensor, R_b: Tensor) -> Tensor:
     """Geodesic angles (...) in [0, pi] between rotations: 2 asin(|R_a - R_b|_F / (2 sqrt 2))."""
     chord = torch.linalg.matrix_norm(R_a - R_b) / (2 * math.sqrt(2))
@@ -91,7 +115,7 @@ def rotation_error_rad(R_a: Tensor, R_b: Tensor) -> Tensor:
 def random_rotations(count: int, generator: torch.Generator) -> Tensor:
     """`count` rotations (count, 3, 3), float64, uniform on SO(3) (Haar), from normalised Gaussian quaternions."""
     q = torch.randn(count, 4, generator=generator, dtype=torch.float64)
-    w, x, y, z = torch.nn.functional.normalize(q, dim=1).unbind(1)
+    w, x, y, z = F.normalize(q, dim=1).unbind(1)
     rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]
     rows += [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]
     rows += [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 MASKED_LOGIT = -1e5
 
@@ -19,19 +20,25 @@ def contrastive(
     *,
     temperature: float,
     clutter_weight: float,
+    others: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of the visible vertices' features against all vertices and the clutter bank.
 
     features (N, D): unit image features at visible vertices; labels (N,): their vertex index r;
     vertex_features (V, D); clutter (M, D), M may be 0; near (V, V) bool: vertices too close to r to be told from it,
-    left out of its denominator (its own entry is ignored). Logits f.C_l / T and f.beta_n / T + ln(clutter_weight).
+    left out of its denominator (its own entry is ignored); others (O, D): vertex features of the other categories that
+    share the backbone. Logits f.C_l / T and f.beta_n / T + ln(clutter_weight); 0 where N is 0.
     """
+    if len(labels) == 0:
+        return features.sum()
     rows = torch.arange(len(labels), device=labels.device)
     excluded = near[labels]
     excluded[rows, labels] = False
-    logits = (features @ vertex_features.T / temperature).masked_fill(excluded, MASKED_LOGIT)
-    against = features @ clutter.T / temperature + math.log(clutter_weight)
-    return torch.nn.functional.cross_entropy(torch.cat([logits, against], dim=1).float(), labels)
+    logits = [(features @ vertex_features.T / temperature).masked_fill(excluded, MASKED_LOGIT)]
+    if others is not None:
+        logits.append(features @ others.T / temperature)
+    logits.append(features @ clutter.T / temperature + math.log(clutter_weight))
+    return F.cross_entropy(torch.cat(logits, dim=1).float(), labels)
 
 
 def clutter_similarity(clutter_features: Tensor, vertex_features: Tensor) -> Tensor:

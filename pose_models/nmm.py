@@ -1,4 +1,4 @@
-"""The neural mesh model: a feature net, a mesh with one feature per vertex, and a bank of clutter features."""
+"""The neural mesh model: a feature net, a mesh with one feature per vertex for each category, a bank of clutter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -15,71 +15,102 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from p3d_gen.files import write_bytes, write_json
-from pose_models.backbone import STRIDE, FeatureNet
+from pose_models.backbone import STRIDE, BackboneSpec, FeatureNet
 from pose_models.mesh import Mesh, cuboid
 
 BankUpdate = Literal["visible", "batch"]
 BankInit = Literal["smooth", "uniform"]
 SMOOTH_LENGTH = 0.25
 WEIGHTS_FILE, MODEL_FILE = "model.safetensors", "model.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """What a model is, and what its solver must know of its training.
+class MeshSpec:
+    """One category's neural mesh, and what a solver must know of its training.
 
-    box_lower, box_upper: corners of the cuboid in obj axes; vertices: aim of its grid (`mesh.grid_shape`);
-    bank_init: form of `initial_features`.
-    canvas_hw: input size in pixels; clutter: rows of the clutter bank; distance: mean training distance.
+    box_lower, box_upper: corners of the cuboid in obj axes; vertices: aim of its grid (`p3d_gen.cuboid`); cads: how
+    many CAD models the mesh stands for; distance: mean training distance in box diagonals.
     elevations_rad, thetas_rad: smallest and largest of the training viewpoints.
     mode_rotation: R_cam_obj, the most frequent training rotation, its 9 numbers row by row.
     """
 
     category: str
-    backbone: str
-    max_stride: int
-    channels: int
     vertices: int
-    bank_init: BankInit
     box_lower: tuple[float, ...]
     box_upper: tuple[float, ...]
-    canvas_hw: tuple[int, int]
-    box_fill: float
-    clutter: int
+    cads: int
     distance: float
-    elevations_rad: tuple[float, float]
-    thetas_rad: tuple[float, float]
+    elevations_rad: tuple[float, ...]
+    thetas_rad: tuple[float, ...]
     mode_rotation: tuple[float, ...]
 
 
-class NeuralMeshModel(nn.Module):
-    """Feature net, cuboid mesh (R vertices), vertex features C (R, D) and clutter bank (M, D), all unit rows.
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What a model is. bank_init: form of `initial_features`; canvas_hw: input size in pixels; box_fill: share of the
+    canvas that an object's box fills; clutter: rows of the clutter bank; meshes: one for each category."""
 
-    The vertex features start as `initial_features`, the clutter bank empty.
+    backbone: BackboneSpec
+    bank_init: BankInit
+    canvas_hw: tuple[int, ...]
+    box_fill: float
+    clutter: int
+    meshes: tuple[MeshSpec, ...]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that the model knows."""
+        return tuple(mesh.category for mesh in self.meshes)
+
+
+class NeuralMesh(nn.Module):
+    """A category's cuboid mesh (R vertices) with vertex features C (R, D), unit rows.
+
+    outlines (C, N, 3): extreme points of each CAD model (`mesh.outline`), by which boxes are predicted.
     """
 
-    def __init__(self, spec: ModelSpec, outlines: Tensor, generator: torch.Generator) -> None:
-        """A model with random weights; `outlines` (C, N, 3): extreme points of each CAD, `mesh.outline`."""
+    vertex_features: Tensor
+    outlines: Tensor
+
+    def __init__(self, spec: MeshSpec, outlines: Tensor, features: Tensor | None = None) -> None:
+        """The mesh of a spec; `features` (R, D) are set before the first use."""
         super().__init__()
         self.spec = spec
-        self.net = FeatureNet(spec.backbone, max_stride=spec.max_stride, channels=spec.channels)
-        mesh = cuboid(torch.tensor(spec.box_lower).numpy(), torch.tensor(spec.box_upper).numpy(), spec.vertices)
-        self.mesh = mesh
-        start = initial_features(mesh.vertices, spec.channels, generator, spec.bank_init)
-        self.vertex_features: Tensor
-        self.clutter: Tensor
-        self.clutter_seen: Tensor
-        self.outlines: Tensor
-        self.register_buffer("vertex_features", start)
-        self.register_buffer("clutter", torch.zeros(spec.clutter, spec.channels))
+        self.mesh = cuboid(torch.tensor(spec.box_lower).numpy(), torch.tensor(spec.box_upper).numpy(), spec.vertices)
+        self.register_buffer("vertex_features", torch.zeros(0) if features is None else features)
         self.register_buffer("outlines", outlines)
-        self.register_buffer("clutter_seen", torch.zeros((), dtype=torch.int64))
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
         out = super()._apply(fn, recurse)
         self.mesh = Mesh(vertices=fn(self.mesh.vertices), faces=fn(self.mesh.faces), normals=fn(self.mesh.normals))
         return out
+
+
+class NeuralMeshModel(nn.Module):
+    """Feature net, a `NeuralMesh` for each category, and the clutter bank (M, D), unit rows, empty at first."""
+
+    clutter: Tensor
+    clutter_seen: Tensor
+
+    def __init__(self, spec: ModelSpec, outlines: dict[str, Tensor], generator: torch.Generator) -> None:
+        """A model with random weights whose vertex features start as `initial_features`."""
+        super().__init__()
+        self.spec = spec
+        self.net = FeatureNet(spec.backbone)
+        channels = spec.backbone.channels
+        self.meshes = nn.ModuleDict({m.category: NeuralMesh(m, outlines[m.category]) for m in spec.meshes})
+        for mesh in self.meshes.values():
+            mesh.vertex_features = initial_features(mesh.mesh.vertices, channels, generator, spec.bank_init)
+        self.register_buffer("clutter", torch.zeros(spec.clutter, channels))
+        self.register_buffer("clutter_seen", torch.zeros((), dtype=torch.int64))
+
+    def neural_mesh(self, category: str) -> NeuralMesh:
+        """The mesh of a category. ValueError where the model does not know it."""
+        if category not in self.meshes:
+            raise ValueError(f"the model knows {', '.join(self.spec.categories)}, not {category!r}")
+        mesh: NeuralMesh = self.meshes[category]
+        return mesh
 
     @property
     def map_hw(self) -> tuple[int, int]:
@@ -93,7 +124,7 @@ class NeuralMeshModel(nn.Module):
     def clutter_mean(self) -> Tensor:
         """beta (D,): the normalised mean of the clutter bank, the rival of every vertex at inference."""
         bank = self.clutter_bank()
-        return F.normalize(bank.mean(0), dim=0) if len(bank) else self.clutter.new_zeros(self.spec.channels)
+        return F.normalize(bank.mean(0), dim=0) if len(bank) else self.clutter[0]
 
     def push_clutter(self, features: Tensor) -> None:
         """Put features (N, D), detached, into the bank, first in first out."""
@@ -126,17 +157,15 @@ def initial_features(vertices: Tensor, channels: int, generator: torch.Generator
 
 
 def updated_vertex_features(
-    bank: Tensor, features: Tensor, visible: Tensor, *, momentum: float, form: BankUpdate = "visible"
+    bank: Tensor, total: Tensor, count: Tensor, images: int, *, momentum: float, form: BankUpdate = "visible"
 ) -> Tensor:
-    """The bank (R, D) after seeing detached unit features (B, R, D) of which `visible` (B, R) count.
+    """The bank (R, D) after a batch of `images` in which vertex r was seen by count_r of them (R,), its detached unit
+    features adding up to `total` (R, D).
 
-    C_r <- normalize(mu C_r + (1 - mu) sum_b vis f / n): n is the number of images that see r ("visible"), or the
-    batch size B, as the released code has it ("batch"). Vertices that no image sees stay as they are. As in NeMo.
+    C_r <- normalize(mu C_r + (1 - mu) total_r / n): n is the number of images that see r ("visible"), or the
+    batch size ("batch"), as the released code has it. Vertices that no image sees stay as they are. As in NeMo.
     """
-    seen = visible.to(features.dtype)
-    count = seen.sum(0)
-    total = torch.einsum("br,brd->rd", seen, features)
-    mean = total / (count.clamp(min=1)[:, None] if form == "visible" else len(features))
+    mean = total / (count.clamp(min=1)[:, None] if form == "visible" else images)
     moved = F.normalize(momentum * bank + (1 - momentum) * mean, dim=1)
     return torch.where(count[:, None] > 0, moved, bank)
 
@@ -148,6 +177,10 @@ def save_model(model: NeuralMeshModel, folder: Path) -> None:
     write_json(folder / MODEL_FILE, {"schema": SCHEMA, **asdict(model.spec)})
 
 
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
 def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
     """The model of a run folder, in evaluation mode. ValueError naming the file where it cannot be read."""
     path = folder / MODEL_FILE
@@ -157,9 +190,12 @@ def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
         fields = json.loads(path.read_text())
         if (schema := fields.pop("schema", None)) != SCHEMA:
             raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}: train again")
-        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        fields["backbone"] = BackboneSpec(**_tuples(fields["backbone"]))
+        fields["meshes"] = [MeshSpec(**_tuples(mesh)) for mesh in fields["meshes"]]
+        spec = ModelSpec(**_tuples(fields))
         state = load_file(folder / WEIGHTS_FILE)
-        model = NeuralMeshModel(ModelSpec(**fields), state["outlines"], torch.Generator().manual_seed(0))
+        outlines = {name: state[f"meshes.{name}.outlines"] for name in spec.categories}
+        model = NeuralMeshModel(spec, outlines, torch.Generator().manual_seed(0))
         model.load_state_dict(state)
     except (OSError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"cannot read the model in {folder}: {error}") from error

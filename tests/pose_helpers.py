@@ -14,7 +14,7 @@ EXTENT = np.array([0.42, 0.78, 0.46])
 COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40], [40, 200, 200], [200, 40, 200]])
 
 
-def draw_box(pose, camera, rng):
+def draw_box(pose, camera, rng, colours=COLOURS):
     """RGB picture and mask of the coloured box; faces in the order x-, x+, y-, y+, z-, z+."""
     corners = g.box_corners(EXTENT)
     pixels = g.project(g.transform(pose, corners), camera)
@@ -28,7 +28,7 @@ def draw_box(pose, camera, rng):
             continue
         ids = [i for i in range(8) if i >> axis & 1 == side]
         polygon = cv2.convexHull(np.round(pixels[ids] * 16 - 8).astype(np.int32))
-        cv2.fillConvexPoly(image, polygon, COLOURS[face].tolist(), cv2.LINE_8, 4)
+        cv2.fillConvexPoly(image, polygon, colours[face].tolist(), cv2.LINE_8, 4)
         cv2.fillConvexPoly(mask, polygon, 255, cv2.LINE_8, 4)
     return image, mask
 
@@ -45,8 +45,8 @@ def labels(key, viewpoint, camera, category="box"):
     }
 
 
-def members(index, rng, category="box"):
-    """(name, bytes) of one sample's members, jpg, json, mask.png."""
+def members(index, rng, category="box", inverted=False):
+    """(name, bytes) of one sample's members, jpg, json, mask.png; `inverted`: of a box in the complementary colours."""
     key = f"{category}-{index:06d}"
     viewpoint = Viewpoint(
         azimuth_rad=rng.uniform(0, 2 * np.pi),
@@ -55,7 +55,7 @@ def members(index, rng, category="box"):
         distance=rng.uniform(5, 6),
     )
     camera = Camera(focal_px=480.0, principal_px=(66.0, 47.0), image_hw=(96, 128))
-    image, mask = draw_box(g.cam_T_obj(viewpoint), camera, rng)
+    image, mask = draw_box(g.cam_T_obj(viewpoint), camera, rng, 255 - COLOURS if inverted else COLOURS)
     return [
         (f"{key}.jpg", cv2.imencode(".jpg", image[..., ::-1])[1].tobytes()),
         (f"{key}.json", json.dumps(labels(key, viewpoint, camera, category)).encode()),
@@ -72,11 +72,11 @@ def write_tar(path, files):
             tar.addfile(info, io.BytesIO(data))
 
 
-def write_run(run, train=24, test=8, seed=0, category="box"):
+def write_run(run, train=24, test=8, seed=0, category="box", inverted=False):
     """A run folder with `shards`, `test` shards and the CAD; returns it."""
     rng = np.random.default_rng([seed, 1])
     for folder, count, start in (("shards", train, 0), ("test", test, 10_000)):
-        files = [file for i in range(count) for file in members(start + i, rng, category)]
+        files = [file for i in range(count) for file in members(start + i, rng, category, inverted)]
         write_tar(run / folder / f"{category}-00000.tar", files)
     cad = run / "cad" / category / "box_01.npz"
     cad.parent.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,11 @@ from pose_helpers import EXTENT, members, write_run, write_tar
 
 from p3d_gen import geometry as g
 from p3d_gen.types import Camera
-from pose_models.data.augment import PAD_RGB, AugmentConfig, Backgrounds, augmented, collate, mirrored, place
+from pose_models.config import AugmentConfig
+from pose_models.data.augment import PAD_RGB, Backgrounds, augmented, collate, mirrored, place
 from pose_models.data.cads import cad_vertices
 from pose_models.data.cars3d import cars3d_samples
-from pose_models.data.shards import decode, read_shard, shard_paths
+from pose_models.data.shards import ShardSamples, read_shard, shard_categories, shard_paths
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sample(run):
-    return decode(next(read_shard(run / "shards" / "box-00000.tar")))
+    return next(read_shard(run / "shards" / "box-00000.tar"))
 
 
 def corner_pixels(sample):
@@ -41,7 +42,8 @@ def mask_centre_and_box(sample):
 def test_shards_give_back_their_samples(run):
     paths = shard_paths(str(run / "shards"), "box")
     assert shard_paths(str(run / "shards" / "box-*.tar"), "box") == paths
-    samples = [decode(s) for path in paths for s in read_shard(path)]
+    samples = [s for path in paths for s in read_shard(path)]
+    assert shard_categories(run / "shards") == ["box"]
     assert [s.key for s in samples] == [f"box-{i:06d}" for i in range(4)]
     for s in samples:
         assert s.image.shape == (96, 128, 3)
@@ -49,12 +51,46 @@ def test_shards_give_back_their_samples(run):
         np.testing.assert_allclose(s.box_xyxy, [*pixels.min(0), *pixels.max(0)], atol=1.6)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves its file open
+def test_any_sample_can_be_read_alone(run):
+    """Random access gives what reading in order gives, and what webdataset gives."""
+    import webdataset as wds
+
+    path = run / "shards" / "box-00000.tar"
+    alone = ShardSamples([path])
+    assert len(alone) == 4
+    for index, (sample, raw) in enumerate(
+        zip(read_shard(path), wds.WebDataset(str(path), shardshuffle=False), strict=True)
+    ):
+        assert alone[index].key == sample.key == raw["__key__"]
+        np.testing.assert_array_equal(alone[index].image, sample.image)
+        assert {name: alone.entries[index].read(name) for name in ("jpg", "json", "mask.png")} == {
+            name: raw[name] for name in ("jpg", "json", "mask.png")
+        }
+
+
+def test_occluders_come_along_and_follow_the_placement(tmp_path):
+    files = members(0, np.random.default_rng([0, 1]))
+    front = np.zeros((96, 128), np.uint8)
+    front[:, :64] = 255
+    write_tar(
+        tmp_path / "box-00000.tar", [*files, ("box-000000.occluders.png", cv2.imencode(".png", front)[1].tobytes())]
+    )
+    sample = next(read_shard(tmp_path / "box-00000.tar"))
+    np.testing.assert_array_equal(sample.occluder, front)
+    np.testing.assert_array_equal(mirrored(sample).occluder, front[:, ::-1])
+    view = place(sample, (96, 128), 0.8)
+    edge = view.K[0, 2] + (64 - sample.K[0, 2]) * view.K[0, 0] / sample.K[0, 0]
+    assert np.abs((view.occluder[48] > 127).sum() - edge) <= 1
+    assert collate([view]).occluder.float().mean() == pytest.approx((view.occluder > 127).mean())
+
+
 def test_pictures_may_be_png(tmp_path):
     files = members(0, np.random.default_rng([0, 1]))
     pixels = cv2.imdecode(np.frombuffer(files[0][1], np.uint8), cv2.IMREAD_COLOR)
     files[0] = ("box-000000.png", cv2.imencode(".png", pixels)[1].tobytes())
     write_tar(tmp_path / "box-00000.tar", files)
-    np.testing.assert_array_equal(decode(next(read_shard(tmp_path / "box-00000.tar"))).image, pixels[..., ::-1])
+    np.testing.assert_array_equal(next(read_shard(tmp_path / "box-00000.tar")).image, pixels[..., ::-1])
 
 
 def test_missing_shards_name_what_is_there(run):
@@ -88,7 +124,7 @@ def test_a_broken_sample_is_named(tmp_path, spoil, message):
     path = tmp_path / "box-00000.tar"
     write_tar(path, spoil(members(7, np.random.default_rng([0, 1]))))
     with pytest.raises(ValueError, match=rf"(?s)box-000007.*box-00000.tar.*{message}"):
-        [decode(encoded) for encoded in read_shard(path)]
+        list(read_shard(path))
 
 
 def blank_png(value, hw):
@@ -140,7 +176,9 @@ def test_augmentation_is_keyed_by_its_generator_and_keeps_the_label_true(sample,
     backgrounds = Backgrounds(tmp_path)
 
     def view(seed):
-        return augmented(sample, (96, 128), 0.8, AugmentConfig(), backgrounds, np.random.default_rng([seed, 1]))
+        return augmented(
+            sample, (96, 128), 0.8, AugmentConfig(occlusion=0), backgrounds, np.random.default_rng([seed, 1])
+        )
 
     np.testing.assert_array_equal(view(1).image, view(1).image)
     assert (view(1).image != view(2).image).any()
@@ -153,11 +191,38 @@ def test_augmentation_is_keyed_by_its_generator_and_keeps_the_label_true(sample,
 def test_background_replaces_all_but_the_object(sample, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((50, 60, 3), [0, 0, 255], np.uint8))
     plain = AugmentConfig(
-        background=1, tight=0, colour=0, hue=0, grey=0, blur=0, jpeg=0, low_resolution=0, noise=0, mirror=False
+        background=1,
+        tight=0,
+        colour=0,
+        hue=0,
+        grey=0,
+        blur=0,
+        jpeg=0,
+        low_resolution=0,
+        noise=0,
+        occlusion=0,
+        mirror=False,
     )
     view = augmented(sample, (96, 128), 0.8, plain, Backgrounds(tmp_path), np.random.default_rng([0, 1]))
     assert (np.abs(view.image[view.mask == 0].astype(int) - [255, 0, 0]) <= 1).all()
     assert (view.image[view.mask == 255] != [255, 0, 0]).any(axis=1).mean() > 0.99
+
+
+def test_a_patch_in_front_hides_a_part_of_the_object(sample):
+    config = AugmentConfig(occlusion=1, mirror=False, roll_std_deg=0)
+    hidden = []
+    for seed in range(8):
+        view = augmented(sample, (96, 128), 0.8, config, None, np.random.default_rng([seed, 1]))
+        whole = augmented(
+            sample, (96, 128), 0.8, config.model_copy(update={"occlusion": 0}), None, np.random.default_rng([seed, 1])
+        )
+        assert whole.occluder is None
+        front = view.occluder > 127
+        np.testing.assert_array_equal(view.mask[front], 0)
+        np.testing.assert_array_equal(view.mask[~front], whole.mask[~front])
+        np.testing.assert_array_equal(view.cam_T_obj, whole.cam_T_obj)
+        hidden.append((front & (whole.mask > 127)).sum() / (whole.mask > 127).sum())
+    assert 0.02 < np.mean(hidden) < 0.4
 
 
 def test_empty_or_broken_backgrounds_are_named(tmp_path):

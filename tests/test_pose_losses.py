@@ -37,11 +37,27 @@ def test_clutter_similarity_is_the_mean_of_all_pairs():
     assert clutter_similarity(noise[:0], bank).item() == 0
 
 
+def test_other_categories_are_rivals_and_nothing_seen_costs_nothing():
+    feature, bank, near = torch.eye(3)[:1], torch.eye(3)[:2], torch.eye(2, dtype=torch.bool)
+    options = {"temperature": 0.07, "clutter_weight": 0.005}
+    alone = contrastive(feature, torch.tensor([0]), bank, bank[:0], near, **options)
+    beside = contrastive(feature, torch.tensor([0]), bank, bank[:0], near, **options, others=feature)
+    assert beside.item() == pytest.approx(math.log(2 + math.exp(-1 / 0.07)), rel=1e-5)
+    assert beside > alone
+    assert contrastive(feature[:0], torch.tensor([0])[:0], bank, bank, near, **options) == 0
+
+
+def update(bank, features, seen, momentum, form="visible"):
+    weight = seen.float()
+    total = torch.einsum("br,brd->rd", weight, features)
+    return updated_vertex_features(bank, total, weight.sum(0), len(features), momentum=momentum, form=form)
+
+
 @pytest.mark.parametrize("form", ["visible", "batch"])
 def test_bank_update_seen_by_every_image(form):
     bank, feature = torch.eye(2)[:1], torch.eye(2)[1].view(1, 1, 2)
     seen = torch.ones(1, 1, dtype=torch.bool)
-    moved = updated_vertex_features(bank, feature, seen, momentum=0.96, form=form)
+    moved = update(bank, feature, seen, 0.96, form)
     torch.testing.assert_close(moved, torch.tensor([[0.999133, 0.041631]]), atol=1e-6, rtol=0)
 
 
@@ -50,9 +66,7 @@ def test_bank_update_as_released_divides_by_the_batch():
     seen = torch.zeros(24, 1, dtype=torch.bool)
     seen[3] = True
     turned = {
-        form: math.degrees(
-            math.atan2(*updated_vertex_features(bank, features, seen, momentum=0.96, form=form)[0].flip(0))
-        )
+        form: math.degrees(math.atan2(*update(bank, features, seen, 0.96, form)[0].flip(0)))
         for form in ("visible", "batch")
     }
     assert turned["batch"] == pytest.approx(0.09947, abs=1e-5)
@@ -62,7 +76,7 @@ def test_bank_update_as_released_divides_by_the_batch():
 def test_bank_keeps_what_no_image_sees():
     bank = torch.nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), dim=1)
     seen = torch.tensor([[True, False, True]])
-    moved = updated_vertex_features(bank, torch.ones(1, 3, 4) / 2, seen, momentum=0.9)
+    moved = update(bank, torch.ones(1, 3, 4) / 2, seen, 0.9)
     assert torch.equal(moved[1], bank[1])
     assert not torch.equal(moved[0], bank[0])
     torch.testing.assert_close(moved.norm(dim=1), torch.ones(3))

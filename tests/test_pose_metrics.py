@@ -7,11 +7,68 @@ import pytest
 import torch
 
 from pose_models.geometry import random_rotations, rotation_cam_obj, rotation_error_rad
-from pose_models.metrics import confusions, most_frequent_rotation, pose_metrics, random_rotation_metrics
+from pose_models.metrics import (
+    confusions,
+    haar_share_below,
+    most_frequent_rotation,
+    pose_metrics,
+    random_rotation_metrics,
+)
+
+torch.set_num_threads(1)
 
 
 def rotations(*views_deg):
     return rotation_cam_obj(torch.tensor(views_deg, dtype=torch.float64).deg2rad())
+
+
+def error_deg(a, b):
+    return math.degrees(float(rotation_error_rad(*rotations(a, b))))
+
+
+def test_error_is_a_metric_that_no_common_turn_changes():
+    a, b, c, turn = (random_rotations(200, torch.Generator().manual_seed(i)) for i in range(4))
+    error = rotation_error_rad(a, b)
+    np.testing.assert_allclose(error, rotation_error_rad(b, a), atol=1e-7)
+    np.testing.assert_allclose(error, rotation_error_rad(turn @ a, turn @ b), atol=1e-7)
+    np.testing.assert_allclose(error, rotation_error_rad(a @ turn, b @ turn), atol=1e-7)
+    assert bool((error <= rotation_error_rad(a, c) + rotation_error_rad(c, b) + 1e-12).all())
+    np.testing.assert_allclose(rotation_error_rad(a, a), torch.zeros(200, dtype=torch.float64), atol=1e-7)
+
+
+def test_error_of_mirrored_pictures_is_the_same():
+    view, other = (25.0, 12.0, 7.0), (-140.0, 35.0, -20.0)
+    mirrored = [(-a, e, -t) for a, e, t in (view, other)]
+    assert error_deg(*mirrored) == pytest.approx(error_deg(view, other), abs=1e-9)
+
+
+@pytest.mark.parametrize("turned", [(10, 0, 0), (0, 10, 0), (0, 0, 10)])
+def test_one_angle_off_by_10_degrees_is_an_error_of_10_degrees(turned):
+    assert error_deg((0, 0, 0), turned) == pytest.approx(10.0, abs=1e-9)
+
+
+def test_worked_errors():
+    assert error_deg((0, 0, 0), (10, 10, 10)) == pytest.approx(16.786508, abs=1e-6)
+    assert error_deg((0, 90, 0), (90, 90, 0)) == pytest.approx(90.0, abs=1e-9)
+
+
+def test_half_turns_are_real_and_pi():
+    axes = torch.nn.functional.normalize(torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double(), dim=1)
+    half_turns = 2 * axes[:, :, None] * axes[:, None] - torch.eye(3, dtype=torch.float64)
+    start = random_rotations(50, torch.Generator().manual_seed(1))
+    error = rotation_error_rad(start, start @ half_turns)
+    assert error.is_floating_point()
+    # the chord is flat there: an ulp of it is 1e-8 rad
+    np.testing.assert_allclose(error, torch.full_like(error, math.pi), atol=1e-7, rtol=0)
+    assert float(rotation_error_rad(torch.eye(3), torch.diag(torch.tensor([-1.0, -1.0, 1.0])))) == pytest.approx(
+        math.pi
+    )
+
+
+def test_haar_shares():
+    assert haar_share_below(math.pi / 6) == pytest.approx(0.0075117, abs=5e-8)
+    assert haar_share_below(math.pi / 18) == pytest.approx(0.0002816, abs=5e-8)
+    assert (haar_share_below(0.0), haar_share_below(math.pi)) == (0.0, 1.0)
 
 
 def test_thresholds_are_strict_and_nan_is_a_half_turn():

@@ -1,138 +1,203 @@
-"""The z-buffer against a slow per-pixel reference, the analytic box, and its own gradients."""
+"""Which face a pixel sees: the backends against each other, the analytic box, and laws that hold for any mesh."""
 
-import numpy as np
 import pytest
 import torch
+from raster_shapes import HALF, HW, K, box, random_poses, scene, sphere, torus
 
 from pose_models import geometry as g
-from pose_models.mesh import cuboid
-from pose_models.rasterise import face_map, rasterise
+from pose_models.rasterise import BACKENDS, face_map, rasterise, zbuffer
 
-HW = (14, 18)
-K = torch.tensor([[60.0, 0, 9.2], [0, 60.0, 6.9], [0, 0, 1]], dtype=torch.float64)
+DISTANT, INSIDE = 3.5, 0.2
 
 
-def slow_reference(points, faces, K, hw):
-    """Face index and depth of each pixel of one pose by Moeller-Trumbore in numpy; -1 and inf where none."""
-    out, depth = np.full(hw, -1), np.full(hw, np.inf)
-    for row in range(hw[0]):
-        for column in range(hw[1]):
-            ray = np.array([(column + 0.5 - K[0, 2]) / K[0, 0], (row + 0.5 - K[1, 2]) / K[1, 1], 1.0])
-            for index, (a, b, c) in enumerate(points[faces]):
-                e1, e2 = b - a, c - a
-                p = np.cross(ray, e2)
-                det = e1 @ p
-                if abs(det) < 1e-14:
-                    continue
-                u, q = -a @ p / det, np.cross(-a, e1)
-                v, z = ray @ q / det, e2 @ q / det
-                if u >= 0 and v >= 0 and u + v <= 1 and 1e-6 < z < depth[row, column]:
-                    out[row, column], depth[row, column] = index, z
-    return out, depth
+def seen(points, faces, cameras, hw=HW, **options):
+    options = {"cull": False} | options
+    return face_map(rasterise(points, faces, cameras, hw, **options), len(points), hw)
 
 
-def random_poses(count, distance, seed):
-    R = g.random_rotations(count, torch.Generator().manual_seed(seed))
-    return g.pose(R, torch.tensor([0.0, 0.0, distance], dtype=torch.float64).expand(count, 3))
+@pytest.mark.parametrize("cull", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "distance", "aside"),
+    [
+        (box, DISTANT, 0.0),
+        (torus, DISTANT, 0.0),
+        (sphere, DISTANT, 0.0),
+        (torus, 1.2, 0.3),  # partly out of the image
+        (sphere, INSIDE, 0.0),  # around the camera: faces cross the near plane and the image's border
+        (box, 0.3, 0.15),  # the camera outside, beside a long face that ends behind it
+        (torus, 0.0, 0.3),
+    ],
+)
+def test_zbuffer_equals_the_slow_reference(shape, distance, aside, cull):
+    points, faces, cameras = scene(shape, distance, 1, aside=aside)
+    expected = rasterise(points, faces, cameras, HW, cull=cull, backend="reference")
+    found = rasterise(points, faces, cameras, HW, cull=cull)
+    assert torch.equal(face_map(found, 2, HW), face_map(expected, 2, HW))
+    assert (len(found.face) > 0) == (not cull or distance != INSIDE)  # from within, all faces are seen from behind
 
 
-def sphere(rows=7, columns=9):
-    theta, phi = np.meshgrid(
-        np.linspace(0.1, np.pi - 0.1, rows), np.arange(columns) * 2 * np.pi / columns, indexing="ij"
-    )
-    points = 0.5 * np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1).reshape(
-        -1, 3
-    )
-    return torch.from_numpy(points), grid_faces(rows, columns, wrap_rows=False)
-
-
-def torus(rows=8, columns=10):
-    u, v = np.meshgrid(np.arange(rows) * 2 * np.pi / rows, np.arange(columns) * 2 * np.pi / columns, indexing="ij")
-    r = 0.35 + 0.15 * np.cos(u)
-    points = np.stack([r * np.cos(v), r * np.sin(v), 0.15 * np.sin(u)], -1).reshape(-1, 3)
-    return torch.from_numpy(points), grid_faces(rows, columns, wrap_rows=True)
-
-
-def grid_faces(rows, columns, *, wrap_rows):
-    faces = []
-    for i in range(rows if wrap_rows else rows - 1):
-        for j in range(columns):
-            a, b = i * columns + j, i * columns + (j + 1) % columns
-            c, d = (i + 1) % rows * columns + (j + 1) % columns, (i + 1) % rows * columns + j
-            faces += [[a, b, c], [a, c, d]]
-    return torch.tensor(faces)
-
-
-def box_mesh():
-    mesh = cuboid(np.array([-0.2, -0.45, -0.18]), np.array([0.2, 0.45, 0.18]), 60)
-    return mesh.vertices.double(), mesh.faces
-
-
-@pytest.mark.parametrize(("shape", "distance"), [(box_mesh, 3.0), (sphere, 4.0), (torus, 4.0), (sphere, 0.2)])
-def test_equals_the_slow_reference(shape, distance):
-    """The last case stands inside the sphere: triangles cross the near plane and the image's border."""
-    vertices, faces = shape()
-    points = g.transform(random_poses(2, distance, 1), vertices)
-    hits = rasterise(points, faces, K.expand(2, 3, 3), HW, cull=False)
-    found = face_map(hits, 2, HW).numpy()
-    for i in range(2):
-        expected, depth = slow_reference(points[i].numpy(), faces.numpy(), K.numpy(), HW)
-        assert (expected >= 0).any()
-        np.testing.assert_array_equal(found[i], expected)
-        rows = hits.pose == i
-        np.testing.assert_allclose(hits.depth[rows], depth.ravel()[hits.pixel[rows]], rtol=1e-9)
-
-
-def test_culling_changes_nothing_for_a_closed_mesh_seen_from_outside():
-    vertices, faces = box_mesh()
-    points = g.transform(random_poses(20, 3.0, 2), vertices)
-    every, front = (rasterise(points, faces, K.expand(20, 3, 3), HW, cull=cull) for cull in (False, True))
-    assert torch.equal(face_map(every, 20, HW), face_map(front, 20, HW))
+def test_reference_finds_the_depth_of_a_plane():
+    """Plane z = 2 + x / 2 seen along rays (x, y, 1) s: s = 2 / (1 - x / 2), by hand."""
+    points = torch.tensor([[[-9.0, -9, -2.5], [9, -9, 6.5], [0, 18, 2]]], dtype=torch.float64)
+    hits = rasterise(points, torch.tensor([[0, 2, 1]]), K[None], HW, cull=False, backend="reference")
+    x = ((hits.pixel % HW[1]).double() + 0.5 - 9.2) / 60
+    assert len(hits.face) == HW[0] * HW[1]
+    torch.testing.assert_close(hits.depth, 2 / (1 - x / 2))
 
 
 def test_equals_the_analytic_box():
-    vertices, faces = box_mesh()
+    vertices, faces = box()
     poses = random_poses(30, 3.0, 3)
     hits = rasterise(g.transform(poses, vertices), faces, K.expand(30, 3, 3), HW, cull=True)
-    column, row = torch.meshgrid(torch.arange(HW[1]) + 0.5, torch.arange(HW[0]) + 0.5, indexing="xy")
-    rays = torch.stack([(column - 9.2) / 60, (row - 6.9) / 60, torch.ones_like(row)], -1).reshape(-1, 3).double()
-    directions = rays @ poses[:, :3, :3]
-    start = g.camera_centre(poses)[:, None]
-    half = torch.tensor([0.2, 0.45, 0.18], dtype=torch.float64)
-    ends = torch.stack([(-half - start) / directions, (half - start) / directions])
-    enter, leave = ends.amin(0).amax(-1), ends.amax(0).amin(-1)
+    enter, leave = ray_box(poses, HW)
     covered = face_map(hits, 30, HW).flatten(1) >= 0
     assert torch.equal(covered, enter < leave)
     torch.testing.assert_close(hits.depth, enter[covered], atol=1e-6, rtol=0)
 
 
-def test_barycentrics_put_the_point_on_the_ray():
-    vertices, faces = torus()
-    points = g.transform(random_poses(3, 3.0, 4), vertices)
-    hits = rasterise(points, faces, K.expand(3, 3, 3), HW, cull=False)
+def test_a_fine_mesh_has_no_holes_in_single_precision():
+    """The faces are far smaller than a pixel; along the outline a pixel may go either way."""
+    vertices, faces = box(4000)
+    poses = random_poses(8, 3.0, 4)
+    points = g.transform(poses, vertices).float()
+    found = seen(points, faces, K.float().expand(8, 3, 3), cull=True).flatten(1) >= 0
+    enter, leave = ray_box(poses, HW)
+    clear = (leave - enter).abs() > 1e-3
+    assert torch.equal(found[clear], (enter < leave)[clear])
+
+
+def ray_box(poses, hw):
+    """Depths (P, pixels) at which each pixel's ray enters and leaves the box; no hit where it enters after it left."""
+    column, row = torch.meshgrid(torch.arange(hw[1]) + 0.5, torch.arange(hw[0]) + 0.5, indexing="xy")
+    rays = torch.stack([(column - K[0, 2]) / K[0, 0], (row - K[1, 2]) / K[1, 1], torch.ones_like(row)], -1)
+    directions = rays.reshape(-1, 3).double() @ poses[:, :3, :3]
+    start = g.camera_centre(poses)[:, None]
+    half = torch.tensor(HALF, dtype=torch.float64)
+    ends = torch.stack([(-half - start) / directions, (half - start) / directions])
+    return ends.amin(0).amax(-1), ends.amax(0).amin(-1)
+
+
+@pytest.mark.parametrize("shape", [box, sphere, torus])
+def test_culling_changes_nothing_for_a_closed_mesh_seen_from_outside(shape):
+    every = scene(shape, DISTANT, 2, count=10)
+    assert torch.equal(seen(*every, cull=True), seen(*every, cull=False))
+
+
+@pytest.mark.parametrize("distance", [DISTANT, INSIDE])
+def test_barycentrics_put_the_point_on_the_ray(distance):
+    points, faces, cameras = scene(sphere, distance, 4, count=3)
+    hits = rasterise(points, faces, cameras, HW, cull=False)
     met = (points[hits.pose[:, None], faces[hits.face]] * hits.barycentrics[..., None]).sum(1, keepdim=True)
     pixels = g.project(met, K)[:, 0]
     torch.testing.assert_close(pixels[:, 0], (hits.pixel % HW[1]) + 0.5, check_dtype=False)
     torch.testing.assert_close(pixels[:, 1], (hits.pixel // HW[1]) + 0.5, check_dtype=False)
     torch.testing.assert_close(met[:, 0, 2], hits.depth)
+    torch.testing.assert_close(hits.barycentrics.sum(1), torch.ones_like(hits.depth))
+    assert (hits.barycentrics >= 0).all()
 
 
-def test_gradients_equal_finite_differences():
-    vertices, faces = box_mesh()
-    points = g.transform(random_poses(1, 3.0, 5), vertices).requires_grad_()
+def test_the_order_of_faces_and_poses_and_the_scale_do_not_matter():
+    points, faces, cameras = scene(torus, DISTANT, 5, count=4)
+    expected = seen(points, faces, cameras)
+    order = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))
+    permuted = seen(points, faces[order], cameras)
+    assert torch.equal(torch.where(permuted < 0, -1, order[permuted]), expected)
+    assert torch.equal(seen(points.flip(0), faces, cameras), expected.flip(0))
+    assert torch.equal(seen(points * 8, faces, cameras), expected)
 
-    def outputs(p):
-        hits = rasterise(p, faces, K[None], (5, 6), cull=True)
+
+def test_the_nearer_of_two_faces_is_seen_and_of_equal_ones_the_first():
+    square = torch.tensor([[-1.0, -1, 0], [1, -1, 0], [0, 1, 0]], dtype=torch.float64)
+    near, far = square + torch.tensor([0, 0, 2.0]), square + torch.tensor([0, 0, 3.0])
+    points = torch.cat([far, near, near])[None]
+    centre = K[None] * torch.tensor([[0.1], [0.1], [1.0]]) + torch.tensor([[0, 0, 8.0], [0, 0, 6], [0, 0, 0]])
+    faces = torch.arange(9).view(3, 3)
+    assert set(seen(points, faces, centre).unique().tolist()) == {-1, 1}
+    assert set(seen(points, faces.flip(0), centre).unique().tolist()) == {-1, 0}
+
+
+def test_each_pixel_of_a_face_larger_than_the_image_sees_it():
+    points = torch.tensor([[[-50.0, -50, 2], [50, -50, 2], [0, 50, 2]]])
+    assert (seen(points, torch.tensor([[0, 1, 2]]), K.float()[None]) == 0).all()
+
+
+def test_the_result_does_not_depend_on_how_many_candidates_are_handled_at_once(monkeypatch):
+    every = scene(torus, DISTANT, 6)
+    expected = seen(*every)
+    for chunk in (1, 100):
+        monkeypatch.setattr(zbuffer, "_CHUNK", {"cpu": chunk})
+        assert torch.equal(seen(*every), expected)
+
+
+@pytest.mark.parametrize("backend", ["zbuffer", "reference"])
+def test_nothing_to_see(backend):
+    points, faces, cameras = scene(box, 3.0, 7)
+    behind = points * torch.tensor([1.0, 1.0, -1.0])
+    aside = points + torch.tensor([50.0, 0, 0])
+    for some, of in (
+        (behind, faces),
+        (aside, faces),
+        (points[:0], faces),
+        (points, faces[:0]),
+        (points[:, :0], faces[:0]),
+    ):
+        assert (seen(some, of, cameras[: len(some)], backend=backend) == -1).all()
+
+
+def test_points_that_are_not_numbers_are_not_seen():
+    points, faces, cameras = scene(box, 3.0, 8)
+    points[0] = torch.nan
+    found = seen(points, faces, cameras)
+    assert (found[0] == -1).all()
+    assert (found[1] >= 0).any()
+
+
+def test_single_precision_sees_the_same_faces():
+    """But for pixels whose centre lies on an edge to 1e-5 of a face."""
+    points, faces, cameras = scene(box, DISTANT, 9, count=40)
+    single = seen(points.float(), faces, cameras.float())
+    assert (single != seen(points, faces, cameras)).float().mean() < 2e-4
+
+
+@pytest.mark.parametrize("distance", [DISTANT, INSIDE])
+def test_gradients_equal_finite_differences(distance):
+    points, faces, cameras = scene(lambda: sphere(0), distance, 10, count=2)
+    to_map = torch.tensor([[0.3], [0.3], [1.0]], dtype=torch.float64)
+    points, cameras = points.requires_grad_(), (cameras * to_map).requires_grad_()
+    assert len(rasterise(points, faces, cameras, (4, 5), cull=False).face) > 10
+
+    def outputs(p, k):
+        hits = rasterise(p, faces, k, (4, 5), cull=False)
         return hits.barycentrics, hits.depth
 
-    assert torch.autograd.gradcheck(outputs, (points,), eps=1e-7)
+    assert torch.autograd.gradcheck(outputs, (points, cameras), eps=1e-7, fast_mode=True)
 
 
-def test_nothing_to_see():
-    vertices, faces = box_mesh()
-    behind = g.transform(random_poses(2, -3.0, 6), vertices)
-    aside = g.transform(random_poses(2, 3.0, 6), vertices) + torch.tensor([50.0, 0, 0], dtype=torch.float64)
-    for points in (behind, aside, behind[:0]):
-        hits = rasterise(points, faces, K.expand(len(points), 3, 3), HW, cull=False)
-        assert len(hits.face) == 0
-        assert (face_map(hits, len(points), HW) == -1).all()
+def test_arguments_that_do_not_fit_are_refused():
+    points, faces, cameras = scene(box, 3.0, 11)
+    with pytest.raises(ValueError, match=r"float64 and K torch.float32"):
+        seen(points, faces, cameras.float())
+    with pytest.raises(ValueError, match="half precision"):
+        seen(points.bfloat16(), faces, cameras.bfloat16())
+    with pytest.raises(ValueError, match=r"K \(1, 3, 3\).*one camera for each pose"):
+        seen(points, faces, cameras[:1])
+    with pytest.raises(ValueError, match=r"must be \(F, 3\) int64"):
+        seen(points, faces.int(), cameras)
+    with pytest.raises(ValueError, match="at least one row"):
+        seen(points, faces, cameras, (0, 4))
+    with pytest.raises(ValueError, match="did you mean 'zbuffer'"):
+        seen(points, faces, cameras, backend="zbufer")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("distance", [DISTANT, INSIDE])
+def test_the_gpu_sees_the_same_as_the_cpu(distance):
+    points, faces, cameras = scene(torus, distance, 12, count=5)
+    expected = rasterise(points, faces, cameras, HW, cull=False)
+    found = rasterise(points.cuda(), faces.cuda(), cameras.cuda(), HW, cull=False)
+    assert torch.equal(found.face.cpu(), expected.face)
+    torch.testing.assert_close(found.barycentrics.cpu(), expected.barycentrics)
+
+
+def test_backends_are_known_by_name():
+    assert set(BACKENDS) == {"zbuffer", "pytorch3d", "reference"}

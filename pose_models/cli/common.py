@@ -2,20 +2,193 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from p3d_gen.errors import P3DError
 
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
     from rich.progress import Progress
 
-    from pose_models.config import Precision
+    from pose_models.config import LoopConfig, Precision
+    from pose_models.data.augment import Backgrounds
+    from pose_models.data.sample import Sample
+    from pose_models.data.shards import ShardSamples
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
+Command = TypeVar("Command", bound=Callable[..., Any])
+Config = TypeVar("Config", bound="LoopConfig")
+
+
+class Group(click.Group):
+    """A group of commands whose foreseeable errors are messages, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (P3DError, ValueError, OSError, RuntimeError) as error:
+            if isinstance(error, click.exceptions.Exit):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+def device_option(command: Command) -> Command:
+    """`--device`."""
+    option = click.option(
+        "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where it runs."
+    )
+    return option(command)
+
+
+_TRAINING_OPTIONS = (
+    click.option("--shards", multiple=True, help="Folder with CATEGORY-*.tar, or a glob; may be repeated."),
+    click.option("--real", multiple=True, help="Labelled photographs, KIND:PATH, train split; may be repeated."),
+    click.option("--real-share", type=click.FloatRange(0, 1), help="Of each batch.  [default: 0.5 beside shards]"),
+    click.option("--real-limit", type=click.IntRange(1), help="Only the first photographs of each category."),
+    click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the shards]"),
+    click.option("--out", required=True, type=FOLDER, help="Run folder to write: configuration, log, curves, model."),
+    click.option("--config", "config_file", type=FILE, help="Start from a run's config.toml; options go before it."),
+    click.option("--weights", help="Of the backbone: a .safetensors file or 'hub' (timm).  [default: random]"),
+    click.option("--freeze", type=click.Choice(["none", "norm", "stem", "body"]), help="Of the body.  [default: stem]"),
+    click.option("--backbone", help="Any timm network.  [default: resnet18]"),
+    click.option("--backgrounds", type=FOLDER, help="Pictures pasted behind the object, new at every step."),
+    click.option("--steps", type=click.IntRange(1), help="[default: 1200 with weights, else 600]"),
+    click.option("--batch", type=click.IntRange(2), help="Images a step, over all processes.  [default: 12]"),
+    click.option("--image-size", type=click.IntRange(32), help="Long side in pixels.  [default: 256, else 128]"),
+    click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 3e-4, else 2e-3]"),
+    click.option("--ema", type=click.FloatRange(0, 1, max_open=True), help="Decay of averaged weights; 0 for none."),
+    click.option(
+        "--augment",
+        type=click.Choice(["strong", "mild"]),
+        help="Strong aims at photographs, mild at renders.  [default: strong with weights, else mild]",
+    ),
+    click.option("--mirror/--no-mirror", default=None, help="Mirror half of the pictures, with their label."),
+    click.option("--seed", type=click.IntRange(0)),
+    click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images."),
+    click.option("--checkpoint-every", type=click.IntRange(1), default=200, show_default=True, help="Steps."),
+    click.option(
+        "--precision", type=click.Choice(["auto", "no", "bf16", "fp16"]), default="auto", show_default=True,
+        help="auto: bf16 where the processor has matrix units for it.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
+    device_option,
+)  # fmt: skip
+
+
+def training_options(command: Command) -> Command:
+    """The options of every command that trains."""
+    for option in reversed(_TRAINING_OPTIONS):
+        command = option(command)
+    return command
+
+
+SCRATCH: dict[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3}
+_PLAIN = ("weights", "freeze", "backbone", "steps", "batch", "image_size", "lr", "ema", "seed", "real_share")
+
+
+def chosen_categories(options: dict[str, Any]) -> tuple[str, ...]:
+    """The categories that were named, else all that the shards hold. UsageError where that is none."""
+    from pose_models.data.shards import shard_categories
+
+    named = tuple(options["categories"])
+    found = named or tuple(sorted({name for folder in options["shards"] for name in shard_categories(Path(folder))}))
+    if not found:
+        raise click.UsageError("name a --category, or give --shards as folders that hold CATEGORY-*.tar")
+    return found
+
+
+def training_config(
+    kind: type[Config],
+    categories: tuple[str, ...],
+    options: dict[str, Any],
+    scratch: dict[str, Any],
+    own: tuple[str, ...] = (),
+) -> Config:
+    """The configuration that a training command asks for: its options, beside the common ones those named in `own`, go
+    before --config, that before `scratch` where weights are random, that before the defaults.
+
+    ValueError naming the option that does not fit.
+    """
+    from pydantic import ValidationError
+
+    from pose_models.config import MILD, STRONG, load_config
+
+    if not options["shards"] and not options["real"]:
+        raise click.UsageError("give --shards, --real, or both")
+    given = {name: options[name] for name in (*_PLAIN, *own) if options[name] is not None}
+    if options["config_file"]:
+        base = load_config(kind, options["config_file"]).model_dump()
+    else:
+        base = {} if given.get("weights") else {**scratch, "augment": MILD}
+        base["real_share"] = 0.0 if not options["real"] else 0.5 if options["shards"] else 1.0
+    if options["augment"]:
+        base["augment"] = STRONG if options["augment"] == "strong" else MILD
+    precision = run_precision(options["precision"], run_device(options["device"]))
+    try:
+        config = kind.model_validate({**base, **given, "categories": categories, "precision": precision})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+    if options["mirror"] is not None:
+        config = config.model_copy(update={"augment": config.augment.model_copy(update={"mirror": options["mirror"]})})
+    return config
+
+
+def training_images(
+    config: LoopConfig, options: dict[str, Any]
+) -> tuple[ShardSamples, Iterator[Sample], Backgrounds | None]:
+    """The rendered samples, the photographs and the backgrounds that the options of a training command name."""
+    from pose_models.data.augment import Backgrounds
+    from pose_models.data.datasets import open_dataset
+    from pose_models.data.shards import ShardSamples, shard_paths
+
+    paths = [path for shards in options["shards"] for name in config.categories for path in shard_paths(shards, name)]
+    datasets = [open_dataset(address, split="train") for address in options["real"]]
+    for dataset in datasets:
+        if not set(dataset.categories) & set(config.categories):
+            shown, wanted = ", ".join(dataset.categories), ", ".join(config.categories)
+            raise ValueError(f"--real {dataset.name} shows {shown}, and none of {wanted}")
+    photographs = (
+        sample
+        for dataset in datasets
+        for name in config.categories
+        if name in dataset.categories
+        for sample in islice(dataset.read(name), options["real_limit"])
+    )
+    folder = options["backgrounds"]
+    return ShardSamples(sorted(set(paths))), photographs, None if folder is None else Backgrounds(folder)
+
+
+def start_or_resume(out: Path, config: LoopConfig, overwrite: bool) -> None:
+    """Make sure that `out` is empty, holds an unfinished run of this configuration, or may be overwritten.
+
+    ClickException where it holds a model, or a run of another configuration.
+    """
+    import shutil
+
+    from pose_models.config import load_config
+    from pose_models.nmm import MODEL_FILE
+    from pose_models.training.loop import CONFIG_FILE
+
+    if overwrite and (out / CONFIG_FILE).exists():
+        shutil.rmtree(out)
+    if (out / MODEL_FILE).exists():
+        raise click.ClickException(f"{out} already holds a model: choose another --out, or give --overwrite")
+    if (out / CONFIG_FILE).exists() and (kept := load_config(type(config), out / CONFIG_FILE)) != config:
+        fields = (name for name in type(config).model_fields if getattr(kept, name) != getattr(config, name))
+        first = next(fields)
+        raise click.ClickException(
+            f"{out} holds a run of another configuration ({first} = {getattr(kept, first)}, now "
+            f"{getattr(config, first)}): choose another --out, or give --overwrite"
+        )
 
 
 def progress_bar(console: Console) -> Progress:
@@ -36,10 +209,10 @@ def run_device(name: str) -> torch.device:
 
 
 def run_precision(name: str, device: torch.device) -> Precision:
-    """`name`, or for `auto` bf16 where the device has matrix units for it, else fp32."""
+    """`name`, or for `auto` bf16 where the device has matrix units for it, else no change of precision."""
     import torch
 
     if name != "auto":
         return cast("Precision", name)
     fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return "bf16" if fast else "fp32"
+    return "bf16" if fast else "no"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from p3d_gen.types import Array
+from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, Sample
 
 PAD_RGB = (124, 116, 104)
@@ -23,35 +24,9 @@ _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _BACKGROUND_SIDE = 512
 
 
-@dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
-    """How training pictures vary. Probabilities in 0..1; `zoom` is the largest factor either way, `shift` the
-    largest offset as a share of the canvas, `roll_std_deg` the spread of the in-plane turn (the released recipe: 5),
-    `tight` the chance of padding everything outside the object's box, as a crop to the box would have it.
-    The defaults, `STRONG`, aim at photographs; `MILD` at pictures like the training ones."""
-
-    mirror: bool = True
-    zoom: float = 1.15
-    shift: float = 0.05
-    roll_std_deg: float = 5.0
-    background: float = 0.9
-    tight: float = 0.5
-    colour: float = 0.5
-    hue: float = 0.15
-    grey: float = 0.2
-    blur: float = 0.3
-    jpeg: float = 0.3
-    low_resolution: float = 0.5
-    noise: float = 0.2
-
-
-STRONG = AugmentConfig()
-MILD = AugmentConfig(tight=0.3, colour=0.3, hue=0.1, grey=0.1, blur=0.1, jpeg=0.1, low_resolution=0.0, noise=0.0)
-
-
 def place(
     sample: Sample,
-    canvas_hw: tuple[int, int],
+    canvas_hw: tuple[int, ...],
     fill: float,
     *,
     zoom: float = 1.0,
@@ -77,6 +52,7 @@ def place(
         sample,
         image=_warp(sample.image, turn, offset, scale, canvas_hw, PAD_RGB),
         mask=None if sample.mask is None else _warp(sample.mask, turn, offset, scale, canvas_hw, (0,)),
+        occluder=None if sample.occluder is None else _warp(sample.occluder, turn, offset, scale, canvas_hw, (0,)),
         cam_T_obj=roll @ sample.cam_T_obj,
         K=K,
         box_xyxy=(*corners.min(0).tolist(), *corners.max(0).tolist()),
@@ -84,7 +60,7 @@ def place(
 
 
 def _warp(
-    image: Image, turn: Array, offset: Array, scale: float, canvas_hw: tuple[int, int], border: Sequence[int]
+    image: Image, turn: Array, offset: Array, scale: float, canvas_hw: tuple[int, ...], border: Sequence[int]
 ) -> Image:
     """Resample by p' = turn p + offset in continuous coordinates; shrinking averages areas first."""
     if scale < 0.75:
@@ -112,6 +88,7 @@ def mirrored(sample: Sample) -> Sample:
         sample,
         image=np.ascontiguousarray(sample.image[:, ::-1]),
         mask=None if sample.mask is None else np.ascontiguousarray(sample.mask[:, ::-1]),
+        occluder=None if sample.occluder is None else np.ascontiguousarray(sample.occluder[:, ::-1]),
         cam_T_obj=flip @ sample.cam_T_obj @ flip,
         K=K,
         box_xyxy=(width - right, top, width - left, bottom),
@@ -141,7 +118,7 @@ class Backgrounds:
             image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(image[..., ::-1])
 
-    def draw(self, rng: np.random.Generator, hw: tuple[int, int]) -> Image:
+    def draw(self, rng: np.random.Generator, hw: tuple[int, ...]) -> Image:
         """A random part of a random picture, mirrored half of the time, resized to `hw`."""
         image = self._images[rng.integers(len(self._images))]
         height, width = image.shape[:2]
@@ -155,7 +132,7 @@ class Backgrounds:
 
 def augmented(
     sample: Sample,
-    canvas_hw: tuple[int, int],
+    canvas_hw: tuple[int, ...],
     fill: float,
     config: AugmentConfig,
     backgrounds: Backgrounds | None,
@@ -177,14 +154,40 @@ def augmented(
     if backgrounds is not None and view.mask is not None and rng.random() < config.background:
         alpha = view.mask[..., None] / 255.0
         image = (alpha * image + (1 - alpha) * backgrounds.draw(rng, canvas_hw)).round().astype(np.uint8)
-    image = _recoloured(image, config, rng)
-    if view.mask is not None and rng.random() < config.tight:
-        image = _cropped_to_box(image, view.mask, rng)
+    whole, view = view.mask, replace(view, image=image)
+    if rng.random() < config.occlusion:
+        view = _occluded(view, backgrounds, rng)
+    image = _recoloured(view.image, config, rng)
+    if whole is not None and rng.random() < config.tight:
+        image = _cropped_to_box(image, whole, rng)
     return replace(view, image=image)
 
 
+def _occluded(sample: Sample, backgrounds: Backgrounds | None, rng: np.random.Generator) -> Sample:
+    """An ellipse of another picture, or of one colour where there is none, in front of a part of the object's box."""
+    height, width = sample.image.shape[:2]
+    left, top, right, bottom = sample.box_xyxy
+    size = np.array([right - left, bottom - top])
+    centre = np.array([left, top]) + rng.uniform(0.0, 1.0, 2) * size
+    axes = rng.uniform(0.1, 0.3, 2) * size
+    patch = np.zeros((height, width), np.uint8)
+    ellipse = (tuple(centre.tolist()), tuple((2 * axes).tolist()), float(rng.uniform(0, 180)))
+    cv2.ellipse(patch, ellipse, 255, cv2.FILLED)
+    if backgrounds is None:
+        picture = np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), sample.image.shape)
+    else:
+        picture = backgrounds.draw(rng, (height, width))
+    hidden = patch > 0
+    return replace(
+        sample,
+        image=np.where(hidden[..., None], picture, sample.image),
+        mask=None if sample.mask is None else np.where(hidden, np.uint8(0), sample.mask),
+        occluder=patch if sample.occluder is None else np.maximum(sample.occluder, patch),
+    )
+
+
 def _cropped_to_box(image: Image, mask: Image, rng: np.random.Generator) -> Image:
-    """Everything outside the mask's box, moved by up to 4 % of its size, becomes padding."""
+    """Everything outside the mask's box, each side of it moved by -2 to 4 % of its size, becomes padding."""
     out = np.empty_like(image)
     out[:] = PAD_RGB
     window = []
@@ -227,12 +230,15 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one canvas size as a batch of float32 tensors."""
     hw = samples[0].image.shape[:2]
     masks = [np.full(hw, np.nan, np.float32) if s.mask is None else s.mask / np.float32(255) for s in samples]
+    occluders = [np.zeros(hw, bool) if s.occluder is None else s.occluder > 127 for s in samples]
     return Batch(
         image=torch.from_numpy(np.stack([s.image for s in samples])).permute(0, 3, 1, 2).float() / 255,
         mask=torch.from_numpy(np.stack(masks)),
+        occluder=torch.from_numpy(np.stack(occluders)),
         cam_T_obj=torch.from_numpy(np.stack([s.cam_T_obj for s in samples])).float(),
         K=torch.from_numpy(np.stack([s.K for s in samples])).float(),
         box_xyxy=torch.tensor([s.box_xyxy for s in samples], dtype=torch.float32),
         category=[s.category for s in samples],
         key=[s.key for s in samples],
+        subset=[s.subset for s in samples],
     )

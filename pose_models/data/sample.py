@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +19,8 @@ Image = NDArray[np.uint8]
 class Sample:
     """One labelled image.
 
-    image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None where the source has none.
+    image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None where the source has none; occluder (H, W)
+    uint8, 255 where something else stands in front of the object, None where nothing does or it is not known.
     cam_T_obj (4, 4) and K (3, 3) as in `p3d_gen.geometry`, square pixels; where a source knows only the rotation,
     the translation and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates. subset: the part of a
     benchmark that it belongs to ("weather", "L1", ...), "" where there are no parts.
@@ -31,17 +34,26 @@ class Sample:
     K: Array
     box_xyxy: tuple[float, float, float, float]
     subset: str = ""
+    occluder: Image | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Samples on one canvas: image (B, 3, H, W) float in 0..1; mask (B, H, W) float in 0..1, NaN where unknown;
-    cam_T_obj (B, 4, 4) and K (B, 3, 3) float, NaN as in `Sample`; box_xyxy (B, 4) in canvas pixels."""
+    occluder (B, H, W) bool; cam_T_obj (B, 4, 4) and K (B, 3, 3) float, NaN as in `Sample`; box_xyxy (B, 4) in canvas
+    pixels."""
 
     image: Tensor
     mask: Tensor
+    occluder: Tensor
     cam_T_obj: Tensor
     K: Tensor
     box_xyxy: Tensor
     category: list[str]
     key: list[str]
+    subset: list[str]
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on a device."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in values.items()})

@@ -1,11 +1,12 @@
-"""Samples from the WebDataset shards that `p3dgen pack` writes."""
+"""Samples from the WebDataset shards that `p3dgen pack` writes, one after the other or any of them at once."""
 
 from __future__ import annotations
 
 import glob
 import json
+import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,38 @@ import numpy as np
 from p3d_gen.files import check_tar_ending
 from pose_models.data.sample import Image, Sample
 
-_MEMBERS = ("mask.png", "json")
+_PICTURES = ("png", "jpg")
+_MASK, _OCCLUDER, _JSON = "mask.png", "occluders.png", "json"
 _LABELS = ("category", "cad_id", "cam_T_obj", "focal_px", "principal_px", "image_hw")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodedSample:
-    """A sample as it lies in a shard: encoded picture (JPEG or PNG) and mask, parsed labels, its origin."""
+class ShardEntry:
+    """Where a sample lies: its members' first byte and length in the tar file `shard`, by extension."""
 
     key: str
     shard: str
-    picture: bytes
-    mask_png: bytes
-    labels: dict[str, Any]
+    members: dict[str, tuple[int, int]]
+
+    def read(self, extension: str) -> bytes:
+        """The bytes of a member."""
+        offset, size = self.members[extension]
+        handle = os.open(self.shard, os.O_RDONLY)
+        try:
+            return os.pread(handle, size, offset)
+        finally:
+            os.close(handle)
+
+    def labels(self) -> dict[str, Any]:
+        """The parsed labels. ValueError naming shard and key where they cannot be read or lack one."""
+        where = f"sample {self.key} in shard {self.shard}"
+        try:
+            labels: dict[str, Any] = json.loads(self.read(_JSON))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}: unreadable JSON: {error}") from error
+        if missing := [name for name in _LABELS if name not in labels]:
+            raise ValueError(f"{where}: its JSON lacks {', '.join(missing)}")
+        return labels
 
 
 def shard_paths(shards: str, category: str) -> list[Path]:
@@ -40,7 +60,7 @@ def shard_paths(shards: str, category: str) -> list[Path]:
     if folder.is_dir():
         paths = sorted(folder.glob(f"{category}-*.tar"))
         if not paths:
-            found = sorted({p.name.rsplit("-", 1)[0] for p in folder.glob("*-*.tar")})
+            found = shard_categories(folder)
             raise ValueError(
                 f"{folder} holds no {category}-*.tar; categories found there: {', '.join(found) or 'none'}"
             )
@@ -53,34 +73,53 @@ def shard_paths(shards: str, category: str) -> list[Path]:
     return paths
 
 
-def read_shard(path: Path) -> Iterator[EncodedSample]:
+def shard_categories(folder: Path) -> list[str]:
+    """The categories of the shards in a folder."""
+    return sorted({path.name.rsplit("-", 1)[0] for path in folder.glob("*-*.tar")})
+
+
+def shard_entries(path: Path) -> list[ShardEntry]:
     """The samples of one shard, in order. ValueError naming the shard where it is cut, or a sample incomplete."""
-    from webdataset.tariterators import group_by_keys, tar_file_expander
+    from webdataset.tariterators import base_plus_ext
 
-    # Expander and grouping of `WebDataset(path, shardshuffle=False)`, on a file that is closed whatever happens.
-    with path.open("rb") as stream:
-        try:
-            check_tar_ending(path)
-            for raw in group_by_keys(tar_file_expander([{"url": str(path), "stream": stream}])):
-                yield _encoded(raw, path)
-        except (tarfile.TarError, EOFError) as error:
-            raise ValueError(f"cannot read shard {path}: {error}; pack it again") from error
-
-
-def _encoded(raw: dict[str, Any], path: Path) -> EncodedSample:
-    key = raw["__key__"]
-    picture = "png" if "png" in raw else "jpg"
-    missing = [name for name in (picture, *_MEMBERS) if name not in raw]
-    if missing:
-        raise ValueError(f"sample {key} in shard {path} lacks {', '.join(missing)}: pack it again")
+    found: dict[str, dict[str, tuple[int, int]]] = {}
     try:
-        labels = json.loads(raw["json"])
-    except json.JSONDecodeError as error:
-        raise ValueError(f"sample {key} in shard {path}: unreadable JSON: {error}") from error
-    missing = [name for name in _LABELS if name not in labels]
-    if missing:
-        raise ValueError(f"sample {key} in shard {path}: its JSON lacks {', '.join(missing)}")
-    return EncodedSample(key=key, shard=str(path), picture=raw[picture], mask_png=raw["mask.png"], labels=labels)
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                key, extension = base_plus_ext(member.name)
+                if member.isfile() and key is not None:
+                    found.setdefault(key, {})[extension] = (member.offset_data, member.size)
+        check_tar_ending(path)
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise ValueError(f"cannot read shard {path}: {error}; pack it again") from error
+    for key, members in found.items():
+        missing = [name for name in (_MASK, _JSON) if name not in members]
+        missing += [] if any(name in members for name in _PICTURES) else ["jpg"]
+        if missing:
+            raise ValueError(f"sample {key} in shard {path} lacks {', '.join(missing)}: pack it again")
+    return [ShardEntry(key=key, shard=str(path), members=members) for key, members in found.items()]
+
+
+def read_shard(path: Path) -> Iterator[Sample]:
+    """The decoded samples of one shard, in order; errors as `shard_entries` and `decode`."""
+    for entry in shard_entries(path):
+        yield decode(entry)
+
+
+class ShardSamples(Sequence[Sample]):
+    """The samples of many shards, each read and decoded when it is asked for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """List the samples of the shards; errors as `shard_entries`."""
+        self.entries = [entry for path in paths for entry in shard_entries(path)]
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self.entries)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The sample of a number."""
+        return decode(self.entries[index])
 
 
 def _decode_image(data: bytes, flag: int, what: str) -> Image:
@@ -90,24 +129,32 @@ def _decode_image(data: bytes, flag: int, what: str) -> Image:
     return np.asarray(image, dtype=np.uint8)
 
 
-def decode(encoded: EncodedSample) -> Sample:
+def decode(entry: ShardEntry) -> Sample:
     """Pixels and labels of a sample. ValueError naming shard and key where they do not fit together."""
-    where = f"sample {encoded.key} in shard {encoded.shard}"
-    labels = encoded.labels
-    image = _decode_image(encoded.picture, cv2.IMREAD_COLOR, f"{where}: its picture")[..., ::-1]
-    mask = _decode_image(encoded.mask_png, cv2.IMREAD_GRAYSCALE, f"{where}: its mask.png")
-    if not image.shape[:2] == mask.shape == tuple(labels["image_hw"]):
-        raise ValueError(f"{where}: image {image.shape[:2]}, mask {mask.shape}, image_hw {labels['image_hw']} differ")
+    where = f"sample {entry.key} in shard {entry.shard}"
+    labels = entry.labels()
+    picture = next(name for name in _PICTURES if name in entry.members)
+    image = _decode_image(entry.read(picture), cv2.IMREAD_COLOR, f"{where}: its picture")[..., ::-1]
+    masks = {
+        name: _decode_image(entry.read(name), cv2.IMREAD_GRAYSCALE, f"{where}: its {name}")
+        for name in (_MASK, _OCCLUDER)
+        if name in entry.members
+    }
+    mask = masks[_MASK]
+    shapes = {name: plane.shape for name, plane in masks.items()}
+    if any(shape != tuple(labels["image_hw"]) for shape in (image.shape[:2], *shapes.values())):
+        raise ValueError(f"{where}: image {image.shape[:2]}, {shapes}, image_hw {labels['image_hw']} differ")
     rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
     if len(rows) == 0:
         raise ValueError(f"{where}: its mask is empty")
     x, y = labels["principal_px"]
     f = labels["focal_px"]
     return Sample(
-        key=encoded.key,
+        key=entry.key,
         category=labels["category"],
         image=np.ascontiguousarray(image),
         mask=mask,
+        occluder=masks.get(_OCCLUDER),
         cam_T_obj=np.array(labels["cam_T_obj"], dtype=np.float64),
         K=np.array([[f, 0.0, x], [0.0, f, y], [0.0, 0.0, 1.0]]),
         box_xyxy=(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)),

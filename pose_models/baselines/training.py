@@ -1,0 +1,154 @@
+"""Training of Res-General from renders and labelled photographs, in the loop that trains the neural mesh models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from p3d_gen.errors import did_you_mean
+from p3d_gen.types import Array
+from pose_models.backbone import load_weights
+from pose_models.baselines.bins import bins_of
+from pose_models.baselines.config import BaselineConfig
+from pose_models.baselines.predict import CUBE
+from pose_models.baselines.res_general import BaselineSpec, ResGeneral, save_baseline
+from pose_models.data.augment import Backgrounds
+from pose_models.data.photographs import Photographs
+from pose_models.data.sample import Batch, Sample
+from pose_models.data.views import Views
+from pose_models.geometry import viewpoint_of
+from pose_models.metrics import most_frequent_rotation
+from pose_models.training.loop import How, Processes, Step, fit
+from pose_models.training.spec import freeze
+
+_MOMENTUM = 0.9
+_COUNTED = 1000
+_ANGLES = ("azimuth", "elevation", "theta")
+
+
+def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor]) -> ResGeneral:
+    """The untrained model: random weights from `config.seed`, then the body's pretrained ones where given.
+
+    mode_rotations: each category's most frequent training rotation (3, 3).
+    """
+    spec = BaselineSpec(
+        backbone=config.backbone,
+        max_stride=config.max_stride,
+        bins=config.bins,
+        heads=config.heads,
+        categories=config.categories,
+        mode_rotations=tuple(tuple(mode_rotations[name].flatten().tolist()) for name in config.categories),
+        canvas_hw=(config.image_size, config.image_size),
+        box_fill=config.box_fill,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = ResGeneral(spec)
+    if config.weights:
+        _fill(model, config)
+    placed: ResGeneral = model.to(memory_format=torch.channels_last)
+    return placed
+
+
+def _fill(net: nn.Module, config: BaselineConfig) -> None:
+    try:
+        load_weights(net, config.backbone, config.weights)
+    except ValueError as error:
+        remedy = f"where the file ends early, a --max-stride below {config.max_stride}"
+        raise ValueError(f"{error}, or {remedy}") from error
+    freeze(net, config)
+
+
+class BaselineTrainee:
+    """Res-General for the training loop."""
+
+    def __init__(self, model: ResGeneral, config: BaselineConfig) -> None:
+        """Train `model` as `config` says."""
+        self.module, self.net = model, model
+        self._config = config
+
+    def groups(self) -> Iterable[dict[str, Any]]:
+        """The head, and the body at its own rate where it learns."""
+        yield {"params": list(self.net.head.parameters()), "lr": self._config.head_lr}
+        if body := [p for p in self.net.body.parameters() if p.requires_grad]:
+            yield {"params": body, "lr": self._config.lr}
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """AdamW or SGD."""
+        if self._config.optimiser == "sgd":
+            return torch.optim.SGD(self.groups(), momentum=_MOMENTUM, weight_decay=self._config.weight_decay)
+        return torch.optim.AdamW(self.groups(), weight_decay=self._config.weight_decay)
+
+    def training(self) -> None:
+        """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
+        self.module.train()
+        if self._config.weights and self._config.freeze != "none":
+            self.net.body.eval()
+
+    def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy of the three angles' bins, and each angle's."""
+        scores = self.net.chosen(output, batch.category)
+        true = bins_of(viewpoint_of(batch.cam_T_obj[:, :3, :3]), self._config.bins)
+        losses = F.cross_entropy(scores.flatten(0, 1), true.flatten(), reduction="none").view(-1, 3).mean(0)
+        return losses.mean(), dict(zip(_ANGLES, losses, strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Write the model."""
+        save_baseline(self.module, folder)
+
+
+def _note(sample: Sample, rotations: dict[str, list[Array]]) -> None:
+    """Put a sample's rotation down. ValueError where its category is not one to train on."""
+    if sample.category not in rotations:
+        raise ValueError(f"sample {sample.key} is a {sample.category!r}{did_you_mean(sample.category, rotations)}")
+    rotations[sample.category].append(sample.cam_T_obj[:3, :3])
+
+
+def _noted(samples: Iterable[Sample], rotations: dict[str, list[Array]]) -> Iterator[Sample]:
+    """The samples, their rotations put down."""
+    for sample in samples:
+        _note(sample, rotations)
+        yield sample
+
+
+def _mode_rotations(rotations: Mapping[str, list[Array]], renders: Sequence[Sample]) -> dict[str, Tensor]:
+    """Each category's most frequent rotation, of photographs and of up to `_COUNTED` renders, more until all categories
+    are found. ValueError where one has no image."""
+    counted = {name: list(some[:_COUNTED]) for name, some in rotations.items()}
+    for number, index in enumerate(np.random.default_rng(0).permutation(len(renders)), start=1):
+        _note(renders[int(index)], counted)
+        if number >= _COUNTED and all(counted.values()):
+            break
+    for name, found in counted.items():
+        if not found:
+            raise ValueError(f"no image of category {name!r} among those to train on")
+    return {name: most_frequent_rotation(torch.from_numpy(np.stack(found))) for name, found in counted.items()}
+
+
+def train(
+    config: BaselineConfig,
+    renders: Sequence[Sample],
+    real: Iterable[Sample],
+    backgrounds: Backgrounds | None,
+    out: Path,
+    how: How,
+    on_step: Callable[[Step], None],
+) -> ResGeneral:
+    """Train Res-General and write it, its configuration and its log to `out`; see `training.loop.fit`.
+
+    ValueError where a category has no image, a source that is asked for holds none, or the loss is lost.
+    """
+    rotations: dict[str, list[Array]] = {name: [] for name in config.categories}
+    # Only rotations are learned: where a photograph has no camera, that of a cube stands in.
+    outlines = dict.fromkeys(config.categories, CUBE[None].float())
+    photographs = Photographs(_noted(real, rotations), outlines, config.real_distance, config.image_size)
+    model = build(config, _mode_rotations(rotations, renders))
+    views = Views(renders, photographs, model.spec.canvas_hw, config, backgrounds)
+    fit(BaselineTrainee(model, config), views, config, out, how, on_step)
+    return model

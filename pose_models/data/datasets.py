@@ -1,0 +1,124 @@
+"""Every source of labelled images behind one address, `KIND:PATH`.
+
+    shards:PATH               WebDataset shards of p3dgen: a folder with CATEGORY-NNNNN.tar, a run folder with shards/,
+                              or a glob of tars; shards have no splits, another run is another split
+    cars3d:PATH               real cars with their rotation (`pose-models convert cars3d`)
+    pascal3d:PATH             PASCAL3D+ release 1.1
+    objectnet3d:PATH          ObjectNet3D
+    ood-cv:PATH               OOD-CV; the subset is the nuisance
+    occluded-pascal3d:PATH    Occluded-PASCAL3D+; the subset is the level, L1 to L3
+    csv:PATH                  any folder with a table of labels
+The layouts are described where they are read. Without a kind, a path that ends in .csv is csv, and a glob or a folder
+of tars is shards.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from p3d_gen.errors import did_you_mean
+from pose_models.data.cars3d import cars3d_samples
+from pose_models.data.csv_folder import csv_folder
+from pose_models.data.ood_cv import ood_cv
+from pose_models.data.pascal3d import check_split, objectnet3d, occluded_pascal3d, pascal3d
+from pose_models.data.sample import Sample
+from pose_models.data.shards import read_shard
+
+_Opened = tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Labelled images of some categories. name: address and split, for tables. read(category): its samples in a fixed
+    order, read as they are asked for; ValueError naming the file where one cannot be read."""
+
+    name: str
+    categories: tuple[str, ...]
+    read: Callable[[str], Iterator[Sample]]
+
+
+def _shards(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
+    folder = Path(path)
+    inner = folder / "shards" if (folder / "shards").is_dir() else folder
+    found = sorted(map(Path, glob.glob(path)) if not folder.is_dir() else inner.glob("*.tar"))  # noqa: PTH207  absolute
+    tars = [tar for tar in found if tar.suffix == ".tar"]
+    if not tars:
+        raise ValueError(f"{path} holds no CATEGORY-NNNNN.tar: give the shards folder of a run, or a glob of tars")
+
+    def read(category: str) -> Iterator[Sample]:
+        for tar in tars:
+            if _category_of(tar) == category:
+                yield from _of_category(tar, category)
+
+    return tuple(sorted({_category_of(tar) for tar in tars})), read
+
+
+def _category_of(tar: Path) -> str:
+    return tar.name.rsplit("-", 1)[0]
+
+
+def _of_category(tar: Path, category: str) -> Iterator[Sample]:
+    for sample in read_shard(tar):
+        if sample.category != category:
+            raise ValueError(f"sample {sample.key} in shard {tar} is a {sample.category!r}: name shards by category")
+        yield sample
+
+
+def _cars3d(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
+    check_split("cars3d", split, ("train", "val"))
+    return ("car",), lambda category: cars3d_samples(Path(path), "train" if split == "train" else "val")
+
+
+_KINDS: dict[str, Callable[[str, str, Sequence[str] | None], _Opened]] = {
+    "shards": _shards,
+    "cars3d": _cars3d,
+    "pascal3d": lambda path, split, wanted: pascal3d(Path(path), split),
+    "objectnet3d": lambda path, split, wanted: objectnet3d(Path(path), split, wanted),
+    "ood-cv": lambda path, split, wanted: ood_cv(Path(path), split),
+    "occluded-pascal3d": lambda path, split, wanted: occluded_pascal3d(Path(path), split),
+    "csv": lambda path, split, wanted: csv_folder(Path(path), split),
+}
+KINDS: tuple[str, ...] = tuple(_KINDS)
+
+
+def _kind_and_path(address: str) -> tuple[str, str]:
+    kind, colon, path = address.partition(":")
+    if colon:
+        if kind not in _KINDS:
+            raise ValueError(f"{address!r}: unknown kind of dataset {kind!r}{did_you_mean(kind, _KINDS)}")
+        if not path:
+            raise ValueError(f"{address!r} has no path behind {kind}:")
+        return kind, path
+    if address.endswith(".csv"):
+        return "csv", address
+    if address.endswith(".tar") or any(Path(address).glob("*.tar")):
+        return "shards", address
+    raise ValueError(f"{address!r} does not tell its kind: write KIND:PATH with one of {', '.join(_KINDS)}")
+
+
+def open_dataset(address: str, *, split: str, categories: Sequence[str] | None = None) -> Dataset:
+    """The dataset at `KIND:PATH`, cut to `categories` (None: all that it holds).
+
+    ValueError where kind, path, split or a category is unknown, with the nearest valid name.
+    """
+    kind, path = _kind_and_path(address)
+    found, read = _KINDS[kind](path, split, categories)
+    for category in categories or ():
+        if category not in found:
+            raise ValueError(f"{address} {split} has no category {category!r}{did_you_mean(category, found)}")
+    kept = found if categories is None else tuple(categories)
+    return Dataset(name=f"{kind}:{path} {split}", categories=kept, read=_checked(kept, read, address))
+
+
+def _checked(
+    categories: tuple[str, ...], read: Callable[[str], Iterator[Sample]], address: str
+) -> Callable[[str], Iterator[Sample]]:
+    def checked(category: str) -> Iterator[Sample]:
+        if category not in categories:
+            raise ValueError(f"{address} was opened without category {category!r}{did_you_mean(category, categories)}")
+        return read(category)
+
+    return checked

@@ -1,0 +1,81 @@
+"""Labelled photographs to train on, kept in memory encoded, with a camera where their source knows only the box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_models.data.sample import Sample
+from pose_models.geometry import box_intrinsics
+
+_QUALITY = 95
+
+
+def with_camera(sample: Sample, outlines: Tensor, distance: float) -> Sample:
+    """The sample, its translation and K filled in where they are NaN: the object stands on the optical axis at
+    `distance`, and the CAD models' mean projected box, from `outlines` (C, N, 3), has its box's centre and area."""
+    if np.isfinite(sample.K).all():
+        return sample
+    R = torch.from_numpy(sample.cam_T_obj[:3, :3])
+    box = torch.tensor(sample.box_xyxy, dtype=torch.float64)
+    K = box_intrinsics(R, outlines.double(), distance, box).numpy()
+    axis = K[:2, 2] - box.view(2, 2).mean(0).numpy()
+    focal = float(np.sqrt(K[0, 0] * K[1, 1]))
+    K[:2, 2] = box.view(2, 2).mean(0).numpy() + axis * focal / np.diag(K)[:2]
+    K[0, 0] = K[1, 1] = focal
+    cam_T_obj = sample.cam_T_obj.copy()
+    cam_T_obj[:3, 3] = 0.0, 0.0, distance
+    return replace(sample, cam_T_obj=cam_T_obj, K=K)
+
+
+def shrunk(sample: Sample, long_side: int) -> Sample:
+    """The sample at a scale at which its box is at most `long_side` pixels long; unchanged where it is smaller."""
+    left, top, right, bottom = sample.box_xyxy
+    height, width = sample.image.shape[:2]
+    scale = min(1.0, long_side / max(right - left, bottom - top))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size == (width, height):
+        return sample
+    factor = np.array([size[0] / width, size[1] / height])
+
+    def resized(image: Any) -> Any:
+        return None if image is None else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+    return replace(
+        sample,
+        image=resized(sample.image),
+        mask=resized(sample.mask),
+        occluder=resized(sample.occluder),
+        K=np.diag([*factor, 1.0]) @ sample.K,
+        box_xyxy=tuple((np.array(sample.box_xyxy) * np.tile(factor, 2)).tolist()),
+    )
+
+
+class Photographs(Sequence[Sample]):
+    """Labelled photographs in memory, their pictures as JPEG, ready to be trained on."""
+
+    def __init__(
+        self, samples: Iterable[Sample], outlines: Mapping[str, Tensor], distance: float, long_side: int
+    ) -> None:
+        """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category."""
+        self._kept = []
+        for sample in samples:
+            ready = with_camera(shrunk(sample, long_side), outlines[sample.category], distance)
+            ok, data = cv2.imencode(".jpg", ready.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            assert ok
+            self._kept.append((replace(ready, image=np.empty((0, 0, 3), np.uint8)), data))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._kept)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The photograph of a number, decoded."""
+        sample, data = self._kept[index]
+        return replace(sample, image=np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]))

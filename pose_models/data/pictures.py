@@ -1,0 +1,31 @@
+"""Pictures of benchmarks, read as their annotators' tools read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pose_models.data.sample import Image
+
+
+def read_picture(path: Path) -> Image:
+    """The pixels (H, W, 3), RGB, as they are stored: a turn in the EXIF data is ignored, because labels count stored
+    pixels. ValueError naming the file where it is missing or no picture."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        state = "is no readable picture: fetch it again" if path.exists() else "is missing: fetch it, or mend the list"
+        raise ValueError(f"{path} {state}")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def read_mask(path: Path, image_hw: tuple[int, int]) -> Image:
+    """A mask (H, W): 255 where the stored grey value is 128 or more. ValueError where it is missing, no picture, or of
+    another size than the image."""
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    if mask is None:
+        raise ValueError(f"{path} is no readable mask: give a grey PNG, white on the object")
+    if mask.shape != image_hw:
+        raise ValueError(f"{path} has {mask.shape} pixels, its image {image_hw}: mask and image must fit")
+    return np.where(mask >= 128, np.uint8(255), np.uint8(0))

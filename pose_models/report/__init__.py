@@ -1,0 +1,1 @@
+"""What an evaluation looks like: tables in the papers' form, and pictures."""

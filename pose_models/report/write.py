@@ -1,0 +1,109 @@
+"""The folder that an evaluation leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from p3d_gen.files import write_bytes, write_json
+from p3d_gen.images import encode_png
+from pose_models.metrics.groups import Mean
+from pose_models.metrics.summary import MODEL, Rows, Summary
+from pose_models.prediction import Prediction, write_predictions
+from pose_models.report.cases import Case, case_sheet, worst_and_typical
+from pose_models.report.curves import risk_coverage_picture
+from pose_models.report.draw import Picture
+from pose_models.report.sphere import sphere_map, sphere_picture
+from pose_models.report.tables import (
+    Table,
+    as_csv,
+    as_latex,
+    as_markdown,
+    as_text,
+    group_table,
+    overview,
+    paper_tables,
+    transposed,
+)
+
+CASES = 8
+_MOST_COLUMNS = 16
+_SUFFIXES = ("acc_pi_6", "acc_pi_18", "median")
+
+
+def _papers(rows: Rows, title: str, mean: Mean, prefix: str) -> dict[str, Table]:
+    tables = paper_tables(rows, title, mean=mean)
+    return {
+        f"{prefix}_{suffix}": table if len(table.header) <= _MOST_COLUMNS else transposed(table)
+        for suffix, table in zip(_SUFFIXES, tables, strict=True)
+    }
+
+
+def summary_tables(result: Summary, title: str, mean: Mean = "pooled") -> dict[str, Table]:
+    """Every table of an evaluation by its file's name: the overview with intervals; the model by category and, where
+    there are some, by part of the benchmark; and the papers' tables, a figure each, of all rows, with the groups as
+    rows where they would be more than 16 columns."""
+    tables = {"overview": overview(result.rows, title, {k: v.pooled for k, v in result.intervals.items()})}
+    tables["category"] = group_table(result.per_category[MODEL], f"{title}: by category", result.intervals[MODEL])
+    tables |= _papers(result.per_category, title, mean, "category")
+    if result.per_subset:
+        ends = result.subset_intervals[MODEL]
+        tables["subset"] = group_table(result.per_subset[MODEL], f"{title}: by subset", ends)
+        tables |= _papers(result.per_subset, title, mean, "subset")
+    return tables
+
+
+def write_tables(folder: Path, tables: dict[str, Table]) -> list[Path]:
+    """Write tables.txt, tables.md and tables.tex with all tables, and tables/NAME.csv; returns the paths."""
+    formats = {"txt": as_text, "md": as_markdown, "tex": as_latex}
+    paths = {folder / f"tables.{name}": "\n".join(map(form, tables.values())) for name, form in formats.items()}
+    paths |= {folder / "tables" / f"{name}.csv": as_csv(table) for name, table in tables.items()}
+    for path, text in paths.items():
+        write_bytes(path, text.encode())
+    return list(paths)
+
+
+def pictures(
+    predictions: Sequence[Prediction],
+    result: Summary,
+    title: str,
+    case_of: Callable[[Prediction], Case] | None,
+) -> dict[str, Picture]:
+    """The pictures by name: sphere, risk_coverage and, where `case_of` finds the images, cases. `case_of` is asked for
+    the shown images alone, so it may read them again."""
+    found = {
+        "sphere": sphere_picture(sphere_map(predictions, result.errors_rad), f"{title}: error by viewing direction"),
+        "risk_coverage": risk_coverage_picture(
+            {f"errors of {name} and more": curve for name, curve in result.risk.items()}, f"{title}: risk and coverage"
+        ),
+    }
+    if case_of is not None:
+        worst, typical = worst_and_typical(result.errors_rad, CASES)
+        names = f"{title}: the greatest errors", f"{title}: typical, around the median error"
+        sections = zip(names, (worst, typical), strict=True)
+        found["cases"] = case_sheet({name: [case_of(predictions[i]) for i in shown] for name, shown in sections})
+    return found
+
+
+def write_report(
+    folder: Path,
+    predictions: Sequence[Prediction],
+    result: Summary,
+    title: str,
+    *,
+    mean: Mean = "pooled",
+    case_of: Callable[[Prediction], Case] | None = None,
+) -> list[Path]:
+    """Write predictions.jsonl, summary.json, the tables and the pictures into a folder; returns the paths.
+
+    `result` is the `summary` of `predictions`. mean: of the papers' tables. case_of: image, poses and box of a
+    prediction, for the sheet of the worst and typical ones, which is left out without it.
+    """
+    lines, figures = folder / "predictions.jsonl", folder / "summary.json"
+    write_predictions(lines, predictions)
+    write_json(figures, result.as_dict())
+    paths = [lines, figures, *write_tables(folder, summary_tables(result, title, mean))]
+    for name, picture in pictures(predictions, result, title, case_of).items():
+        paths.append(folder / f"{name}.png")
+        write_bytes(paths[-1], encode_png(picture))
+    return paths

@@ -1,0 +1,25 @@
+"""Pose inference by render-and-compare, batched over images and hypotheses."""
+
+from pose_models.solve.cameras import CameraRule, box_camera, camera_rule, known_camera
+from pose_models.solve.category import Candidate, candidates, infer_category
+from pose_models.solve.config import PRESETS, SolveConfig
+from pose_models.solve.scoring import Scorer
+from pose_models.solve.solver import ConfidenceForm, Solutions, confidence, solve, spread
+
+__all__ = [
+    "PRESETS",
+    "CameraRule",
+    "Candidate",
+    "ConfidenceForm",
+    "Scorer",
+    "Solutions",
+    "SolveConfig",
+    "box_camera",
+    "camera_rule",
+    "candidates",
+    "confidence",
+    "infer_category",
+    "known_camera",
+    "solve",
+    "spread",
+]

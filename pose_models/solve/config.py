@@ -1,0 +1,49 @@
+"""How poses are searched: the grid, the starts, their refinement, and the presets by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Free = Literal["distance", "principal"]
+Refine = Literal["gradient", "coordinate", "released"]
+GridScore = Literal["vertices", "cells", "maps"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolveConfig:
+    """The pose grid and its refinement.
+
+    Grid: `azimuths` steps around, with elevations and in-plane angles in degrees (NeMo: 12, 4 and 3, so 144 poses).
+    grid_score: "cells", the loss itself; "vertices", an estimate of it that needs no rasterising; "maps", the loss from
+    full rendered feature maps, as released. The best `starts` that lie at least `spacing_deg` apart are refined.
+    refine: "gradient", damped Gauss-Newton steps on SO(3), at most `steps`, until they turn by less than `final_deg`;
+    "coordinate", a search without gradients, at most `steps` rounds; "released", `steps` steps of Adam on the
+    camera's centre and in-plane angle, one image at a time, on full feature maps.
+    free: what is searched beside the rotation; the camera rule's value is the start.
+    """
+
+    azimuths: int = 12
+    elevations_deg: tuple[float, ...] = (-30.0, 0.0, 30.0, 60.0)
+    thetas_deg: tuple[float, ...] = (-30.0, 0.0, 30.0)
+    grid_score: GridScore = "vertices"
+    starts: int = 3
+    spacing_deg: float = 30.0
+    refine: Refine = "gradient"
+    steps: int = 20
+    final_deg: float = 0.1
+    free: tuple[Free, ...] = ()
+
+    def __post_init__(self) -> None:
+        """ValueError where there is nothing to search."""
+        if min(self.azimuths, len(self.elevations_deg), len(self.thetas_deg), self.starts) < 1 or self.steps < 0:
+            raise ValueError(f"{self} searches nothing: azimuths, elevations, thetas and starts must be at least 1")
+        if len(set(self.free)) < len(self.free) or set(self.free) - {"distance", "principal"}:
+            raise ValueError(f"free is {self.free}: name 'distance' and 'principal' at most once each")
+
+
+PRESETS = {
+    "default": SolveConfig(),
+    "released": SolveConfig(grid_score="maps", starts=1, refine="released", steps=300),
+}
+"""By name: the default, and the schedule of the code released with NeMo and P3D-Diffusion."""

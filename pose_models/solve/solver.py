@@ -1,0 +1,134 @@
+"""Pose inference by render-and-compare, batched over images and hypotheses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pose_models import geometry
+from pose_models.nmm import NeuralMesh
+from pose_models.solve.cameras import CameraRule
+from pose_models.solve.config import SolveConfig
+from pose_models.solve.refine import Hypotheses, by_coordinates, by_gradient, hypotheses
+from pose_models.solve.released import by_adam, grid_losses
+from pose_models.solve.scoring import Scorer
+
+_REFINE = {"gradient": by_gradient, "coordinate": by_coordinates, "released": by_adam}
+ConfidenceForm = Literal["mean", "positive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solutions:
+    """All H refined starts of each of B images, by rising loss, and the first, the best, of each.
+
+    hypotheses_cam_T_obj (B, H, 4, 4), hypotheses_K (B, H, 3, 3) in canvas pixels, hypotheses_loss (B, H) as in NeMo,
+    hypotheses_confidence (B, H) by `confidence`.
+    """
+
+    hypotheses_cam_T_obj: Tensor
+    hypotheses_K: Tensor
+    hypotheses_loss: Tensor
+    hypotheses_confidence: Tensor
+
+    @property
+    def cam_T_obj(self) -> Tensor:
+        """The best poses (B, 4, 4)."""
+        return self.hypotheses_cam_T_obj[:, 0]
+
+    @property
+    def R_cam_obj(self) -> Tensor:
+        """The best rotations (B, 3, 3)."""
+        return self.hypotheses_cam_T_obj[:, 0, :3, :3]
+
+    @property
+    def K(self) -> Tensor:
+        """The best cameras (B, 3, 3)."""
+        return self.hypotheses_K[:, 0]
+
+    @property
+    def loss(self) -> Tensor:
+        """The lowest losses (B,)."""
+        return self.hypotheses_loss[:, 0]
+
+    @property
+    def confidence(self) -> Tensor:
+        """The confidences (B,) of the best poses."""
+        return self.hypotheses_confidence[:, 0]
+
+
+@torch.no_grad()
+def solve(
+    mesh: NeuralMesh,
+    clutter: Tensor,
+    features: Tensor,
+    camera: CameraRule,
+    config: SolveConfig,
+    confidence_form: ConfidenceForm = "mean",
+) -> Solutions:
+    """The poses with the lowest losses for feature maps (B, D, h, w): the grid's best starts after refinement.
+
+    clutter (D,): the rival of every vertex, `NeuralMeshModel.clutter_mean`. camera: for B images, see `camera_rule`.
+    """
+    if len(camera.known) != len(features):
+        raise ValueError(f"{len(features)} feature maps, but cameras for {len(camera.known)} images")
+    scorer = Scorer(mesh, clutter, features)
+    start, per_image = _starts(scorer, camera, config)
+    refined = _REFINE[config.refine](scorer, camera, start, config)
+    cam_T_obj, K = refined.cameras(camera)
+    similarity, pose = scorer.object_similarity(refined.images, cam_T_obj, K)
+    sure = confidence(similarity, pose, len(K), confidence_form)
+    order = refined.loss.view(len(features), per_image).argsort(dim=1)
+    rows = order + torch.arange(len(order), device=order.device)[:, None] * per_image
+    return Solutions(
+        hypotheses_cam_T_obj=cam_T_obj[rows],
+        hypotheses_K=K[rows],
+        hypotheses_loss=refined.loss[rows],
+        hypotheses_confidence=sure[rows],
+    )
+
+
+def confidence(similarity: Tensor, pose: Tensor, poses: int, form: ConfidenceForm = "mean") -> Tensor:
+    """How well poses fit (poses,), S_conf of CC3D: the mean of similarity (H,) = f . C_r over the cells that each pose
+    (H,) int64 covers; 0 where it covers none. Form "positive", as released, takes only those above 0."""
+    if form == "positive":
+        pose, similarity = pose[similarity > 0], similarity[similarity > 0]
+    count = torch.bincount(pose, minlength=poses)
+    return similarity.new_zeros(poses).index_add(0, pose, similarity) / count.clamp(min=1)
+
+
+def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig) -> tuple[Hypotheses, int]:
+    """The grid's best poses, image by image, and how many there are of each: `config.starts`, or fewer where the grid
+    has no more that lie so far apart."""
+    views = geometry.viewpoint_grid(config.azimuths, config.elevations_deg, config.thetas_deg)
+    grid = geometry.rotation_cam_obj(views.to(scorer.similarity))
+    cam_T_obj, K = camera(grid[None])
+    B, P = K.shape[:2]
+    images = torch.arange(B, device=grid.device)
+    if config.grid_score == "vertices":
+        losses = scorer.vertex_losses(cam_T_obj, K)
+    elif config.grid_score == "maps":
+        losses = grid_losses(scorer, cam_T_obj, K)
+    else:
+        losses = scorer.losses(images.repeat_interleave(P), cam_T_obj.flatten(0, 1), K.flatten(0, 1)).view(B, P)
+    chosen = spread(grid, losses, config.starts, math.radians(config.spacing_deg))
+    images = images.repeat_interleave(chosen.shape[1])
+    return hypotheses(images, grid[chosen].flatten(0, 1), losses.gather(1, chosen).flatten()), chosen.shape[1]
+
+
+def spread(R: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Tensor:
+    """Greedy non-maximum suppression on SO(3): for each image the indices (B, S) of its `count` lowest losses (B, P)
+    whose rotations R (P, 3, 3) lie pairwise at least `spacing_rad` apart; S < count where some image has no more."""
+    near = geometry.rotation_error_rad(R[:, None], R[None]) < spacing_rad - 1e-4
+    left = losses.clone()
+    chosen: list[Tensor] = []
+    while len(chosen) < count:
+        best, index = left.min(dim=1)
+        if bool(best.isinf().any()):
+            break
+        chosen.append(index)
+        left = left.masked_fill(near[index], torch.inf)
+    return torch.stack(chosen, dim=1)

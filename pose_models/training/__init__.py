@@ -1,0 +1,46 @@
+"""Training of neural mesh models from renders and labelled photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from p3d_gen.types import Array
+from pose_models.config import TrainConfig
+from pose_models.data.augment import Backgrounds
+from pose_models.data.photographs import Photographs
+from pose_models.data.sample import Sample
+from pose_models.data.views import Views
+from pose_models.nmm import NeuralMeshModel
+from pose_models.training.loop import How, Step, fit
+from pose_models.training.spec import build, model_spec, outlines_of
+from pose_models.training.step import MeshTrainee
+
+__all__ = ["How", "Sources", "Step", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What there is to train on: rendered samples, labelled photographs, the CAD models of each category (vertices by
+    id), and backgrounds for samples that have a mask."""
+
+    renders: Sequence[Sample] = ()
+    real: Iterable[Sample] = ()
+    cads: Mapping[str, Mapping[str, Array]]
+    backgrounds: Backgrounds | None = None
+
+
+def train(
+    config: TrainConfig, sources: Sources, out: Path, how: How, on_step: Callable[[Step], None]
+) -> NeuralMeshModel:
+    """Train a neural mesh model and write it, its configuration and its log to `out`; see `training.loop.fit`.
+
+    ValueError where a category has no image, a source that is asked for holds none, or the loss is lost.
+    """
+    outlines = outlines_of(sources.cads)
+    real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
+    model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
+    views = Views(sources.renders, real, model.spec.canvas_hw, config, sources.backgrounds)
+    fit(MeshTrainee(model, config), views, config, out, how, on_step)
+    return model

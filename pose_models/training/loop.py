@@ -1,0 +1,205 @@
+"""The training loop, for whatever is trained: resumable, on one or many devices."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from p3d_gen.files import write_bytes
+from pose_models.config import LoopConfig, save_config
+from pose_models.data.sample import Batch
+from pose_models.data.views import Views, loader
+from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+LOG_FILE, CONFIG_FILE, CURVES = "train.jsonl", "config.toml", "tensorboard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """How many processes train together, which this is, and how a tensor is summed over, or gathered from, all."""
+
+    rank: int = 0
+    count: int = 1
+    summed: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+
+class Trainee(Protocol):
+    """What the loop trains.
+
+    module: all that a checkpoint keeps; net: the part of it that learns by gradients, called with images (B, 3, H, W).
+    """
+
+    module: nn.Module
+    net: nn.Module
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """A fresh optimiser of what learns, each of its parameter groups with its largest `lr`."""
+
+    def training(self) -> None:
+        """Put the module into training mode."""
+
+    def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of what the net gave for a batch, and its terms by name. `step` keys whatever is drawn."""
+
+    def save(self, folder: Path) -> None:
+        """Write the trained model, last of all what marks it as complete."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one training step gave: its number from 1, the loss, its terms by name, and the body's learning rate."""
+
+    step: int
+    loss: float
+    terms: dict[str, float]
+    lr: float
+
+    def as_dict(self) -> dict[str, float]:
+        """All numbers by name."""
+        return {"step": self.step, "loss": self.loss, **self.terms, "lr": self.lr}
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """Where and how fast, nothing that changes the result: cpu keeps it off the GPU; workers that load and augment;
+    steps between checkpoints."""
+
+    cpu: bool = False
+    workers: int = 0
+    checkpoint_every: int = 200
+
+
+def rate(step: int, config: LoopConfig) -> float:
+    """Factor on the learning rates at a step from 0: a linear rise, then half a cosine down to 0."""
+    rising = max(1, round(config.warmup * config.steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, config.steps - rising)))
+
+
+class _Log:
+    """train.jsonl and TensorBoard curves, going on after `step`; nothing in processes other than the first."""
+
+    def __init__(self, out: Path, step: int, main: bool) -> None:
+        self._main = main
+        if not main:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = out / LOG_FILE
+        kept = path.read_text().splitlines(keepends=True)[:step] if step else []
+        write_bytes(path, "".join(kept).encode())
+        self._file = path.open("a")
+        self._curves = SummaryWriter(str(out / CURVES), purge_step=step + 1)
+
+    def write(self, step: Step) -> None:
+        if not self._main:
+            return
+        numbers = step.as_dict()
+        self._file.write(json.dumps(numbers) + "\n")
+        self._file.flush()
+        for name in numbers.keys() - {"step"}:
+            self._curves.add_scalar(name, numbers[name], step.step)
+
+    def close(self) -> None:
+        if self._main:
+            self._file.close()
+            self._curves.close()
+
+
+class _Fit:
+    """A trainee on its device with its optimiser and averaged weights, from its last checkpoint on."""
+
+    def __init__(self, trainee: Trainee, config: LoopConfig, out: Path, accelerator: Accelerator) -> None:
+        from timm.utils import ModelEmaV3
+
+        self._trainee, self._config, self._out, self._accelerator = trainee, config, out, accelerator
+        trainee.module.to(accelerator.device)
+        self._optimiser = trainee.optimiser()
+        self._largest = [group["lr"] for group in self._optimiser.param_groups]
+        self._average = ModelEmaV3(trainee.net, decay=config.ema, use_warmup=True) if config.ema else None
+        self._kept = {"module": trainee.module} | ({"average": self._average.module} if self._average else {})
+        self.done = load_checkpoint(out, self._kept, self._optimiser)
+        self._net, self._wrapped = accelerator.prepare(trainee.net, self._optimiser)
+        trainee.training()
+
+    def step(self, batch: Batch, everyone: Processes) -> Step:
+        """Make the next step."""
+        for group, largest in zip(self._optimiser.param_groups, self._largest, strict=True):
+            group["lr"] = largest * rate(self.done, self._config)
+        self.done += 1
+        placed = batch.to(self._accelerator.device)
+        output = self._net(placed.image.contiguous(memory_format=torch.channels_last)).float()
+        loss, terms = self._trainee.loss(output, placed, self.done, everyone)
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss.item()} at step {self.done}: lower the learning rate (now {self._config.lr})"
+            )
+        self._wrapped.zero_grad(set_to_none=True)
+        self._accelerator.backward(loss)
+        self._wrapped.step()
+        if self._average:
+            self._average.update(self._trainee.net, step=self.done)
+        numbers = {name: term.item() for name, term in terms.items()}
+        return Step(step=self.done, loss=loss.item(), terms=numbers, lr=self._optimiser.param_groups[-1]["lr"])
+
+    def checkpoint(self) -> None:
+        """Keep what was reached."""
+        save_checkpoint(self._out, self.done, self._kept, self._optimiser)
+
+    def finish(self) -> None:
+        """Write the model, with the averaged weights where there are any, and drop the checkpoint."""
+        if self._average:
+            self._trainee.net.load_state_dict(self._average.module.state_dict())
+        self._trainee.module.eval()
+        if self._accelerator.is_main_process:
+            self._trainee.save(self._out)
+            (self._out / CHECKPOINT_FILE).unlink(missing_ok=True)
+        self._accelerator.wait_for_everyone()
+
+
+def fit(
+    trainee: Trainee, views: Views, config: LoopConfig, out: Path, how: How, on_step: Callable[[Step], None]
+) -> None:
+    """Train, and write configuration, log, curves, checkpoints and the model to `out`.
+
+    A run that was stopped goes on from its last checkpoint, on the CPU bit for bit as if it had not been. Every process
+    of an `accelerate launch` calls this; `config.batch` is the batch of all of them. ValueError where the loss is lost.
+    """
+    from accelerate import Accelerator
+
+    out.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=how.cpu)
+    everyone = Processes(
+        rank=accelerator.process_index,
+        count=accelerator.num_processes,
+        summed=lambda tensor: accelerator.reduce(tensor, "sum"),
+        gathered=accelerator.gather,
+    )
+    main = accelerator.is_main_process
+    if main:
+        save_config(config, out / CONFIG_FILE)
+    fitting = _Fit(trainee, config, out, accelerator)
+    batches = loader(
+        views, config, first=fitting.done, workers=how.workers, rank=everyone.rank, processes=everyone.count
+    )
+    with closing(_Log(out, fitting.done, main)) as log:
+        for batch in batches:
+            step = fitting.step(batch, everyone)
+            log.write(step)
+            if main and step.step % how.checkpoint_every == 0 and step.step < config.steps:
+                fitting.checkpoint()
+            on_step(step)
+    fitting.finish()
