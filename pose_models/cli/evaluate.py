@@ -188,13 +188,14 @@ def _evaluate(
 
 
 def _print_tables(console: Console, result: Summary, title: str) -> None:
+    from pose_models.metrics.summary import MODEL
     from pose_models.report.tables import rich_table
     from pose_models.report.write import summary_tables
 
     tables = summary_tables(result, title)
     console.print(rich_table(tables["overview"]))
-    for name in ("category", "subset"):
-        if name in tables and len(tables[name].rows) > 2:
+    for name, groups in (("category", result.per_category), ("subset", result.per_subset)):
+        if groups and len(groups[MODEL].groups) > 1:
             console.print(rich_table(tables[name]))
     kinds = {name: share for name, share in result.confusion.items() if name != "none"}
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in kinds.items())
