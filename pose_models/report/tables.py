@@ -68,7 +68,7 @@ def rich_table(table: Table) -> rich.table.Table:
 
     shown = RichTable(title=Text(table.title), title_justify="left")
     for i, heading in enumerate(table.header):
-        shown.add_column(Text(heading), justify="right" if i else "left", overflow="fold")
+        shown.add_column(Text(heading), justify="right" if i else "left", no_wrap=not i, overflow="fold")
     for row in table.rows:
         shown.add_row(*(Text(cell) for cell in row))
     return shown
