@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from pose_models.data.views import Views
 from pose_models.geometry import viewpoint_of
 from pose_models.metrics import most_frequent_rotation
 from pose_models.training.loop import How, Processes, Step, fit
-from pose_models.training.spec import freeze
+from pose_models.training.spec import freeze, parameter_groups, training_mode
 
 _MOMENTUM = 0.9
 _COUNTED = 1000
@@ -73,23 +72,17 @@ class BaselineTrainee:
         self.module, self.net = model, model
         self._config = config
 
-    def groups(self) -> Iterable[dict[str, Any]]:
-        """The head, and the body at its own rate where it learns."""
-        yield {"params": list(self.net.head.parameters()), "lr": self._config.head_lr}
-        if body := [p for p in self.net.body.parameters() if p.requires_grad]:
-            yield {"params": body, "lr": self._config.lr}
-
     def optimiser(self) -> torch.optim.Optimizer:
         """AdamW or SGD."""
         if self._config.optimiser == "sgd":
-            return torch.optim.SGD(self.groups(), momentum=_MOMENTUM, weight_decay=self._config.weight_decay)
-        return torch.optim.AdamW(self.groups(), weight_decay=self._config.weight_decay)
+            return torch.optim.SGD(
+                parameter_groups(self.net, self._config), momentum=_MOMENTUM, weight_decay=self._config.weight_decay
+            )
+        return torch.optim.AdamW(parameter_groups(self.net, self._config), weight_decay=self._config.weight_decay)
 
     def training(self) -> None:
         """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
-        self.module.train()
-        if self._config.weights and self._config.freeze != "none":
-            self.net.body.eval()
+        training_mode(self.module, self.net.body, self._config)
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean cross-entropy of the three angles' bins, and each angle's."""

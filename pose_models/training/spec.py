@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from p3d_gen.cuboid import fit_box
 from p3d_gen.types import Array
@@ -103,3 +104,18 @@ def freeze(net: FeatureNet, config: LoopConfig) -> None:
     """Keep the weights that `config.freeze` names as they are."""
     for module in [net.body] if config.freeze == "body" else stem(net) if config.freeze == "stem" else []:
         module.requires_grad_(False)
+
+
+def parameter_groups(net: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
+    """The optimiser's groups for a net of body and head: the head, and the body at its own rate where it learns."""
+    groups = [{"params": list(net.head.parameters()), "lr": config.head_lr}]
+    if body := [p for p in net.body.parameters() if p.requires_grad]:
+        groups.append({"params": body, "lr": config.lr})
+    return groups
+
+
+def training_mode(module: nn.Module, body: nn.Module, config: LoopConfig) -> None:
+    """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
+    module.train()
+    if config.weights and config.freeze != "none":
+        body.eval()

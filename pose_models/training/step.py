@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from pose_models.losses import clutter_similarity, contrastive
 from pose_models.mesh import visible
 from pose_models.nmm import NeuralMesh, NeuralMeshModel, sample_features, save_model, updated_vertex_features
 from pose_models.training.loop import Processes
+from pose_models.training.spec import parameter_groups, training_mode
 
 _CLUTTER = 3
 
@@ -171,21 +170,13 @@ class MeshTrainee:
         self._config = config
         self._near = neighbours(model, config.neighbour_radius)
 
-    def groups(self) -> Iterable[dict[str, Any]]:
-        """The head, and the body at its own rate where it learns."""
-        yield {"params": list(self.net.head.parameters()), "lr": self._config.head_lr}
-        if body := [p for p in self.net.body.parameters() if p.requires_grad]:
-            yield {"params": body, "lr": self._config.lr}
-
     def optimiser(self) -> torch.optim.Optimizer:
         """AdamW."""
-        return torch.optim.AdamW(self.groups(), weight_decay=self._config.weight_decay)
+        return torch.optim.AdamW(parameter_groups(self.net, self._config), weight_decay=self._config.weight_decay)
 
     def training(self) -> None:
         """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
-        self.module.train()
-        if self._config.weights and self._config.freeze != "none":
-            self.net.body.eval()
+        training_mode(self.module, self.net.body, self._config)
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
         """Contrastive loss plus `clutter_term` times the clutter term; moves vertex features and clutter bank."""
