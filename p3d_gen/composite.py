@@ -12,7 +12,8 @@ def composite(
     """foreground (+) background, all (H, W, 3) sRGB, by a coverage (H, W) in 0..255.
 
     Where coverage is 0 the result is the background to the bit, where it is 255 the foreground; between, it is
-    c foreground + (1 - c) background in sRGB values.
+    c foreground + (1 - c) background in sRGB values, rounded.
     """
-    c = coverage.astype(np.float64)[..., None] / 255.0
-    return np.asarray(np.rint(c * foreground + (1.0 - c) * background), dtype=np.uint8)
+    c = coverage.astype(np.uint16)[..., None]
+    weighted = c * foreground + (255 - c) * background + 128  # 255 * 255 + 128 at most, which 16 bits hold
+    return np.asarray((weighted + (weighted >> 8)) >> 8, dtype=np.uint8)  # over 255, rounded, without a division
