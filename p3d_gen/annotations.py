@@ -122,8 +122,6 @@ def _json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[
         "occluder": f"parametric:{occluder.category}?variant={occluder.variant}" if occluder else "",
         "background_id": sample.background_id,
         "colour": sample.colour,
-        "prompt": sample.prompt,
-        "stylize_seed": sample.stylize_seed,
     }
     if "parts" in members:
         labels["part_names"] = list(model.part_names)

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
-from pathlib import Path
 from typing import Any
 
 from p3d_gen.errors import RunError
 from p3d_gen.files import Members
-from p3d_gen.store import Failure, Ledger, Run, open_run, read_ledger, seal, stage_inputs, upstream_ledger
+from p3d_gen.store import Failure, Ledger, Remarks, Run, read_ledger, seal, stage_inputs, upstream_ledger
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced in every worker process
@@ -32,26 +31,28 @@ def worker_number() -> int:
 
 
 def make_shard(
-    run_dir: str,
+    run: Run,
     stage: str,
     shard: str,
     upstream: tuple[str, ...],
     make: Callable[[Run, str, list[Failure]], Iterator[tuple[str, Members]]],
+    *,
+    made_from: Any = None,
+    remarks: Remarks | None = None,
 ) -> Ledger:
     """What all stages do: return the ledger of a shard that is finished, else make its samples and seal them.
 
     upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends
-    those that cannot be made to `failures`.
+    those that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: which `make` may fill.
     """
-    run = open_run(Path(run_dir))
-    inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream))
+    inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream), made_from=made_from)
     ledger = read_ledger(run, stage, shard)
     if ledger and ledger.inputs == inputs:
         for _ in range(ledger.count + len(ledger.failures)):
             tick()
         return ledger
     failures: list[Failure] = []
-    return seal(run, stage, shard, inputs, make(run, shard, failures), failures)
+    return seal(run, stage, shard, inputs, make(run, shard, failures), failures, remarks)
 
 
 def available_cores() -> list[int]:
@@ -66,24 +67,25 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
-def _start_worker(ticks: Any, started: Any) -> None:
-    """Pin this pool process to a core of its own, and end it when its parent is killed."""
+def _start_worker(ticks: Any, started: Any, share: int) -> None:
+    """Pin this pool process to a core of its own, or to one in `share` cores, and end it when its parent is killed."""
     global _tick, _number
     _tick = lambda: ticks.put(None)  # noqa: E731
     with started.get_lock():
         _number = started.value
         started.value += 1
     cores = available_cores()
-    os.sched_setaffinity(0, {cores[_number % len(cores)]})
+    first = _number % len(cores)
+    os.sched_setaffinity(0, cores[first::share] if share else {cores[first]})
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _pool(
-    stage: Stage, run_dir: str, shards: Sequence[str], workers: int, on_sample: Callable[[], None]
+    stage: Stage, run_dir: str, shards: Sequence[str], workers: int, on_sample: Callable[[], None], spread: bool
 ) -> Iterator[Ledger]:
     context = mp.get_context("spawn")  # a fork would inherit locks of Blender's and torch's threads
     ticks, started = context.SimpleQueue(), context.Value("i", 0)
-    with ProcessPoolExecutor(workers, context, _start_worker, (ticks, started)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (ticks, started, workers if spread else 0)) as pool:
         pending = {pool.submit(stage, run_dir, shard) for shard in shards}
         try:
             while pending:
@@ -103,15 +105,22 @@ def _pool(
 
 
 def run_shards(
-    stage: Stage, run_dir: str, shards: Sequence[str], workers: int, on_sample: Callable[[], None]
+    stage: Stage,
+    run_dir: str,
+    shards: Sequence[str],
+    workers: int,
+    on_sample: Callable[[], None],
+    spread: bool = False,
 ) -> Iterator[Ledger]:
     """Yield the ledger of each shard as it is finished, in any order; `on_sample` is called after every sample.
+
+    Of several workers each has one core of its own; with `spread`, an equal share of all cores, for its threads.
 
     The first error of a stage stops the run and is raised here. What a shard holds does not depend on `workers`.
     """
     global _tick
     if workers > 1 and len(shards) > 1:
-        yield from _pool(stage, run_dir, shards, min(workers, len(shards)), on_sample)
+        yield from _pool(stage, run_dir, shards, min(workers, len(shards)), on_sample, spread)
         return
     _tick = on_sample
     for shard in shards:

@@ -6,16 +6,16 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, model_validator
 
 from p3d_gen.categories import ELEVATION_DEG, Category
-from p3d_gen.errors import ManifestError, did_you_mean
+from p3d_gen.errors import ManifestError
 from p3d_gen.materials import is_colour
+from p3d_gen.sections import EMBEDDED, Positive, Range, Section, Unit, ordered, read_toml, validated
+from p3d_gen.stylize.settings import Stylize
 
 Member = Literal[
     "mask",
@@ -32,23 +32,10 @@ Member = Literal[
     "stylized",
 ]
 Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Range = tuple[Positive, Positive]
-Unit = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(ge=0, le=0.8)]
-EMBEDDED = "embedded"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _ordered(name: str, low: float, high: float) -> None:
-    if low > high:
-        raise ValueError(f"{name} runs from {low} to {high}: the first number must not be the larger one")
-
-
-class TruncatedNormal(_Section):
+class TruncatedNormal(Section):
     """A normal distribution in degrees, cut at both ends (not clipped: values outside are drawn again)."""
 
     mean_deg: float
@@ -67,7 +54,7 @@ def _normal(mean: float, std: float, low: float, high: float) -> TruncatedNormal
     return TruncatedNormal(mean_deg=mean, std_deg=std, min_deg=low, max_deg=high)
 
 
-class Cad(_Section):
+class Cad(Section):
     """Where CAD models come from.
 
     source: `embedded`, the parametric shapes numbered `variants` (first, and the one after the last), or a folder.
@@ -98,7 +85,7 @@ class Cad(_Section):
         return self
 
 
-class ViewpointSection(_Section):
+class ViewpointSection(Section):
     """Distribution of the camera's rotation.
 
     so3: uniform over all rotations. pascal3d: azimuth uniform, elevation and in-plane angle truncated normals;
@@ -126,7 +113,7 @@ class ViewpointSection(_Section):
         return self.elevation.get(category) or _normal(*ELEVATION_DEG[category])  # type: ignore[call-overload]
 
 
-class CameraSection(_Section):
+class CameraSection(Section):
     """One pinhole camera; the object stands on its optical axis, `distance` box diagonals away."""
 
     image_hw: tuple[Annotated[int, Field(ge=32, le=8192)], Annotated[int, Field(ge=32, le=8192)]] = (640, 800)
@@ -135,13 +122,13 @@ class CameraSection(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> CameraSection:
-        _ordered("distance", *self.distance)
+        ordered("distance", *self.distance)
         if self.distance[0] < 1.0:
             raise ValueError(f"distance {self.distance[0]} lies within the object, whose box diagonal is 1")
         return self
 
 
-class Texture(_Section):
+class Texture(Section):
     """What the object's surface looks like.
 
     dtd: 3D-consistent prior noise, a picture of `source` wrapped on the CAD by smart UV. naive: untextured grey.
@@ -160,12 +147,12 @@ class Texture(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Texture:
-        _ordered("roughness", *self.roughness)
-        _ordered("metallic", *self.metallic)
+        ordered("roughness", *self.roughness)
+        ordered("metallic", *self.metallic)
         return self
 
 
-class Light(_Section):
+class Light(Section):
     """area: three lamps near the camera, each off by up to 3 units per axis. hdri: an environment map of `source`
     (`*.hdr`, `*.exr`), turned about z by a uniform angle. sun: the sun at a uniform azimuth and an elevation drawn
     from `sun_elevation_deg`, and a clear sky. `strength` scales all. include: glob patterns on a map's name; maps that
@@ -179,12 +166,12 @@ class Light(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Light:
-        _ordered("strength", *self.strength)
-        _ordered("sun_elevation_deg", *self.sun_elevation_deg)
+        ordered("strength", *self.strength)
+        ordered("sun_elevation_deg", *self.sun_elevation_deg)
         return self
 
 
-class Occlusion(_Section):
+class Occlusion(Section):
     """How much of the object is hidden, as shares of its silhouette.
 
     level: L1 hides 20 to 40 %, L2 40 to 60 %, L3 60 to 80 % behind other objects, as the occluded benchmarks do.
@@ -199,11 +186,11 @@ class Occlusion(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Occlusion:
-        _ordered("truncation", *self.truncation)
+        ordered("truncation", *self.truncation)
         return self
 
 
-class Background(_Section):
+class Background(Section):
     """Pictures (any folder tree of images) or environment maps seen through a virtual camera, drawn independently
     of the category. edge: `soft` blends by the render's alpha, `hard` cuts by the mask as the paper does."""
 
@@ -211,60 +198,14 @@ class Background(_Section):
     edge: Literal["soft", "hard"] = "soft"
 
 
-class Render(_Section):
+class Render(Section):
     """Cycles samples per pixel, and whether Open Image Denoise cleans them."""
 
     samples: Annotated[int, Field(ge=1, le=4096)] = 8
     denoise: bool = True
 
 
-class Stylize(_Section):
-    """The stylizer and its prompt.
-
-    stylizer: `none` passes the render through (the paper's "- style transfer" row); `controlnet` runs a diffusers
-    ControlNet pipeline of `base` and `controlnet`, each a hub id or a local folder.
-    prompt: a template; {colour} and {category} are filled in.
-    resolution: the shorter side that the pipeline works at; sides become multiples of 64.
-    """
-
-    stylizer: Literal["none", "controlnet"] = "none"
-    base: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-    controlnet: str = "lllyasviel/control_v11p_sd15_canny"
-    prompt: str = "{colour} {category}"
-    negative_prompt: str = "lowres, bad anatomy, cropped, worst quality, low quality"
-    colours: Annotated[tuple[str, ...], Field(min_length=1)] = (
-        "gray",
-        "red",
-        "blue",
-        "green",
-        "brown",
-        "purple",
-        "cyan",
-        "yellow",
-        "white",
-        "black",
-        "silver",
-        "orange",
-    )
-    canny: Literal["opencv", "controlnet_aux"] = "opencv"
-    canny_thresholds: tuple[Annotated[int, Field(ge=1, le=1000)], Annotated[int, Field(ge=1, le=1000)]] = (150, 200)
-    resolution: Annotated[int, Field(ge=64, le=4096, multiple_of=64)] = 512
-    steps: Annotated[int, Field(ge=1, le=1000)] = 30
-    guidance_scale: Annotated[float, Field(ge=0)] = 9.0
-    control_scale: Annotated[float, Field(ge=0)] = 1.0
-    batch: Annotated[int, Field(ge=1, le=1024)] = 4
-
-    @model_validator(mode="after")
-    def _check(self) -> Stylize:
-        _ordered("canny_thresholds", *self.canny_thresholds)
-        try:
-            self.prompt.format(colour="", category="")
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            raise ValueError(f"prompt {self.prompt!r}: {error}; valid fields: {{colour}}, {{category}}") from None
-        return self
-
-
-class Output(_Section):
+class Output(Section):
     """What a packed sample holds beside its image and its JSON labels. Only the labels named here are rendered."""
 
     members: tuple[Member, ...] = ("mask", "depth")
@@ -278,7 +219,7 @@ class Output(_Section):
         return self
 
 
-class Manifest(_Section):
+class Manifest(Section):
     """Everything that decides the bytes of a run. Paths may hold ${VARIABLES} and are relative to the manifest."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -341,48 +282,11 @@ def resolve_file(source: str, base_dir: Path, key: str) -> Path:
     return file
 
 
-def _valid_keys(path: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section at `path` knows."""
-    model: Any = Manifest
-    for step in path:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[str(step)].annotation
-        else:
-            model = get_args(model)[-1]
-    return list(model.model_fields)
-
-
-def _describe(error: ErrorDetails) -> str:
-    path = tuple(step for step in error["loc"] if step != "[key]")
-    name = ".".join(str(step) for step in path) or "the manifest"
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {name!r}{did_you_mean(str(path[-1]), _valid_keys(path[:-1]))}"
-    if error["type"] == "missing":
-        return f"the key {name!r} is missing"
-    if error["type"] == "value_error":
-        return f"{name}: {error['ctx']['error']}"
-    value = error["input"]
-    hint = ""
-    if error["type"] == "literal_error" and isinstance(value, str):
-        hint = did_you_mean(value, re.findall(r"'(.*?)'", error["ctx"]["expected"]))
-    return f"{name} = {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
-
-
 def parse_manifest(data: dict[str, Any], where: str) -> Manifest:
     """A validated manifest from plain data; `where` names its origin in errors, which list every fault at once."""
-    try:
-        return Manifest.model_validate(data)
-    except ValidationError as error:
-        faults = "\n".join(f"  {_describe(fault)}" for fault in error.errors())
-        raise ManifestError(f"{where} is not a valid manifest:\n{faults}") from None
+    return validated(Manifest, data, where, "manifest")
 
 
 def load_manifest(path: Path) -> Manifest:
     """The manifest of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is not TOML: {error}") from None
-    return parse_manifest(data, str(path))
+    return parse_manifest(read_toml(path), str(path))

@@ -44,6 +44,8 @@ _KINDS = {
         ((0.3, 0.27, 0.22), (0.05, 0.06, 0.09), (0.25, 0.06, 0.05), (0.07, 0.13, 0.2), (0.1, 0.12, 0.06)), (0.8, 1.0)
     ),
 }
+# The parts that have a material of their own; all others are painted.
+PARTS = tuple(_KINDS)
 
 
 def is_colour(name: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +15,14 @@ from numpy.typing import NDArray
 from p3d_gen.assets.backgrounds import background
 from p3d_gen.composite import composite
 from p3d_gen.engines import make_shard, tick
-from p3d_gen.errors import AssetError
-from p3d_gen.files import Members, compact_json, read_shard
+from p3d_gen.errors import AssetError, RunError
+from p3d_gen.files import Members, compact_json, file_sha256, read_shard
 from p3d_gen.images import decode_image, encode_jpeg, encode_png
 from p3d_gen.manifest import Output
 from p3d_gen.sampling import spec
-from p3d_gen.store import Failure, Ledger, Run
+from p3d_gen.store import Failure, Ledger, Run, open_run
+from p3d_gen.stylize.judge import read_residuals
+from p3d_gen.stylize.stylization import Stylization, open_stylization
 
 _FILES = {
     "mask": "mask.png",
@@ -63,17 +68,54 @@ def _pack_sample(run: Run, members: Members, paths: dict[str, Path]) -> Members:
     return packed
 
 
-def joined(run: Run, shard: str) -> Iterator[tuple[str, Members]]:
-    """The samples of the stylised shard, each with its render's members."""
+def joined(run: Run, what: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
+    """The samples of a stylization's shard, each with its render's members."""
     renders = read_shard(run.tar("render", shard))
-    for key, stylized in read_shard(run.tar("stylize", shard)):
+    for key, stylized in read_shard(run.tar(what.stage, shard)):
         render = next(members for render_key, members in renders if render_key == key)
         yield key, render | stylized
 
 
-def _samples(run: Run, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Pose residuals, as `pose-models folds` writes them, and how large one may be in degrees."""
+
+    files: tuple[Path, ...]
+    max_deg: float
+
+    def residuals(self) -> dict[str, float]:
+        """The residuals of all files by sample key."""
+        return {key: residual for path in self.files for key, residual in read_residuals(path).items()}
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which samples stay."""
+        return {"residuals": [file_sha256(path) for path in self.files], "max_residual_deg": self.max_deg}
+
+
+def _filtered(
+    samples: Iterable[tuple[str, Members]], by: Filter, failures: list[Failure]
+) -> Iterator[tuple[str, Members]]:
+    """The samples whose pose residual is small enough, with the residual among their labels."""
+    residuals = by.residuals()
+    for key, members in samples:
+        if key not in residuals:
+            files = ", ".join(map(str, by.files))
+            raise RunError(f"{files}: there is no pose residual of {key}; judge all shards that are to be packed")
+        if residuals[key] > by.max_deg:
+            reason = f"pose residual of {residuals[key]:.0f} degrees, above {by.max_deg:g}"
+            failures.append(Failure(key=key, reason=reason))
+            tick()
+        else:
+            labels = json.loads(members["stylize.json"]) | {"pose_residual_deg": residuals[key]}
+            yield key, members | {"stylize.json": compact_json(labels)}
+
+
+def _samples(
+    what: Stylization, by: Filter | None, run: Run, shard: str, failures: list[Failure]
+) -> Iterator[tuple[str, Members]]:
     paths = {asset.id: asset.path for asset in run.inventory.backgrounds}
-    for key, members in joined(run, shard):
+    samples = joined(run, what, shard)
+    for key, members in _filtered(samples, by, failures) if by else samples:
         try:
             yield key, _pack_sample(run, members, paths)
         except AssetError as error:
@@ -81,6 +123,11 @@ def _samples(run: Run, shard: str, failures: list[Failure]) -> Iterator[tuple[st
         tick()
 
 
-def pack_shard(run_dir: str, shard: str) -> Ledger:
-    """Pack one shard, or return its ledger where it is finished already."""
-    return make_shard(run_dir, "shards", shard, ("render", "stylize"), _samples)
+def pack_shard(run_dir: str, shard: str, name: str = "", by: Filter | None = None) -> Ledger:
+    """Pack one shard of the stylization of that name, "" for the manifest's own, or return its ledger where it is
+    finished already. by: leaves out the samples whose pose residual is too large."""
+    run = open_run(Path(run_dir))
+    what = open_stylization(run, name)
+    made_from = {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **by.identity()} if by else None
+    make = functools.partial(_samples, what, by)
+    return make_shard(run, what.packed, shard, ("render", what.stage), make, made_from=made_from)

@@ -24,7 +24,7 @@ from p3d_gen.images import encode_npz
 from p3d_gen.labels import MIN_MASK_IOU
 from p3d_gen.passes import Passes, read_passes
 from p3d_gen.sampling import spec
-from p3d_gen.store import Failure, Ledger, Run
+from p3d_gen.store import Failure, Ledger, Run, open_run
 from p3d_gen.types import RenderSpec
 
 
@@ -183,4 +183,4 @@ def _samples(how: Supervision, run: Run, shard: str, failures: list[Failure]) ->
 def render_shard(run_dir: str, shard: str, how: Supervision | None = None) -> Ledger:
     """Render one shard, or return its ledger where it is finished already."""
     ensure_models(Path(run_dir))
-    return make_shard(run_dir, "render", shard, (), functools.partial(_samples, how or Supervision()))
+    return make_shard(open_run(Path(run_dir)), "render", shard, (), functools.partial(_samples, how or Supervision()))

@@ -6,7 +6,6 @@ Every property draws from its own stream of `streams`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from p3d_gen.assets.sources import Asset, Inventory
 from p3d_gen.geometry import camera_centre, random_rotation
 from p3d_gen.manifest import Manifest, Texture
 from p3d_gen.materials import plain, realistic
-from p3d_gen.streams import Stream, stream
+from p3d_gen.streams import Stream, pick, stream
 from p3d_gen.types import (
     Camera,
     Environment,
@@ -29,8 +28,6 @@ from p3d_gen.types import (
 )
 from p3d_gen.viewpoints import draw_viewpoint
 
-T = TypeVar("T")
-
 # Irradiance of the key, fill and back lamp, and their side length; like the mean radiance of an environment, bright
 # enough for a mid-grey object to be mid-grey.
 _LAMPS = ((2.6, 2.0), (1.3, 3.0), (1.3, 2.0))
@@ -40,10 +37,6 @@ _SUN_IRRADIANCE, _SKY_RADIANCE = 3.5, 0.35
 # Shares of the silhouette that the levels of the occluded benchmarks hide, a little within their bounds.
 _LEVELS = {"L1": (0.22, 0.38), "L2": (0.42, 0.58), "L3": (0.62, 0.78)}
 _OCCLUDER_VARIANTS = 1000
-
-
-def _pick(rng: np.random.Generator, items: Sequence[T]) -> T:
-    return items[int(rng.integers(len(items)))]
 
 
 def _lamps(rng: np.random.Generator, manifest: Manifest, viewpoint: Viewpoint) -> tuple[Lamp, ...]:
@@ -57,7 +50,7 @@ def _lamps(rng: np.random.Generator, manifest: Manifest, viewpoint: Viewpoint) -
 
 def _environment(rng: np.random.Generator, manifest: Manifest, hdris: Sequence[Asset]) -> Environment:
     return Environment(
-        hdri_id=_pick(rng, hdris).id,
+        hdri_id=pick(rng, hdris).id,
         turn_rad=float(rng.uniform(0, 2 * np.pi)),
         radiance=float(_MEAN_RADIANCE * rng.uniform(*manifest.light.strength)),
     )
@@ -94,14 +87,14 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
         return None
     others = [name for name in occlusion.occluders if name != category]
     return Occluder(
-        category=_pick(rng, others or occlusion.occluders),
+        category=pick(rng, others or occlusion.occluders),
         variant=int(rng.integers(_OCCLUDER_VARIANTS)),
         turn=tuple(random_rotation(rng).ravel().tolist()),
         depth=float(rng.uniform(0.4, 0.6)),
         size=float(rng.uniform(0.5, 1.1)),
         direction_rad=float(rng.uniform(0, 2 * np.pi)),
         hides=float(rng.uniform(*_LEVELS[occlusion.level])),
-        materials=realistic(rng, _pick(rng, manifest.stylize.colours)),
+        materials=realistic(rng, pick(rng, manifest.stylize.colours)),
     )
 
 
@@ -129,14 +122,14 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
     height, width = manifest.camera.image_hw
     light = stream(manifest, Stream.LIGHT, category, index)
     background = stream(manifest, Stream.BACKGROUND, category, index)
-    colour = _pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
+    colour = pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
     textures = [texture.id for texture in inventory.textures] or [""]
     lit_by = manifest.light.kind
     return RenderSpec(
         key=sample_key(category, index),
         category=category,
         index=index,
-        cad_id=_pick(stream(manifest, Stream.CAD, category, index), inventory.cads[category]).id,
+        cad_id=pick(stream(manifest, Stream.CAD, category, index), inventory.cads[category]).id,
         stretch_xyz=_stretch(stream(manifest, Stream.STRETCH, category, index), manifest),
         viewpoint=viewpoint,
         camera=Camera(
@@ -144,15 +137,13 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         ),
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
-        texture_id=_pick(stream(manifest, Stream.TEXTURE, category, index), textures),
+        texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
         materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour),
         lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
         sun=_sun(light, manifest) if lit_by == "sun" else None,
-        background_id=_pick(background, inventory.backgrounds).id,
+        background_id=pick(background, inventory.backgrounds).id,
         background_window=_window(background),
         colour=colour,
-        prompt=manifest.stylize.prompt.format(colour=colour, category=category),
-        stylize_seed=int(stream(manifest, Stream.STYLIZE, category, index).integers(2**31)),
         render_seed=int(stream(manifest, Stream.RENDER, category, index).integers(2**31)),
     )

@@ -1,4 +1,4 @@
-"""The contact sheet: render, edges, stylised picture, and composite with its stored labels drawn on it."""
+"""The contact sheet: render, control picture, stylised picture, and composite with its stored labels drawn on it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from p3d_gen.labels import camera_of
 from p3d_gen.pack import joined
 from p3d_gen.store import Run
 from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.stylization import open_stylization
 from p3d_gen.types import Array
 
 Picture = NDArray[np.uint8]
@@ -63,6 +64,11 @@ def _resized(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, (width, _ROW_HEIGHT), interpolation=method), dtype=np.uint8)
 
 
+def _coloured(picture: Picture) -> Picture:
+    """A picture (H, W) or (H, W, 3) with three channels."""
+    return np.dstack([picture] * 3) if picture.ndim == 2 else picture
+
+
 def _row(sources: Members, packed: Members, image_format: str) -> Picture:
     """Four pictures side by side under a caption."""
     labels = json.loads(packed["json"])
@@ -70,30 +76,35 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
     grey = np.full_like(rgba[..., :3], WORLD_GREY)
     pictures = (
         composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3], grey),
-        np.dstack([decode_image(sources["edges.png"])] * 3),
+        _coloured(decode_image(sources["edges.png"])),
         decode_image(sources["stylized.png"]),
         draw_labels(decode_image(packed[image_format]), labels),
     )
     row = np.hstack([_resized(picture) for picture in pictures])
     caption = np.zeros((_CAPTION, row.shape[1], 3), np.uint8)
-    text = f"{labels['key']}   cad {labels['cad_id']}   '{labels['prompt']}'   stylizer {labels['stylizer']}"
+    text = (
+        f"{labels['key']}   cad {labels['cad_id']}   '{labels['prompt']}'   stylizer {labels['stylizer']}   "
+        f"survival {labels['survival']:.2f}"
+    )
     cv2.putText(caption, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
     return np.vstack([caption, row])
 
 
-def write_contact_sheet(run: Run, per_category: int = 4) -> Path:
-    """Write RUN/contact_sheet.jpg from the first packed samples of every category; returns its path.
+def write_contact_sheet(run: Run, per_category: int = 4, name: str = "") -> Path:
+    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, from the first packed samples of
+    every category; returns its path.
 
     RunError where no sample was packed.
     """
     rows = []
+    what = open_stylization(run, name)
     for category in run.manifest.categories:
         shard = run.shards(category)[0]
-        packed = dict(islice(read_shard(run.tar("shards", shard)), per_category))
-        sources = {key: members for key, members in joined(run, shard) if key in packed}
+        packed = dict(islice(read_shard(run.tar(what.packed, shard)), per_category))
+        sources = {key: members for key, members in joined(run, what, shard) if key in packed}
         rows += [_row(sources[key], packed[key], run.manifest.output.image_format) for key in packed]
     if not rows:
-        raise RunError(f"{run.root / 'shards'} holds no sample to show on a contact sheet")
-    path = run.root / "contact_sheet.jpg"
+        raise RunError(f"{run.root / what.packed} holds no sample to show on a contact sheet")
+    path = what.file(run, "contact_sheet", ".jpg")
     write_bytes(path, encode_jpeg(np.vstack(rows), quality=90))
     return path

@@ -6,14 +6,17 @@ RUN/cad/<category>/<id>.blend  their own materials, where they have any
 RUN/cad/models.json            what they are, and which models are left out; written last: the mark of preparation
 RUN/<stage>/<shard>.tar        samples; <shard> is <category>-NNNNN in every stage
 RUN/<stage>/<shard>.json       its ledger, written last: the mark that the shard is finished
+
+The stages are render, stylize and shards, and stylize-NAME and shards-NAME of a stylization with a name.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Container, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from p3d_gen.errors import RunError
 from p3d_gen.files import Members, file_sha256, write_json, write_shard
 from p3d_gen.manifest import Manifest, digest, load_manifest, manifest_hash, parse_manifest
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SHOWN_LIST = 8
 STAGES = ("render", "stylize", "shards")
 
@@ -40,8 +43,9 @@ class Failure:
 class Ledger:
     """What is known of a finished shard.
 
-    count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time; the
-    only field that differs between two makings of the same shard.
+    count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time;
+    model_seconds: that part of it in which a model was at work. notes: what else happened, such as retries, and how
+    often. Only these three may differ between two makings of the same shard.
     """
 
     stage: str
@@ -51,6 +55,16 @@ class Ledger:
     inputs: str
     failures: tuple[Failure, ...]
     seconds: float
+    model_seconds: float = 0.0
+    notes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Remarks:
+    """What a stage remarks on while it makes a shard, for the ledger's fields of these names."""
+
+    model_seconds: float = 0.0
+    notes: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +152,9 @@ def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
         raise RunError(f"{path} is not a ledger: {error}; delete it, and the run makes the shard again") from None
 
 
-def stage_inputs(run: Run, stage: str, *upstream: Ledger) -> str:
-    """The hash of all that decides the bytes of a shard: schema, stage, manifest, sources, and its upstream shards.
+def stage_inputs(run: Run, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
+    """The hash of all that decides the bytes of a shard: schema, stage, its upstream shards, and `made_from`, which is
+    JSON; where that is None, the manifest and its sources.
 
     RunError while it is open which models will be left out: a sample's model is drawn from those that stay.
     """
@@ -151,17 +166,22 @@ def stage_inputs(run: Run, stage: str, *upstream: Ledger) -> str:
     return digest(
         {
             "schema": SCHEMA_VERSION,
-            "stage": stage,
-            "manifest": run.manifest_hash,
-            "inventory": run.inventory.listing(),
+            "stage": stage.partition("-")[0],
             "upstream": [ledger.sha256 for ledger in upstream],
+            "made_from": made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()},
         }
     )
 
 
+def stage_command(stage: str) -> str:
+    """The command that makes the shards of a stage."""
+    kind, _, name = stage.partition("-")
+    return f"p3dgen {'pack' if kind == 'shards' else kind}" + (f" --name {name}" if name else "")
+
+
 def upstream_ledger(run: Run, stage: str, shard: str) -> Ledger:
     """The ledger of a finished upstream shard; RunError names the command that makes it."""
-    command = f"p3dgen {'pack' if stage == 'shards' else stage}"
+    command = stage_command(stage)
     ledger = read_ledger(run, stage, shard)
     if ledger is None:
         raise RunError(f"{run.tar(stage, shard)} is not there: run `{command}` first")
@@ -170,12 +190,12 @@ def upstream_ledger(run: Run, stage: str, shard: str) -> Ledger:
     return ledger
 
 
-def _difference(old: Any, new: Any, path: str = "") -> str:
+def difference(old: Any, new: Any, path: str = "") -> str:
     """The first place where two JSON values differ, as 'key: old -> new'."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
-                return _difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+                return difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > _SHOWN_LIST:
         gone, come = ([item for item in a if item not in b] for a, b in ((old, new), (new, old)))
         return f"{path}: {len(gone)} gone {gone[:1]}, {len(come)} new {come[:1]}"
@@ -205,7 +225,7 @@ def create_run(root: Path, manifest_path: Path) -> Run:
         )
     run = open_run(root)
     if run.manifest != manifest:
-        change = _difference(run.manifest.model_dump(mode="json"), manifest.model_dump(mode="json"))
+        change = difference(run.manifest.model_dump(mode="json"), manifest.model_dump(mode="json"))
         raise RunError(f"{root} was made from another manifest than {manifest_path} ({change}): choose another --out")
     return run
 
@@ -218,17 +238,18 @@ def open_run(root: Path) -> Run:
     path = root / "run.json"
     try:
         data = json.loads(path.read_text())
-        schema, base_dir, sources = data["schema_version"], Path(data["base_dir"]), data["sources"]
-        manifest = parse_manifest(data["manifest"], str(path))
+        schema, values = data["schema_version"], data["manifest"]
+        base_dir, sources = Path(data["base_dir"]), data["sources"]
     except FileNotFoundError:
         raise RunError(f"{root} is no run folder: it holds no run.json; make one with `p3dgen render`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     if schema != SCHEMA_VERSION:
         raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
+    manifest = parse_manifest(values, str(path))
     inventory = take_inventory(manifest, base_dir)
     if inventory.listing() != sources:
-        change = _difference(sources, inventory.listing())
+        change = difference(sources, inventory.listing())
         raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
     models = read_models(root)
     return Run(
@@ -248,8 +269,11 @@ def seal(
     inputs: str,
     samples: Iterable[tuple[str, Members]],
     failures: list[Failure],
+    remarks: Remarks | None = None,
 ) -> Ledger:
-    """Write a shard and then its ledger. `failures` is read when the samples have run out, so they may fill it."""
+    """Write a shard and then its ledger. `failures` and `remarks` are read when the samples have run out, so that they
+    may fill them."""
+    remarks = remarks or Remarks()
     start = time.perf_counter()
     count, sha256 = write_shard(run.tar(stage, shard), samples)
     ledger = Ledger(
@@ -260,14 +284,16 @@ def seal(
         inputs=inputs,
         failures=tuple(failures),
         seconds=round(time.perf_counter() - start, 3),
+        model_seconds=round(remarks.model_seconds, 3),
+        notes=dict(remarks.notes),
     )
     write_json(run.tar(stage, shard).with_suffix(".json"), asdict(ledger))
     return ledger
 
 
-def forget_failures(run: Run) -> None:
-    """Unmark the shards with failed samples, so that the next run makes them again."""
-    for stage in STAGES:
+def forget_failures(run: Run, stages: Iterable[str] = STAGES) -> None:
+    """Unmark the shards of these stages with failed samples, so that the next run makes them again."""
+    for stage in stages:
         for shard in run.all_shards():
             ledger = read_ledger(run, stage, shard)
             if ledger and ledger.failures:

@@ -7,11 +7,15 @@ they were, and no property can depend on another or on the category.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 
 from p3d_gen.manifest import Manifest
+
+T = TypeVar("T")
 
 
 class Stream(IntEnum):
@@ -31,8 +35,14 @@ class Stream(IntEnum):
     OCCLUSION = 12
     TRUNCATION = 13
     COVERAGE = 14
+    PROMPT = 15
 
 
 def stream(manifest: Manifest, which: Stream, category: str, index: int) -> np.random.Generator:
     """The generator of one property of one sample."""
     return np.random.default_rng([manifest.seed, which, zlib.crc32(category.encode()), index])
+
+
+def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
+    """One of the items, all equally likely."""
+    return items[int(rng.integers(len(items)))]

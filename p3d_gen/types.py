@@ -140,7 +140,7 @@ class RenderSpec:
     stretch_xyz: factors along the CAD's axes. texture_id is "" for an object without a picture on it.
     materials: of the whole object (part ""), or of each part; none where the CAD's own materials are used.
     Exactly one of `lamps`, `environment` and `sun` is given.
-    stylize_seed and render_seed seed the stylizer's noise and the path tracer for this sample alone.
+    colour: of the paint, where there is any. render_seed: of the path tracer, for this sample alone.
     """
 
     key: str
@@ -160,6 +160,4 @@ class RenderSpec:
     background_id: str
     background_window: Window
     colour: str
-    prompt: str
-    stylize_seed: int
     render_seed: int

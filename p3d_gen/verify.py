@@ -81,10 +81,11 @@ def agreement(run: Run, key: str, members: Members) -> Agreement:
     )
 
 
-def agreements(run: Run) -> Iterator[Agreement]:
-    """The agreement of every rendered sample. RunError where a shard is missing or not what its ledger says."""
+def agreements(run: Run, packed: str = "shards") -> Iterator[Agreement]:
+    """The agreement of every rendered sample. RunError where a shard, of the stage `packed` as well, is missing or not
+    what its ledger says."""
     for shard in run.all_shards():
-        upstream_ledger(run, "shards", shard)
+        upstream_ledger(run, packed, shard)
         upstream_ledger(run, "render", shard)
         for key, members in read_shard(run.tar("render", shard)):
             yield agreement(run, key, members)

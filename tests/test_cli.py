@@ -32,7 +32,19 @@ def shard_hashes(root):
     }
 
 
-COMMANDS = ["render", "stylize", "pack", "run", "sheet", "report", "verify", "doctor", "bench render"]
+COMMANDS = [
+    "render",
+    "stylize",
+    "pack",
+    "run",
+    "sheet",
+    "report",
+    "verify",
+    "doctor",
+    "train-stylizer",
+    "bench render",
+    "bench stylize",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -15,6 +15,7 @@ from p3d_gen.manifest import parse_manifest
 from p3d_gen.report import write_report
 from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.report.coverage import evenness
+from p3d_gen.report.samples import STYLIZED_LABELS
 from p3d_gen.sampling import spec
 from p3d_gen.store import Failure, create_run, open_run, seal, stage_inputs
 
@@ -90,6 +91,7 @@ def labels_of(run, category, index):
         "hdri_id": "",
         "background_id": sample.background_id,
         "colour": sample.colour,
+        **{name: (index + shift) / 50 for shift, name in enumerate(STYLIZED_LABELS)},
     }
 
 

@@ -134,8 +134,3 @@ def test_colours_of_paint():
     assert is_colour("silver")
     assert is_colour("#102030")
     assert not is_colour("reddish")
-
-
-def test_prompt():
-    sample = draw(1, stylize={"prompt": "a photo of a {colour} {category}", "colours": ["red"]})[0]
-    assert sample.prompt == "a photo of a red car"

@@ -1,12 +1,23 @@
 """Run folders know what they were made from."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from p3d_gen.errors import AssetError, ManifestError, RunError
-from p3d_gen.store import Failure, create_run, forget_failures, open_run, read_ledger, seal, stage_inputs
+from p3d_gen.store import (
+    Failure,
+    Remarks,
+    create_run,
+    forget_failures,
+    open_run,
+    read_ledger,
+    seal,
+    stage_command,
+    stage_inputs,
+)
 
 SAMPLES = [("car-000000", {"json": b"{}"})]
 
@@ -53,15 +64,20 @@ def test_damaged_run_json(run, content):
 
 def test_another_schema(run):
     path = run.root / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    old = json.loads(path.read_text()) | {"schema_version": 99}
+    old["manifest"]["a key that was given up"] = 1
+    path.write_text(json.dumps(old))
     with pytest.raises(RunError, match="schema version 99"):
         open_run(run.root)
 
 
 def test_ledger_round_trip(run):
     failures = (Failure(key="car-000001", reason="why"),)
-    ledger = sealed(run, failures=failures)
+    ledger = seal(
+        run, "render", "car-00000", "", SAMPLES, list(failures), Remarks(notes=Counter(again=2), model_seconds=0.5)
+    )
     assert ledger.count == 1
+    assert (ledger.notes, ledger.model_seconds) == ({"again": 2}, 0.5)
     assert read_ledger(run, "render", "car-00000") == ledger
     assert read_ledger(run, "render", "car-00001") is None
 
@@ -88,8 +104,9 @@ def test_inputs_follow_everything_that_decides_the_bytes(run):
         stage_inputs(run, "stylize", replace(ledger, sha256="0")),
         stage_inputs(replace(run, manifest_hash="0"), "render"),
         stage_inputs(replace(run, inventory=replace(run.inventory, textures=())), "render"),
+        stage_inputs(run, "stylize", ledger, made_from={"steps": 2}),
     }
-    assert len(hashes) == 6
+    assert len(hashes) == 7
 
 
 def test_forgetting_failures(run):
@@ -98,6 +115,27 @@ def test_forgetting_failures(run):
     forget_failures(run)
     assert read_ledger(run, "render", "car-00000") is None
     assert read_ledger(run, "stylize", "car-00000") is not None
+
+
+def test_forgetting_the_failures_of_one_stage(run):
+    for stage in ("render", "stylize", "stylize-other"):
+        sealed(run, stage=stage, failures=[Failure(key="car-000001", reason="why")])
+    forget_failures(run, ["stylize-other"])
+    assert [stage for stage in ("render", "stylize", "stylize-other") if read_ledger(run, stage, "car-00000")] == [
+        "render",
+        "stylize",
+    ]
+
+
+def test_commands_of_stages():
+    stages = ("render", "stylize", "shards", "stylize-a-b", "shards-a-b")
+    assert [stage_command(stage) for stage in stages] == [
+        "p3dgen render",
+        "p3dgen stylize",
+        "p3dgen pack",
+        "p3dgen stylize --name a-b",
+        "p3dgen pack --name a-b",
+    ]
 
 
 def edited(manifest_path, old, new):

@@ -17,7 +17,8 @@ from p3d_gen.assets.sources import (
 )
 from p3d_gen.categories import CATEGORIES
 from p3d_gen.errors import AssetError, did_you_mean
-from p3d_gen.manifest import EMBEDDED, Cad, load_manifest, resolve_folder
+from p3d_gen.manifest import Cad, load_manifest, resolve_folder
+from p3d_gen.sections import EMBEDDED
 
 
 @dataclass(frozen=True, kw_only=True)

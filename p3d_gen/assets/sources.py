@@ -15,7 +15,8 @@ from p3d_gen.assets.parametric import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.assets.parametric import LIBRARY_VERSION
 from p3d_gen.assets.viewpoints import read_viewpoints
 from p3d_gen.errors import AssetError, DependencyError
-from p3d_gen.manifest import EMBEDDED, Manifest, digest, resolve_file, resolve_folder
+from p3d_gen.manifest import Manifest, digest, resolve_file, resolve_folder
+from p3d_gen.sections import EMBEDDED
 from p3d_gen.types import Viewpoint
 
 PARAMETRIC = "parametric:"

@@ -60,7 +60,8 @@ def _add_cads(table: Table, cads: dict[str, tuple[Asset, ...]], where: str) -> N
 
 def _list_manifest(table: Table, path: Path) -> None:
     from p3d_gen.assets.sources import background_folder, light_folder, take_inventory, texture_folder
-    from p3d_gen.manifest import EMBEDDED, load_manifest, resolve_folder
+    from p3d_gen.manifest import load_manifest, resolve_folder
+    from p3d_gen.sections import EMBEDDED
 
     manifest, base_dir = load_manifest(path), path.parent
     inventory = take_inventory(manifest, base_dir)

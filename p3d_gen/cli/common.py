@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +23,12 @@ class Group(click.Group):
             return super().invoke(ctx)
         except P3DError as error:
             raise click.ClickException(str(error)) from error
+
+
+run_folder_argument = click.argument(
+    "run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+name_option = click.option("--name", default="", help="Of the stylization; without it, the manifest's own.")
 
 
 def stage_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -32,6 +32,9 @@ LABELS = (
     "colour",
 )
 
+# Those of stylised samples.
+STYLIZED_LABELS = ("survival", "edge_precision", "edge_recall", "silhouette")
+
 Samples = Sequence[dict[str, Any]]
 Labels = dict[str, list[dict[str, Any]]]
 _Columns = dict[str, tuple[Callable[[Samples], Array], str]]
@@ -189,7 +192,31 @@ def masks_section(labels: Labels) -> Section:
     )
 
 
-def _uses(run: Run, labels: Labels) -> dict[str, dict[str, int]]:
+def survival_section(labels: Labels) -> Section:
+    """How well the stylised pictures still show the labelled poses."""
+    names = {"label survival": "survival", "edge precision": "edge_precision", "edge recall": "edge_recall"}
+    names["silhouette agreement"] = "silhouette"
+    columns: _Columns = {shown: (functools.partial(_column, name=name), "") for shown, name in names.items()}
+    rows = tuple(
+        (category, *(_range(of(samples)) for of, _ in columns.values())) for category, samples in labels.items()
+    )
+    return Section(
+        title="Label survival",
+        text="How well each stylised picture still shows the labelled pose, from 0 to 1: the agreement of its edges "
+        "with those that the model's shape lets one expect at that pose, within the silhouette and along it.",
+        figures=_histograms(labels, {"label survival": columns["label survival"]}),
+        tables=(
+            Table(
+                caption="Label survival, least / median / most",
+                header=("category", *columns),
+                rows=rows,
+                numbers=range(1, 5),
+            ),
+        ),
+    )
+
+
+def _uses(run: Run, labels: Labels, colours: Sequence[str]) -> dict[str, dict[str, int]]:
     """Kind -> id -> how often it was used, of all that the run may draw; kinds without choice are left out."""
     inventory = run.inventory
     everything = [each for samples in labels.values() for each in samples]
@@ -198,7 +225,7 @@ def _uses(run: Run, labels: Labels) -> dict[str, dict[str, int]]:
         "textures": ("texture_id", everything, [asset.id for asset in inventory.textures]),
         "environment maps": ("hdri_id", everything, [asset.id for asset in inventory.hdris]),
         "backgrounds": ("background_id", everything, [asset.id for asset in inventory.backgrounds]),
-        "colours": ("colour", everything, list(run.manifest.stylize.colours)),
+        "colours": ("colour", everything, list(colours)),
     }
     counts = {}
     for kind, (name, samples, offered) in kinds.items():
@@ -207,9 +234,9 @@ def _uses(run: Run, labels: Labels) -> dict[str, dict[str, int]]:
     return {kind: uses for kind, uses in counts.items() if uses}
 
 
-def assets_section(run: Run, labels: Labels) -> Section:
-    """How often each asset was used."""
-    uses = _uses(run, labels)
+def assets_section(run: Run, labels: Labels, colours: Sequence[str]) -> Section:
+    """How often each asset was used, and each of the colours."""
+    uses = _uses(run, labels, colours)
     rows = []
     for kind, counts in uses.items():
         ranked = sorted(counts, key=lambda asset: counts[asset])

@@ -1,107 +1,283 @@
-"""A diffusers ControlNet pipeline, from hub ids or local folders, as a function from edges and prompts to pictures."""
+"""A diffusers ControlNet pipeline as a function from control pictures and prompts to pictures."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import contextlib
+import functools
+import inspect
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from p3d_gen.errors import DependencyError
-from p3d_gen.manifest import Stylize, resolve_folder
+from p3d_gen.errors import DependencyError, ManifestError, RunError
+from p3d_gen.stylize.adapt import SDP_BACKENDS, resolved_dtype
+from p3d_gen.stylize.pipeline import control_argument, load_pipeline, takes, union_modes
+from p3d_gen.stylize.settings import Stylize
 
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-
-
-def weights_source(source: str, base_dir: Path, key: str) -> str:
-    """A hub id as it is, or the existing folder that a path means: one that starts with '.', '/', '~' or '${'."""
-    if _HUB_ID.fullmatch(source):
-        return source
-    return str(resolve_folder(source, base_dir, key))
+# Distinct prompts whose embeddings are kept, of 0.2 MB (SD 1.5) to 0.7 MB (SDXL) each
+_PROMPTS_KEPT = 512
+# A picture whose values differ by no more than this shows nothing, whatever its colour.
+_FLAT_LEVELS = 2
 
 
-def _root(error: BaseException) -> str:
-    """The first line of the error that started the chain: the last one tells of a file, the first of the network."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one sample asks of the stylizer.
+
+    controls: the control pictures (h, w, 3), one for each of the settings' `control`; h and w are multiples of 64.
+    init: the render on grey (h, w, 3), the start of the form `image`. seed: of the noise.
+    """
+
+    controls: tuple[NDArray[np.uint8], ...]
+    init: NDArray[np.uint8]
+    prompt: str
+    negative_prompt: str
+    seed: int
 
 
-def _load_part(key: str, source: str, load: Any) -> Any:
+@dataclass(frozen=True, kw_only=True)
+class Stylized:
+    """A stylized picture (H, W, 3), and what is wrong with it.
+
+    fault: "" for nothing; `not a number`; `flagged` by the safety checker, which blackens the picture; `black`; `flat`.
+    """
+
+    picture: NDArray[np.uint8]
+    fault: str
+
+
+def device_of(name: str) -> Any:
+    """The torch device of `auto` (a GPU where there is one), `cpu` or `cuda:1`. DependencyError where there is none."""
     try:
-        return load()
-    except (OSError, ValueError, ImportError) as error:
+        import torch
+    except ImportError as error:
         raise DependencyError(
-            f"{key} = {source!r}: the weights cannot be loaded ({_root(error)}). Fetch them where there is a network, "
-            f"`hf download {source} --local-dir FOLDER`, and name the folder in the manifest; or set "
-            "stylize.stylizer = 'none', which passes renders through"
-        ) from error
+            f"stylize.stylizer = 'controlnet' needs diffusers and torch ({error}): pip install 'p3dgen[stylize]'"
+        ) from None
+    there = torch.cuda.device_count()
+    try:
+        device = torch.device(("cuda" if there else "cpu") if name == "auto" else name)
+    except RuntimeError:
+        raise DependencyError(f"there is no device {name!r}; take auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= there:
+        raise DependencyError(f"device {name!r}: torch sees {there} GPUs here; take another, or cpu")
+    return device
 
 
-class ControlNetStylizer:
-    """A loaded pipeline. Loading takes seconds and gigabytes; a shard is stylised with one of these."""
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep bars and remarks on what is meant, such as another autoencoder, out of the stage's own output."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
 
-    def __init__(self, settings: Stylize, base_dir: Path) -> None:
-        """Load the pipeline of a manifest. DependencyError says which weights or packages are missing."""
+    before = [(log, log.get_verbosity()) for log in (of_diffusers, of_transformers)]
+    for log, _ in before:
+        log.disable_progress_bar()
+        log.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")  # diffusers still passes it on
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adaptations are meant
+            yield
+    finally:
+        for log, verbosity in before:
+            log.set_verbosity(verbosity)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a GPU's or the machine's memory is full."""
+    import torch
+
+    full = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in full)
+    )
+
+
+def _too_much(settings: Stylize, device: Any, what: str) -> RunError:
+    remedies = [f"a resolution below {settings.resolution}"] if "picture" in what else []
+    if resolved_dtype(settings.speed.dtype, device).itemsize > 2:
+        remedies.append("stylize.speed.dtype = 'bfloat16'")
+    if not settings.speed.vae:
+        remedies.append("a tiny autoencoder as stylize.speed.vae")
+    return RunError(f"memory of the {device} ran out with {what}: try {', '.join([*remedies, 'fewer --workers'])}")
+
+
+class DiffusionStylizer:
+    """A loaded pipeline. Loading takes seconds and gigabytes; the shards of a process are stylized with one of these.
+
+    provenance: what the pictures are made with, flat: strings, floats and ints under keys that do not depend on the
+    settings. halvings: how often memory ran out, and the batch was halved.
+    """
+
+    provenance: dict[str, Any]
+    halvings: int
+
+    def __init__(self, settings: Stylize, base_dir: Path, device: str = "auto") -> None:
+        """Load the pipeline of the settings; relative paths start at `base_dir`. device: `auto`, `cpu` or `cuda:1`.
+
+        DependencyError says which weights or packages are missing, ManifestError which settings do not go together.
+        """
+        place = device_of(device)
+        self._settings, self._device = settings, place
+        with _quiet():
+            try:
+                self._pipeline, self.provenance = load_pipeline(settings, base_dir, place)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                raise _too_much(settings, place, "the weights") from error
+        self._accepted = set(inspect.signature(self._pipeline.__call__).parameters)
+        self._fixed = _fixed_arguments(settings, self._pipeline)
+        self._embedding = functools.lru_cache(_PROMPTS_KEPT)(self._embed)
+        self._most = settings.batch
+        self.halvings = 0
+
+    def __call__(self, requests: Sequence[Request], image_hw: tuple[int, int]) -> list[Stylized]:
+        """Pictures of `image_hw`, one for each request, all of which have one working size.
+
+        Where memory runs out, the batch is halved, and stays so. RunError where one picture is too much.
+        """
+        import torch
+
+        torch.set_num_threads(1)  # of the calling thread: the count changes float sums, and a run must not depend on it
+        done: list[Stylized] = []
+        while len(done) < len(requests):
+            part = requests[len(done) : len(done) + self._most]
+            made = self._attempt(part, image_hw)
+            if made is None:
+                self._halve(len(part))
+            else:
+                done += made
+        return done
+
+    def _attempt(self, requests: Sequence[Request], image_hw: tuple[int, int]) -> list[Stylized] | None:
+        """The pictures, or None where memory ran out."""
         try:
-            import torch
-            from diffusers import AutoPipelineForText2Image, ControlNetModel, DDIMScheduler
-        except ImportError as error:
-            raise DependencyError(
-                f"stylize.stylizer = 'controlnet' needs diffusers and torch ({error}): pip install 'p3dgen[stylize]'"
-            ) from None
-        torch.set_num_threads(1)  # the thread count changes float sums, and a run must not depend on it
-        self._torch = torch
-        self._settings = settings
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.float16 if device == "cuda" else torch.float32
-        controlnet_from = weights_source(settings.controlnet, base_dir, "stylize.controlnet")
-        base_from = weights_source(settings.base, base_dir, "stylize.base")
-        controlnet = _load_part(
-            "stylize.controlnet", controlnet_from, lambda: ControlNetModel.from_pretrained(controlnet_from, dtype=dtype)
-        )
-        pipeline = _load_part(
-            "stylize.base",
-            base_from,
-            lambda: AutoPipelineForText2Image.from_pretrained(
-                base_from, controlnet=controlnet, dtype=dtype, safety_checker=None, requires_safety_checker=False
-            ),
-        )
-        pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-        pipeline.set_progress_bar_config(disable=True)
-        self._pipeline = pipeline.to(device)
+            return self._stylize(requests, image_hw)
+        except (MemoryError, RuntimeError) as error:
+            if "scaled_dot_product_attention" in str(error) or "No available kernel" in str(error):
+                raise DependencyError(
+                    f"stylize.speed.attention = {self._settings.speed.attention!r} does not run these weights on the "
+                    f"{self._device}: {error}; leave it out"
+                ) from error
+            if not out_of_memory(error):
+                raise
+        return None  # the traceback, which holds the tensors, is gone here
 
-    def __call__(
-        self,
-        edges: Sequence[NDArray[np.uint8]],
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        image_hw: tuple[int, int],
-    ) -> list[NDArray[np.uint8]]:
-        """Pictures (H, W, 3) of `image_hw` from edge maps (h, w), one prompt and one noise seed for each."""
-        settings, generator = self._settings, self._torch.Generator
-        pictures = self._pipeline(
-            prompt=list(prompts),
-            negative_prompt=[settings.negative_prompt] * len(prompts),
-            image=[Image.fromarray(np.dstack([edge] * 3)) for edge in edges],
-            num_inference_steps=settings.steps,
-            guidance_scale=settings.guidance_scale,
-            controlnet_conditioning_scale=settings.control_scale,
-            generator=[generator("cpu").manual_seed(seed) for seed in seeds],
-            eta=0.0,
-            output_type="np",
-        ).images
-        return [_to_size(picture, image_hw) for picture in pictures]
+    def _halve(self, batch: int) -> None:
+        import torch
+
+        if batch == 1:
+            raise _too_much(self._settings, self._device, f"one picture of resolution {self._settings.resolution}")
+        self._most = batch // 2
+        self.halvings += 1
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _stylize(self, requests: Sequence[Request], image_hw: tuple[int, int]) -> list[Stylized]:
+        import torch
+
+        stacks = [
+            np.stack([request.controls[i] for request in requests]).astype(np.float32) / 255
+            for i in range(len(self._settings.control))
+        ]
+        height, width = stacks[0].shape[1:3]
+        arguments = self._fixed | self._text(requests) | {"height": height, "width": width}
+        one = len(stacks) == 1
+        arguments[control_argument(type(self._pipeline))] = stacks[0] if one else stacks
+        if self._settings.form == "image":
+            arguments["image"] = np.stack([request.init for request in requests]).astype(np.float32) / 255
+        # on the CPU whatever the device, so that the noise is the same everywhere
+        arguments["generator"] = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
+        with self._attention(), np.errstate(invalid="ignore"):  # what is not a number is looked for below
+            output = self._pipeline(**{name: arguments[name] for name in self._accepted & set(arguments)})
+        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(requests)
+        return [_judged(x, flag, image_hw) for x, flag in zip(output.images, flags, strict=True)]
+
+    def _text(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """The arguments for the prompts: embeddings, each made once and alone, so that no batch changes them.
+
+        Pipelines with a transformer get the prompts themselves: each family has arguments of its own.
+        """
+        import torch
+
+        prompts = [request.prompt for request in requests]
+        negatives = [request.negative_prompt for request in requests]
+        if not hasattr(self._pipeline, "unet"):
+            return {"prompt": prompts, "negative_prompt": negatives}
+        found = {}
+        for start, texts in (("", prompts), ("negative_", negatives)):
+            embeddings = [self._embedding(text) for text in texts]
+            for name in embeddings[0]:
+                found[start + name] = torch.cat([embedding[name] for embedding in embeddings])
+        return found
+
+    def _embed(self, text: str) -> dict[str, Any]:
+        """A text's embedding (1, tokens, d), and SDXL's pooled one (1, d) beside it."""
+        import torch
+
+        pooled = takes(self._pipeline.__call__, "pooled_prompt_embeds")
+        with torch.no_grad():
+            made = self._pipeline.encode_prompt(
+                text, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            )
+        return {"prompt_embeds": made[0]} | ({"pooled_prompt_embeds": made[2]} if pooled else {})
+
+    def _attention(self) -> contextlib.AbstractContextManager[Any]:
+        backend = SDP_BACKENDS.get(self._settings.speed.attention)
+        if backend is None or not hasattr(self._pipeline, "unet"):
+            return contextlib.nullcontext()
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        return sdpa_kernel(getattr(SDPBackend, backend))  # type: ignore[no-any-return]
 
 
-def _to_size(picture: NDArray[np.float32], image_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """A float picture in [0, 1] as bytes of the wanted size."""
+def _fixed_arguments(settings: Stylize, pipeline: Any) -> dict[str, Any]:
+    """The arguments that are the same for all samples. ManifestError for what the pipeline cannot do."""
+    call, controls = pipeline.__call__, settings.control
+    name = type(pipeline).__name__
+    if not takes(call, "negative_prompt") and settings.negative_prompt:
+        raise ManifestError(f'stylize.negative_prompt: a {name} takes none; set it to ""')
+    if not takes(call, "control_guidance_start") and any(control.interval != (0.0, 1.0) for control in controls):
+        raise ManifestError(f"stylize.control.interval: a {name} has none; leave it out")
+    scales = [float(control.scale) for control in controls]
+    starts, ends = ([control.interval[i] for control in controls] for i in (0, 1))
+    one = len(controls) == 1
+    guidance = "guidance_scale"
+    if takes(call, "true_cfg_scale") and not pipeline.transformer.config.guidance_embeds:
+        guidance = "true_cfg_scale"  # the other one feeds an embedding that this model was not distilled to have
+    modes = union_modes(pipeline, controls)
+    return {
+        "num_inference_steps": settings.steps,
+        guidance: float(settings.guidance_scale),
+        "eta": float(settings.eta),
+        "strength": float(settings.strength),
+        "controlnet_conditioning_scale": scales[0] if one else scales,
+        "control_guidance_start": starts[0] if one else starts,
+        "control_guidance_end": ends[0] if one else ends,
+        "output_type": "np",
+    } | ({} if modes is None else {"control_mode": modes[0] if one else modes})
+
+
+def _judged(picture: NDArray[np.float32], flagged: bool, image_hw: tuple[int, int]) -> Stylized:
+    """A float picture in [0, 1] as bytes of the wanted size, and its fault."""
     height, width = image_hw
     method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_LINEAR
     resized = cv2.resize(np.nan_to_num(picture), (width, height), interpolation=method)
-    return np.asarray(np.rint(np.clip(resized, 0.0, 1.0) * 255), dtype=np.uint8)
+    levels = np.asarray(np.rint(np.clip(resized, 0.0, 1.0) * 255), dtype=np.uint8)
+    if not np.isfinite(picture).all():
+        fault = "not a number"
+    elif flagged:
+        fault = "flagged"
+    elif levels.max() <= _FLAT_LEVELS:
+        fault = "black"
+    else:
+        fault = "flat" if np.ptp(levels, axis=(0, 1)).max() <= _FLAT_LEVELS else ""
+    return Stylized(picture=levels, fault=fault)

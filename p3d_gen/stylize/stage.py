@@ -1,107 +1,276 @@
-"""The stage itself: a rendered shard -> a sidecar shard with the same keys: edges, stylised picture, what made it."""
+"""The stage itself: a rendered shard -> a sidecar shard with the same keys: the control picture, the stylised picture,
+what made it, and how well it still shows the labelled pose."""
 
 from __future__ import annotations
 
 import functools
 import json
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from p3d_gen.ahead import ahead
+from p3d_gen.annotations import stretched
+from p3d_gen.cads import load_cad
 from p3d_gen.composite import composite
-from p3d_gen.engines import make_shard, tick
+from p3d_gen.engines import available_cores, make_shard, tick, worker_number
+from p3d_gen.errors import DependencyError
 from p3d_gen.files import Members, compact_json, read_shard
 from p3d_gen.images import decode_image, encode_png
-from p3d_gen.manifest import Stylize
-from p3d_gen.store import Failure, Ledger, Run
-from p3d_gen.stylize.edges import WORLD_GREY, canny
+from p3d_gen.labels import camera_of
+from p3d_gen.manifest import resolve_folder
+from p3d_gen.store import Failure, Ledger, Remarks, Run, open_run
+from p3d_gen.stylize.control import control_picture
+from p3d_gen.stylize.edges import WORLD_GREY, resized
+from p3d_gen.stylize.flow import Refusal, Task, in_batches, in_rounds, thread_pool
+from p3d_gen.stylize.judge import Judge, load_judge
+from p3d_gen.stylize.prompts import Style, style
+from p3d_gen.stylize.settings import Stylize
+from p3d_gen.stylize.stylization import Stylization, open_stylization
+from p3d_gen.stylize.survival import Expected, expected_edges, survival
 
 if TYPE_CHECKING:
-    from p3d_gen.stylize.diffusion import ControlNetStylizer
+    from p3d_gen.stylize.diffusion import DiffusionStylizer
 
 Picture = NDArray[np.uint8]
+_THREADS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Item:
-    """What the stylizer needs of one sample. rgb: straight colours of the render, edges: its Canny map."""
+class _Source:
+    """What is needed of one render. rgb, alpha: its straight colours and coverage; on_grey: it before Blender's grey
+    world; controls: the pictures that guide the stylizer; expected: the edges that the label lets one expect."""
 
     key: str
     labels: dict[str, Any]
     rgb: Picture
-    edges: Picture
+    alpha: Picture
+    on_grey: Picture
+    controls: tuple[Picture, ...]
+    expected: Expected
 
 
-Stylizer = Callable[[Sequence[_Item]], list[Picture]]
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """A picture (H, W, 3), what is wrong with it, "" for nothing, what was asked for, and the pose residual that the
+    settings' pose model finds, None without one."""
+
+    picture: Picture
+    fault: str
+    style: Style
+    residual_deg: float | None = None
 
 
-def _item(key: str, members: Members, settings: Stylize) -> _Item:
-    rgba = decode_image(members["render.png"])
-    rgb, alpha = np.ascontiguousarray(rgba[..., :3]), rgba[..., 3]
-    on_grey = composite(rgb, alpha, np.full_like(rgb, WORLD_GREY))
-    edges = canny(on_grey, settings.canny_thresholds, settings.resolution, settings.canny)
-    return _Item(key=key, labels=json.loads(members["json"]), rgb=rgb, edges=edges)
+Make = Callable[[Sequence[Task[_Source]]], list[_Made]]
 
 
-@functools.lru_cache(maxsize=1)
-def _pipeline(settings: Stylize, base_dir: Path) -> ControlNetStylizer:
-    """The loaded pipeline, kept for the next shard of this process."""
-    from p3d_gen.stylize.diffusion import ControlNetStylizer
-
-    return ControlNetStylizer(settings, base_dir)
+def _on_grey(rgb: Picture, alpha: Picture) -> Picture:
+    return composite(rgb, alpha, np.full_like(rgb, WORLD_GREY))
 
 
-def _load_stylizer(run: Run) -> Stylizer:
-    settings = run.manifest.stylize
-    if settings.stylizer == "none":
-        return lambda items: [item.rgb for item in items]
-    model = _pipeline(settings, run.base_dir)
-    return lambda items: model(
-        [item.edges for item in items],
-        [item.labels["prompt"] for item in items],
-        [item.labels["stylize_seed"] for item in items],
-        run.manifest.camera.image_hw,
+def _expected(run: Run, labels: dict[str, Any], members: Members) -> Expected:
+    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    hidden = decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None
+    vertices = stretched(model, labels["stretch_xyz"])
+    return expected_edges(vertices, model.faces, np.array(labels["cam_T_obj"]), camera_of(labels), hidden)
+
+
+def _source(run: Run, settings: Stylize, sample: tuple[str, Members]) -> _Source:
+    key, members = sample
+    rgba, labels = decode_image(members["render.png"]), json.loads(members["json"])
+    rgb = np.ascontiguousarray(rgba[..., :3])
+    return _Source(
+        key=key,
+        labels=labels,
+        rgb=rgb,
+        alpha=rgba[..., 3],
+        on_grey=_on_grey(rgb, rgba[..., 3]),
+        controls=tuple(
+            control_picture(control, settings.canny, members, labels, settings.resolution)
+            for control in settings.control
+        ),
+        expected=_expected(run, labels, members),
     )
 
 
-def _provenance(settings: Stylize) -> dict[str, Any]:
-    """What made the picture, beside the prompt and seed that the render's labels hold."""
-    diffused = settings.stylizer != "none"
+def _style(run: Run, what: Stylization, task: Task[_Source]) -> Style:
+    labels = task.source.labels
+    attempt = len(task.refusals)
+    return style(run.manifest, what.settings, what.templates, labels["category"], labels["index"], attempt)
+
+
+@functools.lru_cache(maxsize=1)
+def _pipeline(settings_json: str, base_dir: Path, device: str) -> DiffusionStylizer:
+    """The loaded pipeline, kept for the next shard of this process."""
+    from p3d_gen.stylize.diffusion import DiffusionStylizer
+
+    return DiffusionStylizer(Stylize.model_validate_json(settings_json), base_dir, device)
+
+
+_pose_judge = functools.lru_cache(maxsize=1)(load_judge)
+
+
+def count_gpus() -> int:
+    """How many GPUs torch can use. DependencyError where torch is not installed."""
+    try:
+        import torch
+    except ImportError as error:
+        raise DependencyError(f"the stylizer needs torch ({error}): pip install 'p3dgen[stylize]'") from None
+    return int(torch.cuda.device_count())
+
+
+def device_of_worker(device: str, number: int) -> str:
+    """The device of a pool's process: of several GPUs each takes its own."""
+    gpus = count_gpus() if device in ("auto", "cuda") else 0
+    return f"cuda:{number % gpus}" if gpus else device
+
+
+def _pass_through(run: Run, what: Stylization) -> Make:
+    def make(tasks: Sequence[Task[_Source]]) -> list[_Made]:
+        return [
+            _Made(
+                picture=task.source.rgb,
+                fault="flat" if np.ptp(task.source.rgb) == 0 else "",
+                style=_style(run, what, task),
+            )
+            for task in tasks
+        ]
+
+    return make
+
+
+def _diffused(run: Run, what: Stylization, model: DiffusionStylizer, remarks: Remarks) -> Make:
+    from p3d_gen.stylize.diffusion import Request
+
+    settings = what.settings
+
+    def make(tasks: Sequence[Task[_Source]]) -> list[_Made]:
+        styles = [_style(run, what, task) for task in tasks]
+        requests = [
+            Request(
+                controls=task.source.controls,
+                init=resized(task.source.on_grey, settings.resolution),
+                prompt=style.prompt,
+                negative_prompt=settings.negative_prompt,
+                seed=style.seed,
+            )
+            for task, style in zip(tasks, styles, strict=True)
+        ]
+        halved, start = model.halvings, time.perf_counter()
+        made = model(requests, run.manifest.camera.image_hw)
+        remarks.model_seconds += time.perf_counter() - start
+        if model.halvings > halved:
+            remarks.notes["out of memory, batch halved"] += model.halvings - halved
+        return [
+            _Made(picture=each.picture, fault=each.fault, style=style) for each, style in zip(made, styles, strict=True)
+        ]
+
+    return make
+
+
+def _with_residuals(make: Make, judge: Judge) -> Make:
+    """Let a pose model judge the pictures, the objects alone, of each batch."""
+
+    def judged(tasks: Sequence[Task[_Source]]) -> list[_Made]:
+        made = make(tasks)
+        pictures = [_on_grey(each.picture, task.source.alpha) for each, task in zip(made, tasks, strict=True)]
+        residuals = judge(pictures, [task.source.labels for task in tasks])
+        return [replace(each, residual_deg=residual) for each, residual in zip(made, residuals, strict=True)]
+
+    return judged
+
+
+def _flat_grey(picture: Picture) -> Picture:
+    """A control picture as it is stored: one channel where all three are the same."""
+    return picture[..., 0] if (picture == picture[..., :1]).all() else picture
+
+
+def _judge(settings: Stylize, provenance: dict[str, Any], task: Task[_Source], made: _Made) -> Members | Refusal:
+    """The members of a sidecar sample; a refusal where the picture is no good or does not show the labelled pose."""
+    if made.fault:
+        return Refusal(what=made.fault)
+    source = task.source
+    found = survival(made.picture if settings.stylizer != "none" else source.on_grey, source.expected)
+    if found.score < settings.min_survival:
+        return Refusal(what=f"label survival below {settings.min_survival}", survival=found.score)
+    if made.residual_deg is not None and made.residual_deg > settings.max_residual_deg:
+        return Refusal(what=f"pose residual above {settings.max_residual_deg} degrees", survival=found.score)
+    made_by = {
+        "colour": made.style.colour,
+        "prompt": made.style.prompt,
+        "negative_prompt": settings.negative_prompt,
+        "stylize_seed": made.style.seed,
+        "attempts": len(task.refusals) + 1,
+        "survival": found.score,
+        "edge_precision": found.edge_precision,
+        "edge_recall": found.edge_recall,
+        "silhouette": found.silhouette,
+    } | ({} if made.residual_deg is None else {"pose_residual_deg": made.residual_deg})
     return {
-        "stylizer": settings.stylizer,
-        "stylizer_base": settings.base if diffused else "",
-        "stylizer_controlnet": settings.controlnet if diffused else "",
-        "negative_prompt": settings.negative_prompt if diffused else "",
+        "edges.png": encode_png(_flat_grey(source.controls[0])),
+        "stylized.png": encode_png(made.picture),
+        "stylize.json": compact_json(made_by | provenance),
     }
 
 
-def _samples(run: Run, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
+def _failure(key: str, refusals: Sequence[Refusal]) -> Failure:
+    """What was wrong with the pictures of a sample, and how often."""
+    counts = Counter(refusal.what for refusal in refusals)
+    best = max(refusal.survival for refusal in refusals)
+    found = ", ".join(f"{what} ({count})" for what, count in counts.items())
+    told = f", at best {best:.2f}" if best else ""
+    return Failure(key=key, reason=f"given up after {len(refusals)} pictures: {found}{told}")
+
+
+def _samples(
+    what: Stylization, device: str, remarks: Remarks, run: Run, shard: str, failures: list[Failure]
+) -> Iterator[tuple[str, Members]]:
     """Samples in batches that are fixed partitions of the shard: the bytes depend on nothing else."""
-    settings = run.manifest.stylize
-    stylizer = _load_stylizer(run)
-    provenance = compact_json(_provenance(settings))
-    items = (_item(key, members, settings) for key, members in read_shard(run.tar("render", shard)))
-    while batch := list(islice(items, settings.batch)):
-        for item, picture in zip(batch, stylizer(batch), strict=True):
-            if np.ptp(picture) == 0:
-                failures.append(Failure(key=item.key, reason="the stylised picture is one flat colour"))
-            else:
-                yield (
-                    item.key,
-                    {
-                        "edges.png": encode_png(item.edges),
-                        "stylized.png": encode_png(picture),
-                        "stylize.json": provenance,
-                    },
-                )
-            tick()
+    cv2.setNumThreads(1)  # sums of floats depend on how many threads share a picture, and a run must not
+    settings = what.settings
+    if settings.stylizer == "none":
+        make, retries = _pass_through(run, what), 0  # the next picture would be the same
+        provenance = {"stylizer": "none"}
+    else:
+        model = _pipeline(settings.model_dump_json(), what.base_dir, device_of_worker(device, worker_number()))
+        make, retries = _diffused(run, what, model, remarks), settings.retries
+        provenance = {"stylizer": settings.stylizer, **{f"stylizer_{k}": v for k, v in model.provenance.items()}}
+    if settings.pose_model:
+        pose_model = resolve_folder(settings.pose_model, what.base_dir, "stylize.pose_model")
+        pose_judge = _pose_judge(pose_model, device_of_worker(device, worker_number()))
+        make, provenance = _with_residuals(make, pose_judge), provenance | pose_judge.provenance
+    with thread_pool(min(_THREADS, len(available_cores()))) as pool:
+        sources = in_batches(
+            read_shard(run.tar("render", shard)), settings.batch, functools.partial(_source, run, settings), pool
+        )
+        judge = functools.partial(_judge, settings, provenance)
+        with closing(ahead(in_rounds(ahead(sources), make, judge, retries, pool))) as rounds:
+            for task in chain.from_iterable(rounds):
+                remarks.notes.update(refusal.what for refusal in task.refusals)
+                if task.members is None:
+                    failures.append(_failure(task.source.key, task.refusals))
+                else:
+                    yield task.source.key, task.members
+                tick()
 
 
-def stylize_shard(run_dir: str, shard: str) -> Ledger:
-    """Stylise one shard, or return its ledger where it is finished already."""
-    return make_shard(run_dir, "stylize", shard, ("render",), _samples)
+def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto") -> Ledger:
+    """Stylise one shard, or return its ledger where it is finished already.
+
+    name: of the stylization, "" for the manifest's own. device: `auto` is a GPU where there is one, `cpu` or `cuda`;
+    pixels are the same on one build and device.
+    """
+    run = open_run(Path(run_dir))
+    what = open_stylization(run, name)
+    remarks = Remarks()
+    make = functools.partial(_samples, what, device, remarks)
+    return make_shard(run, what.stage, shard, ("render",), make, made_from=what.made_from(run), remarks=remarks)

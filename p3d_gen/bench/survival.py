@@ -1,0 +1,257 @@
+"""Whether label survival tells true labels from false ones, which are corrupted on purpose: the score's ROC."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from scipy.stats import mannwhitneyu
+
+from p3d_gen.annotations import stretched
+from p3d_gen.assets.backgrounds import background
+from p3d_gen.assets.sources import blender_environments
+from p3d_gen.bench import show
+from p3d_gen.bench.scenes import temporary_run
+from p3d_gen.cads import load_cad
+from p3d_gen.categories import CATEGORIES
+from p3d_gen.composite import composite
+from p3d_gen.engines import run_shards
+from p3d_gen.errors import RunError
+from p3d_gen.files import Members, read_shard
+from p3d_gen.geometry import cam_T_obj, rot_z, rotation_error_rad, viewpoint_of
+from p3d_gen.images import decode_image
+from p3d_gen.labels import camera_of
+from p3d_gen.render import render_shard
+from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.survival import Survival, expected_edges, survival
+from p3d_gen.types import Array, Camera, Window
+
+Picture = NDArray[np.uint8]
+ANGLES_DEG = (15, 30, 90)
+TRUE, MIRRORED, SWAPPED = "true", "mirrored", "swapped"
+_ACCEPTED_FALSE = 0.05
+# A mirrored label that is turned by less is hardly a false one: the object is seen from the front or the back.
+_LEAST_MIRROR_RAD = np.radians(20.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """What a label says is seen: a mesh, vertices (V, 3) and faces (F, 3), in a pose."""
+
+    vertices: Array
+    faces: NDArray[Any]
+    cam_T_obj: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """A sample's true label, whether its shape has a symmetry about z, and its pictures by the name of their kind."""
+
+    category: str
+    symmetric: bool
+    label: Label
+    camera: Camera
+    pictures: dict[str, Picture]
+    hidden: NDArray[np.bool_] | None
+
+
+def corrupted(label: Label, other: Label | None, rng: np.random.Generator) -> dict[str, Label]:
+    """False labels by name: the object turned by 15, 30 and 90 degrees about a random axis and about its own z, seen
+    from the mirrored azimuth, and another category's model in its place. The first two turn about the object's origin.
+
+    `mirrored` is missing where it turns the object by less than 20 degrees, `swapped` where there is no other model.
+    """
+    pose = label.cam_T_obj
+
+    def turned(rotation: Array) -> Label:
+        changed = pose.copy()
+        changed[:3, :3] = pose[:3, :3] @ rotation
+        return replace(label, cam_T_obj=changed)
+
+    false = {}
+    for angle in ANGLES_DEG:
+        axis = rng.standard_normal(3)
+        rotation = Rotation.from_rotvec(np.radians(angle) * axis / np.linalg.norm(axis)).as_matrix()
+        false[f"rotated_{angle}"] = turned(rotation)
+        false[f"azimuth_{angle}"] = turned(rot_z(np.radians(angle) * rng.choice([-1.0, 1.0])))
+    view = viewpoint_of(pose)
+    mirrored = cam_T_obj(replace(view, azimuth_rad=-view.azimuth_rad))[:3, :3]
+    if rotation_error_rad(mirrored, pose[:3, :3]) >= _LEAST_MIRROR_RAD:
+        false[MIRRORED] = turned(pose[:3, :3].T @ mirrored)
+    if other is not None:
+        false[SWAPPED] = replace(other, cam_T_obj=pose)
+    return false
+
+
+def scores(sample: _Sample, labels: dict[str, Label]) -> dict[tuple[str, str], Survival]:
+    """The survival of each label in each picture, by (kind of picture, label's name)."""
+    found: dict[tuple[str, str], Survival] = {}
+    for name, label in labels.items():
+        expected = expected_edges(label.vertices, label.faces, label.cam_T_obj, sample.camera, sample.hidden)
+        found |= {(kind, name): survival(picture, expected) for kind, picture in sample.pictures.items()}
+    return found
+
+
+def separation(true: Sequence[float], false: Sequence[float]) -> dict[str, float]:
+    """How well a score tells true from false labels: the area under its ROC curve (Mann-Whitney's U over the number of
+    pairs), and the share of true labels that a threshold keeps which lets 5 % of the false ones pass."""
+    auc = mannwhitneyu(true, false).statistic / (len(true) * len(false))
+    threshold = np.quantile(false, 1 - _ACCEPTED_FALSE)
+    return {"auc": float(auc), "kept_at_5_percent_false": float(np.mean(np.asarray(true) > threshold))}
+
+
+def _model(run_dir: Path, category: str, cad_id: str, stretch_xyz: Sequence[float]) -> tuple[Label, bool]:
+    model = load_cad(run_dir / "cad" / category / f"{cad_id}.npz")
+    label = Label(vertices=stretched(model, stretch_xyz), faces=model.faces, cam_T_obj=np.eye(4))
+    return label, model.symmetry_order != 1
+
+
+def _surroundings(members: Members, index: int) -> dict[str, Picture]:
+    """A render on the grey of the released recipe, and in one of Blender's environments."""
+    rgba = decode_image(members["render.png"])
+    rgb, alpha = np.ascontiguousarray(rgba[..., :3]), rgba[..., 3]
+    maps = sorted(blender_environments().glob("*.exr"))
+    window = Window(u=0.1 + 0.3 * (index // len(maps) % 3), v=0.5, scale=0.8, flip=False)
+    around = background(maps[index % len(maps)], (alpha.shape[0], alpha.shape[1]), window)
+    return {
+        "render on grey": composite(rgb, alpha, np.full_like(rgb, WORLD_GREY)),
+        "render in an environment": composite(rgb, alpha, around),
+    }
+
+
+def _of_stylization(tar: Path) -> Iterator[tuple[str, Members]]:
+    if not tar.exists():
+        raise RunError(f"there is no {tar}: run `p3dgen stylize` with that name first")
+    return read_shard(tar)
+
+
+def _pictures(run_dir: Path, tar: Path, name: str | None) -> Iterator[tuple[Members, dict[str, Picture]]]:
+    """The render's members of every sample of a shard, and its pictures."""
+    if name is None:
+        for index, (_, members) in enumerate(read_shard(tar)):
+            yield members, _surroundings(members, index)
+        return
+    stage = f"stylize-{name}" if name else "stylize"
+    stylized = dict(_of_stylization(run_dir / stage / tar.name))
+    for key, members in read_shard(tar):
+        if key in stylized:
+            yield members, {stage: decode_image(stylized[key]["stylized.png"])}
+
+
+def _samples(run_dir: Path, category: str, name: str | None) -> Iterator[_Sample]:
+    for tar in sorted((run_dir / "render").glob(f"{category}-*.tar")):
+        for members, pictures in _pictures(run_dir, tar, name):
+            labels = json.loads(members["json"])
+            label, symmetric = _model(run_dir, category, labels["cad_id"], labels["stretch_xyz"])
+            yield _Sample(
+                category=category,
+                symmetric=symmetric,
+                label=replace(label, cam_T_obj=np.array(labels["cam_T_obj"])),
+                camera=camera_of(labels),
+                pictures=pictures,
+                hidden=decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None,
+            )
+
+
+def _other(run_dir: Path, categories: Sequence[str], category: str, index: int) -> Label | None:
+    """A model of another category, another one for every index; None where the run has one category only."""
+    others = [name for name in categories if name != category]
+    if not others:
+        return None
+    folder = run_dir / "cad" / others[index % len(others)]
+    models = sorted(path.stem for path in folder.glob("*.npz") if "." not in path.stem)
+    return _model(run_dir, folder.name, models[index % len(models)], (1.0, 1.0, 1.0))[0]
+
+
+Found = dict[tuple[bool, str, str], list[Survival]]
+
+
+def _collect(run_dir: Path, name: str | None, samples_each: int) -> Found:
+    """All scores by (whether the shape has a symmetry, kind of picture, label's name)."""
+    categories = sorted({path.name.rsplit("-", 1)[0] for path in (run_dir / "render").glob("*.tar")})
+    if not categories:
+        raise RunError(f"{run_dir} holds no finished shards: run `p3dgen render` first")
+    found: Found = {}
+    for number, category in enumerate(categories):
+        for index, sample in enumerate(islice(_samples(run_dir, category, name), samples_each)):
+            rng = np.random.default_rng([0, 1, number, index])
+            other = _other(run_dir, categories, category, number + index)
+            labels = {TRUE: sample.label, **corrupted(sample.label, other, rng)}
+            for (kind, label), score in scores(sample, labels).items():
+                found.setdefault((sample.symmetric, kind, label), []).append(score)
+    return found
+
+
+def _summary(found: Found, symmetric: bool, kind: str) -> dict[str, Any]:
+    """The separation of every corruption, and the spread of the score, for one kind of picture."""
+    by_label = {
+        label: [survived.score for survived in survivals]
+        for (this_symmetric, this_kind, label), survivals in found.items()
+        if (this_symmetric, this_kind) == (symmetric, kind)
+    }
+    true = by_label.pop(TRUE)
+    return {
+        "samples": len(true),
+        "true_mean": float(np.mean(true)),
+        "true_5th_percentile": float(np.quantile(true, 0.05)),
+        "false_95th_percentile": float(np.quantile(np.concatenate(list(by_label.values())), 0.95)),
+        **{label: separation(true, false) for label, false in by_label.items()},
+    }
+
+
+def _table(title: str, summaries: dict[str, dict[str, Any]]) -> None:
+    for kind, summary in summaries.items():
+        show(
+            f"{title}: {kind}, {summary['samples']} samples; score of true labels {summary['true_mean']:.2f} (5th "
+            f"percentile {summary['true_5th_percentile']:.2f}), 95th percentile of false ones "
+            f"{summary['false_95th_percentile']:.2f}",
+            ("corrupted label", "AUC", "true labels kept at 5 % false"),
+            [
+                (label, f"{value['auc']:.3f}", f"{value['kept_at_5_percent_false']:.3f}")
+                for label, value in summary.items()
+                if isinstance(value, dict)
+            ],
+        )
+
+
+def measure(run_dir: Path | str, name: str | None = None, samples_each: int = 8) -> dict[str, dict[str, Any]]:
+    """How well the score separates true from corrupted labels in a run's pictures.
+
+    name: of a stylization, "" for the one without a name; None for the renders themselves, on grey and in Blender's
+    environments. samples_each: the first so many of every category. Returns, by the kind of picture (shapes that a turn
+    about z leaves as they are stand apart, as `... (symmetric shapes)`), the number of samples, the score's spread, and
+    `separation` by corruption. RunError where there is nothing to measure.
+    """
+    found = _collect(Path(run_dir), name, samples_each)
+    summaries = {
+        kind + (" (symmetric shapes)" if symmetric else ""): _summary(found, symmetric, kind)
+        for symmetric, kind, label in found
+        if label == TRUE
+    }
+    _table(Path(run_dir).name, summaries)
+    return summaries
+
+
+def _measured(samples_each: int, **sections: dict[str, Any]) -> dict[str, Any]:
+    camera = {"image_hw": [256, 256], "focal_px": 900.0, "distance": [3.5, 6.0]}
+    cad = {"source": "embedded", "variants": [0, 8]}
+    with temporary_run(
+        CATEGORIES, samples_each, samples_each, cad=cad, camera=camera, render={"samples": 4}, **sections
+    ) as run:
+        list(run_shards(render_shard, str(run.root), run.all_shards(), 1, lambda: None))
+        return measure(run.root, None, samples_each)
+
+
+def embedded(samples_each: int = 8) -> dict[str, Any]:
+    """`measure` of renders made for it: embedded models in realistic materials, and with prior noise."""
+    return {
+        "survival_realistic": _measured(samples_each, texture={"kind": "realistic"}, light={"kind": "hdri"}),
+        "survival_prior_noise": _measured(samples_each),
+    }

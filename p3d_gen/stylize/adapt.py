@@ -1,0 +1,108 @@
+"""What is done to a loaded pipeline: learned tokens and low-rank adaptations put in, and its speed settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.errors import DependencyError, ManifestError
+from p3d_gen.stylize.settings import Speed, Stylize
+from p3d_gen.stylize.weights import Source, loaded, weights_file
+
+# backends of torch's attention: diffusers' name -> torch.nn.attention.SDPBackend's
+SDP_BACKENDS = {
+    "_native_cudnn": "CUDNN_ATTENTION",
+    "_native_efficient": "EFFICIENT_ATTENTION",
+    "_native_flash": "FLASH_ATTENTION",
+    "_native_math": "MATH",
+}
+
+
+def resolved_dtype(name: str, device: Any) -> Any:
+    """torch's dtype of a setting; ManifestError for float16 on the CPU."""
+    import torch
+
+    if name == "auto":
+        name = "float32" if device.type == "cpu" else "float16"
+    if name == "float16" and device.type == "cpu":
+        raise ManifestError(
+            "stylize.speed.dtype = 'float16': on the CPU it is a hundred times slower than 'bfloat16'; take that, "
+            "'float32' or 'auto'"
+        )
+    return getattr(torch, name)
+
+
+def adapt(pipeline: Any, settings: Stylize, sources: dict[str, list[Source]]) -> None:
+    """Put learned tokens into the text encoders, and low-rank adaptations into the weights.
+
+    DependencyError for those that do not fit the pipeline.
+    """
+    for weights in sources["textual_inversion"]:
+        file = weights_file(weights)
+        loaded(weights, lambda file=file: _add_tokens(pipeline, file))  # type: ignore[misc]
+    names = [f"lora{i}" for i in range(len(settings.lora))]
+    for weights, name in zip(sources["lora"], names, strict=True):
+        file = weights_file(weights)
+        loaded(
+            weights,
+            lambda file=file, name=name: pipeline.load_lora_weights(  # type: ignore[misc]
+                str(file.parent), weight_name=file.name, adapter_name=name
+            ),
+        )
+    if names:
+        # fused, they cost nothing per step
+        pipeline.set_adapters(names, adapter_weights=[lora.scale for lora in settings.lora])
+        pipeline.fuse_lora(adapter_names=names)
+        pipeline.unload_lora_weights()
+
+
+def _add_tokens(pipeline: Any, file: Path) -> None:
+    """Learned tokens of a file. SDXL has one embedding per text encoder, clip_l and clip_g, and its token is the file's
+    name; other files name their token."""
+    from safetensors.torch import load_file
+
+    state = load_file(file) if file.suffix == ".safetensors" else {}
+    if not {"clip_l", "clip_g"} <= set(state):
+        pipeline.load_textual_inversion(str(file.parent), weight_name=file.name)
+        return
+    for key, suffix in (("clip_l", ""), ("clip_g", "_2")):
+        pipeline.load_textual_inversion(
+            state[key],
+            token=file.stem,
+            text_encoder=getattr(pipeline, f"text_encoder{suffix}"),
+            tokenizer=getattr(pipeline, f"tokenizer{suffix}"),
+        )
+
+
+def denoisers(pipeline: Any) -> list[Any]:
+    """The networks that run at every step."""
+    control = getattr(pipeline, "controlnet", None)
+    found = [getattr(pipeline, "unet", None) or pipeline.transformer]
+    return found + ([] if control is None else list(getattr(control, "nets", [control])))
+
+
+def speed_up(pipeline: Any, speed: Speed) -> None:
+    """Set memory format, attention and compilation.
+
+    ManifestError or DependencyError for an attention that is not there.
+    """
+    import torch
+
+    if hasattr(pipeline, "unet") and speed.attention not in ("", "native", *SDP_BACKENDS):
+        # its attention calls torch's own, whatever diffusers' dispatcher is set to
+        raise ManifestError(
+            f"stylize.speed.attention = {speed.attention!r}: a {type(pipeline).__name__} has native, "
+            f"{', '.join(SDP_BACKENDS)}"
+        )
+    for network in denoisers(pipeline):
+        if speed.channels_last:
+            network.to(memory_format=torch.channels_last)
+        if speed.attention and not hasattr(pipeline, "unet"):
+            try:
+                network.set_attention_backend(speed.attention)
+            except (ValueError, RuntimeError, ImportError) as error:
+                raise DependencyError(f"stylize.speed.attention = {speed.attention!r}: {error}") from None
+        if speed.compile:
+            network.compile()
+    if speed.channels_last and hasattr(pipeline, "vae"):
+        pipeline.vae.to(memory_format=torch.channels_last)

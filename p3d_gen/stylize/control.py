@@ -1,0 +1,142 @@
+"""The pictures that guide a ControlNet: edges, the render's own depth and normals, or an annotator's."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.composite import composite
+from p3d_gen.errors import RunError
+from p3d_gen.files import Members
+from p3d_gen.images import decode_image, decode_normals, decode_npz, mask_bytes
+from p3d_gen.stylize.annotators import annotate
+from p3d_gen.stylize.edges import WORLD_GREY, canny, control_hw, resized
+from p3d_gen.stylize.settings import Canny, Control, Stylize
+
+Picture = NDArray[np.uint8]
+
+# The grey of the object's farthest point in a depth picture: the background, 0, seems a quarter of the object's own
+# range behind it, so that the silhouette shows everywhere.
+_FARTHEST = 51
+# What the annotator gives for a wall behind the object that faces the camera.
+_FACING = (128, 128, 255)
+
+
+def needed_members(settings: Stylize) -> tuple[str, ...]:
+    """The optional labels that a render run must hold for a stylization, as in a manifest's `output.members`."""
+    return tuple(sorted({control.image for control in settings.control} & {"depth", "normals"}))
+
+
+def _member(members: Members, name: str, labels: dict[str, Any], wanted: str) -> bytes:
+    if name not in members:
+        raise RunError(
+            f"{labels['key']} holds no {name}, which the control image {wanted!r} is made of: add {wanted!r} to "
+            "output.members of the manifest and render into a new run folder, or choose 'canny'"
+        )
+    return members[name]
+
+
+def _on_grey(rgba: Picture) -> Picture:
+    """A render (H, W, 4) in the grey world: (H, W, 3)."""
+    rgb = np.ascontiguousarray(rgba[..., :3])
+    return composite(rgb, rgba[..., 3], np.full_like(rgb, WORLD_GREY))
+
+
+def thresholds_of(canny_settings: Canny, category: str, rgb: Picture, mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Canny's thresholds for a sample: the category's, those for all, or, with `auto`, by the median rule,
+    (1 - sigma, 1 + sigma) times the median grey of the object, at most 255."""
+    if not canny_settings.auto:
+        own = {str(name): thresholds for name, thresholds in canny_settings.per_category.items()}
+        return own.get(category, canny_settings.thresholds)
+    median = float(np.median(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[mask])) if mask.any() else float(WORLD_GREY)
+    low = max(1, round((1 - canny_settings.sigma) * median))
+    return low, max(low + 1, min(255, round((1 + canny_settings.sigma) * median)))
+
+
+def _spread(rgb: Picture, mask: NDArray[np.bool_]) -> Picture:
+    """The object's colours continued over all of the picture: every pixel has those of the object's nearest."""
+    if not mask.any():
+        return np.zeros_like(rgb)
+    _, nearest = cv2.distanceTransformWithLabels(
+        mask_bytes(~mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
+    colours[nearest[mask]] = rgb[mask]
+    return np.asarray(colours[nearest])
+
+
+def _object_edges(rgb: Picture, mask: NDArray[np.bool_], thresholds: tuple[int, int], resolution: int) -> Picture:
+    """The edges within the silhouette of an object (H, W, 3), whatever its surroundings, and all of its contour."""
+    inside = np.where(resized(mask_bytes(mask), resolution) >= 128, np.uint8(255), np.uint8(0))
+    contour = cv2.Canny(inside, 100, 200)
+    return np.asarray(np.where(inside > 0, canny(_spread(rgb, mask), thresholds, resolution), 0) | contour, np.uint8)
+
+
+def canny_picture(
+    canny_settings: Canny, rgba: Picture, mask: NDArray[np.bool_], category: str, resolution: int
+) -> Picture:
+    """The edge map (h, w) of a render (H, W, 4) whose object is seen at mask (H, W)."""
+    on_grey = _on_grey(rgba)
+    thresholds = thresholds_of(canny_settings, category, on_grey, mask)
+    if canny_settings.ground == "world":
+        return canny(on_grey, thresholds, resolution, canny_settings.backend)
+    return _object_edges(on_grey, mask, thresholds, resolution)
+
+
+def depth_picture(depth: NDArray[np.float32]) -> Picture:
+    """A depth map (H, W), planar z and 0 for nothing, as ControlNet's depth models read it: relative inverse depth,
+    (1/z - 1/z_far) / (1/z_near - 1/z_far) from 51 at the object's farthest point to 255 at its nearest; 0 around it."""
+    mask = depth > 0
+    if not mask.any():
+        return np.zeros(depth.shape, np.uint8)
+    inverse = 1.0 / depth[mask].astype(np.float64)
+    share = (inverse - inverse.min()) / np.ptp(inverse) if np.ptp(inverse) > 0 else np.ones_like(inverse)
+    picture = np.zeros(depth.shape, np.uint8)
+    picture[mask] = np.rint(_FARTHEST + (255 - _FARTHEST) * share)
+    return picture
+
+
+def normals_picture(normals: NDArray[np.float32]) -> Picture:
+    """Normals (H, W, 3) in OpenCV camera axes, 0 for nothing, as ControlNet's `normalbae` model reads them: (H, W, 3).
+
+    Red is left, green is up, blue is towards the camera: (1 - n) / 2, as x is right, y down and z forward here. The
+    background is a wall that faces the camera.
+    """
+    colours = np.rint((1.0 - normals) * 127.5).clip(0, 255).astype(np.uint8)
+    return np.where(normals.any(axis=-1, keepdims=True), colours, np.array(_FACING, np.uint8))
+
+
+def _to_control_size(picture: Picture, resolution: int) -> Picture:
+    """Without Lanczos's ringing, which would be depths and normals that nothing has."""
+    height, width = control_hw((picture.shape[0], picture.shape[1]), resolution)
+    method = cv2.INTER_LINEAR if resolution > min(picture.shape[:2]) else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
+
+
+def _grey(picture: Picture) -> Picture:
+    return np.dstack([picture] * 3)
+
+
+def control_picture(
+    control: Control, canny: Canny, members: Members, labels: dict[str, Any], resolution: int
+) -> Picture:
+    """The picture (h, w, 3) that guides one ControlNet for one rendered sample, at `control_hw` of the render's size.
+
+    members and labels: of the render. RunError where the run holds no depth or normals; for annotators the errors of
+    `annotators.load_annotator`.
+    """
+    if control.image == "depth":
+        depth = decode_npz(_member(members, "depth.npz", labels, "depth"))["depth"]
+        return _grey(_to_control_size(depth_picture(depth), resolution))
+    if control.image == "normals":
+        normals = decode_normals(_member(members, "normals.npz", labels, "normals"))
+        return _to_control_size(normals_picture(normals), resolution)
+    rgba = decode_image(members["render.png"])
+    if control.image == "annotator":
+        return annotate(control.annotator, _on_grey(rgba), resolution, seed=zlib.crc32(labels["key"].encode()))
+    mask = decode_image(members["mask.png"]) == 255
+    return _grey(canny_picture(canny, rgba, mask, labels["category"], resolution))

@@ -1,0 +1,256 @@
+"""A diffusers pipeline that control pictures guide, loaded as a stylization's settings say, and what it was made of."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.errors import DependencyError, ManifestError
+from p3d_gen.stylize.adapt import adapt, denoisers, resolved_dtype, speed_up
+from p3d_gen.stylize.settings import Control, Stylize
+from p3d_gen.stylize.weights import Source, all_sources, licence, loaded, location, pinned, revision
+
+# settings' name -> the class for models trained on a noise schedule, and the one for flow matching: the DDIM step with
+# eta 0 of a straight flow is Euler's
+_SCHEDULERS = {
+    "ddim": ("DDIMScheduler", "FlowMatchEulerDiscreteScheduler"),
+    "unipc": ("UniPCMultistepScheduler", "UniPCMultistepScheduler"),
+    "lcm": ("LCMScheduler", "FlowMatchLCMScheduler"),
+    "tcd": ("TCDScheduler", ""),
+}
+# The conditions that one ControlNet for many kinds of pictures numbers, by the beginning of their names, for the
+# families of pipelines that ask for the number.
+_UNION_MODES = {
+    "StableDiffusionXL": {
+        "openpose": 0,
+        "depth": 1,
+        "softedge": 2,
+        "scribble": 2,
+        "canny": 3,
+        "lineart": 3,
+        "mlsd": 3,
+        "normal": 4,
+    },
+    "Flux": {"canny": 0, "depth": 2, "openpose": 4},
+}
+
+
+def takes(function: Callable[..., Any], *names: str) -> bool:
+    """Whether a function has parameters of these names."""
+    return set(names) <= set(inspect.signature(function).parameters)
+
+
+def control_argument(kind: Any) -> str:
+    """The name under which a class of pipelines takes control pictures, or "" where it takes none."""
+    if takes(kind.__call__, "control_image"):
+        return "control_image"
+    return "image" if takes(kind.__init__, "controlnet") and takes(kind.__call__, "image") else ""
+
+
+def pipeline_class(named: str, form: str, net: str) -> Any:
+    """The class of diffusers that runs a base model under control.
+
+    named: the class in the base's model_index.json. form: `text` or `image`. net: the class of the ControlNets, or ""
+    where the base reads the control picture itself.
+    diffusers names its classes <family>ControlNet[Union][Img2Img]Pipeline; AutoPipeline knows fewer of them than there
+    are, and does not take a folder that was saved with its ControlNet. DependencyError where there is no such class.
+    """
+    import diffusers
+
+    family = re.sub("Pipeline|ControlNet|Union|Img2Img", "", named)
+    kinds = {"ControlNetUnionModel": "ControlNetUnion", "": ""}
+    ending = ("Img2Img" if form == "image" else "") + "Pipeline"
+    for name in (f"{family}{kinds.get(net, 'ControlNet')}{ending}", named):
+        kind: Any = getattr(diffusers, name, None)
+        fits = isinstance(kind, type) and takes(kind.__call__, "strength") == (form == "image")
+        if fits and control_argument(kind) and takes(kind.__init__, "controlnet") == bool(net):
+            return kind
+    raise DependencyError(
+        f"stylize.base is a {named}, for which diffusers has no pipeline that takes a control picture "
+        f"{f'by a {net}' if net else 'itself'} with stylize.form = {form!r}; name another base, or another form"
+    )
+
+
+def union_modes(pipeline: Any, controls: Sequence[Control]) -> list[int] | None:
+    """The numbers of the conditions of a ControlNet for many kinds of pictures; None where the pipeline asks for none.
+
+    ManifestError for a picture that such a ControlNet does not know.
+    """
+    nets = denoisers(pipeline)[1:]
+    numbered = any("num_control_type" in net.config or net.config.get("num_mode") for net in nets)
+    if not numbered or not takes(pipeline.__call__, "control_mode"):
+        return None
+    modes = next(modes for family, modes in _UNION_MODES.items() if type(pipeline).__name__.startswith(family))
+    found = []
+    for control in controls:
+        picture = control.annotator or control.image
+        mode = next((number for name, number in modes.items() if picture.startswith(name)), None)
+        if mode is None:
+            raise ManifestError(f"stylize.control: {control.weights!r} reads {', '.join(modes)}, not {picture!r}")
+        found.append(mode)
+    return found
+
+
+def _index(base: Source) -> dict[str, Any]:
+    """The base's model_index.json."""
+    if base.path is not None:
+        file = base.path / "model_index.json"
+    else:
+        from huggingface_hub import hf_hub_download
+
+        where, arguments = location(base)
+        file = Path(loaded(base, lambda: hf_hub_download(where, "model_index.json", **arguments)))
+    index = json.loads(file.read_text())
+    if "_class_name" not in index:
+        raise DependencyError(f"{base.key} = {base.name!r}: model_index.json names no class of pipelines")
+    return dict(index)
+
+
+def scheduler_of(settings: Stylize, own: Any) -> Any:
+    """The scheduler that the settings name, with the noise schedule of the pipeline's own one.
+
+    What a base's configuration leaves open is the new scheduler's default, but for clipping: x0 is a latent, which has
+    no bounds, where DDIM's default is that of pixels.
+    """
+    import diffusers
+
+    flow = "FlowMatch" in type(own).__name__ or own.config.get("prediction_type") == "flow_prediction"
+    name = _SCHEDULERS[settings.scheduler][flow]
+    if not name or (flow and settings.eta):
+        raise ManifestError(
+            f"stylize.scheduler = {settings.scheduler!r} with eta {settings.eta}: the base was trained by flow "
+            "matching, which has ddim with eta 0, unipc and lcm"
+        )
+    if settings.eta and settings.scheduler not in ("ddim", "tcd"):
+        raise ManifestError(f"stylize.eta = {settings.eta}: {settings.scheduler!r} has none; ddim and tcd have")
+    changes: dict[str, Any] = {} if flow or "clip_sample" in own.config else {"clip_sample": False}
+    if flow and settings.scheduler == "unipc":
+        changes = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+        changes["flow_shift"] = own.config.get("shift", own.config.get("flow_shift", 1.0))
+    scheduler = getattr(diffusers, name).from_config(own.config, **changes)
+    if not flow:
+        try:
+            scheduler.set_timesteps(settings.steps)
+        except ValueError as error:
+            raise ManifestError(f"stylize.steps = {settings.steps} with {settings.scheduler!r}: {error}") from None
+    return scheduler
+
+
+def _model(kind: Any, weights: Source, dtype: Any) -> Any:
+    where, arguments = location(weights)
+    return loaded(weights, lambda: kind.from_pretrained(where, dtype=dtype, **arguments))
+
+
+def _controlnet(weights: Source, dtype: Any) -> Any:
+    import diffusers
+
+    where, arguments = location(weights)
+    config = loaded(weights, lambda: diffusers.AutoModel.load_config(where, **arguments))
+    name = config.get("_class_name", "ControlNetModel")
+    # the first model of this kind was published with its own code, and is named after that
+    kind = getattr(diffusers, "ControlNetUnionModel" if name == "ControlNetModel_Union" else name, None)
+    if kind is None:
+        raise DependencyError(f"{weights.key} = {weights.name!r} is a {name}, which diffusers does not know")
+    return _model(kind, weights, dtype)
+
+
+def _controlnets(sources: Sequence[Source], dtype: Any) -> list[Any]:
+    """The ControlNets, one for each control, but one for all whose conditions it numbers."""
+    models = {weights.name: _controlnet(weights, dtype) for weights in sources}
+    if len(models) == 1 and any("num_control_type" in model.config for model in models.values()):
+        return list(models.values())
+    return [models[weights.name] for weights in sources]
+
+
+def _parts(settings: Stylize, sources: dict[str, list[Source]], index: dict[str, Any], kind: Any, dtype: Any) -> Any:
+    """The arguments that replace parts of the base: a tiny autoencoder, no safety checker, what the base leaves out."""
+    from diffusers import AutoencoderTiny
+
+    absent = [name for name, value in index.items() if isinstance(value, list) and value[0] is None]
+    parts: dict[str, Any] = {name: None for name in absent if takes(kind.__init__, name)}
+    for vae in sources["vae"]:
+        parts["vae"] = _model(AutoencoderTiny, vae, dtype)
+    if takes(kind.__init__, "safety_checker") and not _has_checker(sources["base"][0], index):
+        parts |= {"safety_checker": None, "requires_safety_checker": False}
+    return parts
+
+
+def _has_checker(base: Source, index: dict[str, Any]) -> bool:
+    """Whether a folder comes with a safety checker. That of the hub's models, 1.2 GB for photographs of people, is
+    left out."""
+    return base.path is not None and index.get("safety_checker", [None])[0] is not None
+
+
+def load_pipeline(settings: Stylize, base_dir: Path, device: Any) -> tuple[Any, dict[str, Any]]:
+    """The pipeline on its device, and its provenance: flat, with the same keys and types whatever the settings.
+
+    DependencyError says which weights or packages are missing, ManifestError which settings do not go together.
+    """
+    sources = {kind: list(map(pinned, found)) for kind, found in all_sources(settings, base_dir).items()}
+    base = sources["base"][0]
+    index = _index(base)
+    dtype = resolved_dtype(settings.speed.dtype, device)
+    if len(sources["controls"]) != len(settings.control) > 1:
+        raise ManifestError("stylize.control: a base that reads the control picture itself takes one, without weights")
+    nets = _controlnets(sources["controls"], dtype)
+    kind = pipeline_class(index["_class_name"], settings.form, type(nets[0]).__name__ if nets else "")
+    where, arguments = location(base)
+    parts = _parts(settings, sources, index, kind, dtype)
+    if nets:
+        parts["controlnet"] = nets[0] if len(nets) == 1 else nets
+    pipeline = loaded(base, lambda: kind.from_pretrained(where, dtype=dtype, **arguments, **parts))
+    pipeline.scheduler = scheduler_of(settings, pipeline.scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(device)
+    adapt(pipeline, settings, sources)
+    speed_up(pipeline, settings.speed)
+    return pipeline, _provenance(settings, sources, pipeline, device, dtype)
+
+
+def _provenance(
+    settings: Stylize, sources: dict[str, list[Source]], pipeline: Any, device: Any, dtype: Any
+) -> dict[str, Any]:
+    import diffusers
+    import torch
+
+    def joined(kind: str, what: Callable[[Source], str]) -> str:
+        return " ".join(what(weights) for weights in sources[kind])
+
+    return {
+        "pipeline": type(pipeline).__name__,
+        "base": settings.base,
+        "base_revision": joined("base", revision),
+        "base_licence": joined("base", licence),
+        "controls": " ".join(control.weights for control in settings.control),
+        "control_images": " ".join(control.annotator or control.image for control in settings.control),
+        "control_scales": " ".join(str(control.scale) for control in settings.control),
+        "control_intervals": " ".join(f"{c.interval[0]}-{c.interval[1]}" for c in settings.control),
+        "control_revisions": joined("controls", revision),
+        "control_licences": joined("controls", licence),
+        "lora": " ".join(lora.weights for lora in settings.lora),
+        "lora_scales": " ".join(str(lora.scale) for lora in settings.lora),
+        "lora_revisions": joined("lora", revision),
+        "textual_inversion": " ".join(settings.textual_inversion),
+        "textual_inversion_revisions": joined("textual_inversion", revision),
+        "form": settings.form,
+        "strength": settings.strength if settings.form == "image" else 1.0,
+        "scheduler": type(pipeline.scheduler).__name__,
+        "steps": settings.steps,
+        "guidance_scale": float(settings.guidance_scale),
+        "eta": float(settings.eta),
+        "resolution": settings.resolution,
+        "dtype": str(dtype).removeprefix("torch."),
+        "channels_last": int(settings.speed.channels_last),
+        "compile": int(settings.speed.compile),
+        "attention": settings.speed.attention,
+        "vae": settings.speed.vae,
+        "vae_revision": joined("vae", revision),
+        "safety_checker": int(getattr(pipeline, "safety_checker", None) is not None),
+        "device": device.type,
+        "diffusers": diffusers.__version__,
+        "torch": str(torch.__version__),
+    }

@@ -1,0 +1,80 @@
+"""What is asked of the stylizer for a sample: colour, prompt and noise seed. Pure but for reading the prompt file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import cast
+
+from p3d_gen.categories import Category
+from p3d_gen.errors import ManifestError
+from p3d_gen.manifest import Manifest, resolve_file
+from p3d_gen.streams import Stream, pick, stream
+from p3d_gen.stylize.settings import Stylize
+
+_FIELDS = ("colour", "category", "word")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """A sample's colour, its filled-in prompt, and the seed of its noise."""
+
+    colour: str
+    prompt: str
+    seed: int
+
+
+def _check_template(template: str, where: str) -> None:
+    try:
+        template.format(**dict.fromkeys(_FIELDS, ""))
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        fields = ", ".join(f"{{{name}}}" for name in _FIELDS)
+        raise ManifestError(f"{where}: {template!r}: {error}; valid fields: {fields}") from None
+
+
+def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
+    """The prompt templates of a stylization: those of its prompt file, one per line, blank lines skipped, else its
+    prompt. ManifestError names the file and the line that is no template, or an empty file."""
+    if not settings.prompt_file:
+        return (settings.prompt,)
+    path = resolve_file(settings.prompt_file, base_dir, "stylize.prompt_file")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} cannot be read as text: {error}") from None
+    templates = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
+    if not templates:
+        raise ManifestError(f"{path} holds no prompt: write one per line")
+    for number, template in templates.items():
+        _check_template(template, f"{path}, line {number}")
+    return tuple(templates.values())
+
+
+def check_words(settings: Stylize, templates: Iterable[str], categories: Iterable[str]) -> None:
+    """ManifestError where a template asks for a {word} of a category that has none."""
+    wanting = next((t for t in templates if any(name == "word" for _, name, _, _ in Formatter().parse(t))), None)
+    without = [category for category in categories if category not in settings.words]
+    if wanting is not None and without:
+        raise ManifestError(
+            f"the prompt {wanting!r} asks for a {{word}} of {without[0]!r}, which has none: "
+            f'give stylize.words.{without[0]} = ["..."], or write {{category}}'
+        )
+
+
+def style(
+    manifest: Manifest, settings: Stylize, templates: tuple[str, ...], category: str, index: int, attempt: int = 0
+) -> Style:
+    """What is asked for sample `index` of `category`, the first time (attempt 0) or again: with the next seed.
+
+    The colour is drawn as that of realistic paint is, so with the same list of colours it is the paint's.
+    """
+    colour = pick(stream(manifest, Stream.COLOUR, category, index), settings.colours)
+    wording, noise = (stream(manifest, which, category, index) for which in (Stream.PROMPT, Stream.STYLIZE))
+    template = pick(wording, templates)
+    word = pick(wording, settings.words.get(cast(Category, category)) or ("",))
+    seeds = [int(noise.integers(2**31)) for _ in range(attempt + 1)]
+    return Style(
+        colour=colour, prompt=template.format(colour=colour, category=category, word=word), seed=seeds[attempt]
+    )
