@@ -9,6 +9,7 @@ from pose_models.cli.bench import bench
 from pose_models.cli.common import Group
 from pose_models.cli.convert import convert
 from pose_models.cli.evaluate import evaluate
+from pose_models.cli.folds import folds
 from pose_models.cli.predict import predict
 from pose_models.cli.train import train
 
@@ -19,5 +20,5 @@ def main() -> None:
     """Train and evaluate category-level pose models on the shards that p3dgen makes."""
 
 
-for command in (train, evaluate, predict, baseline, convert, bench):
+for command in (train, evaluate, predict, baseline, folds, convert, bench):
     main.add_command(command)

@@ -1,0 +1,99 @@
+"""A trained pose model as a judge of labels: how far the pose that it sees is from the labelled one.
+
+The consistency filter of 3D-DST asks a classifier of viewpoints for its loss on a generated picture; here any pose
+model answers, in degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from p3d_gen.errors import ManifestError, RunError, did_you_mean
+from p3d_gen.files import file_sha256
+from p3d_gen.manifest import digest
+from pose_models.data.sample import Sample
+from pose_models.estimate import EstimateConfig, Estimator, load_estimators, model_folders
+from pose_models.evaluate import evaluate
+from pose_models.metrics.symmetry import symmetric_error_rad
+from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE
+
+_LABELS = ("key", "category", "cam_T_obj", "focal_px", "principal_px", "image_hw", "bbox_xyxy", "symmetry_order")
+
+
+def residuals_deg(
+    estimators: Sequence[Estimator],
+    samples: Iterable[Sample],
+    symmetry_orders: Sequence[int],
+    on_image: Callable[[], None] = lambda: None,
+) -> list[float]:
+    """Angles in degrees, [0, 180], between the labelled rotations of samples and those that the estimators find.
+
+    symmetry_orders: for each sample, as `metrics.symmetry.symmetric_error_rad`; 180 where no pose is found.
+    ValueError where no estimator knows a category, or there is no sample.
+    """
+    found = [one.prediction for one in evaluate(estimators, samples, on_image)]
+    predicted, truth = (torch.from_numpy(np.stack([getattr(p, n) for p in found])) for n in ("R_predicted", "R_true"))
+    errors = symmetric_error_rad(predicted, truth, torch.tensor(symmetry_orders))
+    degrees: list[float] = errors.nan_to_num(nan=math.pi).rad2deg().tolist()
+    return degrees
+
+
+def _sha256(model: Path) -> str:
+    """One hash of all files that a run folder's models are loaded from."""
+    files = [folder / name for folder in model_folders(model) for name in (MODEL_FILE, WEIGHTS_FILE)]
+    return digest({str(file.relative_to(model)): file_sha256(file) for file in files})
+
+
+def _sample(picture: NDArray[np.uint8], labels: Mapping[str, Any]) -> Sample:
+    if missing := [name for name in _LABELS if name not in labels]:
+        raise RunError(f"the labels of sample {labels.get('key', '?')} lack {', '.join(missing)}: render it again")
+    if picture.shape != (*labels["image_hw"], 3):
+        raise ValueError(f"{labels['key']}: its picture is {picture.shape}, its labels are of {labels['image_hw']}")
+    (x, y), f = labels["principal_px"], labels["focal_px"]
+    left, top, right, bottom = labels["bbox_xyxy"]
+    return Sample(
+        key=labels["key"],
+        category=labels["category"],
+        image=picture,
+        mask=None,
+        cam_T_obj=np.array(labels["cam_T_obj"], dtype=np.float64),
+        K=np.array([[f, 0.0, x], [0.0, f, y], [0.0, 0.0, 1.0]]),
+        box_xyxy=(left, top, right, bottom),
+    )
+
+
+class PoseJudge:
+    """The models of a run folder as `p3d_gen.stylize.judge.Judge`.
+
+    provenance: `pose_model`, one sha256 of their files. The solver is the default one, given the label's camera,
+    distance and box as an evaluation on shards gives them; it never sees the labelled rotation.
+    """
+
+    def __init__(self, model: Path, device: str = "auto") -> None:
+        """Load what `pose-models train` or `baseline train` wrote to `model`; ManifestError where that is nothing."""
+        name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            self._estimators = load_estimators(model, torch.device(name), EstimateConfig())
+        except ValueError as error:
+            raise ManifestError(f"{model} cannot judge poses: {error}") from error
+        self._model = model
+        self.categories = tuple(sorted({name for each in self._estimators for name in each.categories}))
+        self.provenance = {"pose_model": _sha256(model)}
+
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]], labels: Sequence[Mapping[str, Any]]) -> list[float]:
+        """The pose residual of each picture (H, W, 3) in degrees; errors as of the protocol."""
+        samples = [_sample(picture, each) for picture, each in zip(pictures, labels, strict=True)]
+        for sample in samples:
+            if sample.category not in self.categories:
+                raise ManifestError(
+                    f"the pose model {self._model} does not know the category of sample {sample.key}, "
+                    f"{sample.category!r}{did_you_mean(sample.category, self.categories)}"
+                )
+        return residuals_deg(self._estimators, samples, [each["symmetry_order"] for each in labels]) if samples else []
