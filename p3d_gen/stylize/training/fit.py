@@ -158,8 +158,7 @@ def _set_scales(networks: Networks, recipe: Recipe, pairs: Sequence[Pair], devic
 def _denoiser_loss(
     networks: Networks, recipe: Recipe, device: str, examples: Sequence[Example], generator: torch.Generator
 ) -> Tensor:
-    """Mean squared error of the predicted velocity, v = sqrt(a_t) noise - sqrt(1 - a_t) latents, mostly where the
-    object is."""
+    """Mean squared error of the latents that are predicted from noisy ones, mostly where the object is."""
     with torch.no_grad():
         latents = networks.vae.encode(_pixels([one.picture for one in examples], device) * 2 - 1).latents
         latents = latents * networks.vae.config.scaling_factor
@@ -179,7 +178,7 @@ def _denoiser_loss(
     found = networks.unet(
         noisy, steps, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
     ).sample
-    off = found.float() - networks.scheduler.get_velocity(latents, noise, steps)
+    off = found.float() - latents
     return (weight * off.square()).sum() / (weight.sum() * off.shape[1])
 
 

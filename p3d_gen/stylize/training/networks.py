@@ -22,15 +22,16 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from p3d_gen.stylize.training.recipe import Recipe
 
-# Noise that is complete at the last step (zero terminal signal-to-noise ratio) and v-prediction: else a picture's mean
-# colour leaks through the noise in training, and the prompt's colour is not learnt.
+# Noise that is complete at the last step (zero terminal signal-to-noise ratio): else a picture's mean colour leaks
+# through it in training, and the prompt's colour is not learnt. The denoiser predicts the picture itself: edges and
+# prompt tell most of it, while a small network takes long to learn to pass noise on exactly, as other predictions need.
 _SCHEDULE = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
     "beta_end": 0.012,
     "beta_schedule": "scaled_linear",
     "rescale_betas_zero_snr": True,
-    "prediction_type": "v_prediction",
+    "prediction_type": "sample",
     "timestep_spacing": "trailing",
     "clip_sample": False,
     "steps_offset": 1,

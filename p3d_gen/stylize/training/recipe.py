@@ -53,7 +53,7 @@ class Network(Section):
     control picture, one for each level of the autoencoder.
     """
 
-    channels: Annotated[tuple[Count, ...], Field(min_length=2)] = (32, 64, 128, 160)
+    channels: Annotated[tuple[Count, ...], Field(min_length=2)] = (48, 96, 128, 160)
     head_width: Count = 32
     groups: Count = 16
     control_channels: Annotated[tuple[Count, ...], Field(min_length=2)] = (8, 16, 32)
