@@ -12,7 +12,7 @@ from PIL import Image
 
 from p3d_gen.store import Run, create_run
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: tests run side by side, and float sums depend on it
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The command train-stylizer from its recipe to a stylizer that the stylize stage loads."""
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
@@ -37,7 +36,6 @@ phases = [{ size = 64, steps = 1, batch = 1 }]
 
 @pytest.mark.blender
 def test_from_a_recipe_to_a_stylizer(tmp_path):
-    torch.set_num_threads(1)
     (tmp_path / "prior.toml").write_text(MANIFEST)
     (tmp_path / "target.toml").write_text(f'{MANIFEST}[texture]\nkind = "realistic"\n[light]\nkind = "hdri"\n')
     (tmp_path / "recipe.toml").write_text(RECIPE)

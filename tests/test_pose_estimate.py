@@ -20,14 +20,6 @@ CONFIG = TrainConfig(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Samples, a model that has learnt a little, and its folder."""

@@ -31,14 +31,6 @@ CADS = {f"box_{number:02d}": np.array([1.0, 1.0 + 0.1 * number, 1.0]) for number
 SMALL = ["--backbone=test_resnet", "--steps=6", "--batch=4", "--image-size=64", "--device=cpu", "--checkpoint-every=2"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def sample(index, cad_id):
     rng = np.random.default_rng([index, 1])
     view = Viewpoint(azimuth_rad=rng.uniform(0, 2 * np.pi), elevation_rad=0.2, theta_rad=0.0, distance=5.0)

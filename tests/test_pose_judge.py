@@ -7,7 +7,6 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
-import torch
 from pose_helpers import write_run
 
 from p3d_gen.errors import DependencyError, ManifestError, RunError
@@ -32,14 +31,6 @@ CONFIG = TrainConfig(
     vertices=100,
     augment=MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1}),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

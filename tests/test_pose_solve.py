@@ -29,14 +29,6 @@ IMAGES = 4
 DEFAULT = SolveConfig()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def mesh():
     return smooth_mesh(400, 32, torch.Generator().manual_seed(0))

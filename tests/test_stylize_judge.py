@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from fake_runs import fake_renders
 
 from p3d_gen.composite import composite
@@ -22,14 +21,6 @@ from pose_models.config import TrainConfig
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
 from pose_models.training import How, Sources, train
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

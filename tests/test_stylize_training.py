@@ -21,14 +21,6 @@ from p3d_gen.stylize.training.recipe import Recipe, load_recipe
 COLOURS, SIDE = ("red", "blue"), 96
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def recipe(**changes):
     sizes = {
         "autoencoder": {"channels": 8, "latent_channels": 4, "size": 64, "crop": 64, "batch": 2, "steps": 3},
