@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.composite import composite
 from p3d_gen.errors import RunError
 from p3d_gen.files import Members, read_shard, write_bytes
 from p3d_gen.geometry import box_corners, project, transform
@@ -19,7 +18,7 @@ from p3d_gen.images import decode_image, encode_jpeg
 from p3d_gen.labels import camera_of
 from p3d_gen.pack import joined
 from p3d_gen.store import Run
-from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization
 from p3d_gen.types import Array
 
@@ -73,9 +72,8 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
     """Four pictures side by side under a caption."""
     labels = json.loads(packed["json"])
     rgba = decode_image(sources["render.png"])
-    grey = np.full_like(rgba[..., :3], WORLD_GREY)
     pictures = (
-        composite(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3], grey),
+        on_grey(rgba[..., :3], rgba[..., 3]),
         _coloured(decode_image(sources["edges.png"])),
         decode_image(sources["stylized.png"]),
         draw_labels(decode_image(packed[image_format]), labels),

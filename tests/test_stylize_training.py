@@ -12,10 +12,10 @@ from PIL import Image, ImageColor
 from p3d_gen.errors import ManifestError, RunError
 from p3d_gen.files import write_shard
 from p3d_gen.images import decode_image, encode_png
-from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.edges import WORLD_GREY, on_grey
 from p3d_gen.stylize.training.fit import pick_device, train
 from p3d_gen.stylize.training.networks import make_tokenizer, words_of
-from p3d_gen.stylize.training.pairs import example, on_grey, read_pairs
+from p3d_gen.stylize.training.pairs import example, read_pairs
 from p3d_gen.stylize.training.recipe import Recipe, load_recipe
 
 COLOURS, SIDE = ("red", "blue"), 96
@@ -116,7 +116,8 @@ def test_training_makes_a_pipeline_that_diffusers_loads(tmp_path, pairs):
 
 
 def shown(pairs):
-    pictures = [on_grey(decode_image(pair.target))[0] for pair in pairs]
+    renders = [decode_image(pair.target) for pair in pairs]
+    pictures = [on_grey(render[..., :3], render[..., 3]) for render in renders]
     return np.stack(pictures).transpose(0, 3, 1, 2) / 127.5 - 1
 
 

@@ -18,7 +18,6 @@ from p3d_gen.bench import show
 from p3d_gen.bench.scenes import temporary_run
 from p3d_gen.cads import prepare_models
 from p3d_gen.categories import CATEGORIES
-from p3d_gen.composite import composite
 from p3d_gen.engines import available_cores, run_shards
 from p3d_gen.files import Members, read_shard, write_bytes
 from p3d_gen.images import decode_image, encode_jpeg
@@ -27,7 +26,7 @@ from p3d_gen.render import render_shard
 from p3d_gen.store import Run
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.diffusion import DiffusionStylizer, Request
-from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.settings import Stylize
 
 Picture = NDArray[np.uint8]
@@ -81,8 +80,7 @@ def painted_pixels(members: Members) -> NDArray[np.bool_]:
 
 def _on_grey(members: Members) -> Picture:
     rgba = decode_image(members["render.png"])
-    rgb = np.ascontiguousarray(rgba[..., :3])
-    return composite(rgb, rgba[..., 3], np.full_like(rgb, WORLD_GREY))
+    return on_grey(rgba[..., :3], rgba[..., 3])
 
 
 def _request(members: Members, settings: Stylize, colour: str, seed: int) -> Request:
@@ -118,7 +116,7 @@ def grid(rows: Iterable[tuple[Members, dict[str, Picture]]]) -> Picture:
     for members, pictures in rows:
         alpha = decode_image(members["render.png"])[..., 3]
         shown = [_on_grey(members)]
-        shown += [composite(picture, alpha, np.full_like(picture, WORLD_GREY)) for picture in pictures.values()]
+        shown += [on_grey(picture, alpha) for picture in pictures.values()]
         lines.append(np.hstack(shown))
     return np.vstack(lines)
 

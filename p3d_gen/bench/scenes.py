@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.cads import ensure_models, load_cad
-from p3d_gen.composite import composite
 from p3d_gen.files import Members
 from p3d_gen.passes import Passes, read_passes
 from p3d_gen.render import ShardRenderer
 from p3d_gen.sampling import spec
 from p3d_gen.store import Run, create_run
-from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.edges import on_grey
 
 Picture = NDArray[np.uint8]
 SIDE_PX, _FOCAL_PX = 512, 2600.0
@@ -86,5 +85,4 @@ class Scenes:
         """Seconds of the render call, the picture (H, W, 3) on the grey that edges are taken on, and its mask."""
         seconds = self.render(request, settings, write=True)["seconds"]
         passes = read_passes(Path(request["target"]))
-        rgb = np.ascontiguousarray(passes.rgba[..., :3])
-        return seconds, composite(rgb, passes.rgba[..., 3], np.full_like(rgb, WORLD_GREY)), passes.mask
+        return seconds, on_grey(passes.rgba[..., :3], passes.rgba[..., 3]), passes.mask

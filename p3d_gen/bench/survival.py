@@ -29,7 +29,7 @@ from p3d_gen.geometry import cam_T_obj, rot_z, rotation_error_rad, viewpoint_of
 from p3d_gen.images import decode_image
 from p3d_gen.labels import camera_of
 from p3d_gen.render import render_shard
-from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.survival import Survival, expected_edges, survival
 from p3d_gen.types import Array, Camera, Window
 
@@ -121,7 +121,7 @@ def _surroundings(members: Members, index: int) -> dict[str, Picture]:
     window = Window(u=0.1 + 0.3 * (index // len(maps) % 3), v=0.5, scale=0.8, flip=False)
     around = background(maps[index % len(maps)], (alpha.shape[0], alpha.shape[1]), window)
     return {
-        "render on grey": composite(rgb, alpha, np.full_like(rgb, WORLD_GREY)),
+        "render on grey": on_grey(rgb, alpha),
         "render in an environment": composite(rgb, alpha, around),
     }
 

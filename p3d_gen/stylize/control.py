@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.composite import composite
 from p3d_gen.errors import RunError
 from p3d_gen.files import Members
 from p3d_gen.images import decode_image, decode_normals, decode_npz, mask_bytes
 from p3d_gen.stylize.annotators import annotate
-from p3d_gen.stylize.edges import WORLD_GREY, canny, control_hw, resized
+from p3d_gen.stylize.edges import WORLD_GREY, canny, control_hw, on_grey, resized
 from p3d_gen.stylize.settings import Canny, Control, Stylize
 
 Picture = NDArray[np.uint8]
@@ -38,12 +37,6 @@ def _member(members: Members, name: str, labels: dict[str, Any], wanted: str) ->
             "output.members of the manifest and render into a new run folder, or choose 'canny'"
         )
     return members[name]
-
-
-def _on_grey(rgba: Picture) -> Picture:
-    """A render (H, W, 4) in the grey world: (H, W, 3)."""
-    rgb = np.ascontiguousarray(rgba[..., :3])
-    return composite(rgb, rgba[..., 3], np.full_like(rgb, WORLD_GREY))
 
 
 def thresholds_of(canny_settings: Canny, category: str, rgb: Picture, mask: NDArray[np.bool_]) -> tuple[int, int]:
@@ -80,11 +73,11 @@ def canny_picture(
     canny_settings: Canny, rgba: Picture, mask: NDArray[np.bool_], category: str, resolution: int
 ) -> Picture:
     """The edge map (h, w) of a render (H, W, 4) whose object is seen at mask (H, W)."""
-    on_grey = _on_grey(rgba)
-    thresholds = thresholds_of(canny_settings, category, on_grey, mask)
+    rgb = on_grey(rgba[..., :3], rgba[..., 3])
+    thresholds = thresholds_of(canny_settings, category, rgb, mask)
     if canny_settings.ground == "world":
-        return canny(on_grey, thresholds, resolution, canny_settings.backend)
-    return _object_edges(on_grey, mask, thresholds, resolution)
+        return canny(rgb, thresholds, resolution, canny_settings.backend)
+    return _object_edges(rgb, mask, thresholds, resolution)
 
 
 def depth_picture(depth: NDArray[np.float32]) -> Picture:
@@ -137,6 +130,7 @@ def control_picture(
         return _to_control_size(normals_picture(normals), resolution)
     rgba = decode_image(members["render.png"])
     if control.image == "annotator":
-        return annotate(control.annotator, _on_grey(rgba), resolution, seed=zlib.crc32(labels["key"].encode()))
+        picture = on_grey(rgba[..., :3], rgba[..., 3])
+        return annotate(control.annotator, picture, resolution, seed=zlib.crc32(labels["key"].encode()))
     mask = decode_image(members["mask.png"]) == 255
     return _grey(canny_picture(canny, rgba, mask, labels["category"], resolution))

@@ -6,10 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from p3d_gen.composite import composite
 from p3d_gen.stylize.annotators import annotate
 
 # The released recipe sees edges on the render before Blender's grey world, which is 64 in sRGB.
 WORLD_GREY = 64
+
+
+def on_grey(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colours (H, W, 3) of a coverage (H, W) before Blender's grey world: (H, W, 3)."""
+    return composite(rgb, alpha, np.full_like(rgb, WORLD_GREY))
 
 
 def control_hw(image_hw: tuple[int, int], resolution: int) -> tuple[int, int]:

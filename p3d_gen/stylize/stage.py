@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from p3d_gen.ahead import ahead
 from p3d_gen.annotations import stretched
 from p3d_gen.cads import load_cad
-from p3d_gen.composite import composite
 from p3d_gen.engines import available_cores, make_shard, tick, worker_number
 from p3d_gen.errors import DependencyError
 from p3d_gen.files import Members, compact_json, read_shard
@@ -30,7 +29,7 @@ from p3d_gen.labels import camera_of
 from p3d_gen.manifest import resolve_folder
 from p3d_gen.store import Failure, Ledger, Remarks, Run, open_run
 from p3d_gen.stylize.control import control_picture
-from p3d_gen.stylize.edges import WORLD_GREY, resized
+from p3d_gen.stylize.edges import on_grey, resized
 from p3d_gen.stylize.flow import Refusal, Task, in_batches, in_rounds, thread_pool
 from p3d_gen.stylize.judge import Judge, load_judge
 from p3d_gen.stylize.prompts import Style, style
@@ -73,10 +72,6 @@ class _Made:
 Make = Callable[[Sequence[Task[_Source]]], list[_Made]]
 
 
-def _on_grey(rgb: Picture, alpha: Picture) -> Picture:
-    return composite(rgb, alpha, np.full_like(rgb, WORLD_GREY))
-
-
 def _expected(run: Run, labels: dict[str, Any], members: Members) -> Expected:
     model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
     hidden = decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None
@@ -93,7 +88,7 @@ def _source(run: Run, settings: Stylize, sample: tuple[str, Members]) -> _Source
         labels=labels,
         rgb=rgb,
         alpha=rgba[..., 3],
-        on_grey=_on_grey(rgb, rgba[..., 3]),
+        on_grey=on_grey(rgb, rgba[..., 3]),
         controls=tuple(
             control_picture(control, settings.canny, members, labels, settings.resolution)
             for control in settings.control
@@ -182,7 +177,7 @@ def _with_residuals(make: Make, judge: Judge) -> Make:
 
     def judged(tasks: Sequence[Task[_Source]]) -> list[_Made]:
         made = make(tasks)
-        pictures = [_on_grey(each.picture, task.source.alpha) for each, task in zip(made, tasks, strict=True)]
+        pictures = [on_grey(each.picture, task.source.alpha) for each, task in zip(made, tasks, strict=True)]
         residuals = judge(pictures, [task.source.labels for task in tasks])
         return [replace(each, residual_deg=residual) for each, residual in zip(made, residuals, strict=True)]
 

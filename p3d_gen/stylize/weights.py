@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from p3d_gen.assets.sources import embedded_folder
 from p3d_gen.errors import DependencyError
+from p3d_gen.files import file_sha256
 from p3d_gen.manifest import resolve_file, resolve_folder
 from p3d_gen.sections import EMBEDDED
 from p3d_gen.stylize.settings import Stylize
@@ -184,18 +185,13 @@ def revision(weights: Source) -> str:
     if weights.path is None:
         return str(pinned(weights).revision.resolved)  # type: ignore[attr-defined]
     if weights.path.is_file():
-        return _digest(weights.path)
+        return file_sha256(weights.path)
     total = hashlib.sha256()
     for file in sorted(weights.path.rglob("*")):
         name = file.relative_to(weights.path)
         if file.is_file() and not any(part.startswith(".") for part in name.parts):
-            total.update(f"{name.as_posix()} {_digest(file)}\n".encode())
+            total.update(f"{name.as_posix()} {file_sha256(file)}\n".encode())
     return total.hexdigest()
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def licence(weights: Source) -> str:

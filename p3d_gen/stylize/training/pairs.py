@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.composite import composite
 from p3d_gen.errors import RunError
 from p3d_gen.files import read_shard
 from p3d_gen.images import decode_image
-from p3d_gen.stylize.edges import WORLD_GREY
+from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.training.recipe import Recipe
 
 Picture = NDArray[np.uint8]
@@ -74,12 +73,6 @@ def read_pairs(prior: Sequence[Path], target: Sequence[Path]) -> list[Pair]:
     return pairs
 
 
-def on_grey(rgba: Picture) -> tuple[Picture, Picture]:
-    """A render (H, W, 4) on the world's grey, and its alpha."""
-    rgb, alpha = np.ascontiguousarray(rgba[..., :3]), rgba[..., 3]
-    return composite(rgb, alpha, np.full_like(rgb, WORLD_GREY)), alpha
-
-
 def _window(rng: np.random.Generator, alpha: Picture, fill: tuple[float, float]) -> tuple[slice, slice]:
     """A square part of a picture around the object, whose longer side takes a share of it drawn from `fill`."""
     spans = [np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0)]
@@ -104,8 +97,9 @@ def example(pair: Pair, recipe: Recipe, size: int, rng: np.random.Generator) -> 
     renders = [decode_image(pair.prior), decode_image(pair.target)]
     window = _window(rng, renders[1][..., 3], recipe.fill)
     step = int(rng.choice((-1, 1)))
-    (prior, _), (picture, alpha) = (on_grey(render[window][:, ::step]) for render in renders)
-    prior, picture, alpha = (_scaled(part, size) for part in (prior, picture, alpha))
+    views = [np.ascontiguousarray(render[window][:, ::step]) for render in renders]
+    prior, picture = (on_grey(view[..., :3], view[..., 3]) for view in views)
+    prior, picture, alpha = (_scaled(part, size) for part in (prior, picture, views[1][..., 3]))
     low, high = (int(rng.integers(a, b + 1)) for a, b in (recipe.canny_low, recipe.canny_high))
     template = recipe.templates[int(rng.integers(len(recipe.templates)))]
     prompted = rng.random() >= recipe.unprompted
