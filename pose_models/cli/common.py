@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pose_models.config import LoopConfig, Precision
     from pose_models.data.augment import Backgrounds
+    from pose_models.data.images import Images
     from pose_models.data.sample import Sample
     from pose_models.data.shards import ShardSamples
 
@@ -46,6 +47,47 @@ def device_option(command: Command) -> Command:
         "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where it runs."
     )
     return option(command)
+
+
+def image_options(flag: str, split: str, seed_flag: str = "--seed") -> Callable[[Command], Command]:
+    """The options that name the images of a command: `flag` is that of the dataset, `split` the default one."""
+    options = (
+        click.option(flag, "address", required=True, help="KIND:PATH, a folder of shards, or a CSV file; see below."),
+        click.option("--split", default=split, show_default=True, help="Of the dataset; shards have none."),
+        click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the data]"),
+        click.option("--limit", type=click.IntRange(1), help="Only the first images of each category."),
+        click.option("--corrupt", multiple=True, help="An ImageNet-C corruption, or 'all'; may be repeated."),
+        click.option("--severity", type=click.IntRange(1, 5), default=3, show_default=True, help="Of the corruptions."),
+        click.option("--occlude", multiple=True, help="Paste occluders at level L1, L2 or L3; may be repeated."),
+        click.option("--occluders", type=FOLDER, help="Cut-out pictures (RGBA PNG) to paste.  [default: drawn shapes]"),
+        click.option(
+            "--crop", help="By annotated distance and principal point as a table says: nemo, p3d-diffusion, ..."
+        ),
+        click.option(
+            seed_flag,
+            "image_seed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Of corruptions and occluders.",
+        ),
+    )
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def chosen_images(options: dict[str, Any]) -> Images:
+    """The images that `image_options` name; other options are left alone."""
+    from pose_models.data.images import Images
+
+    names = ("address", "split", "limit", "corrupt", "severity", "occlude", "occluders", "crop")
+    own = {name: options[name] for name in names}
+    return Images(categories=options["categories"] or None, seed=options["image_seed"], **own)
 
 
 _TRAINING_OPTIONS = (

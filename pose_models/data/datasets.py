@@ -1,4 +1,4 @@
-"""Every source of labelled images behind one address, `KIND:PATH`.
+"""Every source of images behind one address, `KIND:PATH`.
 
     shards:PATH               WebDataset shards of p3dgen: a folder with CATEGORY-NNNNN.tar, a run folder with shards/,
                               or a glob of tars; shards have no splits, another run is another split
@@ -8,6 +8,7 @@
     ood-cv:PATH               OOD-CV; the subset is the nuisance
     occluded-pascal3d:PATH    Occluded-PASCAL3D+; the subset is the level, L1 to L3
     csv:PATH                  any folder with a table of labels
+    images:PATH               pictures without labels, to predict on or to adapt to: PATH/CATEGORY/*.jpg|png|webp
 The layouts are described where they are read. Without a kind, a path that ends in .csv is csv, and a glob or a folder
 of tars is shards.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from p3d_gen.errors import did_you_mean
 from pose_models.data.cars3d import cars3d_samples
 from pose_models.data.csv_folder import csv_folder
+from pose_models.data.image_folder import image_folder
 from pose_models.data.ood_cv import ood_cv
 from pose_models.data.pascal3d import check_split, objectnet3d, occluded_pascal3d, pascal3d
 from pose_models.data.sample import Sample
@@ -32,7 +34,7 @@ _Opened = tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Labelled images of some categories. name: address and split, for tables. read(category): its samples in a fixed
+    """Images of some categories. name: address and split, for tables. read(category): its samples in a fixed
     order, read as they are asked for; ValueError naming the file where one cannot be read."""
 
     name: str
@@ -80,6 +82,7 @@ _KINDS: dict[str, Callable[[str, str, Sequence[str] | None], _Opened]] = {
     "ood-cv": lambda path, split, wanted: ood_cv(Path(path), split),
     "occluded-pascal3d": lambda path, split, wanted: occluded_pascal3d(Path(path), split),
     "csv": lambda path, split, wanted: csv_folder(Path(path), split),
+    "images": lambda path, split, wanted: image_folder(Path(path)),
 }
 KINDS: tuple[str, ...] = tuple(_KINDS)
 

@@ -57,25 +57,32 @@ def shrunk(sample: Sample, long_side: int) -> Sample:
     )
 
 
-class Photographs(Sequence[Sample]):
-    """Labelled photographs in memory, their pictures as JPEG, ready to be trained on."""
+class Encoded(Sequence[Sample]):
+    """Samples in memory, their pictures as JPEG."""
 
-    def __init__(
-        self, samples: Iterable[Sample], outlines: Mapping[str, Tensor], distance: float, long_side: int
-    ) -> None:
-        """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category."""
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        """Keep the samples; masks and occluders stay as they are."""
         self._kept = []
         for sample in samples:
-            ready = with_camera(shrunk(sample, long_side), outlines[sample.category], distance)
-            ok, data = cv2.imencode(".jpg", ready.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            ok, data = cv2.imencode(".jpg", sample.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             assert ok
-            self._kept.append((replace(ready, image=np.empty((0, 0, 3), np.uint8)), data))
+            self._kept.append((replace(sample, image=np.empty((0, 0, 3), np.uint8)), data))
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._kept)
 
     def __getitem__(self, index: Any) -> Any:
-        """The photograph of a number, decoded."""
+        """The sample of a number, its picture decoded."""
         sample, data = self._kept[index]
         return replace(sample, image=np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]))
+
+
+class Photographs(Encoded):
+    """Labelled photographs in memory, ready to be trained on."""
+
+    def __init__(
+        self, samples: Iterable[Sample], outlines: Mapping[str, Tensor], distance: float, long_side: int
+    ) -> None:
+        """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category."""
+        super().__init__(with_camera(shrunk(s, long_side), outlines[s.category], distance) for s in samples)

@@ -1,0 +1,1 @@
+"""Adaptation of trained pose models to images without labels, and to few labels."""

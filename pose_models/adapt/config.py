@@ -1,0 +1,83 @@
+"""What an adaptation is made of: validated, saved with the run as TOML. Light to import."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pose_models.config import Section
+
+Positive = Annotated[float, Field(gt=0)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class PoseConfig(Section):
+    """How poses of target images are found. mirror, distance: as of `estimate.EstimateConfig`."""
+
+    mirror: bool = False
+    distance: Annotated[float, Field(gt=1)] | None = None
+
+
+class Cc3dConfig(Section):
+    """CC3D (P3D-Diffusion, section 3.3): which pseudo-labels are trusted, and how they are learnt from.
+
+    Selection: the `top` most confident images of each category (S_conf, equation 6), or, where `threshold` is given,
+    all at least so confident. confidence: over all cells that the object covers, or "positive", as released, over
+    those with a positive score.
+    arm "paper": L_con + L_rec on source renders and pseudo-labelled images, and alpha L_domain (equation 5) on the
+    latter; alpha None balances the two at the first step. arm "released": the plain loss on the pseudo-labelled images
+    alone. rounds: how often labels are made again with the adapted model. real_share: of pseudo-labelled images in a
+    batch of the paper's arm. The other fields as in `config.LoopConfig`.
+    """
+
+    arm: Literal["paper", "released"] = "paper"
+    top: Annotated[int, Field(ge=1)] = 100
+    threshold: float | None = None
+    confidence: Literal["mean", "positive"] = "mean"
+    alpha: Annotated[float, Field(ge=0)] | None = None
+    rounds: Annotated[int, Field(ge=1)] = 1
+    real_share: Unit = 0.5
+    steps: Annotated[int, Field(ge=1)] = 200
+    batch: Annotated[int, Field(ge=2)] = 12
+    lr: Positive = 1e-4
+    head_lr: Positive = 1e-4
+    seed: Annotated[int, Field(ge=0)] = 0
+    pose: PoseConfig = PoseConfig()
+
+
+class UdaConfig(Section):
+    """3DUDA: expectation maximisation over single vertices of the neural mesh, without source images and labels.
+
+    kappa: concentration of all von Mises-Fisher distributions. delta: the least cosine at which a vertex's feature is
+    taken for the vertex (equation 3), or "source", each vertex's own, kept with the source model as the
+    `source_quantile` of its source features. momentum: alpha of equation 4.
+    hypotheses: poses kept for each image, at least `spacing_deg` apart; solve_every: epochs between searches for poses.
+    Gates: an image counts where at least `minimum_similar` of its visible vertices are similar; vertices move once
+    `bank_images` were seen and `coverage` of the vertices have an update; images whose mean similarity is among the
+    lowest `dropped` of a batch do not train the backbone. selective False takes all vertices of an image or none:
+    global pseudo-labelling. bank, backbone: whether equation 4 and equation 5 run. augment: whether the backbone sees
+    mirrored, shifted, recoloured views.
+    """
+
+    kappa: Positive = 1 / 0.07
+    delta: Annotated[float, Field(ge=-1, le=1)] | Literal["source"] = 0.8
+    source_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    momentum: Unit = 0.96
+    hypotheses: Annotated[int, Field(ge=1, le=5)] = 3
+    spacing_deg: Annotated[float, Field(gt=0, le=180)] = 30.0
+    epochs: Annotated[int, Field(ge=1)] = 20
+    solve_every: Annotated[int, Field(ge=1)] = 5
+    minimum_similar: Unit = 0.05
+    bank_images: Annotated[int, Field(ge=1)] = 32
+    coverage: Unit = 0.8
+    dropped: Unit = 0.2
+    selective: bool = True
+    bank: bool = True
+    backbone: bool = True
+    augment: bool = False
+    batch: Annotated[int, Field(ge=2)] = 12
+    lr: Positive = 2e-5
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    seed: Annotated[int, Field(ge=0)] = 0
+    pose: PoseConfig = PoseConfig()

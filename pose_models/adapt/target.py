@@ -1,0 +1,57 @@
+"""The target images of an adaptation, behind a wall: no rotation and no mask comes through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from p3d_gen.files import write_bytes
+from pose_models.data.photographs import Encoded, shrunk
+from pose_models.data.sample import Sample
+
+TARGET_FILE = "target.jsonl"
+
+
+def unlabelled(sample: Sample) -> Sample:
+    """The sample without what an adaptation must not know: its rotation is NaN, masks are None.
+
+    Its category, box and, where a benchmark gives them at test time too, the object's translation and K stay.
+    """
+    pose = sample.cam_T_obj.copy()
+    pose[:3, :3] = np.nan
+    return replace(sample, cam_T_obj=pose, mask=None, occluder=None)
+
+
+class Target(Encoded):
+    """Unlabelled target images in memory, in the order they were read, and what they are for the record."""
+
+    def __init__(self, samples: Iterable[Sample], long_side: int) -> None:
+        """Keep the samples `unlabelled` and `shrunk` to `long_side`. ValueError where there is none."""
+        self.record: list[dict[str, str]] = []
+        super().__init__(shrunk(unlabelled(sample), long_side) for sample in self._recorded(samples))
+        if not self.record:
+            raise ValueError("no target image: there is nothing to adapt to")
+
+    def _recorded(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            digest = hashlib.sha256(repr(sample.image.shape).encode() + sample.image.tobytes()).hexdigest()
+            names = {"key": sample.key, "subset": sample.subset, "category": sample.category}
+            self.record.append(names | {"pixels_sha256": digest})
+            yield sample
+
+
+def write_target(folder: Path, target: Target) -> None:
+    """Write, one JSON object a line, which images were read and the sha256 of their pixels.
+
+    ValueError where the folder's adaptation read other images before.
+    """
+    path = folder / TARGET_FILE
+    text = "".join(json.dumps(entry) + "\n" for entry in target.record)
+    if path.is_file() and path.read_text() != text:
+        raise ValueError(f"{path} lists other images than these: choose another --out, or give --overwrite")
+    write_bytes(path, text.encode())

@@ -1,0 +1,48 @@
+"""Pictures without any label, one folder for each category: FOLDER/CATEGORY/*.jpg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pose_models.data.sample import Sample
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+    """The categories of a folder, and the samples of each in the order of their names.
+
+    An object's box is its whole picture: cut photographs before; pose and K are NaN. The key is the file's name
+    without its suffix. ValueError naming folder or file where there is no picture, or one cannot be read.
+    """
+    found = (
+        {path.name: _pictures(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
+    )
+    if not any(found.values()):
+        raise ValueError(f"{folder} holds no CATEGORY/picture ({', '.join(SUFFIXES)}): put pictures into such folders")
+    return tuple(name for name, pictures in found.items() if pictures), lambda name: map(_sample, found[name])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _sample(path: Path) -> Sample:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"cannot read picture {path}: remove it or repair it")
+    pose = np.full((4, 4), np.nan)
+    pose[3] = 0.0, 0.0, 0.0, 1.0
+    return Sample(
+        key=path.stem,
+        category=path.parent.name,
+        image=np.ascontiguousarray(image[..., ::-1]),
+        mask=None,
+        cam_T_obj=pose,
+        K=np.full((3, 3), np.nan),
+        box_xyxy=(0.0, 0.0, float(image.shape[1]), float(image.shape[0])),
+    )
