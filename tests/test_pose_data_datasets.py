@@ -59,7 +59,8 @@ def test_unknown_kinds_categories_and_paths_are_named(run, tmp_path):
         open_dataset(f"shards:{run}", split="val", categories=["bx"])
     with pytest.raises(ValueError, match="no split 'test'"):
         open_dataset("cars3d:x", split="test")
-    assert set(KINDS) == {"shards", "cars3d", "pascal3d", "objectnet3d", "ood-cv", "occluded-pascal3d", "csv"}
+    datasets = {"shards", "cars3d", "pascal3d", "objectnet3d", "ood-cv", "occluded-pascal3d", "csv", "images"}
+    assert set(KINDS) == datasets
 
 
 def test_real_cars_open_by_address(data_dir):
