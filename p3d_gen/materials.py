@@ -44,14 +44,28 @@ _KINDS = {
         ((0.3, 0.27, 0.22), (0.05, 0.06, 0.09), (0.25, 0.06, 0.05), (0.07, 0.13, 0.2), (0.1, 0.12, 0.06)), (0.8, 1.0)
     ),
 }
-# The parts that have a material of their own; all others are painted.
-PARTS = tuple(_KINDS)
+# Where shapes have little or no paint, the colour is that of what they mostly consist of.
+_COLOURED = {"bottle": ("glass",), "chair": ("fabric", "wood"), "diningtable": ("wood",), "sofa": ("fabric", "wood")}
+# Names that CSS gives to what few would call so: its brown is a red, its purple a magenta, its orange nearly yellow.
+_NAMED = {"brown": "#6e3e1c", "purple": "#6a1fa8", "orange": "#f06a10"}
+
+
+def takes_colour(part: str, category: str) -> bool:
+    """Whether a part of a category's shapes has the sample's colour: paint, parts of unknown names, and what shapes
+    without paint consist of."""
+    return part not in _KINDS or part in _COLOURED.get(category, ())
+
+
+def colour_rgb(name: str) -> tuple[int, int, int]:
+    """The sRGB bytes of a colour's name, of CSS but for a few, or #rrggbb. ValueError where it is none."""
+    r, g, b = ImageColor.getrgb(_NAMED.get(name, name))[:3]
+    return r, g, b
 
 
 def is_colour(name: str) -> bool:
     """Whether a colour's name says which colour it is: those of CSS, and #rrggbb."""
     try:
-        ImageColor.getrgb(name)
+        colour_rgb(name)
     except ValueError:
         return False
     return True
@@ -63,7 +77,7 @@ def _linear(encoded: float) -> float:
 
 def _paint_rgb(rng: np.random.Generator, colour: str) -> RGB:
     """The named colour as a lacquer has it: less pure than on a screen, and a shade of its own."""
-    r, g, b = ImageColor.getrgb(colour)[:3]
+    r, g, b = colour_rgb(colour)
     hue, saturation, value = colorsys.rgb_to_hsv(r / 255, g / 255, b / 255)
     hue = (hue + rng.uniform(-0.015, 0.015)) % 1.0
     mixed = colorsys.hsv_to_rgb(hue, saturation * rng.uniform(0.7, 0.95), 0.02 + value * rng.uniform(0.6, 0.95))
@@ -81,13 +95,18 @@ def _paint(rng: np.random.Generator, colour: str) -> Material:
     )
 
 
-def _part(rng: np.random.Generator, part: str) -> Material:
-    kind = _KINDS[part]
-    r, g, b = kind.colours[int(rng.integers(len(kind.colours)))]
+def _part_rgb(rng: np.random.Generator, part: str) -> RGB:
+    colours = _KINDS[part].colours
+    r, g, b = colours[int(rng.integers(len(colours)))]
     shade = float(rng.uniform(0.7, 1.3))
+    return min(1.0, r * shade), min(1.0, g * shade), min(1.0, b * shade)
+
+
+def _part(rng: np.random.Generator, part: str, base_rgb: RGB) -> Material:
+    kind = _KINDS[part]
     return Material(
         part=part,
-        base_rgb=(min(1.0, r * shade), min(1.0, g * shade), min(1.0, b * shade)),
+        base_rgb=base_rgb,
         roughness=float(rng.uniform(*kind.roughness)),
         metallic=float(rng.uniform(*kind.metallic)),
         coat=float(rng.uniform(*kind.coat)),
@@ -95,10 +114,14 @@ def _part(rng: np.random.Generator, part: str) -> Material:
     )
 
 
-def realistic(rng: np.random.Generator, colour: str) -> tuple[Material, ...]:
-    """A material for every part that a shape may have; part "", for paint and for parts of other names, takes the
-    colour."""
-    return (_paint(rng, colour), *(_part(rng, part) for part in _KINDS))
+def realistic(rng: np.random.Generator, colour: str, category: str) -> tuple[Material, ...]:
+    """A material for every part that a category's shapes may have. The colour goes to those that `takes_colour`, with
+    part "" for paint and parts of other names."""
+    drawn = [_paint(rng, colour)]
+    for part in _KINDS:
+        base_rgb = _paint_rgb(rng, colour) if takes_colour(part, category) else _part_rgb(rng, part)
+        drawn.append(_part(rng, part, base_rgb))
+    return tuple(drawn)
 
 
 def plain(rng: np.random.Generator, roughness: Range, metallic: Range) -> Material:

@@ -72,11 +72,11 @@ def _stretch(rng: np.random.Generator, manifest: Manifest) -> tuple[float, float
     return x, y, z
 
 
-def _materials(rng: np.random.Generator, texture: Texture, colour: str) -> tuple[Material, ...]:
+def _materials(rng: np.random.Generator, texture: Texture, colour: str, category: str) -> tuple[Material, ...]:
     if texture.kind == "native":
         return ()
     if texture.kind == "realistic":
-        return realistic(rng, colour)
+        return realistic(rng, colour, category)
     return (plain(rng, texture.roughness, texture.metallic),)
 
 
@@ -86,15 +86,16 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
     if occlusion.level == "none" or rng.random() >= occlusion.probability:
         return None
     others = [name for name in occlusion.occluders if name != category]
+    shape = pick(rng, others or occlusion.occluders)
     return Occluder(
-        category=pick(rng, others or occlusion.occluders),
+        category=shape,
         variant=int(rng.integers(_OCCLUDER_VARIANTS)),
         turn=tuple(random_rotation(rng).ravel().tolist()),
         depth=float(rng.uniform(0.4, 0.6)),
         size=float(rng.uniform(0.5, 1.1)),
         direction_rad=float(rng.uniform(0, 2 * np.pi)),
         hides=float(rng.uniform(*_LEVELS[occlusion.level])),
-        materials=realistic(rng, pick(rng, manifest.stylize.colours)),
+        materials=realistic(rng, pick(rng, manifest.stylize.colours), shape),
     )
 
 
@@ -138,7 +139,7 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
-        materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour),
+        materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category),
         lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
         sun=_sun(light, manifest) if lit_by == "sun" else None,

@@ -1,5 +1,6 @@
 """Sampling: distributions, independence, and that a sample depends on nothing but its own numbers."""
 
+import colorsys
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ from p3d_gen.assets.parametric import PARTS
 from p3d_gen.assets.sources import Asset, Inventory
 from p3d_gen.geometry import camera_centre
 from p3d_gen.manifest import parse_manifest
-from p3d_gen.materials import is_colour
+from p3d_gen.materials import colour_rgb, is_colour, realistic
 from p3d_gen.sampling import sample_key, spec
 
 N = 3000
@@ -121,13 +122,29 @@ def test_materials_of_each_kind_of_texture():
     drawn = draw(50, texture={"kind": "realistic"}, stylize={"colours": ["red", "#00ff00"]})
     for sample in drawn:
         by_part = {material.part: material for material in sample.materials}
-        assert set(by_part) >= {"", *PARTS} - {"paint"}
+        assert set(by_part) == {"", *PARTS} - {"paint"}
         assert np.argmax(by_part[""].base_rgb) == ("red", "#00ff00").index(sample.colour)
         assert by_part["rubber"].base_rgb < (0.1, 0.1, 0.1)
         assert by_part["metal"].metallic > 0.8 > 0.1 > by_part["wood"].metallic
         for material in sample.materials:
             assert all(0 <= value <= 1 for value in (*material.base_rgb, material.roughness, material.metallic))
     assert len({sample.materials for sample in drawn}) == 50
+
+
+@pytest.mark.parametrize(
+    ("category", "coloured"), [("car", {""}), ("sofa", {"", "fabric", "wood"}), ("bottle", {"", "glass"})]
+)
+def test_the_colour_goes_to_what_shapes_consist_of(category, coloured):
+    for seed in range(20):
+        by_part = {each.part: each.base_rgb for each in realistic(np.random.default_rng(seed), "blue", category)}
+        for part, (r, g, b) in by_part.items():
+            assert (b > 4 * max(r, g)) == (part in coloured)
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("orange", 25), ("brown", 25), ("purple", 273), ("cyan", 180)])
+def test_colour_names_mean_what_people_mean(name, degrees):
+    hue, _, _ = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour_rgb(name)))
+    assert abs(360 * hue - degrees) < 3
 
 
 def test_colours_of_paint():

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 from p3d_gen.bench import show
 from p3d_gen.bench.scenes import temporary_run
@@ -21,7 +20,7 @@ from p3d_gen.categories import CATEGORIES
 from p3d_gen.engines import available_cores, run_shards
 from p3d_gen.files import Members, read_shard, write_bytes
 from p3d_gen.images import decode_image, encode_jpeg
-from p3d_gen.materials import PARTS
+from p3d_gen.materials import colour_rgb, takes_colour
 from p3d_gen.render import render_shard
 from p3d_gen.store import Run
 from p3d_gen.stylize.control import control_picture
@@ -60,7 +59,7 @@ def paint_of(picture: Picture, painted: NDArray[np.bool_]) -> Paint:
 def obeys(paint: Paint, colour: str) -> bool:
     """Whether paint is of a named colour: its hue to 25 degrees where the colour has one; else pale, and dark for black
     or light for white."""
-    pixel = np.array([[ImageColor.getrgb(colour)[:3]]], dtype=np.uint8)
+    pixel = np.array([[colour_rgb(colour)]], dtype=np.uint8)
     meant = paint_of(pixel, np.array([[True]]))
     if meant.chroma >= _VIVID:
         off = abs((paint.hue_deg - meant.hue_deg + 180) % 360 - 180)
@@ -73,8 +72,8 @@ def obeys(paint: Paint, colour: str) -> bool:
 
 def painted_pixels(members: Members) -> NDArray[np.bool_]:
     """Where a rendered sample with the label `parts` shows what the prompt's colour is for."""
-    names = json.loads(members["json"])["part_names"]
-    numbers = [i for i, name in enumerate(names, start=1) if name not in PARTS]
+    labels = json.loads(members["json"])
+    numbers = [i for i, name in enumerate(labels["part_names"], start=1) if takes_colour(name, labels["category"])]
     return np.isin(decode_image(members["parts.png"]), numbers)
 
 
