@@ -32,12 +32,13 @@ _SCALE_PICTURES = 64
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A module, and how it is trained. phases: sizes and lengths; loss(examples, generator): of a batch."""
+    """A module, and how it is trained. rates: of parts of it, the learning rates; phases: sizes and lengths;
+    loss(examples, generator): of a batch."""
 
     name: str
     module: torch.nn.Module
+    rates: Sequence[tuple[torch.nn.Module, float]]
     phases: Sequence[Phase]
-    learning_rate: float
     loss: Callable[[Sequence[Example], torch.Generator], Tensor]
 
     @property
@@ -80,7 +81,8 @@ def _batches(job: _Job, recipe: Recipe, pairs: Sequence[Pair], first: int) -> It
 def _fit(job: _Job, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step: OnStep) -> None:
     """Train a module to the end, from its last checkpoint where there is one; it is left with averaged weights."""
     module, path = job.module.to(device), out / f"{job.name}.checkpoint"
-    optimiser = torch.optim.AdamW(module.parameters(), lr=job.learning_rate, weight_decay=0.01)
+    groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in job.rates]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: _rate(n, job.steps, recipe.warmup))
     average = EMAModel(module.parameters(), decay=recipe.ema)
     parts = {"module": module, "optimiser": optimiser, "schedule": schedule, "average": average}
@@ -222,8 +224,8 @@ def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step
     autoencoder = _Job(
         name="autoencoder",
         module=networks.vae,
+        rates=[(networks.vae, code.learning_rate)],
         phases=[Phase(size=code.size, steps=code.steps, batch=code.batch)],
-        learning_rate=code.learning_rate,
         loss=lambda examples, generator: _autoencoder_loss(networks.vae, recipe, device, examples, generator),
     )
     _fit(autoencoder, recipe, pairs, out, device, on_step)
@@ -232,8 +234,12 @@ def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step
     denoiser = _Job(
         name="denoiser",
         module=networks.denoiser(),
+        rates=[
+            (networks.unet, recipe.learning_rate),
+            (networks.controlnet, recipe.learning_rate),
+            (networks.text, recipe.learning_rate * recipe.text_rate),
+        ],
         phases=recipe.phases,
-        learning_rate=recipe.learning_rate,
         loss=lambda examples, generator: _denoiser_loss(networks, recipe, device, examples, generator),
     )
     _fit(denoiser, recipe, pairs, out, device, on_step)
