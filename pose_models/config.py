@@ -120,8 +120,8 @@ Config = TypeVar("Config", bound=Section)
 
 
 def save_config(config: Section, path: Path) -> None:
-    """Write a configuration as TOML, atomically."""
-    write_bytes(path, tomli_w.dumps(config.model_dump(mode="json")).encode())
+    """Write a configuration as TOML, atomically; fields that are None, which TOML does not know, are left out."""
+    write_bytes(path, tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode())
 
 
 def load_config(kind: type[Config], path: Path) -> Config:

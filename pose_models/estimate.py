@@ -13,7 +13,16 @@ from torch import Tensor
 from pose_models import geometry
 from pose_models.data.sample import Batch
 from pose_models.nmm import MODEL_FILE, NeuralMesh, NeuralMeshModel, load_model
-from pose_models.solve import CameraRule, Scorer, Solutions, SolveConfig, camera_rule, confidence, solve
+from pose_models.solve import (
+    CameraRule,
+    ConfidenceForm,
+    Scorer,
+    Solutions,
+    SolveConfig,
+    camera_rule,
+    confidence,
+    solve,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +41,14 @@ class Estimates:
 class EstimateConfig:
     """How a model is used. solve: of neural mesh models; mirror: the mirrored image is used as well; infer: the
     category is that whose mesh explains the features best; distance: where it is not annotated, box diagonals, None for
-    the model's mean training distance; decode: of Res-General's bins, "centre" or, as released, "edge"."""
+    the model's mean training distance; confidence: of neural mesh models, the form of `solve.confidence`; decode: of
+    Res-General's bins, "centre" or, as released, "edge"."""
 
     solve: SolveConfig = field(default_factory=SolveConfig)
     mirror: bool = False
     infer: bool = False
     distance: float | None = None
+    confidence: ConfidenceForm = "mean"
     decode: Literal["centre", "edge"] = "centre"
 
 
@@ -86,23 +97,34 @@ def chosen_rows(batch: Batch, rows: Sequence[int]) -> Batch:
     return Batch(**{name: getattr(batch, name)[index.to(batch.K.device)] for name in names}, **lists)
 
 
-def _agreed(scorers: Sequence[Scorer], solutions: Sequence[Solutions], width: int) -> tuple[Tensor, ...]:
-    """Of all hypotheses for an image and for its mirror image those with the lowest mean loss over the two: poses
-    (B, 4, 4), cameras (B, 3, 3), that loss and the confidence (B,), for the image itself."""
+def agreed_hypotheses(
+    scorers: Sequence[Scorer], solutions: Sequence[Solutions], width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All hypotheses for an image and for its mirror image, in the image itself: poses (B, Q, 4, 4), cameras
+    (B, Q, 3, 3), and the mean (B, Q) of each one's losses over the two."""
     own, other = solutions
     back = geometry.hflip(other.hypotheses_cam_T_obj, other.hypotheses_K, width)
     poses = torch.cat([own.hypotheses_cam_T_obj, back[0]], dim=1)
     K = torch.cat([own.hypotheses_K, back[1]], dim=1)
-    rows = torch.arange(len(poses), device=poses.device)
-    images = rows.repeat_interleave(poses.shape[1])
+    images = torch.arange(len(poses), device=poses.device).repeat_interleave(poses.shape[1])
     there = (poses, K), geometry.hflip(poses, K, width)
     losses = [
         scorer.losses(images, pose.flatten(0, 1), camera.flatten(0, 1)).view(poses.shape[:2])
         for scorer, (pose, camera) in zip(scorers, there, strict=True)
     ]
-    loss, best = torch.stack(losses).mean(0).min(dim=1)
+    return poses, K, torch.stack(losses).mean(0)
+
+
+def _agreed(
+    scorers: Sequence[Scorer], solutions: Sequence[Solutions], width: int, form: ConfidenceForm
+) -> tuple[Tensor, ...]:
+    """Of `agreed_hypotheses` those with the lowest loss: poses (B, 4, 4), cameras (B, 3, 3), that loss and the
+    confidence (B,), for the image itself."""
+    poses, K, losses = agreed_hypotheses(scorers, solutions, width)
+    loss, best = losses.min(dim=1)
+    rows = torch.arange(len(poses), device=poses.device)
     poses, K = poses[rows, best], K[rows, best]
-    return poses, K, loss, confidence(*scorers[0].object_similarity(rows, poses, K), len(rows))
+    return poses, K, loss, confidence(*scorers[0].object_similarity(rows, poses, K), len(rows), form)
 
 
 class MeshEstimator(Estimator):
@@ -150,14 +172,14 @@ class MeshEstimator(Estimator):
     def _solve(self, category: str, views: Sequence[Batch], features: Sequence[Tensor]) -> Estimates:
         mesh, clutter = self.model.neural_mesh(category), self.model.clutter_mean()
         solutions = [
-            solve(mesh, clutter, f, self._rule(mesh, view), self._config.solve)
+            solve(mesh, clutter, f, self._rule(mesh, view), self._config.solve, self._config.confidence)
             for f, view in zip(features, views, strict=True)
         ]
         first = solutions[0]
         found = first.cam_T_obj, first.K, first.loss, first.confidence
         if len(views) == 2:
             scorers = [Scorer(mesh, clutter, f) for f in features]
-            found = _agreed(scorers, solutions, views[0].image.shape[-1])
+            found = _agreed(scorers, solutions, views[0].image.shape[-1], self._config.confidence)
         cam_T_obj, K, loss, sure = found
         return Estimates(cam_T_obj=cam_T_obj, K=K, loss=loss, confidence=sure, category=[category] * len(loss))
 

@@ -54,7 +54,7 @@ def _solved(samples: Sequence[Sample], estimator: Estimator) -> Iterator[Evaluat
             category=sample.category,
             subset=sample.subset,
             R_true=sample.cam_T_obj[:3, :3],
-            R_predicted=_nearest_rotation(poses[i, :3, :3]),
+            R_predicted=nearest_rotation(poses[i, :3, :3]),
             confidence=float(found.confidence[i]),
             loss=float(found.loss[i]),
             category_predicted=found.category[i],
@@ -62,7 +62,7 @@ def _solved(samples: Sequence[Sample], estimator: Estimator) -> Iterator[Evaluat
         yield Evaluated(prediction=prediction, estimator=estimator, cam_T_obj=poses[i], K=Ks[i])
 
 
-def _nearest_rotation(R: Array) -> Array:
+def nearest_rotation(R: Array) -> Array:
     """The rotation (3, 3) nearest to one that was rounded to float32."""
     left, _, right = np.linalg.svd(R)
     return np.asarray(left @ right)

@@ -86,10 +86,11 @@ def project(points_cam: Tensor, K: Tensor) -> Tensor:
 def hflip(cam_T_obj: Tensor, K: Tensor, width: float) -> tuple[Tensor, Tensor]:
     """Poses (..., 4, 4) and cameras (..., 3, 3) after mirroring an image of that width, for objects symmetric in their
     x: as `p3d_gen.geometry.hflip`."""
-    flip = torch.diag(cam_T_obj.new_tensor([-1.0, 1.0, 1.0, 1.0]))
+    flip = cam_T_obj.new_tensor([-1.0, 1.0, 1.0, 1.0])
     mirrored = K.clone()
     mirrored[..., 0, 2] = width - K[..., 0, 2]
-    return flip @ cam_T_obj @ flip, mirrored
+    # By element: the translation of a pose without a rotation (NaN) stays known.
+    return flip[:, None] * cam_T_obj * flip, mirrored
 
 
 def box_intrinsics(R_cam_obj: Tensor, outlines: Tensor, distance: float, box_xyxy: Tensor) -> Tensor:

@@ -329,7 +329,7 @@ def test_the_given_weights_learn_the_rotations_of_a_few_photographs(data_dir, tm
     """Twenty photographs are learned by heart: weights, crops and labels of real data fit together."""
     weights = next((data_dir / "weights").glob("resnet18*.safetensors"))
     out = tmp_path / "cars"
-    given = ["--real", f"cars3d:{data_dir / 'cars3d'}", "--category", "car", "--real-limit", 20, "--weights", weights]
+    given = ["--real", f"cars3d:{data_dir / 'cars3d'}", "--category", "car", "--labels", 20, "--weights", weights]
     small = ["--max-stride", 16, "--freeze", "none", "--steps", 80, "--image-size", 96, "--batch", 10, "--lr", 1e-3]
     done = call(*given, *small, "--augment", "mild", "--no-mirror", "--out", out, "--device", "cpu")
     assert done.exit_code == 0, done.output

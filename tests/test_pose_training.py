@@ -109,7 +109,8 @@ def test_the_log_names_its_terms_and_the_loss_falls(trained):
 
 def test_a_finished_run_holds_configuration_log_curves_and_model(trained):
     _, steps, out = trained
-    names = ["config.toml", "model.json", "model.safetensors", "tensorboard", "train.jsonl"]
+    names = ["config.toml", "model.json", "model.safetensors", "source_similarity.safetensors"]
+    names += ["tensorboard", "train.jsonl"]
     assert sorted(p.name for p in out.iterdir()) == names
     assert load_config(TrainConfig, out / "config.toml") == CONFIG
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -46,6 +46,19 @@ class Cc3dConfig(Section):
     pose: PoseConfig = PoseConfig()
 
 
+class FinetuneConfig(Section):
+    """Training that goes on with few labels. labels: "N" images of each category, or "P%" of them; label_seed: of their
+    choice, see `data.labels`. The other fields as in `config.LoopConfig`."""
+
+    labels: str
+    label_seed: Annotated[int, Field(ge=0)] = 0
+    steps: Annotated[int, Field(ge=1)] = 200
+    batch: Annotated[int, Field(ge=2)] = 12
+    lr: Positive = 1e-4
+    head_lr: Positive = 1e-4
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class UdaConfig(Section):
     """3DUDA: expectation maximisation over single vertices of the neural mesh, without source images and labels.
 
@@ -57,7 +70,8 @@ class UdaConfig(Section):
     `bank_images` were seen and `coverage` of the vertices have an update; images whose mean similarity is among the
     lowest `dropped` of a batch do not train the backbone. selective False takes all vertices of an image or none:
     global pseudo-labelling. bank, backbone: whether equation 4 and equation 5 run. augment: whether the backbone sees
-    mirrored, shifted, recoloured views.
+    the images mirrored, shifted and recoloured as in the source's training. precision: bf16 computes the network's
+    layers in bfloat16.
     """
 
     kappa: Positive = 1 / 0.07
@@ -79,5 +93,6 @@ class UdaConfig(Section):
     batch: Annotated[int, Field(ge=2)] = 12
     lr: Positive = 2e-5
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    precision: Literal["no", "bf16"] = "no"
     seed: Annotated[int, Field(ge=0)] = 0
     pose: PoseConfig = PoseConfig()

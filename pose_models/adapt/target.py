@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,20 @@ def unlabelled(sample: Sample) -> Sample:
     return replace(sample, cam_T_obj=pose, mask=None, occluder=None)
 
 
+def described(sample: Sample) -> dict[str, str]:
+    """Which image a sample is, for the record: its names and the sha256 of its pixels."""
+    digest = hashlib.sha256(repr(sample.image.shape).encode() + sample.image.tobytes()).hexdigest()
+    return {"key": sample.key, "subset": sample.subset, "category": sample.category, "pixels_sha256": digest}
+
+
+def write_record(path: Path, record: Sequence[Mapping[str, str]]) -> None:
+    """Write, one JSON object a line, which images were read. ValueError where the file lists others."""
+    text = "".join(json.dumps(entry) + "\n" for entry in record)
+    if path.is_file() and path.read_text() != text:
+        raise ValueError(f"{path} lists other images than these: choose another --out, or give --overwrite")
+    write_bytes(path, text.encode())
+
+
 class Target(Encoded):
     """Unlabelled target images in memory, in the order they were read, and what they are for the record."""
 
@@ -39,9 +53,7 @@ class Target(Encoded):
 
     def _recorded(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         for sample in samples:
-            digest = hashlib.sha256(repr(sample.image.shape).encode() + sample.image.tobytes()).hexdigest()
-            names = {"key": sample.key, "subset": sample.subset, "category": sample.category}
-            self.record.append(names | {"pixels_sha256": digest})
+            self.record.append(described(sample))
             yield sample
 
 
@@ -50,8 +62,4 @@ def write_target(folder: Path, target: Target) -> None:
 
     ValueError where the folder's adaptation read other images before.
     """
-    path = folder / TARGET_FILE
-    text = "".join(json.dumps(entry) + "\n" for entry in target.record)
-    if path.is_file() and path.read_text() != text:
-        raise ValueError(f"{path} lists other images than these: choose another --out, or give --overwrite")
-    write_bytes(path, text.encode())
+    write_record(folder / TARGET_FILE, target.record)

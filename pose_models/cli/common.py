@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from pose_models.config import LoopConfig, Precision
+    from pose_models.config import LoopConfig, Precision, Section
     from pose_models.data.augment import Backgrounds
     from pose_models.data.images import Images
     from pose_models.data.sample import Sample
@@ -54,12 +54,14 @@ def image_options(flag: str, split: str, seed_flag: str = "--seed") -> Callable[
     options = (
         click.option(flag, "address", required=True, help="KIND:PATH, a folder of shards, or a CSV file; see below."),
         click.option("--split", default=split, show_default=True, help="Of the dataset; shards have none."),
+        click.option("--part", help="I/N: of N parts of the images, by their keys, the one of number I, from 0."),
         click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the data]"),
         click.option("--limit", type=click.IntRange(1), help="Only the first images of each category."),
         click.option("--corrupt", multiple=True, help="An ImageNet-C corruption, or 'all'; may be repeated."),
         click.option("--severity", type=click.IntRange(1, 5), default=3, show_default=True, help="Of the corruptions."),
         click.option("--occlude", multiple=True, help="Paste occluders at level L1, L2 or L3; may be repeated."),
         click.option("--occluders", type=FOLDER, help="Cut-out pictures (RGBA PNG) to paste.  [default: drawn shapes]"),
+        click.option("--stacked", is_flag=True, help="Corrupt the occluded images, not each of the two alone."),
         click.option(
             "--crop", help="By annotated distance and principal point as a table says: nemo, p3d-diffusion, ..."
         ),
@@ -85,16 +87,25 @@ def chosen_images(options: dict[str, Any]) -> Images:
     """The images that `image_options` name; other options are left alone."""
     from pose_models.data.images import Images
 
-    names = ("address", "split", "limit", "corrupt", "severity", "occlude", "occluders", "crop")
+    names = ("address", "split", "limit", "corrupt", "severity", "occlude", "occluders", "stacked", "crop")
     own = {name: options[name] for name in names}
-    return Images(categories=options["categories"] or None, seed=options["image_seed"], **own)
+    part = None if options["part"] is None else _part(options["part"])
+    return Images(categories=options["categories"] or None, part=part, seed=options["image_seed"], **own)
+
+
+def _part(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal()):
+        raise click.UsageError(f"--part {text}: write I/N, such as 0/2 and 1/2 for the two halves")
+    return int(index), int(count)
 
 
 _TRAINING_OPTIONS = (
     click.option("--shards", multiple=True, help="Folder with CATEGORY-*.tar, or a glob; may be repeated."),
     click.option("--real", multiple=True, help="Labelled photographs, KIND:PATH, train split; may be repeated."),
     click.option("--real-share", type=click.FloatRange(0, 1), help="Of each batch.  [default: 0.5 beside shards]"),
-    click.option("--real-limit", type=click.IntRange(1), help="Only the first photographs of each category."),
+    click.option("--labels", help="N or P%: only so many photographs of each category, drawn by --label-seed."),
+    click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]"),
     click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the shards]"),
     click.option("--out", required=True, type=FOLDER, help="Run folder to write: configuration, log, curves, model."),
     click.option("--config", "config_file", type=FILE, help="Start from a run's config.toml; options go before it."),
@@ -165,6 +176,8 @@ def training_config(
 
     if not options["shards"] and not options["real"]:
         raise click.UsageError("give --shards, --real, or both")
+    if options["labels"] is not None and not options["real"]:
+        raise click.UsageError(f"--labels {options['labels']} is for the photographs of --real: give them, too")
     given = {name: options[name] for name in (*_PLAIN, *own) if options[name] is not None}
     if options["config_file"]:
         base = load_config(kind, options["config_file"]).model_dump()
@@ -190,6 +203,7 @@ def training_images(
     """The rendered samples, the photographs and the backgrounds that the options of a training command name."""
     from pose_models.data.augment import Backgrounds
     from pose_models.data.datasets import open_dataset
+    from pose_models.data.labels import labelled_samples, parse_labels
     from pose_models.data.shards import ShardSamples, shard_paths
 
     paths = [path for shards in options["shards"] for name in config.categories for path in shard_paths(shards, name)]
@@ -198,21 +212,28 @@ def training_images(
         if not set(dataset.categories) & set(config.categories):
             shown, wanted = ", ".join(dataset.categories), ", ".join(config.categories)
             raise ValueError(f"--real {dataset.name} shows {shown}, and none of {wanted}")
+    if options["labels"] is None:
+        read = [dataset.read for dataset in datasets]
+    else:
+        seed = config.seed if options["label_seed"] is None else options["label_seed"]
+        labels = parse_labels(options["labels"])
+        read = [partial(labelled_samples, dataset.read, dataset.name, labels, seed) for dataset in datasets]
     photographs = (
         sample
-        for dataset in datasets
+        for dataset, samples_of in zip(datasets, read, strict=True)
         for name in config.categories
         if name in dataset.categories
-        for sample in islice(dataset.read(name), options["real_limit"])
+        for sample in samples_of(name)
     )
     folder = options["backgrounds"]
     return ShardSamples(sorted(set(paths))), photographs, None if folder is None else Backgrounds(folder)
 
 
-def start_or_resume(out: Path, config: LoopConfig, overwrite: bool) -> None:
-    """Make sure that `out` is empty, holds an unfinished run of this configuration, or may be overwritten.
+def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = "config.toml") -> None:
+    """Make sure that `out` is empty, holds an unfinished run of this configuration, which it keeps in `file`, or may be
+    overwritten.
 
-    ClickException where it holds a model, or a run of another configuration.
+    ClickException where it holds a model, or a run of another configuration or command.
     """
     import shutil
 
@@ -220,11 +241,14 @@ def start_or_resume(out: Path, config: LoopConfig, overwrite: bool) -> None:
     from pose_models.nmm import MODEL_FILE
     from pose_models.training.loop import CONFIG_FILE
 
-    if overwrite and (out / CONFIG_FILE).exists():
+    path = out / file
+    if overwrite and path.exists():
         shutil.rmtree(out)
     if (out / MODEL_FILE).exists():
         raise click.ClickException(f"{out} already holds a model: choose another --out, or give --overwrite")
-    if (out / CONFIG_FILE).exists() and (kept := load_config(type(config), out / CONFIG_FILE)) != config:
+    if not path.exists() and (out / CONFIG_FILE).exists():
+        raise click.ClickException(f"{out} holds a run of another command: choose another --out")
+    if path.exists() and (kept := load_config(type(config), path)) != config:
         fields = (name for name in type(config).model_fields if getattr(kept, name) != getattr(config, name))
         first = next(fields)
         raise click.ClickException(

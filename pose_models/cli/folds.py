@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pose_models.training import Step
 
 _LIMIT_DEG = 30.0
-_NO_PHOTOGRAPHS: dict[str, Any] = {"real": (), "real_share": None, "real_limit": None}
+_NO_PHOTOGRAPHS: dict[str, Any] = {"real": (), "real_share": None, "labels": None, "label_seed": None}
 
 
 @click.command()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from zlib import crc32
@@ -23,25 +24,37 @@ ALL = "all"
 class Images:
     """Images of a dataset: the first `limit` of each category, changed as the fields ask for.
 
-    corrupt: ImageNet-C corruptions at `severity`, or "all"; occlude: levels of `data.occlude`, with the cut-out
-    pictures of the folder `occluders`, or drawn shapes; each image comes once under each of them. seed: of both.
-    crop: a table of `data.crop`.
+    part: (i, n), those alone whose key's sha256 leaves the remainder i when divided by n: n parts, about equal and
+    without a common image, whatever the order. corrupt: ImageNet-C corruptions at `severity`, or "all"; occlude: levels
+    of `data.occlude`, with the cut-out pictures of the folder `occluders`, or drawn shapes; each image comes once under
+    each of them, or, where `stacked`, once under each corruption on top of each level. seed: of both. crop: a table of
+    `data.crop`.
     """
 
     address: str
     split: str = "val"
     categories: tuple[str, ...] | None = None
+    part: tuple[int, int] | None = None
     limit: int | None = None
     corrupt: tuple[str, ...] = ()
     severity: int = 3
     occlude: tuple[str, ...] = ()
     occluders: Path | None = None
+    stacked: bool = False
     seed: int = 0
     crop: str | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError for a part that does not exist, or stacked images of one kind."""
+        if self.part is not None and not 0 <= self.part[0] < self.part[1]:
+            raise ValueError(f"part {self.part[0]}/{self.part[1]}: parts are counted from 0, as in 0/2 and 1/2")
+        if self.stacked and not (self.corrupt and self.occlude):
+            raise ValueError("stacked images are occluded and corrupted: give both an occlusion and a corruption")
 
     def name(self) -> str:
         """What a table's title says."""
         parts = [f"{self.address} {self.split}"]
+        parts += [f"part {self.part[0]}/{self.part[1]}"] if self.part else []
         parts += [f"corrupted, severity {self.severity}"] if self.corrupt else []
         return ", ".join(parts + (["occluded"] if self.occlude else []))
 
@@ -49,7 +62,7 @@ class Images:
         """The images as they are."""
         dataset = open_dataset(self.address, split=self.split, categories=self.categories)
         for category in dataset.categories:
-            samples = islice(dataset.read(category), self.limit)
+            samples = islice(filter(self._held, dataset.read(category)), self.limit)
             yield from samples if self.crop is None else map(_cropper(self.crop, category), samples)
 
     def read(self) -> Iterator[Sample]:
@@ -59,11 +72,26 @@ class Images:
         for sample in self.plain():
             if not names and not self.occlude:
                 yield sample
-            for name in names:
-                yield corrupted(sample, name, self.severity, self.seed)
+            hidden = []
             for level in self.occlude:
                 rng = np.random.default_rng([self.seed, crc32(level.encode()), crc32(sample.key.encode())])
-                yield occluded(sample, level, occluders, rng)
+                hidden.append(occluded(sample, level, occluders, rng))
+            for name in names:
+                if not self.stacked:
+                    yield corrupted(sample, name, self.severity, self.seed)
+                    continue
+                for one in hidden:
+                    worse = corrupted(one, name, self.severity, self.seed)
+                    yield replace(worse, subset=f"{one.subset}+{name}")
+            if not self.stacked:
+                yield from hidden
+
+    def _held(self, sample: Sample) -> bool:
+        """Whether the sample belongs to the part."""
+        if self.part is None:
+            return True
+        index, count = self.part
+        return int.from_bytes(hashlib.sha256(sample.key.encode()).digest()[:8], "big") % count == index
 
 
 def _cropper(table: str, category: str) -> Callable[[Sample], Sample]:

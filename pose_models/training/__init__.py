@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch.utils.data import ConcatDataset
+
 from p3d_gen.types import Array
+from pose_models.adapt.thresholds import write_source_similarity
 from pose_models.config import TrainConfig
 from pose_models.data.augment import Backgrounds
 from pose_models.data.photographs import Photographs
 from pose_models.data.sample import Sample
 from pose_models.data.views import Views
-from pose_models.nmm import NeuralMeshModel
+from pose_models.nmm import NeuralMeshModel, load_model
 from pose_models.training.loop import How, Step, fit
 from pose_models.training.spec import build, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee
@@ -34,13 +37,21 @@ class Sources:
 def train(
     config: TrainConfig, sources: Sources, out: Path, how: How, on_step: Callable[[Step], None]
 ) -> NeuralMeshModel:
-    """Train a neural mesh model and write it, its configuration and its log to `out`; see `training.loop.fit`.
+    """Train a neural mesh model and write it, its configuration and its log to `out`, see `training.loop.fit`, and then
+    how similar its source features are to their vertices, see `adapt.thresholds`.
 
     ValueError where a category has no image, a source that is asked for holds none, or the loss is lost.
     """
+    from accelerate import PartialState
+
     outlines = outlines_of(sources.cads)
     real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
     model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
     views = Views(sources.renders, real, model.spec.canvas_hw, config, sources.backgrounds)
     fit(MeshTrainee(model, config), views, config, out, how, on_step)
+    if PartialState().is_main_process:
+        shares = ((sources.renders, 1 - config.real_share), (real, config.real_share))
+        used = ConcatDataset([source for source, share in shares if share > 0])
+        # As it was saved: the one in memory may still compute in half precision.
+        write_source_similarity(load_model(out, model.clutter.device), used, out)
     return model

@@ -25,8 +25,10 @@ _CLUTTER = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the images of one category show: unit features (B, R, D) at the vertices and which of them (B, R) count."""
+    """What the images `rows` (B,) of a batch, all of one category, show: unit features (B, R, D) at the vertices and
+    which of them (B, R) count."""
 
+    rows: Tensor
     mesh: NeuralMesh
     features: Tensor
     visible: Tensor
@@ -73,10 +75,10 @@ def _look(neural: NeuralMesh, batch: Batch, rows: Tensor, features: Tensor) -> t
     column, line = pixels.nan_to_num().long().unbind(-1)
     hidden = batch.occluder[rows[:, None], line.clamp(0, height - 1), column.clamp(0, width - 1)]
     at_vertices = sample_features(features[rows], pixels.nan_to_num())
-    return Seen(mesh=neural, features=at_vertices, visible=seen & ~hidden), pixels
+    return Seen(rows=rows, mesh=neural, features=at_vertices, visible=seen & ~hidden), pixels
 
 
-def _drawn_cells(features: Tensor, free: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def drawn_cells(features: Tensor, free: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Features (N, D) of `count` random free cells of each image; images with fewer free cells give none."""
     usable = (free.sum(1) >= count).nonzero(as_tuple=True)[0]
     if len(usable) == 0:
@@ -86,7 +88,9 @@ def _drawn_cells(features: Tensor, free: Tensor, count: int, generator: torch.Ge
     return picked.gather(1, cells[..., None].expand(-1, -1, picked.shape[2])).flatten(0, 1)
 
 
-def _contrast(model: NeuralMeshModel, seen: Seen, near: dict[str, Tensor], config: TrainConfig) -> Tensor:
+def contrast(model: NeuralMeshModel, seen: Seen, near: dict[str, Tensor], config: TrainConfig) -> Tensor:
+    """`losses.contrastive` of what images show of one category, against all vertices and the clutter bank of the model;
+    near: see `neighbours`."""
     others = [mesh.vertex_features for mesh in model.meshes.values() if mesh is not seen.mesh]
     return contrastive(
         seen.features[seen.visible],
@@ -127,6 +131,22 @@ def _remember(
     model.push_clutter(everything[~everything[:, 0].isnan()])
 
 
+def seen_in(model: NeuralMeshModel, features: Tensor, batch: Batch) -> tuple[list[Seen], Tensor]:
+    """What a batch with feature maps (B, D, h, w) shows of each category, and the cells (B, h w) bool that its
+    projected vertices fall into."""
+    covered = features.new_zeros(len(features), features[0, 0].numel(), dtype=torch.bool)
+    found = []
+    for name, neural in model.meshes.items():
+        rows = torch.tensor(
+            [i for i, category in enumerate(batch.category) if category == name], device=features.device
+        )
+        if len(rows):
+            seen, pixels = _look(neural, batch, rows, features)
+            covered[rows] = _covered_cells(pixels, (features.shape[2], features.shape[3]))
+            found.append(seen)
+    return found, covered
+
+
 def training_step(
     model: NeuralMeshModel,
     features: Tensor,
@@ -138,23 +158,14 @@ def training_step(
 ) -> tuple[Tensor, Tensor]:
     """The two loss terms (contrastive, clutter) of a batch whose feature maps are (B, D, h, w); updates the vertex
     features and the clutter bank. `step` keys the draw of clutter cells."""
-    covered = features.new_zeros(len(features), features[0, 0].numel(), dtype=torch.bool)
-    found = []
-    for name, neural in model.meshes.items():
-        rows = torch.tensor(
-            [i for i, category in enumerate(batch.category) if category == name], device=features.device
-        )
-        if len(rows):
-            seen, pixels = _look(neural, batch, rows, features)
-            covered[rows] = _covered_cells(pixels, (features.shape[2], features.shape[3]))
-            found.append(seen)
+    found, covered = seen_in(model, features, batch)
     number = int(np.random.default_rng([config.seed, _CLUTTER, step, all_.rank]).integers(2**62))
     free = clutter_cells(batch, covered)
-    noise = _drawn_cells(features, free, config.clutter_per_image, torch.Generator().manual_seed(number))
+    noise = drawn_cells(features, free, config.clutter_per_image, torch.Generator().manual_seed(number))
     counts = torch.stack([seen.visible.sum() for seen in found]).float()
     # The mean over all visible vertices of all processes; gradients are averaged over the processes.
     shares = counts * all_.count / all_.summed(counts.sum()).clamp(min=1)
-    terms = torch.stack([_contrast(model, seen, near, config) for seen in found])
+    terms = torch.stack([contrast(model, seen, near, config) for seen in found])
     everywhere = torch.cat([mesh.vertex_features for mesh in model.meshes.values()])
     clutter = clutter_similarity(noise, everywhere)
     _remember(model, found, noise, len(features), config, all_)

@@ -1,0 +1,58 @@
+"""Training that goes on with few labelled photographs, from a model trained on synthetic images or adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
+
+from pose_models.adapt.config import FinetuneConfig
+from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
+from pose_models.adapt.target import described, write_record
+from pose_models.config import Precision, save_config
+from pose_models.data.photographs import Encoded, shrunk
+from pose_models.data.sample import Sample
+from pose_models.data.views import Views
+from pose_models.training.loop import How, Step, fit
+
+LABELLED_FILE = "labelled.jsonl"
+
+
+def finetune(
+    folder: Path,
+    labelled: Iterable[Sample],
+    config: FinetuneConfig,
+    out: Path,
+    how: How,
+    *,
+    precision: Precision = "no",
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> None:
+    """Train the model in `folder` on labelled photographs alone, and write it to `out` as a training does, beside which
+    images were read.
+
+    Goes on where a stopped run was, on the CPU bit for bit as if it had not been. ValueError where there is no image,
+    or one of a category that the model does not know.
+    """
+    check_apart(folder, out)
+    device = torch.device("cuda" if torch.cuda.is_available() and not how.cpu else "cpu")
+    source = load_source(folder, device)
+    changes = {name: getattr(config, name) for name in ("steps", "batch", "lr", "head_lr", "seed")}
+    training = source.config.model_copy(update={**changes, "real_share": 1.0, "ema": 0.0, "precision": precision})
+    record: list[dict[str, str]] = []
+
+    def ready(samples: Iterable[Sample]) -> Iterator[Sample]:
+        for sample in samples:
+            if sample.category not in source.model.spec.categories:
+                known = ", ".join(source.model.spec.categories)
+                raise ValueError(f"sample {sample.key} is a {sample.category!r}, but {folder} knows {known}")
+            record.append(described(sample))
+            yield source.with_camera(shrunk(sample, training.image_size), None)
+
+    photographs = Encoded(ready(labelled))
+    save_config(config, out / ADAPT_FILE)
+    write_source(out, folder)
+    write_record(out / LABELLED_FILE, record)
+    views = Views((), photographs, source.model.spec.canvas_hw, training, None)
+    fit(source.trainee(training), views, training, out, how, on_step)

@@ -1,0 +1,143 @@
+"""Pseudo-labels: the poses that a model finds in unlabelled images, and which of them are trusted (CC3D)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p3d_gen.errors import did_you_mean
+from p3d_gen.files import write_bytes
+from p3d_gen.types import Array
+from pose_models.adapt.source import Source
+from pose_models.adapt.target import Target
+from pose_models.data.sample import Sample
+from pose_models.estimate import Estimator
+from pose_models.evaluate import nearest_rotation, placed
+
+LABELS_FILE = "pseudo_labels.jsonl"
+PREFIX = "target/"
+_BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PseudoLabel:
+    """What a model takes an unlabelled image for. key, subset, category as in `Sample`; R_cam_obj (3, 3) float64; the
+    confidence is S_conf of CC3D (equation 6), or whatever the model gives."""
+
+    key: str
+    subset: str
+    category: str
+    R_cam_obj: Array
+    confidence: float
+
+
+def pseudo_labels(
+    target: Target, estimator: Estimator, on_image: Callable[[], None] = lambda: None
+) -> list[PseudoLabel]:
+    """The pose of every target image, in their order. ValueError for a category that the model does not know."""
+    found: list[PseudoLabel] = []
+    for entry in target.record:
+        if entry["category"] not in estimator.categories:
+            near = did_you_mean(entry["category"], estimator.categories)
+            raise ValueError(f"the model does not know the category of {entry['key']}, {entry['category']!r}{near}")
+    for start in range(0, len(target), _BATCH):
+        samples = [target[i] for i in range(start, min(start + _BATCH, len(target)))]
+        estimates = estimator.estimate(placed(samples, estimator))
+        rotations = estimates.cam_T_obj[:, :3, :3].cpu().double().numpy()
+        for sample, R, confidence in zip(samples, rotations, estimates.confidence.tolist(), strict=True):
+            found.append(
+                PseudoLabel(
+                    key=sample.key,
+                    subset=sample.subset,
+                    category=sample.category,
+                    R_cam_obj=nearest_rotation(R),
+                    confidence=confidence,
+                )
+            )
+            on_image()
+    return found
+
+
+def trusted(labels: Sequence[PseudoLabel], *, top: int, threshold: float | None) -> list[int]:
+    """The numbers of the labels to learn from, by category in the order in which these come, then by falling
+    confidence, equals in their order.
+
+    Without a threshold the `top` most confident of each category (CC3D: 100), all where it has no more; with one all
+    that are at least so confident. ValueError where none is.
+    """
+    order = sorted(range(len(labels)), key=lambda i: -labels[i].confidence)
+    chosen = []
+    for category in dict.fromkeys(label.category for label in labels):
+        own = [i for i in order if labels[i].category == category]
+        chosen += own[:top] if threshold is None else [i for i in own if labels[i].confidence >= threshold]
+    if not chosen:
+        best = max(label.confidence for label in labels)
+        raise ValueError(
+            f"no pseudo-label is as confident as {threshold:g}; the surest of {len(labels)} has {best:.3f}: "
+            "give a lower --threshold"
+        )
+    return chosen
+
+
+def write_labels(path: Path, labels: Sequence[PseudoLabel], chosen: Sequence[int]) -> None:
+    """Write pseudo-labels, one JSON object a line, with whether they are trusted."""
+    kept = frozenset(chosen)
+    lines = []
+    for number, label in enumerate(labels):
+        names = {"key": label.key, "subset": label.subset, "category": label.category}
+        entry = {**names, "R_cam_obj": label.R_cam_obj.tolist(), "confidence": label.confidence}
+        lines.append(json.dumps(entry | {"trusted": number in kept}) + "\n")
+    write_bytes(path, "".join(lines).encode())
+
+
+def read_labels(path: Path) -> list[PseudoLabel]:
+    """The pseudo-labels of a file of `write_labels`, to the last bit."""
+    labels = []
+    for line in path.read_text().splitlines():
+        entry = json.loads(line)
+        del entry["trusted"]
+        labels.append(PseudoLabel(**entry | {"R_cam_obj": np.array(entry["R_cam_obj"])}))
+    return labels
+
+
+class PseudoLabelled(Sequence[Sample]):
+    """Target images with their pseudo-labels, to train on; their keys begin with `PREFIX`, so that no source image has
+    the same.
+
+    Translation and K are the annotated ones; where there are none, those by which the object fills its box.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        labels: Sequence[PseudoLabel],
+        chosen: Sequence[int],
+        source: Source,
+        distance: float | None,
+    ) -> None:
+        """The images of the numbers `chosen`; distance as of `Source.with_camera`."""
+        self._target, self._kept = target, []
+        for number in chosen:
+            sample = source.with_camera(_with_rotation(target[number], labels[number].R_cam_obj), distance)
+            self._kept.append((number, sample.cam_T_obj, sample.K))
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._kept)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The sample of a number."""
+        number, cam_T_obj, K = self._kept[index]
+        sample = self._target[number]
+        return replace(sample, key=PREFIX + sample.key, cam_T_obj=cam_T_obj, K=K)
+
+
+def _with_rotation(sample: Sample, R_cam_obj: Array) -> Sample:
+    cam_T_obj = sample.cam_T_obj.copy()
+    cam_T_obj[:3, :3] = R_cam_obj
+    return replace(sample, cam_T_obj=cam_T_obj)

@@ -1,0 +1,123 @@
+"""The trained model that an adaptation starts from, and how training goes on with it. Its folder is only read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from p3d_gen.errors import did_you_mean
+from p3d_gen.files import file_sha256, write_json
+from pose_models.baselines.config import BaselineConfig
+from pose_models.baselines.predict import CUBE, BaselineEstimator
+from pose_models.baselines.res_general import KIND, ResGeneral, load_baseline, model_kind
+from pose_models.baselines.training import BaselineTrainee
+from pose_models.config import TrainConfig, load_config
+from pose_models.data.datasets import open_dataset
+from pose_models.data.images import Images
+from pose_models.data.photographs import with_camera
+from pose_models.data.sample import Sample
+from pose_models.estimate import EstimateConfig, Estimator, MeshEstimator, model_folders
+from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, load_model
+from pose_models.training.loop import CONFIG_FILE, Trainee
+from pose_models.training.spec import freeze
+from pose_models.training.step import MeshTrainee
+
+ADAPT_FILE, SOURCE_FILE = "adapt.toml", "source.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A trained model and the configuration of its training."""
+
+    model: NeuralMeshModel | ResGeneral
+    config: TrainConfig | BaselineConfig
+
+    def estimator(self, how: EstimateConfig) -> Estimator:
+        """The model as something that finds poses."""
+        if isinstance(self.model, ResGeneral):
+            return BaselineEstimator(self.model, flip="probabilities" if how.mirror else "none")
+        return MeshEstimator(self.model, how)
+
+    def trainee(self, config: TrainConfig | BaselineConfig) -> Trainee:
+        """The model for the training loop, what `config.freeze` names kept as it is."""
+        if config.weights:
+            freeze(self.model if isinstance(self.model, ResGeneral) else self.model.net, config)
+        if isinstance(self.model, ResGeneral):
+            assert isinstance(config, BaselineConfig)
+            return BaselineTrainee(self.model, config)
+        assert isinstance(config, TrainConfig)
+        return MeshTrainee(self.model, config)
+
+    def with_camera(self, sample: Sample, distance: float | None) -> Sample:
+        """The sample, its camera filled in where it is not known, at `distance`, None for where the model looks for the
+        object; Res-General, which learns rotations alone, sees a cube there."""
+        if isinstance(self.model, ResGeneral):
+            return with_camera(sample, CUBE[None].float(), self.config.real_distance)
+        neural = self.model.neural_mesh(sample.category)
+        return with_camera(sample, neural.outlines.cpu(), distance or neural.spec.distance)
+
+
+def source_config(folder: Path) -> TrainConfig | BaselineConfig:
+    """The configuration of the training that left a model in a run folder. ValueError naming the file where there is
+    none."""
+    path = folder / CONFIG_FILE
+    return load_config(BaselineConfig, path) if model_kind(folder) == KIND else load_config(TrainConfig, path)
+
+
+def load_source(folder: Path, device: torch.device) -> Source:
+    """The model of a run folder, in evaluation mode, and its configuration. ValueError naming the file where one of
+    them cannot be read."""
+    config = source_config(folder)
+    load = load_baseline if isinstance(config, BaselineConfig) else load_model
+    return Source(model=load(folder, device), config=config)
+
+
+def adaptations(folder: Path, out: Path, images: Images) -> list[tuple[Path, Path, Images]]:
+    """For each model in a folder that knows a category of the images: its folder, its run folder, its images.
+
+    One model is adapted into `out`, several into sub-folders of it. ValueError for a category that no model knows.
+    """
+    shown = open_dataset(images.address, split=images.split, categories=images.categories).categories
+    known = {path: source_config(path).categories for path in model_folders(folder)}
+    everything = sorted({name for names in known.values() for name in names})
+    if unknown := next((name for name in shown if name not in everything), None):
+        raise ValueError(
+            f"{folder} does not know {unknown!r} of {images.address}{did_you_mean(unknown, everything)}; "
+            "choose by --category"
+        )
+    found = []
+    for path, names in known.items():
+        if common := tuple(name for name in shown if name in names):
+            found.append((path, out if path == folder else out / path.name, replace(images, categories=common)))
+    return found
+
+
+def check_apart(source: Path, out: Path) -> None:
+    """ValueError where one of the two folders holds the other: the source is never written."""
+    inner, outer = source.resolve(), out.resolve()
+    if inner == outer or inner in outer.parents or outer in inner.parents:
+        raise ValueError(f"{out} and the model's folder {source} lie in one another: choose another --out")
+
+
+def write_source(out: Path, source: Path, shards: Sequence[Path] = ()) -> None:
+    """Write which model a run starts from, and which source shards it reads beside it.
+
+    ValueError where the run in `out` started from others.
+    """
+    path = out / SOURCE_FILE
+    entry = {
+        "model": str(source),
+        "weights_sha256": file_sha256(source / WEIGHTS_FILE),
+        "shards": [str(shard) for shard in shards],
+    }
+    if path.is_file() and (kept := json.loads(path.read_text())) != entry:
+        name = next(name for name in entry if kept.get(name) != entry[name])
+        raise ValueError(
+            f"{path}: the run started from another {name} ({kept.get(name)}, now {entry[name]}): choose another --out, "
+            "or give --overwrite"
+        )
+    write_json(path, entry)

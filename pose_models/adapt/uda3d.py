@@ -1,0 +1,261 @@
+"""3DUDA: a pose model follows unlabelled images of another domain, without its source and without a label.
+
+"Source-Free and Image-Only Unsupervised Domain Adaptation for Category Level Object Pose Estimation": expectation
+maximisation over the single vertices of a neural mesh. Poses are searched by render-and-compare; wrong as many of them
+are, vertices that look like themselves there move their features (equations 3 and 4), and the backbone learns with
+the moved features (equation 5).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from p3d_gen.files import write_bytes
+from pose_models.adapt.config import UdaConfig
+from pose_models.adapt.history import HISTORY_FILE
+from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
+from pose_models.adapt.target import Target, write_target
+from pose_models.adapt.thresholds import source_thresholds
+from pose_models.adapt.uda_poses import on_canvas, search, uncovered
+from pose_models.adapt.uda_state import State, Tally
+from pose_models.adapt.vertices import accepted, by_category, look
+from pose_models.config import TrainConfig, save_config
+from pose_models.data.augment import augmented, collate, place
+from pose_models.data.sample import Batch, Sample
+from pose_models.nmm import NeuralMeshModel, save_model
+from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from pose_models.training.loop import CONFIG_FILE
+from pose_models.training.spec import freeze
+from pose_models.training.step import Seen, contrast, drawn_cells, neighbours
+
+VERTICES_FILE = "vertices.safetensors"
+Figures = dict[str, float]
+OnEpoch = Callable[[Figures, NeuralMeshModel], Mapping[str, float]]
+_BANK, _BACKBONE, _VIEW, _CLUTTER = 1, 2, 3, 4
+
+
+class Adaptation:
+    """Model, optimiser and state of one adaptation, and its epochs."""
+
+    def __init__(
+        self,
+        source_folder: Path,
+        target: Target,
+        config: UdaConfig,
+        device: torch.device,
+        on_images: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """Start from the model in `source_folder`; `on_images` is told of every batch of a pass how many images it had.
+
+        ValueError where that is no neural mesh model, lacks a file, or does not know a category of the target.
+        """
+        found = load_source(source_folder, device)
+        if not isinstance(found.model, NeuralMeshModel) or not isinstance(found.config, TrainConfig):
+            raise ValueError(f"{source_folder} holds a model without vertices: give one of `pose-models train`")
+        self.model, source = found.model, found.config
+        for category in dict.fromkeys(entry["category"] for entry in target.record):
+            self.model.neural_mesh(category)
+        self._target, self._config, self._device, self._on_images = target, config, device, on_images
+        # Equation 5 is the loss of the source's training at temperature 1 / kappa.
+        self._source = source.model_copy(update={"temperature": 1 / config.kappa})
+        self._delta = _thresholds(self.model, source_folder, config)
+        self._near = {name: near.to(device) for name, near in neighbours(self.model, source.neighbour_radius).items()}
+        if source.weights:
+            freeze(self.model.net, source)
+        learnt = [p for p in self.model.net.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(learnt, lr=config.lr, weight_decay=config.weight_decay)
+        self.state = State(self.model, len(target), config).to(device)
+
+    def epoch(self, number: int) -> Figures:
+        """Epoch 0 searches poses with the source model and measures it; every other one is a bank pass, with a new
+        search where it is due, and a backbone pass. BatchNorm keeps its statistics: the model stays in evaluation mode.
+        """
+        began = time.perf_counter()
+        due = number == 0 or (number > 1 and (number - 1) % self._config.solve_every == 0)
+        tally = self._bank_pass(number, search_poses=due, move=number > 0 and self._config.bank)
+        for name, found in tally.per_vertex().items():
+            self.state.record(number, name, *found)
+        figures: Figures = {"epoch": number, **tally.figures()}
+        if number > 0 and self._config.backbone:
+            figures["loss"] = self._backbone_pass(number)
+        return figures | {"seconds": time.perf_counter() - began}
+
+    def _batches(self, epoch: int, stream: int) -> Iterator[Tensor]:
+        """All images once, in an order of the epoch's own."""
+        order = np.random.default_rng([self._config.seed, stream, epoch]).permutation(len(self._target))
+        for rows in torch.from_numpy(order).split(self._config.batch):
+            yield rows
+            self._on_images(len(rows))
+
+    def _features(self, batch: Batch) -> Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
+            found: Tensor = self.model.net(batch.image.contiguous(memory_format=torch.channels_last))
+        return found.float()
+
+    def _placed(self, index: int) -> Sample:
+        """A target image on the canvas; its mask is where there is picture, not padding."""
+        sample = self._target[index]
+        picture = np.full(sample.image.shape[:2], 255, np.uint8)
+        return place(replace(sample, mask=picture), self.model.spec.canvas_hw, self.model.spec.box_fill)
+
+    @torch.no_grad()
+    def _bank_pass(self, epoch: int, *, search_poses: bool, move: bool) -> Tally:
+        """Equations 3 and 4 over all images and hypotheses."""
+        tally = Tally(self.model, self._config)
+        for rows in self._batches(epoch, _BANK):
+            batch = collate([self._placed(int(i)) for i in rows]).to(self._device)
+            features = self._features(batch)
+            if search_poses:
+                self.state.keep(rows.to(self._device), search(self.model, batch, features, self._config))
+            for name, images in by_category(batch).items():
+                self._look_at(name, features, batch, images, rows, tally, move)
+        return tally
+
+    def _look_at(
+        self, name: str, features: Tensor, batch: Batch, images: Tensor, rows: Tensor, tally: Tally, move: bool
+    ) -> None:
+        """Take what a batch's `images` of a category show, count it, and move the bank where it is time."""
+        neural, pending = self.model.neural_mesh(name), self.state.pending[name]
+        known = rows.to(self._device)[images]
+        own, which = self.state.losses[known].isfinite().nonzero(as_tuple=True)
+        poses, K = self.state.poses[known[own], which], self.state.K[known[own], which]
+        seen = look(neural, features, batch, images[own], poses, K)
+        taken = accepted(seen, self._delta[name], self._config)
+        passed = len(own[taken.any(1)].unique())
+        tally.add(name, seen, taken, which == 0)
+        tally.passed += passed
+        if not move:
+            return
+        pending.add(seen, taken, passed)
+        if pending.ready(self._config):
+            pending.move(neural, self._config.momentum)
+            tally.moves += 1
+
+    def _views(self, epoch: int, rows: Tensor) -> Batch:
+        """Images with the best hypothesis as their pose; masks are 1 where there is picture and no hypothesis."""
+        placed = [self._placed(int(i)) for i in rows]
+        known = rows.to(self._device)
+        poses, K = (x[known, 0].double().cpu().numpy() for x in (self.state.poses, self.state.K))
+        free = self._free(known, [sample.category for sample in placed])
+        masks = free.to(torch.uint8).cpu().numpy()
+        samples = [
+            replace(sample, cam_T_obj=pose, K=camera, mask=sample.mask * mask)
+            for sample, pose, camera, mask in zip(placed, poses, K, masks, strict=True)
+        ]
+        if self._config.augment:
+            samples = [self._augmented(s, epoch, int(i)) for s, i in zip(samples, rows, strict=True)]
+        return collate(samples).to(self._device)
+
+    def _free(self, known: Tensor, categories: list[str]) -> Tensor:
+        """Canvas pixels (B, H, W) bool outside every hypothesis' silhouette."""
+        free = torch.zeros(len(known), *self.model.map_hw, dtype=torch.bool, device=self._device)
+        for name in dict.fromkeys(categories):
+            own = torch.tensor([i for i, category in enumerate(categories) if category == name], device=self._device)
+            found = self.state.poses[known[own]], self.state.K[known[own]], self.state.losses[known[own]]
+            free[own] = uncovered(self.model.neural_mesh(name), *found, self.model.map_hw)
+        return on_canvas(free)
+
+    def _augmented(self, sample: Sample, epoch: int, index: int) -> Sample:
+        # A camera from a box has two focal lengths, which no turn of the picture keeps; the mask is none of the object.
+        how = self._source.augment.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
+        rng = np.random.default_rng([self._config.seed, _VIEW, epoch, index])
+        return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, how, None, rng)
+
+    def _backbone_pass(self, epoch: int) -> float:
+        """Equation 5 over all images; the mean loss. ValueError where it is lost."""
+        losses = []
+        for step, rows in enumerate(self._batches(epoch, _BACKBONE)):
+            batch = self._views(epoch, rows)
+            loss = self._backbone_loss(batch, self._features(batch), epoch, step)
+            if not torch.isfinite(loss):
+                raise ValueError(
+                    f"the loss became {loss.item()} in epoch {epoch}: lower the learning rate (now {self._config.lr})"
+                )
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            losses.append(loss.item())
+        return float(np.mean(losses))
+
+    def _backbone_loss(self, batch: Batch, features: Tensor, epoch: int, step: int) -> Tensor:
+        """The mean over the visible vertices of the images that are not dropped; fills the clutter bank."""
+        found, fit = [], features.new_zeros(len(features))
+        for name, images in by_category(batch).items():
+            neural = self.model.neural_mesh(name)
+            seen = look(neural, features, batch, images, batch.cam_T_obj[images], batch.K[images])
+            found.append((images, Seen(rows=images, mesh=neural, features=seen.features, visible=seen.visible)))
+            fit[images] = seen.fit().detach()
+        kept = torch.ones(len(fit), dtype=torch.bool, device=fit.device)
+        kept[fit.argsort(stable=True)[: int(self._config.dropped * len(fit))]] = False
+        parts = [replace(seen, visible=seen.visible & kept[images, None]) for images, seen in found]
+        counts = torch.stack([seen.visible.sum() for seen in parts]).float()
+        terms = torch.stack([contrast(self.model, seen, self._near, self._source) for seen in parts])
+        self._refresh_clutter(batch, features.detach(), [self._config.seed, _CLUTTER, epoch, step])
+        return (terms * counts / counts.sum().clamp(min=1)).sum()
+
+    def _refresh_clutter(self, batch: Batch, features: Tensor, key: list[int]) -> None:
+        size = batch.mask.shape[1] // features.shape[2]
+        free = -torch.nn.functional.max_pool2d(-batch.mask[:, None], size)[:, 0].flatten(1) > 0.99
+        drawn = torch.Generator().manual_seed(int(np.random.default_rng(key).integers(2**62)))
+        self.model.push_clutter(drawn_cells(features, free.float(), self._source.clutter_per_image, drawn))
+
+
+def passes(config: UdaConfig) -> int:
+    """How often a run goes through all target images."""
+    return 1 + config.epochs * (2 if config.backbone else 1)
+
+
+def _thresholds(model: NeuralMeshModel, folder: Path, config: UdaConfig) -> dict[str, Tensor]:
+    """delta (R,) of each category."""
+    if config.delta == "source":
+        found = source_thresholds(folder, config.source_quantile)
+        return {name: found[name].to(model.clutter) for name in model.spec.categories}
+    return {name: torch.full_like(mesh.vertex_features[:, 0], config.delta) for name, mesh in model.meshes.items()}
+
+
+def run(
+    source_folder: Path,
+    target: Target,
+    config: UdaConfig,
+    out: Path,
+    device: torch.device,
+    on_epoch: OnEpoch = lambda figures, model: {},
+    on_images: Callable[[int], None] = lambda count: None,
+) -> NeuralMeshModel:
+    """Adapt the neural mesh model in `source_folder`, which is only read, to `target`, and write it to `out` with its
+    configuration, source, images, history and the record of its vertices.
+
+    `on_epoch` gets each epoch's figures and the model, in evaluation mode, to look at; what it returns is written into
+    the history. `on_images` is told of every batch, `passes` times through all images in a whole run. A run that was
+    stopped goes on from its last epoch, on the CPU bit for bit as if it had not been. ValueError where the source lacks
+    something, lies in `out` or around it, or the loss is lost.
+    """
+    check_apart(source_folder, out)
+    adaptation = Adaptation(source_folder, target, config, device, on_images)
+    out.mkdir(parents=True, exist_ok=True)
+    save_config(config, out / ADAPT_FILE)
+    write_source(out, source_folder)
+    write_target(out, target)
+    kept = {"model": adaptation.model, "state": adaptation.state}
+    done = load_checkpoint(out, kept, adaptation.optimiser)
+    history = (out / HISTORY_FILE).read_text().splitlines(keepends=True)[:done] if done else []
+    for number in range(done, config.epochs + 1):
+        figures = adaptation.epoch(number)
+        figures |= on_epoch(figures, adaptation.model)
+        history.append(json.dumps(figures) + "\n")
+        write_bytes(out / HISTORY_FILE, "".join(history).encode())
+        write_bytes(out / VERTICES_FILE, save(adaptation.state.recorded(number + 1)))
+        save_checkpoint(out, number + 1, kept, adaptation.optimiser)
+    write_bytes(out / CONFIG_FILE, (source_folder / CONFIG_FILE).read_bytes())
+    save_model(adaptation.model, out)
+    (out / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return adaptation.model

@@ -1,0 +1,90 @@
+"""Hypotheses for the poses of target images: several for each, far apart from one another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pose_models.adapt.config import UdaConfig
+from pose_models.adapt.vertices import by_category
+from pose_models.backbone import STRIDE
+from pose_models.data.sample import Batch
+from pose_models.estimate import agreed_hypotheses, chosen_rows, mirrored_batch
+from pose_models.geometry import rotation_error_rad, transform
+from pose_models.nmm import NeuralMesh, NeuralMeshModel
+from pose_models.rasterise import rasterise
+from pose_models.solve import CameraRule, Scorer, SolveConfig, camera_rule, solve
+from pose_models.solve.scoring import in_cells
+
+Found = tuple[Tensor, Tensor, Tensor]
+"""Poses (B, H, 4, 4), cameras (B, H, 3, 3) in canvas pixels and losses (B, H), rising; a loss of infinity where an
+image has fewer hypotheses."""
+
+
+@torch.no_grad()
+def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaConfig) -> Found:
+    """The hypotheses with the lowest losses for a batch's feature maps (B, D, h, w): refined starts, of which those
+    that came within `spacing_deg` of a better one are dropped. With `pose.mirror` those for the mirrored image too."""
+    views = [(batch, features)]
+    if config.pose.mirror:
+        mirror = mirrored_batch(batch)
+        views.append((mirror, model.net(mirror.image.contiguous(memory_format=torch.channels_last))))
+    count, hypotheses = len(features), config.hypotheses
+    poses, K = features.new_zeros(count, hypotheses, 4, 4), features.new_zeros(count, hypotheses, 3, 3)
+    losses = features.new_zeros(count, hypotheses)
+    for name, rows in by_category(batch).items():
+        parts = [(chosen_rows(view, rows.tolist()), maps[rows]) for view, maps in views]
+        found = _searched(model.neural_mesh(name), model.clutter_mean(), parts, config)
+        poses[rows], K[rows], losses[rows] = apart(*found, hypotheses, math.radians(config.spacing_deg))
+    return poses, K, losses
+
+
+def _searched(mesh: NeuralMesh, clutter: Tensor, views: list[tuple[Batch, Tensor]], config: UdaConfig) -> Found:
+    how = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
+    solutions = [solve(mesh, clutter, features, _rule(mesh, batch, config), how) for batch, features in views]
+    first = solutions[0]
+    if len(views) == 1:
+        return first.hypotheses_cam_T_obj, first.hypotheses_K, first.hypotheses_loss
+    scorers = [Scorer(mesh, clutter, features) for _, features in views]
+    return agreed_hypotheses(scorers, solutions, views[0][0].image.shape[-1])
+
+
+def _rule(mesh: NeuralMesh, batch: Batch, config: UdaConfig) -> CameraRule:
+    rule = camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy)
+    return rule if config.pose.distance is None else replace(rule, distance=config.pose.distance)
+
+
+def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Found:
+    """Of hypotheses (B, Q, ...) the `count` with the lowest losses that lie at least `spacing_rad` from all that are
+    kept before them; where there are fewer, the rest has a loss of infinity."""
+    missing = max(0, count - losses.shape[1])
+    losses = torch.nn.functional.pad(losses, (0, missing), value=torch.inf)
+    poses, K = (torch.cat([x, x[:, :1].expand(-1, missing, -1, -1)], dim=1) for x in (poses, K))
+    rows = torch.arange(len(losses), device=losses.device)[:, None]
+    order = losses.argsort(dim=1, stable=True)
+    poses, K, losses = poses[rows, order], K[rows, order], losses[rows, order]
+    R = poses[..., :3, :3]
+    near = rotation_error_rad(R[:, :, None], R[:, None]) < spacing_rad
+    kept = losses.isfinite()
+    for q in range(1, losses.shape[1]):
+        kept[:, q] &= ~(near[:, q, :q] & kept[:, :q]).any(1) & (kept[:, :q].sum(1) < count)
+    order = (~kept).to(torch.int8).argsort(dim=1, stable=True)[:, :count]
+    return poses[rows, order], K[rows, order], losses.masked_fill(~kept, torch.inf)[rows, order]
+
+
+def uncovered(mesh: NeuralMesh, poses: Tensor, K: Tensor, losses: Tensor, map_hw: tuple[int, int]) -> Tensor:
+    """Cells (B, h, w) bool of the feature map that lie outside the silhouettes of all hypotheses of each image."""
+    image, which = losses.isfinite().nonzero(as_tuple=True)
+    points = transform(poses[image, which], mesh.mesh.vertices)
+    hits = rasterise(points, mesh.mesh.faces, in_cells(K[image, which]), map_hw, cull=True)
+    free = torch.ones(len(losses), map_hw[0] * map_hw[1], dtype=torch.bool, device=losses.device)
+    free[image[hits.pose], hits.pixel] = False
+    return free.unflatten(1, map_hw)
+
+
+def on_canvas(cells: Tensor) -> Tensor:
+    """Cells (B, h, w) as canvas pixels (B, H, W)."""
+    return cells.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)

@@ -1,0 +1,36 @@
+"""The accuracy of a model on labelled images, for watching an adaptation that never sees these labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from pose_models.data.photographs import Encoded, shrunk
+from pose_models.data.sample import Sample
+from pose_models.estimate import Estimator
+from pose_models.evaluate import evaluate
+from pose_models.metrics import pose_metrics, prediction_errors
+
+
+def watcher(samples: Iterable[Sample], long_side: int) -> Callable[[Estimator], dict[str, float]]:
+    """What tells acc_pi_6, acc_pi_18 and median_deg of a model on these images, kept `shrunk` to `long_side`.
+
+    ValueError where there is no image, or one without a rotation.
+    """
+    kept = Encoded(_labelled(sample, long_side) for sample in samples)
+    if not len(kept):
+        raise ValueError("--watch finds no image to watch: leave it out")
+
+    def watch(estimator: Estimator) -> dict[str, float]:
+        found = evaluate([estimator], kept, lambda: None)
+        figures = pose_metrics(prediction_errors([one.prediction for one in found])).as_dict()
+        return {name: figures[name] for name in ("acc_pi_6", "acc_pi_18", "median_deg")}
+
+    return watch
+
+
+def _labelled(sample: Sample, long_side: int) -> Sample:
+    if not np.isfinite(sample.cam_T_obj[:3, :3]).all():
+        raise ValueError(f"--watch needs labels, and image {sample.key} has none: leave it out")
+    return shrunk(sample, long_side)

@@ -1,0 +1,241 @@
+"""`pose-models adapt`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pose_models.cli.common import (
+    FILE,
+    FOLDER,
+    Group,
+    chosen_images,
+    device_option,
+    image_options,
+    progress_bar,
+    run_device,
+    run_precision,
+    start_or_resume,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from pose_models.adapt.cc3d import Observer, Replay
+    from pose_models.adapt.config import Cc3dConfig
+    from pose_models.adapt.pseudo_labels import PseudoLabel
+    from pose_models.data.images import Images
+    from pose_models.estimate import Estimator
+    from pose_models.training import Step
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LEARNING = (
+    click.option("--steps", type=click.IntRange(1), help="Of each round.  [default: 200]"),
+    click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12]"),
+    click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 1e-4]"),
+    click.option("--head-lr", type=click.FloatRange(0, min_open=True), help="Of the rest.  [default: 1e-4]"),
+    click.option("--rounds", type=click.IntRange(1), help="Labels are made again before each.  [default: 1]"),
+    click.option("--seed", type=click.IntRange(0)),
+    click.option("--mirror/--no-mirror", default=None, help="Solve the mirrored image as well, for the labels."),
+    click.option("--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where not annotated."),
+    click.option("--watch", is_flag=True, help="Follow the accuracy by the target's labels, used for nothing else."),
+    click.option("--watch-every", type=click.IntRange(1), default=50, show_default=True, help="Steps."),
+    click.option("--watch-limit", type=click.IntRange(1), default=200, show_default=True, help="Images a category."),
+    click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images."),
+    click.option("--checkpoint-every", type=click.IntRange(1), default=50, show_default=True, help="Steps."),
+    click.option(
+        "--precision", type=click.Choice(["auto", "no", "bf16", "fp16"]), default="auto", show_default=True,
+        help="auto: bf16 where the processor has matrix units for it.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
+    device_option,
+)  # fmt: skip
+_OWN = ("arm", "top", "threshold", "confidence", "alpha", "rounds", "real_share", "steps", "batch", "lr", "head_lr")
+
+
+def _learning_options(command: Command) -> Command:
+    for option in reversed(_LEARNING):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Group)
+def adapt() -> None:
+    """Adapt trained models to photographs without labels."""
+
+
+@adapt.command()
+@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training; only read.")
+@image_options("--target", "train", "--image-seed")
+@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
+@click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it.")
+@click.option("--arm", type=click.Choice(["paper", "released"]), help="See above.  [default: paper]")
+@click.option("--source-shards", multiple=True, help="Synthetic images to replay: folder or glob; may be repeated.")
+@click.option("--backgrounds", type=FOLDER, help="Pictures pasted behind the object of replayed images.")
+@click.option("--top", type=click.IntRange(1), help="Labels that are trusted, of each category.  [default: 100]")
+@click.option("--threshold", type=float, help="Trust all labels at least so confident instead.")
+@click.option(
+    "--confidence",
+    type=click.Choice(["mean", "positive"]),
+    help="Over all cells under the mesh, or, as released, those with a positive score.  [default: mean]",
+)
+@click.option("--alpha", type=click.FloatRange(0), help="Of L_domain.  [default: as large as L_con at first]")
+@click.option("--real-share", type=click.FloatRange(0, 1), help="Of target images in a batch.  [default: 0.5]")
+@_learning_options
+def cc3d(**options: Any) -> None:
+    """CC3D: train on the model's own most confident poses of unlabelled images.
+
+    Arm 'paper': L_con + L_rec on replayed synthetic images and trusted target images, and alpha L_domain on the latter.
+    Arm 'released', what the paper's code runs: the plain loss on the trusted target images alone. A folder of several
+    models is adapted model by model. What was stopped goes on where it was with the same command.
+
+    \b
+    Examples:
+      pose-models adapt cc3d --model runs/nmm-car --target cars3d:$P3D_DATA/cars3d --out runs/nmm-car-cc3d
+        --source-shards runs/quickstart/shards
+      pose-models adapt cc3d --model runs/nmm-car --target images:photos --out runs/nmm-car-released --arm released
+    """
+    _adapt_all(_config(options), options)
+
+
+@adapt.command()
+@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training; only read.")
+@image_options("--target", "train", "--image-seed")
+@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
+@click.option("--threshold", type=float, default=0.9, show_default=True, help="Least confidence of trusted labels.")
+@_learning_options
+def pseudo_labels(**options: Any) -> None:
+    """The pseudo-label baseline of any model: train on all of its poses that are confident enough.
+
+    The confidence of a neural mesh model is its mean similarity over the cells under the mesh, that of Res-General the
+    product of the three angles' probabilities.
+
+    \b
+    Example:
+      pose-models adapt pseudo-labels --model runs/res-general --target cars3d:$P3D_DATA/cars3d --out runs/res-pseudo
+    """
+    _adapt_all(_config(options | {"arm": "released", "config_file": None}), options)
+
+
+def _config(options: dict[str, Any]) -> Cc3dConfig:
+    from pydantic import ValidationError
+
+    from pose_models.adapt.config import Cc3dConfig
+    from pose_models.config import load_config
+
+    base = load_config(Cc3dConfig, options["config_file"]) if options["config_file"] else Cc3dConfig()
+    given = {name: options[name] for name in (*_OWN, "seed") if options.get(name) is not None}
+    pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
+    try:
+        return Cc3dConfig.model_validate(base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+
+
+def _adapt_all(config: Cc3dConfig, options: dict[str, Any]) -> None:
+    """Adapt each model of the folder to the target images of its categories."""
+    from rich.console import Console
+
+    from pose_models.adapt.cc3d import needs_renders
+    from pose_models.adapt.source import adaptations, check_apart
+
+    replayed = needs_renders(config)
+    if replayed and not options.get("source_shards"):
+        raise click.UsageError("arm 'paper' replays synthetic images: give --source-shards, or --arm released")
+    for name in ("source_shards", "backgrounds"):
+        if options.get(name) and not replayed:
+            raise click.UsageError(f"--{name.replace('_', '-')}: no synthetic image is replayed; leave it out")
+    check_apart(options["model_folder"], options["out"])
+    console = Console()
+    for folder, out, images in adaptations(options["model_folder"], options["out"], chosen_images(options)):
+        _adapt(console, folder, out, images, config, options)
+
+
+def _adapt(
+    console: Console, folder: Path, out: Path, images: Images, config: Cc3dConfig, options: dict[str, Any]
+) -> None:
+    from pose_models.adapt.cc3d import adapt as adapt_model
+    from pose_models.adapt.source import ADAPT_FILE, source_config
+    from pose_models.adapt.target import Target
+    from pose_models.training import How
+
+    device = run_device(options["device"])
+    start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
+    replay = _replay(images.categories or (), options)
+    target = Target(images.read(), source_config(folder).image_size)
+    how = How(cpu=device.type == "cpu", workers=options["workers"], checkpoint_every=options["checkpoint_every"])
+    precision = run_precision(options["precision"], device)
+    console.print(f"{folder} -> {out}: {len(target)} images of {images.name()}", highlight=False, soft_wrap=True)
+    with progress_bar(console) as progress:
+        observer = _observer(console, progress, len(target), config, _watch(folder, images, options), options)
+        adapt_model(folder, target, config, out, how, replay=replay, precision=precision, observer=observer)
+    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
+
+
+def _replay(categories: Sequence[str], options: dict[str, Any]) -> Replay:
+    """The source images and backgrounds that the options name."""
+    from pose_models.adapt.cc3d import Replay
+    from pose_models.data.augment import Backgrounds
+    from pose_models.data.shards import ShardSamples, shard_paths
+
+    given = options.get("source_shards", ())
+    paths = {path for shards in given for name in categories for path in shard_paths(shards, name)}
+    folder = options.get("backgrounds")
+    backgrounds = None if folder is None else Backgrounds(folder)
+    return Replay(shards=sorted(paths), renders=ShardSamples(sorted(paths)), backgrounds=backgrounds)
+
+
+def _watch(folder: Path, images: Images, options: dict[str, Any]) -> Callable[[Estimator], Mapping[str, float]] | None:
+    """What follows the accuracy: it reads the target images again, with their labels, for itself."""
+    from pose_models.adapt.source import source_config
+    from pose_models.adapt.watching import watcher
+
+    if not options["watch"]:
+        return None
+    few = min(images.limit or options["watch_limit"], options["watch_limit"])
+    return watcher(replace(images, limit=few).read(), source_config(folder).image_size)
+
+
+def _observer(
+    console: Console,
+    progress: Progress,
+    count: int,
+    config: Cc3dConfig,
+    watch: Callable[[Estimator], Mapping[str, float]] | None,
+    options: dict[str, Any],
+) -> Observer:
+    """Bars for labelling and training, and a line for each round."""
+    from pose_models.adapt.cc3d import Observer
+
+    label = progress.add_task("label", total=count * config.rounds, note="")
+    train = progress.add_task("train", total=config.steps * config.rounds, note="")
+
+    def on_labels(number: int, labels: Sequence[PseudoLabel], trusted: Sequence[int], alpha: float | None) -> None:
+        progress.update(label, completed=number * count)
+        names = [labels[i].category for i in trusted]
+        shares = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+        least = min(labels[i].confidence for i in trusted)
+        weight = "" if alpha is None else f"; alpha {alpha:.3g}"
+        console.print(
+            f"round {number}: trusted of {len(labels)} pseudo-labels {shares}, least confidence {least:.3f}{weight}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def on_step(number: int, step: Step) -> None:
+        progress.update(train, completed=(number - 1) * config.steps + step.step, note=f"loss {step.loss:.3f}")
+
+    return Observer(
+        on_image=lambda: progress.advance(label),
+        on_labels=on_labels,
+        on_step=on_step,
+        watch=watch,
+        watch_every=options["watch_every"],
+    )

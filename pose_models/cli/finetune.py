@@ -1,0 +1,111 @@
+"""`pose-models finetune`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pose_models.cli.common import (
+    FOLDER,
+    chosen_images,
+    device_option,
+    image_options,
+    progress_bar,
+    run_device,
+    run_precision,
+    start_or_resume,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pose_models.adapt.config import FinetuneConfig
+    from pose_models.data.images import Images
+
+
+@click.command()
+@click.option("--model", "model_folder", required=True, type=FOLDER, help="A trained or adapted model; only read.")
+@image_options("--real", "train", "--image-seed")
+@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
+@click.option("--labels", required=True, help="N or P%: only so many images of each category are used.")
+@click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]")
+@click.option("--steps", type=click.IntRange(1), help="[default: 200]")
+@click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12]")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 1e-4]")
+@click.option("--head-lr", type=click.FloatRange(0, min_open=True), help="Of the rest.  [default: 1e-4]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images.")
+@click.option("--checkpoint-every", type=click.IntRange(1), default=50, show_default=True, help="Steps.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "no", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 where the processor has matrix units for it.",
+)
+@click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run.")
+@device_option
+def finetune(**options: Any) -> None:
+    """Train a model further on few labelled photographs: a synthetic one, or one that was adapted.
+
+    For one --label-seed the images of a smaller number are among those of a larger, and the same as those of
+    `pose-models train --real ... --labels`, which trains from scratch. A folder of several models is trained model by
+    model. What was stopped goes on where it was with the same command.
+
+    \b
+    Examples:
+      pose-models finetune --model runs/nmm-car --real cars3d:$P3D_DATA/cars3d --labels 20 --out runs/nmm-car-20
+      pose-models finetune --model runs/nmm-car-cc3d --real cars3d:$P3D_DATA/cars3d --labels 10% --out runs/cc3d-10
+    """
+    from rich.console import Console
+
+    from pose_models.adapt.config import FinetuneConfig
+    from pose_models.adapt.source import adaptations, check_apart
+    from pose_models.data.labels import parse_labels
+
+    parse_labels(options["labels"])
+    seed = options["seed"] if options["label_seed"] is None else options["label_seed"]
+    given = {name: options[name] for name in ("steps", "batch", "lr", "head_lr") if options[name] is not None}
+    config = FinetuneConfig(labels=options["labels"], label_seed=seed, seed=options["seed"], **given)
+    check_apart(options["model_folder"], options["out"])
+    console = Console()
+    for folder, out, images in adaptations(options["model_folder"], options["out"], chosen_images(options)):
+        _finetune(console, folder, out, images, config, options)
+
+
+def _finetune(
+    console: Console, folder: Path, out: Path, images: Images, config: FinetuneConfig, options: dict[str, Any]
+) -> None:
+    from pose_models.adapt.finetune import finetune as train_further
+    from pose_models.adapt.source import ADAPT_FILE
+    from pose_models.data.labels import labelled_samples, parse_labels
+    from pose_models.training import How, Step
+
+    device = run_device(options["device"])
+    start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
+    labels = parse_labels(config.labels)
+    labelled = (
+        sample
+        for name in images.categories or ()
+        for sample in labelled_samples(
+            lambda category: replace(images, categories=(category,)).read(),
+            images.name(),
+            labels,
+            config.label_seed,
+            name,
+        )
+    )
+    how = How(cpu=device.type == "cpu", workers=options["workers"], checkpoint_every=options["checkpoint_every"])
+    precision = run_precision(options["precision"], device)
+    console.print(f"{folder} -> {out}: {config.labels} of {images.name()}", highlight=False, soft_wrap=True)
+    with progress_bar(console) as progress:
+        task = progress.add_task("train", total=config.steps, note="")
+
+        def on_step(step: Step) -> None:
+            progress.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
+
+        train_further(folder, labelled, config, out, how, precision=precision, on_step=on_step)
+    console.print(f"model written to {out}", highlight=False, soft_wrap=True)

@@ -1,0 +1,155 @@
+"""`pose-models protocol`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pose_models.cli.common import FILE, FOLDER, device_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pose_models.protocols.manifest import Protocol
+    from pose_models.protocols.plan import Job, Plan, Request
+
+
+@click.command()
+@click.argument("manifest", type=FILE)
+@click.option("--data", required=True, type=FOLDER, help="Folder of the dataset, in its published layout.")
+@click.option("--shards", multiple=True, help="FOLDER or NAME=FOLDER with CATEGORY-*.tar, for the renders NAME.")
+@click.option("--cads", type=FOLDER, help="Folder with CATEGORY/*.npz|off|obj|ply|glb.  [default: beside the shards]")
+@click.option("--out", required=True, type=FOLDER, help="Folder to write: tables, and every step in OUT/steps.")
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="May be repeated.  [default: its own]")
+@click.option("--row", "rows", multiple=True, help="Only this row of the table; may be repeated.")
+@click.option("--column", "columns", multiple=True, help="Only this column of the table; may be repeated.")
+@click.option("--setting", "settings", multiple=True, help="Only this setting; may be repeated.")
+@click.option("--category", "categories", multiple=True, help="Only this category; may be repeated.")
+@click.option("--limit", type=click.IntRange(1), help="Adapt to and evaluate the first images of each category only.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="[STEP.]OPTION=VALUE",
+    help="Another value for an option of the steps, such as steps=50 or evaluate.mirror=true; may be repeated.",
+)
+@click.option("--keep-going", is_flag=True, help="Run the other rows where a step fails.")
+@click.option("--dry-run", is_flag=True, help="Print the commands and stop.")
+@device_option
+def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device: str, **options: Any) -> None:
+    """Run a paper's protocol to its end and print its table: the published figures beside the measured ones.
+
+    What was finished is not run again, what was interrupted goes on, with the same command. Each step is a command of
+    pose-models with a log of its own; steps that rows share are run once.
+
+    \b
+    Examples:
+      pose-models protocol manifests/protocols/cc3d_table2.toml --data PASCAL3D+_release1.1 --shards runs/p3d/shards
+        --out runs/cc3d-table2
+      pose-models protocol manifests/protocols/3duda_table1.toml --data OOD-CV --cads runs/p3d/cad --out runs/quick
+        --seed 0 --setting transductive --category car --limit 50 --set steps=100 --set epochs=2
+    """
+    from rich.console import Console
+
+    from p3d_gen.files import write_bytes
+    from pose_models.cli import main
+    from pose_models.protocols.manifest import load_protocol
+    from pose_models.protocols.plan import make_plan
+
+    console = Console()
+    chosen = load_protocol(manifest)
+    plan = make_plan(chosen, _request(chosen, options), main)
+    if dry_run:
+        _print_commands(console, plan, main, out, device)
+        return
+    write_bytes(out / manifest.name, manifest.read_bytes())
+    _run(console, plan, out, device, keep_going)
+
+
+def _run(console: Console, plan: Plan, out: Path, device: str, keep_going: bool) -> None:
+    from pose_models.cli import main
+    from pose_models.protocols.manifest import EVALUATE
+    from pose_models.protocols.run import run_jobs
+    from pose_models.protocols.table import notes, write_protocol
+    from pose_models.report.tables import rich_table
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    failed: list[str] = []
+
+    def on_failure(job: Job, error: ValueError) -> None:
+        failed.append(job.name)
+        say(str(error))
+
+    def on_start(job: Job) -> None:
+        say(f"{numbers[job.name]}: {job.row} ...")
+
+    numbers = {job.name: f"{number}/{len(plan.jobs)} {job.name}" for number, job in enumerate(plan.jobs, 1)}
+    for done in run_jobs(plan.jobs, main, out, device, on_start, on_failure=on_failure if keep_going else None):
+        say(f"{numbers[done.job.name]}: {'finished before' if done.before else f'{done.seconds:.0f} s'}")
+        if done.job.step == EVALUATE:
+            write_protocol(out, plan)
+    tables = write_protocol(out, plan)
+    for table in tables:
+        console.print(rich_table(table))
+    for line in notes(plan):
+        say(line)
+    say(f"tables written to {out}")
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(plan.jobs)} steps failed: {', '.join(failed)}")
+
+
+def _request(chosen: Protocol, options: dict[str, Any]) -> Request:
+    from pose_models.protocols.plan import Request
+
+    shards = _named(options["shards"], chosen.shards)
+    cads = options["cads"]
+    return Request(
+        data=options["data"].resolve(),
+        shards={name: Path(folder).resolve() for name, folder in shards.items()},
+        cads=None if cads is None else cads.resolve(),
+        limit=options["limit"],
+        changes=dict(_pair(text) for text in options["changes"]),
+        seeds=options["seeds"] or None,
+        rows=options["rows"] or None,
+        columns=options["columns"] or None,
+        settings=options["settings"] or None,
+        categories=options["categories"] or None,
+    )
+
+
+def _named(shards: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Folders of renders by name; one without a name is the protocol's first."""
+    found: dict[str, str] = {}
+    for text in shards:
+        name, equals, folder = text.partition("=")
+        if not equals and not names:
+            raise click.UsageError(f"--shards {text}: the protocol uses no renders")
+        name, folder = (name, folder) if equals else (names[0], text)
+        if name in found:
+            raise click.UsageError(f"--shards names the renders {name!r} twice")
+        found[name] = folder
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {text}: write OPTION=VALUE or STEP.OPTION=VALUE")
+    return name, value
+
+
+def _print_commands(console: Console, plan: Plan, main: click.Command, out: Path, device: str) -> None:
+    from pose_models.protocols.commands import leaf_command
+    from pose_models.protocols.plan import STEPS, arguments
+
+    for job in plan.jobs:
+        for part in job.parts or ("",):
+            words = arguments(job, leaf_command(main, job.command), out / STEPS, device, part)
+            console.print(f"pose-models {shlex.join(words)}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{len(plan.jobs)} steps, {len(plan.cells)} evaluations", highlight=False, soft_wrap=True)

@@ -1,0 +1,62 @@
+"""Few labels: which of a dataset's photographs are taken as labelled, in sets that lie in one another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+
+from pose_models.data.sample import Sample
+
+_LABELLED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """How many images of a category are labelled: `count` of them, or, where that is None, `percent` of all."""
+
+    count: int | None = None
+    percent: float = 100.0
+
+    def of(self, total: int) -> int:
+        """How many of `total` images; of a share at least one. ValueError where there are not so many."""
+        if self.count is None:
+            return max(1, round(total * self.percent / 100))
+        if self.count > total:
+            raise ValueError(f"{self.count} labelled images are asked for, but there are {total}: ask for fewer")
+        return self.count
+
+
+def parse_labels(text: str) -> Labels:
+    """`Labels` of "N" or "P%". ValueError where it is neither, N < 1, or P is not above 0 and at most 100."""
+    if re.fullmatch(r"\d+", text) and int(text) > 0:
+        return Labels(count=int(text))
+    if (found := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(found[1]) <= 100:
+        return Labels(percent=float(found[1]))
+    raise ValueError(f"{text!r} is no number of labels: give N, such as 20, or a share P%, such as 10%")
+
+
+def labelled_subset(total: int, labels: Labels, seed: int, category: str) -> list[int]:
+    """The numbers of the labelled ones, rising, among a category's `total` images.
+
+    They are the first of one permutation for each seed and category: for one seed a smaller set lies in every larger
+    one. ValueError where there are not so many.
+    """
+    order = np.random.default_rng([seed, _LABELLED, crc32(category.encode())]).permutation(total)
+    return sorted(order[: labels.of(total)].tolist())
+
+
+def labelled_samples(
+    read: Callable[[str], Iterator[Sample]], name: str, labels: Labels, seed: int, category: str
+) -> Iterator[Sample]:
+    """The labelled ones of a category's images, in the order in which `read` gives these; it is called twice, once to
+    count. ValueError with the `name` of the images where there are not so many."""
+    total = sum(1 for _ in read(category))
+    try:
+        chosen = frozenset(labelled_subset(total, labels, seed, category))
+    except ValueError as error:
+        raise ValueError(f"{category} in {name}: {error}") from error
+    return (sample for number, sample in enumerate(read(category)) if number in chosen)

@@ -1,0 +1,151 @@
+"""Running a plan: one process for each command, its output in a log, finished steps passed over."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from p3d_gen.files import write_json
+from pose_models.nmm import MODEL_FILE
+from pose_models.protocols.commands import leaf_command
+from pose_models.protocols.plan import STEPS, Job, arguments, output
+
+LOG_FILE, RECORD_FILE = "log.txt", "step.json"
+# Runs the words after `pose-models`, all output into an open file, a lock held; returns the exit status.
+Call = Callable[[Sequence[str], IO[bytes], int], int]
+_TAIL = 12
+# The same interpreter, wherever its scripts are installed.
+_PROGRAM = (sys.executable, "-c", "from pose_models.cli import main; main(prog_name='pose-models')")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A finished job, what it took, and whether it had been finished before."""
+
+    job: Job
+    seconds: float
+    before: bool
+
+
+def record_of(job: Job, steps: Path) -> dict[str, Any]:
+    """What an earlier run noted of a job, {} where there was none. ValueError where it ran with other options."""
+    path = steps / job.name / RECORD_FILE
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text())
+    if found["digest"] != job.digest:
+        raise ValueError(
+            f"{path.parent} was made with other options, or from a model with other options, see {RECORD_FILE} there: "
+            "choose another --out, or remove the folder"
+        )
+    return found
+
+
+def by_process(words: Sequence[str], log: IO[bytes], lock: int) -> int:
+    """A `Call` in a process of its own, which holds the lock as well: it outlives a parent that is killed."""
+    process = subprocess.Popen(
+        [*_PROGRAM, *words],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        pass_fds=(lock,),
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    main: click.Command,
+    out: Path,
+    device: str,
+    on_start: Callable[[Job], None],
+    *,
+    on_failure: Callable[[Job, ValueError], None] | None = None,
+    call: Call = by_process,
+) -> Iterator[Done]:
+    """Run what is not finished yet, in order; yields every job when it is finished.
+
+    main: the command `pose-models`. A job that was interrupted goes on by its own command's resume. on_failure: is told
+    of a job that failed, and the jobs that do not start from it are run nevertheless; without it a failure is an error.
+    ValueError naming row, step and log where a job fails, was made with other options, or is still running.
+    """
+    steps = out / STEPS
+    lost: set[str] = set()
+    for job in jobs:
+        if job.after is not None and job.after.name in lost:
+            lost.add(job.name)
+            continue
+        record = record_of(job, steps)
+        if record.get("finished"):
+            yield Done(job=job, seconds=record["seconds"], before=True)
+            continue
+        on_start(job)
+        try:
+            seconds = _run(job, main, steps, device, record, call)
+        except ValueError as error:
+            if on_failure is None:
+                raise
+            on_failure(job, error)
+            lost.add(job.name)
+            continue
+        yield Done(job=job, seconds=seconds, before=False)
+
+
+def _run(job: Job, main: click.Command, steps: Path, device: str, record: dict[str, Any], call: Call) -> float:
+    folder = steps / job.name
+    command = leaf_command(main, job.command)
+    calls = [(part, arguments(job, command, steps, device, part)) for part in job.parts or ("",)]
+    note = {"row": job.row, "step": job.step, "digest": job.digest, "commands": [words for _, words in calls]}
+    seconds = float(record.get("seconds", 0.0))
+    with _locked(folder) as lock:
+        write_json(folder / RECORD_FILE, {**note, "finished": False, "seconds": seconds})
+        for part, words in calls:
+            # A model's last file is its json: a process that was killed after it has nothing left to do.
+            if not (output(job, steps) / part / MODEL_FILE).is_file():
+                start = time.monotonic()
+                _logged(job, words, folder / LOG_FILE, lock, call)
+                seconds += time.monotonic() - start
+        write_json(folder / RECORD_FILE, {**note, "finished": True, "seconds": seconds})
+    return seconds
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """A lock on the folder that the job's process holds as well, so that it also tells of an orphan at work."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder} is being worked on by another process: wait for it or stop it") from None
+        yield file.fileno()
+
+
+def _logged(job: Job, words: Sequence[str], log: Path, lock: int, call: Call) -> None:
+    with log.open("ab") as file:
+        file.write(f"$ pose-models {' '.join(words)}\n".encode())
+        file.flush()
+        status = call(words, file, lock)
+    if status:
+        said = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-_TAIL:])
+        raise ValueError(
+            f"row {job.row!r}, step {job.step!r} failed with exit status {status}; the same command goes on there once "
+            f"the cause is mended. The end of {log}:\n{said}"
+        )

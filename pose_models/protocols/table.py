@@ -1,0 +1,163 @@
+"""The table of a protocol: what the paper printed beside what was measured, over the seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from p3d_gen.files import write_bytes, write_json
+from pose_models.metrics.bootstrap import over_seeds
+from pose_models.metrics.summary import MODEL
+from pose_models.protocols.manifest import Number, Row
+from pose_models.protocols.plan import STEPS, Plan, output
+from pose_models.report.tables import FIGURES, NO_VALUE, Table, as_markdown, as_text
+
+SUMMARY_FILE, TABLE = "summary.json", "table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of one cell, in percent or degrees.
+
+    group: a part of the benchmark, "" for all images. paper: as printed, its ends where that is a range, None where it
+    is not known. mean, std: measured over the seeds, None where nothing was, or only one seed. images: of one seed.
+    """
+
+    setting: str
+    column: str
+    row: str
+    group: str
+    figure: str
+    paper: Number | None
+    mean: float | None
+    std: float | None
+    seeds: int
+    images: int
+    quoted: bool
+
+
+def _measured(plan: Plan, out: Path, row: str, setting: str, column: str) -> list[dict[str, dict[str, float]]]:
+    """For every seed that is finished the metrics of the model by group."""
+    found = []
+    for cell in plan.cells:
+        path = output(cell.job, out / STEPS) / SUMMARY_FILE
+        if (cell.row, cell.setting, cell.column) == (row, setting, column) and path.is_file():
+            figures = json.loads(path.read_text())
+            parts = figures["per_subset"].get(MODEL, {"groups": {}})["groups"]
+            found.append({"": figures["rows"][MODEL], **parts})
+    return found
+
+
+def _figures(plan: Plan, out: Path, row: Row, setting: str, column: str) -> Iterator[Figure]:
+    seeds = _measured(plan, out, row.name, setting, column)
+    printed = {each.group: each for each in row.published if each.column == column}
+    for group in ("", *plan.protocol.groups):
+        runs = [seed[group] for seed in seeds if group in seed]
+        spread = over_seeds(runs) if len(runs) > 1 else {}
+        for name, _, factor in FIGURES:
+            yield Figure(
+                setting=setting,
+                column=column,
+                row=row.name,
+                group=group,
+                figure=name,
+                paper=getattr(printed[group], name) if group in printed else None,
+                mean=None if not runs else factor * sum(run[name] for run in runs) / len(runs),
+                std=factor * spread[name].std if spread else None,
+                seeds=len(runs),
+                images=int(runs[0]["n"]) if runs else 0,
+                quoted=bool(row.quoted),
+            )
+
+
+def protocol_figures(plan: Plan, out: Path) -> list[Figure]:
+    """Every figure of a plan's rows, settings and columns that the paper printed or the run folder `out` holds."""
+    return [
+        figure
+        for setting in plan.settings
+        for column in plan.columns
+        for row in plan.rows
+        if column in plan.protocol.columns_of(row)
+        for figure in _figures(plan, out, row, setting, column)
+    ]
+
+
+def _printed(paper: Number | None) -> str:
+    if paper is None:
+        return NO_VALUE
+    return f"{paper:.1f}" if isinstance(paper, float) else f"{paper[0]:.1f} to {paper[1]:.1f}"
+
+
+def _cells(figure: Figure) -> tuple[str, str]:
+    """What the paper says, and what was measured."""
+    if figure.quoted:
+        return _printed(figure.paper), "quoted"
+    here = NO_VALUE if figure.mean is None else f"{figure.mean:.1f}"
+    return _printed(figure.paper), here if figure.std is None else f"{here} ± {figure.std:.1f}"
+
+
+def protocol_tables(plan: Plan, figures: Sequence[Figure]) -> list[Table]:
+    """One table for each setting, and, where the benchmark has parts, one for each accuracy by part."""
+    names = {name: heading for name, heading, _ in FIGURES}
+    tables = []
+    for setting in plan.settings:
+        here = [figure for figure in figures if figure.setting == setting]
+        title = f"{plan.protocol.title}; {setting}"
+        whole = [figure for figure in here if figure.group == ""]
+        tables.append(_table(f"{title}: %, degrees", whole, names, "figure", counted=True))
+        groups = {name: name for name in plan.protocol.groups}
+        for name in ("acc_pi_6", "acc_pi_18") if groups else ():
+            parts = [figure for figure in here if figure.group and figure.figure == name]
+            tables.append(_table(f"{title}: {names[name]} (%) by part", parts, groups, "group", counted=False))
+    return tables
+
+
+def _table(title: str, figures: Sequence[Figure], headings: dict[str, str], by: str, *, counted: bool) -> Table:
+    """Rows: protocol rows by column; for each heading, a value of the field `by`, the paper's figure and ours."""
+    header = ["", *(f"{name} {which}" for name in headings.values() for which in ("paper", "here"))]
+    lines: dict[tuple[str, str], dict[str, Figure]] = {}
+    for figure in figures:
+        lines.setdefault((figure.column, figure.row), {})[getattr(figure, by)] = figure
+    rows = []
+    for (column, row), line in lines.items():
+        first = next(iter(line.values()))
+        cells = [cell for name in headings for cell in _cells(line[name])]
+        counts = [str(count) if count else NO_VALUE for count in (first.images, first.seeds)] if counted else []
+        rows.append((f"{row}, {column}" if column else row, *cells, *counts))
+    return Table(title=title, header=(*header, *(("images", "seeds") if counted else ())), rows=tuple(rows))
+
+
+def notes(plan: Plan) -> list[str]:
+    """Lines for below the tables: where the printed figures stand, the protocol's notes, why rows are quoted."""
+    paper = plan.protocol.paper
+    first = [] if paper is None else [f"paper: {paper.name}, {paper.table}"]
+    return [*first, *plan.protocol.notes] + [f"{row.name}: {row.quoted}" for row in plan.rows if row.quoted]
+
+
+def write_protocol(out: Path, plan: Plan) -> list[Table]:
+    """Write table.txt and table.md with all tables, table.csv and table.json with one figure a line or object.
+
+    Returns the tables.
+    """
+    figures = protocol_figures(plan, out)
+    tables = protocol_tables(plan, figures)
+    below = notes(plan)
+    known = [asdict(figure) for figure in figures if figure.paper is not None or figure.mean is not None]
+    file = io.StringIO()
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(Figure.__dataclass_fields__)
+    for figure in known:
+        paper = figure["paper"]
+        ends = " to ".join(map(str, paper)) if isinstance(paper, tuple) else paper
+        lines.writerow({**figure, "paper": ends}.values())
+    text = "\n".join([*map(as_text, tables), *below]) + "\n"
+    marked = "\n".join([*map(as_markdown, tables), *(f"- {line}" for line in below)]) + "\n"
+    write_bytes(out / f"{TABLE}.txt", text.encode())
+    write_bytes(out / f"{TABLE}.md", marked.encode())
+    write_bytes(out / f"{TABLE}.csv", file.getvalue().encode())
+    write_json(out / f"{TABLE}.json", {"title": plan.protocol.title, "figures": known})
+    return tables
