@@ -110,7 +110,7 @@ def write_source(out: Path, source: Path, shards: Sequence[Path] = ()) -> None:
     """
     path = out / SOURCE_FILE
     entry = {
-        "model": str(source),
+        "model": str(source.resolve()),
         "weights_sha256": file_sha256(source / WEIGHTS_FILE),
         "shards": [str(shard) for shard in shards],
     }
