@@ -26,7 +26,7 @@ from pose_models.adapt.thresholds import SIMILARITY_FILE, source_thresholds
 from pose_models.adapt.uda3d import Adaptation, passes, run
 from pose_models.adapt.uda_poses import apart, on_canvas, search, uncovered
 from pose_models.adapt.uda_state import HISTOGRAM
-from pose_models.adapt.vertices import Look, Pending, accepted, look
+from pose_models.adapt.vertices import Pending, accepted
 from pose_models.bench.solve import random_poses, smooth_mesh
 from pose_models.cli import main
 from pose_models.config import MILD, TrainConfig, load_config
@@ -36,6 +36,7 @@ from pose_models.data.shards import ShardSamples
 from pose_models.estimate import EstimateConfig, MeshEstimator
 from pose_models.evaluate import evaluate
 from pose_models.geometry import rotation_error_rad
+from pose_models.look import Seen, look
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import load_model
 from pose_models.training import How, Sources, train
@@ -68,6 +69,12 @@ def mesh():
     return smooth_mesh(150, 32, torch.Generator().manual_seed(0))
 
 
+def looks(mesh, features, visible):
+    """What as many poses as `features` (P, R, D) has show."""
+    pixels = torch.zeros(*visible.shape, 2)
+    return Seen(rows=torch.arange(len(features)), mesh=mesh, pixels=pixels, features=features, visible=visible)
+
+
 def made_up(mesh, poses=5, closeness=1.0, seed=1):
     """Looks whose features lie around their vertices' features, half of the vertices visible in each pose."""
     generator = torch.Generator().manual_seed(seed)
@@ -75,7 +82,7 @@ def made_up(mesh, poses=5, closeness=1.0, seed=1):
     noise = F.normalize(torch.randn(poses, count, channels, generator=generator), dim=2)
     features = F.normalize(closeness * mesh.vertex_features + noise, dim=2)
     visible = torch.rand(poses, count, generator=generator) < 0.5
-    return Look(features=features, cosine=(features * mesh.vertex_features).sum(-1), visible=visible)
+    return looks(mesh, features, visible)
 
 
 def every(mesh, delta):
@@ -91,7 +98,7 @@ def moved(mesh, seen, taken, momentum):
 
 def test_a_delta_above_all_cosines_leaves_the_bank_as_it_is(mesh):
     seen, before = made_up(mesh), mesh.vertex_features.clone()
-    taken = accepted(seen, every(mesh, float(seen.cosine.max())), CONFIG)
+    taken = accepted(seen, every(mesh, float(seen.cosine().max())), CONFIG)
     assert not taken.any()
     moved(mesh, seen, taken, 0.0)
     assert torch.equal(mesh.vertex_features, before)
@@ -113,7 +120,7 @@ def test_equation_4_by_hand(mesh):
     """C = e1, one feature e2, alpha .96: (.999133, .041631)."""
     mesh.vertex_features = F.one_hot(torch.zeros(150, dtype=torch.int64), 32).float()
     feature = F.one_hot(torch.ones(1, 150, dtype=torch.int64), 32).float()
-    seen = Look(features=feature, cosine=torch.zeros(1, 150), visible=torch.ones(1, 150, dtype=torch.bool))
+    seen = looks(mesh, feature, torch.ones(1, 150, dtype=torch.bool))
     pending = moved(mesh, seen, torch.arange(150)[None] < 100, 0.96)
     expected = torch.tensor([0.999133, 0.041631])
     torch.testing.assert_close(mesh.vertex_features[:100, :2], expected.expand(100, 2), atol=1e-6, rtol=0)
@@ -129,7 +136,7 @@ def test_of_a_wrong_pose_only_the_vertices_that_look_like_themselves_move(mesh):
     features = torch.where(face[:, None], target, target.roll(40, 0))[None]
     cosine = (features * mesh.vertex_features).sum(-1)
     delta = float(cosine[0, face].min()) - 1e-3
-    seen = Look(features=features, cosine=cosine, visible=torch.ones(1, len(target), dtype=torch.bool))
+    seen = looks(mesh, features, torch.ones(1, len(target), dtype=torch.bool))
     taken = accepted(seen, every(mesh, delta), CONFIG)
     assert torch.equal(taken[0] & face, face)
     before = mesh.vertex_features.clone()
@@ -143,9 +150,9 @@ def test_of_a_wrong_pose_only_the_vertices_that_look_like_themselves_move(mesh):
 
 def test_one_partition_takes_all_vertices_of_a_pose_or_none(mesh):
     seen = made_up(mesh, poses=40, closeness=6.0)
-    delta = every(mesh, float(seen.cosine[0, seen.visible[0]].min()) - 1e-6)
+    delta = every(mesh, float(seen.cosine()[0, seen.visible[0]].min()) - 1e-6)
     taken = accepted(seen, delta, changed(selective=False))
-    whole = [bool((seen.cosine[p] > delta)[seen.visible[p]].all()) for p in range(40)]
+    whole = [bool((seen.cosine()[p] > delta)[seen.visible[p]].all()) for p in range(40)]
     assert taken.any(1).tolist() == whole
     assert 0 < sum(whole) < 40
     for p in range(40):
@@ -154,7 +161,7 @@ def test_one_partition_takes_all_vertices_of_a_pose_or_none(mesh):
 
 def test_a_pose_with_too_few_similar_vertices_gives_none(mesh):
     seen = made_up(mesh)
-    similar = seen.visible & (seen.cosine > 0.72)
+    similar = seen.visible & (seen.cosine() > 0.72)
     share = (similar.sum(1) / seen.visible.sum(1)).tolist()
     assert min(share) < max(share)
     least = (min(share) + max(share)) / 2
@@ -400,7 +407,7 @@ def test_source_thresholds_leave_their_share_out(made):
     for level in (0.05, 0.1):
         delta = source_thresholds(made / "model", level)["box"]
         shown = seen.visible.sum(0)
-        below = (seen.visible & (seen.cosine < delta)).sum(0)
+        below = (seen.visible & (seen.cosine() < delta)).sum(0)
         assert ((below - level * shown).abs() <= 1)[shown > 0].all()
         assert torch.equal(delta.isnan(), shown == 0)
     assert (source_thresholds(made / "model", 0.1)["box"] >= source_thresholds(made / "model", 0.05)["box"])[

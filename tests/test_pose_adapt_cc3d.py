@@ -24,12 +24,13 @@ from pose_models.data.views import Views, loader
 from pose_models.estimate import EstimateConfig, load_estimators
 from pose_models.evaluate import evaluate
 from pose_models.geometry import random_rotations
+from pose_models.look import Seen
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import load_model
 from pose_models.solve import confidence
 from pose_models.training import How, Sources, train
 from pose_models.training.loop import Processes
-from pose_models.training.step import MeshTrainee, Seen
+from pose_models.training.step import MeshTrainee
 
 CPU = torch.device("cpu")
 HOW = How(cpu=True)
@@ -122,7 +123,7 @@ def test_the_two_confidences_of_the_paper_and_of_its_code():
     assert confidence(similarity, pose, 1, "positive").item() == pytest.approx(0.8)
 
 
-def test_the_confidence_form_and_mirroring_reach_the_labels(world):
+def test_the_confidence_form_and_mirroring_reach_the_labels(world, tmp_path):
     """With vertex features of nothing, so that about half of the covered cells have a negative score."""
     source, target = load_source(world / "source", CPU), target_of(world, 3)
     neural = source.model.neural_mesh("box")
@@ -132,14 +133,15 @@ def test_the_confidence_form_and_mirroring_reach_the_labels(world):
     for form in ("mean", "positive"):
         for mirror in (False, True):
             how = EstimateConfig(confidence=form, mirror=mirror)
-            found[form, mirror] = [one.confidence for one in pseudo_labels(target, source.estimator(how))]
+            labels = pseudo_labels(target, source.estimator(how), tmp_path / "none")
+            found[form, mirror] = [one.confidence for one in labels]
     for mirror in (False, True):
         assert all(p > m for p, m in zip(found["positive", mirror], found["mean", mirror], strict=True))
 
 
-def test_labels_are_those_of_an_evaluation_of_the_same_images(world):
+def test_labels_are_those_of_an_evaluation_of_the_same_images(world, tmp_path):
     target = target_of(world)
-    labels = pseudo_labels(target, load_source(world / "source", CPU).estimator(EstimateConfig()))
+    labels = pseudo_labels(target, load_source(world / "source", CPU).estimator(EstimateConfig()), tmp_path / "none")
     true = ShardSamples([world / "test" / "box-00000.tar"])
     shown = [replace(hidden, cam_T_obj=one.cam_T_obj) for hidden, one in zip(target, true, strict=True)]
     found = evaluate(load_estimators(world / "source", CPU, EstimateConfig()), shown, lambda: None)
@@ -169,7 +171,8 @@ def test_the_domain_loss_is_two_minus_two_cosines_of_what_target_images_show(wor
     count = len(neural.vertex_features)
     features = torch.nn.functional.normalize(torch.randn(3, count, 64, generator=generator), dim=-1)
     visible = torch.rand(3, count, generator=generator) < 0.5
-    seen = Seen(rows=torch.tensor([0, 2, 3]), mesh=neural, features=features, visible=visible)
+    pixels = torch.zeros(3, count, 2)
+    seen = Seen(rows=torch.tensor([0, 2, 3]), mesh=neural, pixels=pixels, features=features, visible=visible)
     target = torch.tensor([True, True, False, True])
     cosines = torch.cat([(features[i] @ neural.vertex_features.T).diagonal()[visible[i]] for i in (0, 2)])
     assert domain_loss([seen], target, Processes()).item() == pytest.approx((2 - 2 * cosines).mean().item(), rel=1e-5)
@@ -300,6 +303,28 @@ def test_a_stopped_run_goes_on_bit_for_bit(world, tmp_path, stop_at):
     go(tmp_path / "stopped", Observer())
     for name in ("model.safetensors", "model.json", "history.jsonl", "config.toml"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
+
+
+def test_labelling_goes_on_where_it_was_stopped(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("pose_models.adapt.pseudo_labels._KEEP_EVERY", 8)
+    target = Target(list(ShardSamples([world / "shards" / "box-00000.tar"])), 64)
+    estimator = load_source(world / "source", CPU).estimator(EstimateConfig())
+    whole = pseudo_labels(target, estimator, tmp_path / "none")
+    labelled = []
+
+    def stop():
+        labelled.append(1)
+        if len(labelled) == 12:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        pseudo_labels(target, estimator, tmp_path / "labels.part", stop)
+    kept = read_labels(tmp_path / "labels.part")
+    assert len(kept) == 8
+    again = pseudo_labels(target, estimator, tmp_path / "labels.part")
+    for one, other in zip(whole, again, strict=True):
+        assert one.confidence == other.confidence
+        np.testing.assert_array_equal(one.R_cam_obj, other.R_cam_obj)
 
 
 def test_watching_tells_the_accuracy_and_changes_nothing(world, tmp_path):

@@ -37,9 +37,10 @@ from pose_models.data.augment import Backgrounds
 from pose_models.data.sample import Batch, Sample
 from pose_models.data.views import Views, loader
 from pose_models.estimate import EstimateConfig, Estimator
+from pose_models.look import Seen
 from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE, NeuralMeshModel
 from pose_models.training.loop import CONFIG_FILE, How, Processes, Step, Trainee, fit
-from pose_models.training.step import MeshTrainee, Seen, seen_in
+from pose_models.training.step import MeshTrainee, seen_in
 
 ROUNDS = "rounds"
 _BINS = 10
@@ -188,8 +189,11 @@ class _Round:
     def run(self, replay: Replay, precision: Precision, observer: Observer, history: History) -> None:
         """Label, choose and train; the round's model ends in its folder."""
         path = self._place / LABELS_FILE
-        fresh = not path.is_file()
-        labels = pseudo_labels(self._target, self._estimator, observer.on_image) if fresh else read_labels(path)
+        progress = path.with_suffix(".part")
+        if fresh := not path.is_file():
+            labels = pseudo_labels(self._target, self._estimator, progress, observer.on_image)
+        else:
+            labels = read_labels(path)
         chosen = trusted(labels, top=self._config.top, threshold=self._config.threshold)
         images = PseudoLabelled(self._target, labels, chosen, self._source, self._config.pose.distance)
         training = round_config(self._source.config, self._config, self._number, precision)
@@ -201,6 +205,7 @@ class _Round:
             figures = _watched(observer, self._estimator) if self._number == 1 else {}
             history.write(self._entry(0) | _label_figures(labels, chosen) | _alpha_figure(alpha) | figures)
             write_labels(path, labels, chosen)
+            progress.unlink(missing_ok=True)
 
         def on_step(step: Step) -> None:
             entry = step.as_dict() | self._entry(step.step)

@@ -22,6 +22,7 @@ from pose_models.evaluate import nearest_rotation, placed
 LABELS_FILE = "pseudo_labels.jsonl"
 PREFIX = "target/"
 _BATCH = 8
+_KEEP_EVERY = 15 * _BATCH  # images
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,15 +38,20 @@ class PseudoLabel:
 
 
 def pseudo_labels(
-    target: Target, estimator: Estimator, on_image: Callable[[], None] = lambda: None
+    target: Target, estimator: Estimator, progress: Path, on_image: Callable[[], None] = lambda: None
 ) -> list[PseudoLabel]:
-    """The pose of every target image, in their order. ValueError for a category that the model does not know."""
-    found: list[PseudoLabel] = []
+    """The pose of every target image, in their order; where this was stopped, the file `progress`, a file of
+    `write_labels`, tells those that are known. ValueError for a category that the model does not know."""
+    found = read_labels(progress) if progress.is_file() else []
     for entry in target.record:
         if entry["category"] not in estimator.categories:
             near = did_you_mean(entry["category"], estimator.categories)
             raise ValueError(f"the model does not know the category of {entry['key']}, {entry['category']!r}{near}")
-    for start in range(0, len(target), _BATCH):
+    for _ in found:
+        on_image()
+    for start in range(len(found), len(target), _BATCH):
+        if start and start % _KEEP_EVERY == 0:
+            write_labels(progress, found, ())
         samples = [target[i] for i in range(start, min(start + _BATCH, len(target)))]
         estimates = estimator.estimate(placed(samples, estimator))
         rotations = estimates.cam_T_obj[:, :3, :3].cpu().double().numpy()

@@ -18,9 +18,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from p3d_gen.files import write_bytes
-from pose_models.adapt.vertices import by_category, look
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import Sample
+from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel
 
 SIMILARITY_FILE = "source_similarity.safetensors"
@@ -59,7 +59,7 @@ def source_similarity(
         features = model.net(batch.image.contiguous(memory_format=torch.channels_last))
         for name, rows in by_category(batch).items():
             seen = look(model.neural_mesh(name), features, batch, rows, batch.cam_T_obj[rows], batch.K[rows])
-            cosines[name].append(seen.cosine.where(seen.visible, torch.nan).cpu())
+            cosines[name].append(seen.cosine().where(seen.visible, torch.nan).cpu())
     at = torch.tensor(list(levels))
     return {name: torch.cat(parts).nanquantile(at, dim=0).contiguous() for name, parts in cosines.items()}
 

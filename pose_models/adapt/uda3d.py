@@ -27,15 +27,16 @@ from pose_models.adapt.target import Target, write_target
 from pose_models.adapt.thresholds import source_thresholds
 from pose_models.adapt.uda_poses import on_canvas, search, uncovered
 from pose_models.adapt.uda_state import State, Tally
-from pose_models.adapt.vertices import accepted, by_category, look
+from pose_models.adapt.vertices import accepted
 from pose_models.config import TrainConfig, save_config
 from pose_models.data.augment import augmented, collate, place
 from pose_models.data.sample import Batch, Sample
+from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel, save_model
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from pose_models.training.loop import CONFIG_FILE
 from pose_models.training.spec import freeze
-from pose_models.training.step import Seen, contrast, drawn_cells, neighbours
+from pose_models.training.step import contrast, drawn_cells, neighbours
 
 VERTICES_FILE = "vertices.safetensors"
 Figures = dict[str, float]
@@ -192,11 +193,11 @@ class Adaptation:
         for name, images in by_category(batch).items():
             neural = self.model.neural_mesh(name)
             seen = look(neural, features, batch, images, batch.cam_T_obj[images], batch.K[images])
-            found.append((images, Seen(rows=images, mesh=neural, features=seen.features, visible=seen.visible)))
+            found.append(seen)
             fit[images] = seen.fit().detach()
         kept = torch.ones(len(fit), dtype=torch.bool, device=fit.device)
         kept[fit.argsort(stable=True)[: int(self._config.dropped * len(fit))]] = False
-        parts = [replace(seen, visible=seen.visible & kept[images, None]) for images, seen in found]
+        parts = [replace(seen, visible=seen.visible & kept[seen.rows, None]) for seen in found]
         counts = torch.stack([seen.visible.sum() for seen in parts]).float()
         terms = torch.stack([contrast(self.model, seen, self._near, self._source) for seen in parts])
         self._refresh_clutter(batch, features.detach(), [self._config.seed, _CLUTTER, epoch, step])

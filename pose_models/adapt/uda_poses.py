@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pose_models.adapt.config import UdaConfig
-from pose_models.adapt.vertices import by_category
 from pose_models.backbone import STRIDE
 from pose_models.data.sample import Batch
 from pose_models.estimate import agreed_hypotheses, chosen_rows, mirrored_batch
 from pose_models.geometry import rotation_error_rad, transform
+from pose_models.look import by_category
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.rasterise import rasterise
 from pose_models.solve import CameraRule, Scorer, SolveConfig, camera_rule, solve

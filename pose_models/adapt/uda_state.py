@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from pose_models.adapt.config import UdaConfig
 from pose_models.adapt.uda_poses import Found
-from pose_models.adapt.vertices import Look, Pending
+from pose_models.adapt.vertices import Pending
 from pose_models.adapt.vmf import log_likelihood
+from pose_models.look import Seen
 from pose_models.nmm import NeuralMeshModel
 
 HISTOGRAM = tuple(f"confidence_histogram_{i:02d}" for i in range(10))
@@ -70,15 +71,15 @@ class Tally:
         self._confidence: list[Tensor] = []
         self.moves, self.passed = 0, 0
 
-    def add(self, name: str, look: Look, taken: Tensor, best: Tensor) -> None:
+    def add(self, name: str, seen: Seen, taken: Tensor, best: Tensor) -> None:
         """Count what poses of a category show, what of it was taken (P, R), and which of them (P,) are the best of
         their images."""
-        for total, part in zip(self._of_all[name], (look.visible, taken), strict=True):
+        for total, part in zip(self._of_all[name], (seen.visible, taken), strict=True):
             total += part.sum(0)
-        cosine = look.cosine.where(look.visible, 0.0)
-        for total, part in zip(self._of_best[name], (look.visible, taken, cosine), strict=True):
+        cosine = seen.cosine().where(seen.visible, 0.0)
+        for total, part in zip(self._of_best[name], (seen.visible, taken, cosine), strict=True):
             total += part[best].sum(0)
-        self._confidence.append(look.fit()[best])
+        self._confidence.append(seen.fit()[best])
 
     def per_vertex(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Acceptance and similarity (R,) of each category's vertices, as `State` records them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pose_models import geometry
 from pose_models.backbone import STRIDE
 from pose_models.config import TrainConfig
 from pose_models.data.sample import Batch
+from pose_models.look import Seen, by_category, look
 from pose_models.losses import clutter_similarity, contrastive
-from pose_models.mesh import visible
-from pose_models.nmm import NeuralMesh, NeuralMeshModel, sample_features, save_model, updated_vertex_features
+from pose_models.nmm import NeuralMeshModel, save_model, updated_vertex_features
 from pose_models.training.loop import Processes
 from pose_models.training.spec import parameter_groups, training_mode
 
 _CLUTTER = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What the images `rows` (B,) of a batch, all of one category, show: unit features (B, R, D) at the vertices and
-    which of them (B, R) count."""
-
-    rows: Tensor
-    mesh: NeuralMesh
-    features: Tensor
-    visible: Tensor
 
 
 def neighbours(model: NeuralMeshModel, radius: float) -> dict[str, Tensor]:
@@ -63,19 +50,6 @@ def _covered_cells(pixels: Tensor, map_hw: tuple[int, int]) -> Tensor:
     slot = (cell[..., 1] * map_hw[1] + cell[..., 0]).where(inside, 0).long()
     empty = torch.zeros(len(pixels), map_hw[0] * map_hw[1], dtype=torch.int64, device=pixels.device)
     return empty.scatter_add(1, slot, inside.long()) > 0
-
-
-def _look(neural: NeuralMesh, batch: Batch, rows: Tensor, features: Tensor) -> tuple[Seen, Tensor]:
-    """What the images `rows` of the batch show of their mesh, and the pixels (B, R, 2) of its vertices."""
-    pose, K = batch.cam_T_obj[rows], batch.K[rows]
-    pixels = geometry.project(geometry.transform(pose, neural.mesh.vertices), K)
-    height, width = batch.image.shape[-2:]
-    seen = visible(neural.mesh, geometry.camera_centre(pose))
-    seen &= ((pixels >= 0) & (pixels < pixels.new_tensor([width, height]))).all(-1)
-    column, line = pixels.nan_to_num().long().unbind(-1)
-    hidden = batch.occluder[rows[:, None], line.clamp(0, height - 1), column.clamp(0, width - 1)]
-    at_vertices = sample_features(features[rows], pixels.nan_to_num())
-    return Seen(rows=rows, mesh=neural, features=at_vertices, visible=seen & ~hidden), pixels
 
 
 def drawn_cells(features: Tensor, free: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -135,14 +109,11 @@ def seen_in(model: NeuralMeshModel, features: Tensor, batch: Batch) -> tuple[lis
     """What a batch with feature maps (B, D, h, w) shows of each category, and the cells (B, h w) bool that its
     projected vertices fall into."""
     covered = features.new_zeros(len(features), features[0, 0].numel(), dtype=torch.bool)
-    found = []
+    found, images = [], by_category(batch)
     for name, neural in model.meshes.items():
-        rows = torch.tensor(
-            [i for i, category in enumerate(batch.category) if category == name], device=features.device
-        )
-        if len(rows):
-            seen, pixels = _look(neural, batch, rows, features)
-            covered[rows] = _covered_cells(pixels, (features.shape[2], features.shape[3]))
+        if (rows := images.get(name)) is not None:
+            seen = look(neural, features, batch, rows, batch.cam_T_obj[rows], batch.K[rows])
+            covered[rows] = _covered_cells(seen.pixels, (features.shape[2], features.shape[3]))
             found.append(seen)
     return found, covered
 
