@@ -67,7 +67,7 @@ class UdaConfig(Section):
     `source_quantile` of its source features. momentum: alpha of equation 4.
     hypotheses: poses kept for each image, at least `spacing_deg` apart; solve_every: epochs between searches for poses.
     Gates: an image counts where at least `minimum_similar` of its visible vertices are similar; vertices move once
-    `bank_images` were seen and `coverage` of the vertices have an update; images whose mean similarity is among the
+    `bank_images` passed or `coverage` of the vertices seen have an update; images whose mean similarity is among the
     lowest `dropped` of a batch do not train the backbone. selective False takes all vertices of an image or none:
     global pseudo-labelling. bank, backbone: whether equation 4 and equation 5 run. augment: whether the backbone sees
     the images mirrored, shifted and recoloured as in the source's training. precision: bf16 computes the network's

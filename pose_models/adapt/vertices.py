@@ -56,8 +56,9 @@ class Pending(nn.Module):
         return float((self.count > 0).sum() / (self.shown > 0).sum().clamp(min=1))
 
     def ready(self, config: UdaConfig) -> bool:
-        """Whether there are enough images and enough vertices for a step."""
-        return int(self.images) >= config.bank_images and self.coverage() >= config.coverage
+        """Whether there are enough images, or enough vertices, for a step. Either will do: vertices that look like
+        themselves in no image of another domain must not hold back the others for ever."""
+        return int(self.images) >= config.bank_images or self.coverage() >= config.coverage
 
     def move(self, neural: NeuralMesh, momentum: float) -> None:
         """3DUDA's equation 4: C_r <- normalize(alpha C_r + (1 - alpha) mean of the accepted features of r), vertices
