@@ -23,6 +23,36 @@ def data_dir() -> Path:
     return Path(os.environ["P3D_DATA"])
 
 
+@pytest.fixture(scope="session")
+def weights_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tiny diffusion models lie."""
+    return tmp_path_factory.mktemp("weights")
+
+
+@pytest.fixture(scope="session")
+def sd(weights_root: Path) -> tuple[Path, Path]:
+    """A tiny Stable Diffusion and its ControlNet."""
+    from tiny_diffusion import save_tiny_pipeline
+
+    return save_tiny_pipeline(weights_root / "sd")
+
+
+@pytest.fixture(scope="session")
+def sdxl(weights_root: Path) -> tuple[Path, Path]:
+    """A tiny SDXL and its ControlNet."""
+    from tiny_diffusion import save_tiny_sdxl
+
+    return save_tiny_sdxl(weights_root / "sdxl")
+
+
+@pytest.fixture(scope="session")
+def sd3(weights_root: Path) -> tuple[Path, Path]:
+    """A tiny Stable Diffusion 3 and its ControlNet."""
+    from tiny_diffusion import save_tiny_sd3
+
+    return save_tiny_sd3(weights_root / "sd3")
+
+
 def wedge() -> trimesh.Trimesh:
     """A lopsided closed body: no rotation or mirror maps it to itself, so a wrong axis shows."""
     body = trimesh.creation.box((0.5, 1.0, 0.3))

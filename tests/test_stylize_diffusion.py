@@ -15,26 +15,6 @@ from p3d_gen.stylize.settings import Control, Lora, Speed
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.fixture(scope="module")
-def sd(root):
-    return tiny_diffusion.save_tiny_pipeline(root / "sd")
-
-
-@pytest.fixture(scope="module")
-def sdxl(root):
-    return tiny_diffusion.save_tiny_sdxl(root / "sdxl")
-
-
-@pytest.fixture(scope="module")
-def sd3(root):
-    return tiny_diffusion.save_tiny_sd3(root / "sd3")
-
-
-@pytest.fixture(scope="module")
 def plain(sd):
     return stylizer(sd)
 
@@ -202,8 +182,8 @@ def test_latents_that_are_no_numbers(sd):
     assert (one.fault, one.picture.max()) == ("not a number", 0)
 
 
-def test_a_folder_with_a_safety_checker(sd, root):
-    checked = tiny_diffusion.add_safety_checker(sd[0], root / "checked" / "base")
+def test_a_folder_with_a_safety_checker(sd, weights_root):
+    checked = tiny_diffusion.add_safety_checker(sd[0], weights_root / "checked" / "base")
     model = stylizer((checked, sd[1]))
     assert model.provenance["safety_checker"] == 1
     assert [one.fault for one in model([ask(1), ask(2)], HW)] == ["flagged"] * 2
@@ -231,8 +211,8 @@ def test_the_init_picture_matters_with_the_form_image_alone(sd, plain):
     assert (pictures(image, dark) != pictures(image, asked)).any()
 
 
-def test_a_controlnet_for_many_kinds_of_pictures(sdxl, root):
-    union = str(tiny_diffusion.save_tiny_union(sdxl[0], root / "union"))
+def test_a_controlnet_for_many_kinds_of_pictures(sdxl, weights_root):
+    union = str(tiny_diffusion.save_tiny_union(sdxl[0], weights_root / "union"))
     canny, depth, pose = (
         stylizer(sdxl, control=[Control(weights=union, **{"image": "annotator", "annotator": name} if of else {})])
         for of, name in ((False, ""), (True, "depth_midas"), (True, "openpose_full"))
@@ -246,8 +226,8 @@ def test_a_controlnet_for_many_kinds_of_pictures(sdxl, root):
         stylizer(sdxl, control=[Control(weights=union, image="annotator", annotator="shuffle")])
 
 
-def test_a_low_rank_adaptation_changes_the_picture_by_its_scale(sd, plain, root):
-    file = tiny_diffusion.save_lora(sd[0], root / "lora")
+def test_a_low_rank_adaptation_changes_the_picture_by_its_scale(sd, plain, weights_root):
+    file = tiny_diffusion.save_lora(sd[0], weights_root / "lora")
     without = pictures(plain, ask(1))
     whole = pictures(stylizer(sd, lora=[Lora(weights=str(file))]), ask(1))
     assert (whole != without).any()
@@ -259,15 +239,15 @@ def test_a_low_rank_adaptation_changes_the_picture_by_its_scale(sd, plain, root)
     np.testing.assert_array_equal(pictures(stylizer(sd), ask(1)), without)  # nothing is left in the weights
 
 
-def test_learned_tokens(sd, plain, sdxl, root):
-    token = tiny_diffusion.save_token(root / "token.safetensors", zyx=32)
+def test_learned_tokens(sd, plain, sdxl, weights_root):
+    token = tiny_diffusion.save_token(weights_root / "token.safetensors", zyx=32)
     learned, asked = stylizer(sd, textual_inversion=[str(token)]), ask(1, prompt="zyx car")
     assert (pictures(learned, asked) != pictures(plain, asked)).any()
     np.testing.assert_array_equal(pictures(learned, ask(1)), pictures(plain, ask(1)))
-    pair = tiny_diffusion.save_token(root / "qqq.safetensors", clip_l=32, clip_g=32)
+    pair = tiny_diffusion.save_token(weights_root / "qqq.safetensors", clip_l=32, clip_g=32)
     both = stylizer(sdxl, textual_inversion=[str(pair)])
     assert "qqq" in both._pipeline.tokenizer_2.get_vocab()
-    wrong = tiny_diffusion.save_token(root / "wrong.safetensors", zyx=16)
+    wrong = tiny_diffusion.save_token(weights_root / "wrong.safetensors", zyx=16)
     with pytest.raises(DependencyError, match=r"stylize\.textual_inversion\.0 = .*incorrect shape"):
         stylizer(sd, textual_inversion=[str(wrong)])
 
@@ -297,8 +277,8 @@ def test_bfloat16(sd, plain):
     assert np.abs(pictures(small, ask(1)) - pictures(stylizer(sd, steps=1), ask(1))).mean() < 8
 
 
-def test_a_tiny_autoencoder(sd, root):
-    vae = tiny_diffusion.save_tiny_vae(root / "vae")
+def test_a_tiny_autoencoder(sd, weights_root):
+    vae = tiny_diffusion.save_tiny_vae(weights_root / "vae")
     for form in ("text", "image"):
         model = stylizer(sd, speed=Speed(vae=str(vae)), form=form)
         assert type(model._pipeline.vae).__name__ == "AutoencoderTiny"

@@ -13,26 +13,6 @@ from p3d_gen.stylize.settings import Control, Lora, Speed, Stylize
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.fixture(scope="module")
-def sd(root):
-    return tiny_diffusion.save_tiny_pipeline(root / "sd")
-
-
-@pytest.fixture(scope="module")
-def sdxl(root):
-    return tiny_diffusion.save_tiny_sdxl(root / "sdxl")
-
-
-@pytest.fixture(scope="module")
-def sd3(root):
-    return tiny_diffusion.save_tiny_sd3(root / "sd3")
-
-
-@pytest.fixture(scope="module")
 def plain(sd):
     return stylizer(sd)
 
@@ -64,7 +44,7 @@ def test_schedulers_of_flow_matching():
             scheduler_of(Stylize(**changes), own)
 
 
-def test_settings_that_do_not_go_together(sd, sd3, root):
+def test_settings_that_do_not_go_together(sd, sd3, weights_root):
     for changes, message in (
         ({"scheduler": "lcm", "steps": 100}, r"stylize\.steps = 100 with 'lcm'"),
         ({"scheduler": "unipc", "eta": 0.5}, r"stylize\.eta = 0\.5"),
@@ -114,8 +94,8 @@ def test_bases_that_take_no_edges(named, net):
 # Provenance, and weights that are not there
 
 
-def test_provenance_has_the_same_keys_and_types_whatever_the_settings(sd, sdxl, sd3, root, plain):
-    lora = tiny_diffusion.save_lora(sd[0], root / "of_provenance")
+def test_provenance_has_the_same_keys_and_types_whatever_the_settings(sd, sdxl, sd3, weights_root, plain):
+    lora = tiny_diffusion.save_lora(sd[0], weights_root / "of_provenance")
     many = {"control": [Control(weights=str(sd[1]))] * 2, "lora": [Lora(weights=str(lora))], "form": "image"}
     models = [plain, stylizer(sd, **many), stylizer(sdxl, guidance_scale=1), stylizer(sd3, scheduler="lcm")]
     shapes = [{name: type(value) for name, value in model.provenance.items()} for model in models]
