@@ -184,8 +184,7 @@ class MeshEstimator(Estimator):
         return Estimates(cam_T_obj=cam_T_obj, K=K, loss=loss, confidence=sure, category=[category] * len(loss))
 
     def _rule(self, mesh: NeuralMesh, batch: Batch) -> CameraRule:
-        rule = camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy)
-        return rule if self._config.distance is None else replace(rule, distance=self._config.distance)
+        return camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, self._config.distance)
 
     def camera(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The annotated translation and camera where they are known, else those that the box gives."""

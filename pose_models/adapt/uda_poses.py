@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from pose_models.geometry import rotation_error_rad, transform
 from pose_models.look import by_category
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.rasterise import rasterise
-from pose_models.solve import CameraRule, Scorer, SolveConfig, camera_rule, solve
+from pose_models.solve import Scorer, SolveConfig, camera_rule, solve
 from pose_models.solve.scoring import in_cells
 
 Found = tuple[Tensor, Tensor, Tensor]
@@ -44,17 +43,15 @@ def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaCo
 
 def _searched(mesh: NeuralMesh, clutter: Tensor, views: list[tuple[Batch, Tensor]], config: UdaConfig) -> Found:
     how = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
-    solutions = [solve(mesh, clutter, features, _rule(mesh, batch, config), how) for batch, features in views]
+    solutions = []
+    for batch, features in views:
+        rule = camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, config.pose.distance)
+        solutions.append(solve(mesh, clutter, features, rule, how))
     first = solutions[0]
     if len(views) == 1:
         return first.hypotheses_cam_T_obj, first.hypotheses_K, first.hypotheses_loss
     scorers = [Scorer(mesh, clutter, features) for _, features in views]
     return agreed_hypotheses(scorers, solutions, views[0][0].image.shape[-1])
-
-
-def _rule(mesh: NeuralMesh, batch: Batch, config: UdaConfig) -> CameraRule:
-    rule = camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy)
-    return rule if config.pose.distance is None else replace(rule, distance=config.pose.distance)
 
 
 def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Found:

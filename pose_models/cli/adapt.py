@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,7 @@ from pose_models.cli.common import (
     FILE,
     FOLDER,
     Group,
+    accuracy_watcher,
     chosen_images,
     device_option,
     image_options,
@@ -20,6 +20,7 @@ from pose_models.cli.common import (
     run_device,
     run_precision,
     start_or_resume,
+    validated,
 )
 
 if TYPE_CHECKING:
@@ -124,19 +125,13 @@ def pseudo_labels(**options: Any) -> None:
 
 
 def _config(options: dict[str, Any]) -> Cc3dConfig:
-    from pydantic import ValidationError
-
     from pose_models.adapt.config import Cc3dConfig
     from pose_models.config import load_config
 
     base = load_config(Cc3dConfig, options["config_file"]) if options["config_file"] else Cc3dConfig()
     given = {name: options[name] for name in (*_OWN, "seed") if options.get(name) is not None}
     pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
-    try:
-        return Cc3dConfig.model_validate(base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+    return validated(Cc3dConfig, base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
 
 
 def _adapt_all(config: Cc3dConfig, options: dict[str, Any]) -> None:
@@ -174,7 +169,8 @@ def _adapt(
     precision = run_precision(options["precision"], device)
     console.print(f"{folder} -> {out}: {len(target)} images of {images.name()}", highlight=False, soft_wrap=True)
     with progress_bar(console) as progress:
-        observer = _observer(console, progress, len(target), config, _watch(folder, images, options), options)
+        watch = accuracy_watcher(folder, images, options) if options["watch"] else None
+        observer = _observer(console, progress, len(target), config, watch, options)
         adapt_model(folder, target, config, out, how, replay=replay, precision=precision, observer=observer)
     console.print(f"model written to {out}", highlight=False, soft_wrap=True)
 
@@ -190,17 +186,6 @@ def _replay(categories: Sequence[str], options: dict[str, Any]) -> Replay:
     folder = options.get("backgrounds")
     backgrounds = None if folder is None else Backgrounds(folder)
     return Replay(shards=sorted(paths), renders=ShardSamples(sorted(paths)), backgrounds=backgrounds)
-
-
-def _watch(folder: Path, images: Images, options: dict[str, Any]) -> Callable[[Estimator], Mapping[str, float]] | None:
-    """What follows the accuracy: it reads the target images again, with their labels, for itself."""
-    from pose_models.adapt.source import source_config
-    from pose_models.adapt.watching import watcher
-
-    if not options["watch"]:
-        return None
-    few = min(images.limit or options["watch_limit"], options["watch_limit"])
-    return watcher(replace(images, limit=few).read(), source_config(folder).image_size)
 
 
 def _observer(

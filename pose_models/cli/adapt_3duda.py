@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 from pose_models.cli.common import (
     FILE,
     FOLDER,
+    accuracy_watcher,
     chosen_images,
     device_option,
     image_options,
@@ -19,6 +19,7 @@ from pose_models.cli.common import (
     run_device,
     run_precision,
     start_or_resume,
+    validated,
 )
 
 if TYPE_CHECKING:
@@ -104,8 +105,6 @@ def uda(**options: Any) -> None:
 
 
 def _config(options: dict[str, Any]) -> UdaConfig:
-    from pydantic import ValidationError
-
     from pose_models.adapt.config import UdaConfig
     from pose_models.config import load_config
 
@@ -115,11 +114,7 @@ def _config(options: dict[str, Any]) -> UdaConfig:
         given["delta"] = _delta(given["delta"])
     pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
     given["precision"] = run_precision(options["precision"], run_device(options["device"]))
-    try:
-        return UdaConfig.model_validate(base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+    return validated(UdaConfig, base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
 
 
 def _delta(text: str) -> float | str:
@@ -156,15 +151,12 @@ def _adapt(
 def _watch(
     folder: Path, images: Images, config: UdaConfig, options: dict[str, Any]
 ) -> Callable[[int, NeuralMeshModel], Mapping[str, float]]:
-    """What follows the accuracy: it reads the target images again, with their labels, for itself."""
-    from pose_models.adapt.source import source_config
-    from pose_models.adapt.watching import watcher
+    """What follows the accuracy, in the epochs that are asked for."""
     from pose_models.estimate import EstimateConfig, MeshEstimator
 
     if not options["watch"]:
         return lambda epoch, model: {}
-    few = min(images.limit or options["watch_limit"], options["watch_limit"])
-    accuracy = watcher(replace(images, limit=few).read(), source_config(folder).image_size)
+    accuracy = accuracy_watcher(folder, images, options)
     how = EstimateConfig(mirror=config.pose.mirror, distance=config.pose.distance)
 
     def watch(epoch: int, model: NeuralMeshModel) -> Mapping[str, float]:

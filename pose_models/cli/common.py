@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from pose_models.data.images import Images
     from pose_models.data.sample import Sample
     from pose_models.data.shards import ShardSamples
+    from pose_models.estimate import Estimator
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Config = TypeVar("Config", bound="LoopConfig")
+Validated = TypeVar("Validated", bound="Section")
 
 
 class Group(click.Group):
@@ -170,8 +173,6 @@ def training_config(
 
     ValueError naming the option that does not fit.
     """
-    from pydantic import ValidationError
-
     from pose_models.config import MILD, STRONG, load_config
 
     if not options["shards"] and not options["real"]:
@@ -187,14 +188,31 @@ def training_config(
     if options["augment"]:
         base["augment"] = STRONG if options["augment"] == "strong" else MILD
     precision = run_precision(options["precision"], run_device(options["device"]))
-    try:
-        config = kind.model_validate({**base, **given, "categories": categories, "precision": precision})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+    config = validated(kind, {**base, **given, "categories": categories, "precision": precision})
     if options["mirror"] is not None:
         config = config.model_copy(update={"augment": config.augment.model_copy(update={"mirror": options["mirror"]})})
     return config
+
+
+def validated(kind: type[Validated], fields: dict[str, Any]) -> Validated:
+    """A configuration of these fields. ValueError naming the first field that does not fit."""
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+
+
+def accuracy_watcher(folder: Path, images: Images, options: dict[str, Any]) -> Callable[[Estimator], dict[str, float]]:
+    """What follows an adaptation's accuracy, on at most --watch-limit images a category: it reads the target images
+    again, with their labels, for itself."""
+    from pose_models.adapt.source import source_config
+    from pose_models.adapt.watching import watcher
+
+    few = min(images.limit or options["watch_limit"], options["watch_limit"])
+    return watcher(replace(images, limit=few).read(), source_config(folder).image_size)
 
 
 def training_images(

@@ -20,7 +20,7 @@ from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, Sample
 
 PAD_RGB = (124, 116, 104)
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _BACKGROUND_SIDE = 512
 
 
@@ -103,9 +103,9 @@ class Backgrounds:
 
     def __init__(self, folder: Path) -> None:
         """Read every picture below `folder`."""
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGE_SUFFIXES)
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if not files:
-            raise ValueError(f"--backgrounds {folder}: no picture ({', '.join(_IMAGE_SUFFIXES)}) found in it")
+            raise ValueError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
         self._images = [self._read(path) for path in files]
 
     @staticmethod

@@ -8,9 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pose_models.data.augment import IMAGE_SUFFIXES
 from pose_models.data.sample import Sample
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
@@ -23,12 +22,14 @@ def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterato
         {path.name: _pictures(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
     )
     if not any(found.values()):
-        raise ValueError(f"{folder} holds no CATEGORY/picture ({', '.join(SUFFIXES)}): put pictures into such folders")
+        raise ValueError(
+            f"{folder} holds no CATEGORY/picture ({', '.join(IMAGE_SUFFIXES)}): put pictures into such folders"
+        )
     return tuple(name for name, pictures in found.items() if pictures), lambda name: map(_sample, found[name])
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def _sample(path: Path) -> Sample:

@@ -144,9 +144,11 @@ def box_camera(box_xyxy: Tensor, outlines: Tensor, distance: float) -> CameraRul
     )
 
 
-def camera_rule(mesh: NeuralMesh, cam_T_obj: Tensor, K: Tensor, box_xyxy: Tensor) -> CameraRule:
+def camera_rule(
+    mesh: NeuralMesh, cam_T_obj: Tensor, K: Tensor, box_xyxy: Tensor, distance: float | None = None
+) -> CameraRule:
     """For each image of a batch its annotated translation, of cam_T_obj (B, 4, 4), and K (B, 3, 3), where both are
-    finite; else the camera from its box (B, 4)."""
+    finite; else the camera from its box (B, 4), at `distance`, None for the mesh's mean training distance."""
     known = torch.isfinite(K).all(-1).all(-1) & torch.isfinite(cam_T_obj[:, :3, 3]).all(-1)
     return CameraRule(
         known=known,
@@ -154,6 +156,6 @@ def camera_rule(mesh: NeuralMesh, cam_T_obj: Tensor, K: Tensor, box_xyxy: Tensor
         K=K.where(known[:, None, None], torch.eye(3).to(K)),
         box_xyxy=box_xyxy,
         outlines=mesh.outlines,
-        distance=mesh.spec.distance,
+        distance=mesh.spec.distance if distance is None else distance,
         boxes=not bool(known.all()),
     )
