@@ -32,12 +32,11 @@ _SCALE_PICTURES = 64
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A module, and how it is trained. rates: of parts of it, the learning rates; phases: sizes and lengths;
-    loss(examples, generator): of a batch."""
+    """A module, and how it is trained. phases: sizes and lengths; loss(examples, generator): of a batch."""
 
     name: str
     module: torch.nn.Module
-    rates: Sequence[tuple[torch.nn.Module, float]]
+    learning_rate: float
     phases: Sequence[Phase]
     loss: Callable[[Sequence[Example], torch.Generator], Tensor]
 
@@ -81,8 +80,7 @@ def _batches(job: _Job, recipe: Recipe, pairs: Sequence[Pair], first: int) -> It
 def _fit(job: _Job, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step: OnStep) -> None:
     """Train a module to the end, from its last checkpoint where there is one; it is left with averaged weights."""
     module, path = job.module.to(device), out / f"{job.name}.checkpoint"
-    groups = [{"params": list(part.parameters()), "lr": rate} for part, rate in job.rates]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=job.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: _rate(n, job.steps, recipe.warmup))
     average = EMAModel(module.parameters(), decay=recipe.ema)
     parts = {"module": module, "optimiser": optimiser, "schedule": schedule, "average": average}
@@ -160,13 +158,11 @@ def _set_scales(networks: Networks, recipe: Recipe, pairs: Sequence[Pair], devic
 def _denoiser_loss(
     networks: Networks, recipe: Recipe, device: str, examples: Sequence[Example], generator: torch.Generator
 ) -> Tensor:
-    """Mean squared error of the latents that are predicted from noisy ones, mostly where the object is."""
+    """Mean squared error of the latents that are predicted from noisy ones."""
     with torch.no_grad():
         latents = networks.vae.encode(_pixels([one.picture for one in examples], device) * 2 - 1).latents
         latents = latents * networks.vae.config.scaling_factor
     edges = _pixels([one.edges for one in examples], device).expand(-1, 3, -1, -1)
-    weight = F.max_pool2d(_pixels([one.alpha for one in examples], device), recipe.autoencoder.factor)
-    weight = recipe.outside + (1 - recipe.outside) * weight
     noise = torch.randn(latents.shape, generator=generator).to(device)
     # mostly noisy ones: there edges and prompt are all that tells of the picture
     drawn = torch.rand(len(examples), generator=generator).sqrt() * networks.scheduler.config.num_train_timesteps
@@ -180,8 +176,7 @@ def _denoiser_loss(
     found = networks.unet(
         noisy, steps, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
     ).sample
-    off = found.float() - latents
-    return (weight * off.square()).sum() / (weight.sum() * off.shape[1])
+    return F.mse_loss(found.float(), latents)
 
 
 def pick_device(name: str) -> str:
@@ -224,7 +219,7 @@ def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step
     autoencoder = _Job(
         name="autoencoder",
         module=networks.vae,
-        rates=[(networks.vae, code.learning_rate)],
+        learning_rate=code.learning_rate,
         phases=[Phase(size=code.size, steps=code.steps, batch=code.batch)],
         loss=lambda examples, generator: _autoencoder_loss(networks.vae, recipe, device, examples, generator),
     )
@@ -234,11 +229,7 @@ def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step
     denoiser = _Job(
         name="denoiser",
         module=networks.denoiser(),
-        rates=[
-            (networks.unet, recipe.learning_rate),
-            (networks.controlnet, recipe.learning_rate),
-            (networks.text, recipe.learning_rate * recipe.text_rate),
-        ],
+        learning_rate=recipe.learning_rate,
         phases=recipe.phases,
         loss=lambda examples, generator: _denoiser_loss(networks, recipe, device, examples, generator),
     )

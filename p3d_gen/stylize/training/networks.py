@@ -74,7 +74,7 @@ def make_tokenizer(words: Iterable[str], tokens: int) -> CLIPTokenizer:
 
 def _text_encoder(recipe: Recipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
     size = recipe.network
-    return CLIPTextModel(
+    encoder = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=size.text_width,
@@ -88,6 +88,9 @@ def _text_encoder(recipe: Recipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    # words are told apart from the start: from CLIP's small embeddings, the colours long stay merged
+    torch.nn.init.normal_(encoder.get_input_embeddings().weight)
+    return encoder
 
 
 def build(recipe: Recipe, words: Iterable[str]) -> Networks:

@@ -78,8 +78,7 @@ class Recipe(Section):
     templates: of the prompts; {colour} is the paint's and {category} the object's. unprompted: share of the samples
     that are shown without their prompt, for classifier-free guidance.
     canny_low, canny_high: ranges that the edges' thresholds are drawn from. fill: range of the share of a picture's
-    side that the object's longer side takes. outside: weight of the pixels around it, which later stages throw away.
-    text_rate: how much faster the text encoder learns: else a small network long knows light words from dark ones only.
+    side that the object's longer side takes.
     ema: decay of the averaged weights, which are those that are kept. checkpoint: steps between two of them.
     """
 
@@ -95,9 +94,7 @@ class Recipe(Section):
     canny_low: tuple[Level, Level] = (60, 160)
     canny_high: tuple[Level, Level] = (160, 240)
     fill: tuple[Fill, Fill] = (0.6, 1.0)
-    outside: Unit = 0.1
     learning_rate: Positive = 5e-4
-    text_rate: Positive = 5.0
     warmup: Count = 100
     ema: Annotated[float, Field(gt=0, lt=1)] = 0.998
     checkpoint: Count = 200
