@@ -36,6 +36,7 @@ _SCHEDULE = {
     "clip_sample": False,
     "steps_offset": 1,
 }
+_TEXT_HEAD_WIDTH = 32
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _text_encoder(recipe: Recipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
             hidden_size=size.text_width,
             intermediate_size=2 * size.text_width,
             num_hidden_layers=size.text_layers,
-            num_attention_heads=size.text_width // 32,
+            num_attention_heads=size.text_width // _TEXT_HEAD_WIDTH,
             max_position_embeddings=size.text_tokens,
             projection_dim=size.text_width,
             bos_token_id=tokenizer.bos_token_id,
@@ -106,22 +107,29 @@ def build(recipe: Recipe, words: Iterable[str]) -> Networks:
         latent_channels=code.latent_channels,
     )
     down = ["DownBlock2D"] * (len(size.channels) - 2) + ["CrossAttnDownBlock2D"] * 2
-    unet = UNet2DConditionModel(
-        sample_size=recipe.phases[-1].size // code.factor,
-        in_channels=code.latent_channels,
-        out_channels=code.latent_channels,
-        block_out_channels=size.channels,
-        layers_per_block=1,
-        down_block_types=down,
-        up_block_types=[block.replace("Down", "Up") for block in reversed(down)],
-        cross_attention_dim=size.text_width,
-        attention_head_dim=size.head_width,
-        norm_num_groups=size.groups,
+    shape = {
+        "sample_size": recipe.phases[-1].size // code.factor,
+        "in_channels": code.latent_channels,
+        "out_channels": code.latent_channels,
+        "block_out_channels": size.channels,
+        "layers_per_block": 1,
+        "down_block_types": down,
+        "up_block_types": [block.replace("Down", "Up") for block in reversed(down)],
+        "cross_attention_dim": size.text_width,
+        "attention_head_dim": size.head_width,
+        "norm_num_groups": size.groups,
+    }
+    controlnet = ControlNetModel.from_unet(
+        UNet2DConditionModel(**shape), conditioning_embedding_out_channels=size.control_channels
     )
-    controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=size.control_channels)
     for parameter in controlnet.parameters():  # zero convolutions spare a trained denoiser; here they would only delay
         if parameter.ndim == 4 and not parameter.any():
             torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    # the prompt also reaches every layer beside the time step: a colour is the same everywhere, and cross-attention
+    # of the coarse levels alone takes long to tell similar ones apart
+    unet = UNet2DConditionModel(
+        **shape, addition_embed_type="text", addition_embed_type_num_heads=size.text_width // _TEXT_HEAD_WIDTH
+    )
     return Networks(vae, unet, controlnet, _text_encoder(recipe, tokenizer), tokenizer, DDIMScheduler(**_SCHEDULE))
 
 
