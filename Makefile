@@ -11,7 +11,7 @@ CATEGORIES := car aeroplane chair
 # Torch spins when its threads outnumber the free processors; here processes work side by side, one thread each.
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup system demo test check clean
+.PHONY: setup system browser demo test check clean
 
 setup: .venv/installed system
 
@@ -25,15 +25,22 @@ setup: .venv/installed system
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps imagecorruptions==1.1.2  # for its pictures of ice
 	touch $@
 
-# The shared libraries that Blender loads: installed where that is allowed, else named.
-system: .venv/installed
-	@missing="$$($(BIN)/p3dgen doctor --apt)"; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
+# Packages of the system that are $$missing: installed where that is allowed, else named with what needs them.
+INSTALL = if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && apt-get install -y -qq $$missing; \
 	else \
-	  echo "Blender needs system packages that are not installed. As root: apt-get install $$missing" >&2; exit 1; \
+	  echo "$(1) system packages that are not installed. As root: apt-get install $$missing" >&2; exit 1; \
 	fi
+
+# The shared libraries that Blender loads.
+system: .venv/installed
+	@missing="$$($(BIN)/p3dgen doctor --apt)"; $(call INSTALL,Blender needs)
+
+# What the tests look at the report's page with.
+browser:
+	@missing="$$(command -v chromium chromium-browser google-chrome >/dev/null || echo chromium)"; \
+	$(call INSTALL,The tests of the report need)
 
 demo: setup
 	$(BIN)/p3dgen run manifests/quickstart.toml --out $(DEMO)
@@ -48,7 +55,7 @@ demo: setup
 	@echo "contact sheet:  $(DEMO)/contact_sheet.jpg"
 	@echo "accuracy:       the tables above, on held-out renders"
 
-test: setup
+test: setup browser
 	$(BIN)/pytest -n 2 --dist worksteal
 
 check: setup

@@ -92,7 +92,8 @@ def _shares(shot: Rendered, whole: Amodal) -> dict[str, float]:
     }
 
 
-def _json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[str, Any]:
+def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[str, Any]:
+    """The labels of a sample whose whole silhouette is `whole`. members: names of `manifest.Output.members`."""
     sample, model, camera = shot.sample, shot.model, shot.camera
     view, light, occluder = sample.viewpoint, sample.environment, sample.occluder
     corners = box_corners(np.ptp(shot.vertices, axis=0))
@@ -157,4 +158,4 @@ def annotate(
         members["parts.png"] = encode_png(np.where(passes.mask, passes.parts, 0).astype(np.uint8))
     if cuboid is not None:
         members["cuboid.npz"] = _cuboid_member(shot, cuboid)
-    return members, _json_labels(shot, whole, wanted)
+    return members, json_labels(shot, whole, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import json
+import tempfile
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from p3d_gen.categories import KEYPOINTS, SYMMETRY_ORDER
 from p3d_gen.errors import AssetError, RunError, did_you_mean
 from p3d_gen.files import write_bytes, write_json
 from p3d_gen.images import encode_npz
+from p3d_gen.remote import is_remote, local_copy, place
 from p3d_gen.store import Run, open_run, read_models
 from p3d_gen.types import Array
 
@@ -72,7 +74,7 @@ def save_cad(path: Path, model: CadModel) -> None:
 @functools.lru_cache(maxsize=16)
 def load_cad(path: Path) -> CadModel:
     """The normalised CAD model of a file written by `save_cad`."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with local_copy(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is damaged
         names = [str(name) for name in arrays["keypoint_names"]]
         return CadModel(
             vertices=arrays["vertices"],
@@ -140,6 +142,21 @@ def check_keypoints(keypoints: dict[str, Array], category: str) -> None:
             )
 
 
+@contextmanager
+def _local_target(cad: Path) -> Iterator[Path]:
+    """Where Blender may write a model: its place, or a local one from which it is uploaded after the block, the npz
+    last, since it marks a model as done."""
+    if not is_remote(cad):
+        yield cad
+        return
+    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder:
+        local = Path(folder) / cad.name
+        yield local
+        for source, target in ((materials_file(local), materials_file(cad)), (local, cad)):
+            if source.exists():
+                write_bytes(target, source.read_bytes())
+
+
 def _prepare(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> None:
     """Prepare one model, or do nothing where it is there. What fails is tried once more: Blender may have been killed.
 
@@ -151,7 +168,8 @@ def _prepare(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> No
     request = {"source": asset.address, "up": asset.up, "front": asset.front, "category": category}
     for last in (False, True):
         try:
-            worker.ask({"op": "prepare", "target": str(target), **request})
+            with _local_target(target) as local:
+                worker.ask({"op": "prepare", "target": str(local), **request})
             return
         except BlenderError as error:
             if str(error).startswith("RunError: "):
@@ -190,7 +208,11 @@ def _reasons(run: Run, models: list[tuple[str, Asset]], workers: int, on_model: 
 
 @contextmanager
 def _alone(run_folder: Path) -> Iterator[None]:
-    """Hold the run's lock: of several processes that want its models, one prepares them, the others wait."""
+    """Hold the run's lock: of several processes that want its models, one prepares them, the others wait. Under a URL
+    there is no lock: all of them write the same bytes, and the last one wins."""
+    if is_remote(run_folder):
+        yield
+        return
     with (run_folder / "run.json").open("r+b") as file:  # which is there already: no file stays behind
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -265,7 +287,7 @@ def prepare_models(run: Run, workers: int = 1, on_model: Callable[[], None] = la
     return _notes(read_models(run.root) or {})
 
 
-def ensure_models(run_folder: Path) -> None:
+def ensure_models(run_folder: str | Path) -> None:
     """Prepare the models of a run where that has not been done: at once where it has."""
-    if read_models(run_folder) is None:
+    if read_models(place(run_folder)) is None:
         prepare_models(open_run(run_folder))

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, and the tars that hold samples."""
+"""Files that are whole or not there, on local disks and under URLs: atomic writes, and the tars that hold samples."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import json
 import os
 import tarfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
 from p3d_gen.errors import RunError
+from p3d_gen.remote import is_remote, remote_errors, uploaded_file
 
 Members = dict[str, bytes]
 _LOCK_PATIENCE_S = 3.0
@@ -34,36 +35,34 @@ def _disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _lock(file: IO[bytes], partial: Path, path: Path) -> None:
-    """Take the write lock, and make sure that the name still means this file: its last writer may have renamed it.
+def _lock(partial: Path, path: Path) -> IO[bytes]:
+    """Open and lock the file that is to become `path`, making sure that its name still means it: its last writer may
+    have renamed it.
 
     The worker of a killed run lives on for a moment, so the lock is waited for a little.
     """
     give_up = time.monotonic() + _LOCK_PATIENCE_S
     while True:
+        file = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat()):
-                return
+                return file
         except BlockingIOError:
-            if time.monotonic() < give_up:
-                time.sleep(0.05)
-                continue
-        raise RunError(f"{path} is being written by another process; wait for it or stop it")
+            if time.monotonic() > give_up:
+                file.close()
+                raise RunError(f"{path} is being written by another process; wait for it or stop it") from None
+            time.sleep(0.05)
+        file.close()
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the name `path` only when the block ends without an exception, after an fsync.
-
-    The file beside it, `.<name>.partial`, is locked while it is written; a killed writer's is overwritten.
-    """
+def _renamed_file(path: Path) -> Iterator[IO[bytes]]:
     partial = path.with_name(f".{path.name}.partial")
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        file = _lock(partial, path)
     with file:
-        _lock(file, partial, path)
         try:
             file.truncate(0)
             yield file
@@ -74,6 +73,15 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
+
+
+def atomic_file(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """A binary file that takes the name `path` only when the block ends without an exception, after an fsync.
+
+    The file beside it, `.<name>.partial`, is locked while it is written; a killed writer's is overwritten. For a remote
+    path see `remote.uploaded_file`.
+    """
+    return uploaded_file(path) if is_remote(path) else _renamed_file(path)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -98,15 +106,17 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int
     Returns the number of samples and the sha256 of the tar.
     """
     count = 0
-    with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for key, members in samples:
-            for member, content in members.items():
-                info = tarfile.TarInfo(f"{key}.{member}")
-                info.size, info.mode = len(content), 0o444
-                with _disk_errors(path):
-                    tar.addfile(info, BytesIO(content))
-            count += 1
-    return count, file_sha256(path)
+    with atomic_file(path) as file:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for key, members in samples:
+                for member, content in members.items():
+                    info = tarfile.TarInfo(f"{key}.{member}")
+                    info.size, info.mode = len(content), 0o444
+                    with _disk_errors(path):
+                        tar.addfile(info, BytesIO(content))
+                count += 1
+        file.seek(0)
+        return count, _sha256(file)
 
 
 def check_tar_ending(path: Path) -> None:
@@ -119,22 +129,25 @@ def check_tar_ending(path: Path) -> None:
             raise tarfile.ReadError("its end is missing")
 
 
-def read_shard(path: Path, only: str | None = None) -> Iterator[tuple[str, Members]]:
-    """The samples of a tar in order, as (key, {member: bytes}); with `only` that member alone, the others unread.
+def read_shard(
+    path: Path, only: str | None = None, keys: Container[str] | None = None
+) -> Iterator[tuple[str, Members]]:
+    """The samples of a tar in order, as (key, {member: bytes}); with `only` that member alone, with `keys` these
+    samples alone, all else unread.
 
     RunError names a file that is damaged.
     """
     key, members = "", Members()
     try:
-        check_tar_ending(path)
-        with tarfile.open(path, "r:") as tar:
+        with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            check_tar_ending(path)
             for info in tar:
                 this_key, _, member = info.name.partition(".")
                 if this_key != key and members:
                     yield key, members
                     members = {}
                 key = this_key
-                if only is not None and member != only:
+                if (only is not None and member != only) or (keys is not None and key not in keys):
                     continue
                 content = tar.extractfile(info)
                 if content is None:
@@ -155,7 +168,18 @@ def read_labels(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise RunError(f"{path} holds no labels of {key}: {error}; delete it, and the run makes it again") from None
 
 
+def _sha256(file: IO[bytes]) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a buffered file, local or not
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with remote_errors(path), path.open("rb") as file:
+        return _sha256(file)
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; FileNotFoundError where there is none, ValueError where it is no JSON."""
+    with remote_errors(path):
+        content = path.read_bytes()
+    return json.loads(content)

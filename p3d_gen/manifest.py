@@ -191,11 +191,39 @@ class Occlusion(Section):
 
 
 class Background(Section):
-    """Pictures (any folder tree of images) or environment maps seen through a virtual camera, drawn independently
-    of the category. edge: `soft` blends by the render's alpha, `hard` cuts by the mask as the paper does."""
+    """Pictures (any folder tree of images) or environment maps seen through a virtual camera.
+
+    draw: `any` draws from all of them, independently of the category. `disjoint` deals them out to the categories, each
+    to one (the paper's spurious backgrounds). `sets` gives each category those whose names match its glob patterns in
+    `sets`. `environment` takes none of them: the map that lights the sample is seen by the sample's own camera, as
+    bright as it shines.
+    per_render: how many composites are packed of each render, each on its own background.
+    edge: `soft` blends by the render's alpha, in linear light; `hard` cuts by the mask as the paper does.
+    match_colour: how far the object's mean and spread of colour go to those of its background, from 0 to 1.
+    match_blur: how far an object that is sharper than its background is blurred to match it, from 0 to 1.
+    shadow: how much of a clear sky's light the object takes from the ground that it stands on, from 0 to 1 (all that
+    it hides). shadow_softness: as if it hovered so high, in box diagonals.
+    """
 
     source: str = EMBEDDED
+    draw: Literal["any", "disjoint", "sets", "environment"] = "any"
+    sets: dict[Category, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    per_render: Annotated[int, Field(ge=1, le=1000)] = 1
     edge: Literal["soft", "hard"] = "soft"
+    match_colour: Unit = 0.0
+    match_blur: Unit = 0.0
+    shadow: Unit = 0.0
+    shadow_softness: Annotated[float, Field(ge=0.005, le=0.5)] = 0.02
+
+    @model_validator(mode="after")
+    def _check(self) -> Background:
+        if (self.draw == "sets") != bool(self.sets):
+            raise ValueError("draw = 'sets' needs glob patterns in sets; the others take none")
+        if self.draw == "environment" and self.source != EMBEDDED:
+            raise ValueError("draw = 'environment' takes the maps of light.source: leave source out")
+        if self.draw == "environment" and self.per_render > 1:
+            raise ValueError("per_render above 1 would pack the same picture again: draw = 'environment' has but one")
+        return self
 
 
 class Render(Section):
@@ -243,6 +271,11 @@ class Manifest(Section):
             raise ValueError(f"a category is named twice in {list(self.categories)}")
         if "occluders" in self.output.members and self.occlusion.level == "none":
             raise ValueError("output.members names occluders, but occlusion.level is 'none'")
+        if self.background.draw == "environment" and self.light.kind != "hdri":
+            raise ValueError("background.draw = 'environment' needs a map as light: set light.kind to 'hdri'")
+        without = [name for name in self.categories if self.background.sets and name not in self.background.sets]
+        if without:
+            raise ValueError(f"background.sets names no backgrounds of {without}")
         unknown = [colour for colour in self.stylize.colours if not is_colour(colour)]
         if self.texture.kind == "realistic" and unknown:
             raise ValueError(f"stylize.colours {unknown}: realistic paint needs colours of CSS, or #rrggbb")

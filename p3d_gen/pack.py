@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.assets.backgrounds import background
+from p3d_gen.assets.backgrounds import background, surroundings
 from p3d_gen.composite import composite
 from p3d_gen.engines import make_shard, tick
 from p3d_gen.errors import AssetError, RunError
 from p3d_gen.files import Members, compact_json, file_sha256, read_shard
 from p3d_gen.images import decode_image, encode_jpeg, encode_png
-from p3d_gen.manifest import Output
-from p3d_gen.sampling import spec
+from p3d_gen.labels import camera_of
+from p3d_gen.manifest import Background, Output
+from p3d_gen.matching import blur_to_match, blurred, match_colour
+from p3d_gen.sampling import backdrop, packed_key
+from p3d_gen.shadow import cad_ground, hidden_light, shaded
 from p3d_gen.store import Failure, Ledger, Run, open_run
 from p3d_gen.stylize.judge import read_residuals
 from p3d_gen.stylize.stylization import Stylization, open_stylization
+from p3d_gen.types import Backdrop
 
+Picture = NDArray[np.uint8]
 _FILES = {
     "mask": "mask.png",
     "amodal": "amodal.png",
@@ -38,11 +43,11 @@ _FILES = {
 }
 
 
-def _encode(pixels: NDArray[np.uint8], output: Output) -> bytes:
+def _encode(pixels: Picture, output: Output) -> bytes:
     return encode_png(pixels) if output.image_format == "png" else encode_jpeg(pixels, output.jpeg_quality)
 
 
-def _coverage(members: Members, edge: str) -> NDArray[np.uint8]:
+def _coverage(members: Members, edge: str) -> Picture:
     """How much of each pixel (H, W) is foreground, occluders included: `soft` by alpha, `hard` by the masks."""
     if edge == "soft":
         return decode_image(members["render.png"])[..., 3]
@@ -50,29 +55,99 @@ def _coverage(members: Members, edge: str) -> NDArray[np.uint8]:
     return np.asarray(np.max(masks, axis=0), dtype=np.uint8)
 
 
-def _pack_sample(run: Run, members: Members, paths: dict[str, Path]) -> Members:
-    """The fixed members of one packed sample from those of both earlier stages."""
-    labels = json.loads(members["json"])
-    sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
-    scene = background(paths[sample.background_id], sample.camera.image_hw, sample.background_window)
-    stylized = decode_image(members["stylized.png"])
-    image = composite(stylized, _coverage(members, run.manifest.background.edge), scene)
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What all composites of one render share. labels: those of both earlier stages. stylized: the stylised picture.
+    coverage: how much of each pixel is foreground. hidden: how much light (H, W) the object takes from the ground, None
+    where no shadow is wanted. members: those that are passed on."""
+
+    labels: dict[str, Any]
+    stylized: Picture
+    coverage: Picture
+    hidden: NDArray[np.float32] | None
+    members: Members
+
+
+def _hidden(run: Run, labels: dict[str, Any]) -> NDArray[np.float32] | None:
+    wanted = run.manifest.background
+    if not wanted.shadow:
+        return None
+    cad, stretch_xyz = run.cad_file(labels["category"], labels["cad_id"]), tuple(labels["stretch_xyz"])
+    ground = cad_ground(cad, stretch_xyz, wanted.shadow_softness)
+    return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
+
+
+def _source(run: Run, members: Members) -> _Source:
     output = run.manifest.output
-    packed: Members = {output.image_format: _encode(image, output)}
+    labels, stylized = json.loads(members["json"]), decode_image(members["stylized.png"])
+    passed_on: Members = {}
     for member in output.members:
         if member == "stylized":
-            packed[f"stylized.{output.image_format}"] = _encode(stylized, output)
+            passed_on[f"stylized.{output.image_format}"] = _encode(stylized, output)
         elif member in _FILES:
-            packed[_FILES[member]] = members[_FILES[member]]
-    packed["json"] = compact_json(labels | json.loads(members["stylize.json"]))
-    return packed
+            passed_on[_FILES[member]] = members[_FILES[member]]
+    return _Source(
+        labels=labels | json.loads(members["stylize.json"]),
+        stylized=stylized,
+        coverage=_coverage(members, run.manifest.background.edge),
+        hidden=_hidden(run, labels),
+        members=passed_on,
+    )
+
+
+def _scene(run: Run, labels: dict[str, Any], before: Backdrop) -> Picture:
+    """What the object stands before (H, W, 3)."""
+    path, camera = run.inventory.background_files[before.background_id], camera_of(labels)
+    if before.environment:
+        return surroundings(path, before.environment, np.array(labels["cam_T_obj"]), camera)
+    return background(path, camera.image_hw, before.window)
+
+
+def _image(wanted: Background, source: _Source, scene: Picture) -> tuple[Picture, dict[str, Any]]:
+    """A composite, and labels that tell what was done to object and background to match them."""
+    picture, coverage = source.stylized, source.coverage
+    done: dict[str, Any] = {}
+    if wanted.match_colour:
+        done["match_colour"] = wanted.match_colour
+        picture = match_colour(picture, coverage, scene, wanted.match_colour)
+    if wanted.match_blur:
+        done["blur_px"] = blur_to_match(picture, coverage, scene, wanted.match_blur)
+        picture, coverage = blurred(picture, coverage, done["blur_px"])
+    if source.hidden is not None:
+        done["shadow"] = wanted.shadow
+        scene = shaded(scene, source.hidden, wanted.shadow)
+    return composite(picture, coverage, scene, linear=True), done
+
+
+def _packed(run: Run, source: _Source, number: int, more: dict[str, Any]) -> Members:
+    """The fixed members of composite `number` of a render. more: labels besides."""
+    wanted, output, labels = run.manifest.background, run.manifest.output, source.labels
+    before = backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
+    image, done = _image(wanted, source, _scene(run, labels, before))
+    own = {"key": packed_key(run.manifest, labels["key"], number), "background_id": before.background_id}
+    which = {"composite": number} if wanted.per_render > 1 else {}
+    return {
+        output.image_format: _encode(image, output),
+        **source.members,
+        "json": compact_json(labels | own | more | which | done),
+    }
+
+
+def pack_sample(run: Run, members: Members, number: int = 0, more: dict[str, Any] | None = None) -> Members:
+    """The members of a packed sample from those of both earlier stages: of composite `number` of the render.
+
+    more: labels besides, such as a filter's. AssetError where its background cannot be read.
+    """
+    return _packed(run, _source(run, members), number, more or {})
 
 
 def joined(run: Run, what: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
     """The samples of a stylization's shard, each with its render's members."""
     renders = read_shard(run.tar("render", shard))
     for key, stylized in read_shard(run.tar(what.stage, shard)):
-        render = next(members for render_key, members in renders if render_key == key)
+        render = next((members for render_key, members in renders if render_key == key), None)
+        if render is None:
+            raise RunError(f"{run.tar('render', shard)} holds no {key}, or not in order; delete it and make it again")
         yield key, render | stylized
 
 
@@ -92,41 +167,39 @@ class Filter:
         return {"residuals": [file_sha256(path) for path in self.files], "max_residual_deg": self.max_deg}
 
 
-def _filtered(
-    samples: Iterable[tuple[str, Members]], by: Filter, failures: list[Failure]
-) -> Iterator[tuple[str, Members]]:
-    """The samples whose pose residual is small enough, with the residual among their labels."""
-    residuals = by.residuals()
-    for key, members in samples:
-        if key not in residuals:
-            files = ", ".join(map(str, by.files))
-            raise RunError(f"{files}: there is no pose residual of {key}; judge all shards that are to be packed")
-        if residuals[key] > by.max_deg:
-            reason = f"pose residual of {residuals[key]:.0f} degrees, above {by.max_deg:g}"
-            failures.append(Failure(key=key, reason=reason))
-            tick()
-        else:
-            labels = json.loads(members["stylize.json"]) | {"pose_residual_deg": residuals[key]}
-            yield key, members | {"stylize.json": compact_json(labels)}
+class _LeftOutError(Exception):
+    """Why a sample is not to be packed."""
+
+
+def _judged(by: Filter, residuals: dict[str, float], key: str) -> dict[str, Any]:
+    """The label of a packed sample's pose residual, which is small enough."""
+    if key not in residuals:
+        files = ", ".join(map(str, by.files))
+        raise RunError(f"{files}: there is no pose residual of {key}; judge all shards that are to be packed")
+    if residuals[key] > by.max_deg:
+        raise _LeftOutError(f"pose residual of {residuals[key]:.0f} degrees, above {by.max_deg:g}")
+    return {"pose_residual_deg": residuals[key]}
 
 
 def _samples(
     what: Stylization, by: Filter | None, run: Run, shard: str, failures: list[Failure]
 ) -> Iterator[tuple[str, Members]]:
-    paths = {asset.id: asset.path for asset in run.inventory.backgrounds}
-    samples = joined(run, what, shard)
-    for key, members in _filtered(samples, by, failures) if by else samples:
-        try:
-            yield key, _pack_sample(run, members, paths)
-        except AssetError as error:
-            failures.append(Failure(key=key, reason=str(error)))
-        tick()
+    residuals = by.residuals() if by else {}
+    for render, members in joined(run, what, shard):
+        source = _source(run, members)
+        for number in range(run.manifest.background.per_render):
+            key = packed_key(run.manifest, render, number)
+            try:
+                yield key, _packed(run, source, number, _judged(by, residuals, key) if by else {})
+            except (AssetError, _LeftOutError) as error:
+                failures.append(Failure(key=key, reason=str(error)))
+            tick()
 
 
 def pack_shard(run_dir: str, shard: str, name: str = "", by: Filter | None = None) -> Ledger:
     """Pack one shard of the stylization of that name, "" for the manifest's own, or return its ledger where it is
     finished already. by: leaves out the samples whose pose residual is too large."""
-    run = open_run(Path(run_dir))
+    run = open_run(run_dir)
     what = open_stylization(run, name)
     made_from = {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **by.identity()} if by else None
     make = functools.partial(_samples, what, by)

@@ -23,6 +23,7 @@ from p3d_gen.files import Members, compact_json, write_bytes
 from p3d_gen.images import encode_npz
 from p3d_gen.labels import MIN_MASK_IOU
 from p3d_gen.passes import Passes, read_passes
+from p3d_gen.remote import local_copy
 from p3d_gen.sampling import spec
 from p3d_gen.store import Failure, Ledger, Run, open_run
 from p3d_gen.types import RenderSpec
@@ -128,7 +129,7 @@ class ShardRenderer:
             "labels": list(manifest.output.members),
             "samples": manifest.render.samples,
             "denoise": manifest.render.denoise,
-            "cad": str(cad),
+            "cad": str(local_copy(cad, materials_file(cad))),
             "native": native,
             "texture": str(texture.resolve()) if texture else "",
             "hdri": str(hdri.resolve()) if hdri else "",
@@ -182,5 +183,5 @@ def _samples(how: Supervision, run: Run, shard: str, failures: list[Failure]) ->
 
 def render_shard(run_dir: str, shard: str, how: Supervision | None = None) -> Ledger:
     """Render one shard, or return its ledger where it is finished already."""
-    ensure_models(Path(run_dir))
-    return make_shard(open_run(Path(run_dir)), "render", shard, (), functools.partial(_samples, how or Supervision()))
+    ensure_models(run_dir)
+    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, how or Supervision()))

@@ -5,6 +5,7 @@ Every property draws from its own stream of `streams`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from p3d_gen.manifest import Manifest, Texture
 from p3d_gen.materials import plain, realistic
 from p3d_gen.streams import Stream, pick, stream
 from p3d_gen.types import (
+    Backdrop,
     Camera,
     Environment,
     Lamp,
@@ -117,12 +119,35 @@ def sample_key(category: str, index: int) -> str:
     return f"{category}-{index:06d}"
 
 
+def packed_key(manifest: Manifest, key: str, number: int) -> str:
+    """The key of a render's composite `number`: the render's own where it has but one, else with -b0, -b1, ..."""
+    return key if manifest.background.per_render == 1 else f"{key}-b{number}"
+
+
+def render_key(key: str) -> str:
+    """The key of the render that a packed sample was made from: the inverse of `packed_key`."""
+    return re.sub(r"-b\d+$", "", key)
+
+
+def backdrop(manifest: Manifest, inventory: Inventory, category: str, index: int, number: int = 0) -> Backdrop:
+    """What composite `number` of sample `index` of `category` stands before."""
+    light = None
+    if manifest.background.draw == "environment":
+        light = _environment(stream(manifest, Stream.LIGHT, category, index), manifest, inventory.hdris)
+    if number:
+        rng = stream(manifest, Stream.COMPOSITE, category, index, number)
+    else:
+        rng = stream(manifest, Stream.BACKGROUND, category, index)
+    drawn = pick(rng, inventory.backgrounds_of(category)).id
+    return Backdrop(background_id=light.hdri_id if light else drawn, window=_window(rng), environment=light)
+
+
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
     """The resolved sample `index` of `category`."""
     viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
     height, width = manifest.camera.image_hw
     light = stream(manifest, Stream.LIGHT, category, index)
-    background = stream(manifest, Stream.BACKGROUND, category, index)
+    before = backdrop(manifest, inventory, category, index)
     colour = pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
     textures = [texture.id for texture in inventory.textures] or [""]
     lit_by = manifest.light.kind
@@ -143,8 +168,8 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
         sun=_sun(light, manifest) if lit_by == "sun" else None,
-        background_id=pick(background, inventory.backgrounds).id,
-        background_window=_window(background),
+        background_id=before.background_id,
+        background_window=before.window,
         colour=colour,
         render_seed=int(stream(manifest, Stream.RENDER, category, index).integers(2**31)),
     )

@@ -17,6 +17,7 @@ from p3d_gen.geometry import box_corners, project, transform
 from p3d_gen.images import decode_image, encode_jpeg
 from p3d_gen.labels import camera_of
 from p3d_gen.pack import joined
+from p3d_gen.sampling import render_key
 from p3d_gen.store import Run
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization
@@ -39,21 +40,34 @@ def _line(picture: Picture, start: Array, end: Array, colour: tuple[int, int, in
         cv2.line(picture, ends[0], ends[1], this_colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
+def box_lines(labels: dict[str, Any]) -> tuple[Array, NDArray[np.bool_]]:
+    """The edges (12, 2, 2) of the object's 3D box in pixels, from its stored pose, camera and extent, and which (12,)
+    are the front face's. NaN where a corner lies behind the camera."""
+    extent = np.array(labels["object_extent_xyz"])
+    corners = project(transform(np.array(labels["cam_T_obj"]), box_corners(extent)), camera_of(labels))
+    edges = np.array([(i, i | 1 << axis) for i, axis in product(range(8), range(3)) if not i & 1 << axis])
+    front = 1 << 1  # corners without this bit lie at -y
+    return corners[edges], (edges[:, 0] | edges[:, 1]) & front == 0
+
+
+def axis_lines(labels: dict[str, Any]) -> Array:
+    """The object's axes x, y, z (3, 2, 2) in pixels, from its centre to a little beyond its box."""
+    reach = _AXIS_REACH * np.diag(labels["object_extent_xyz"])
+    points = transform(np.array(labels["cam_T_obj"]), np.vstack([np.zeros(3), reach]))
+    centre, *tips = project(points, camera_of(labels))
+    return np.array([(centre, tip) for tip in tips])
+
+
 def draw_labels(picture: Picture, labels: dict[str, Any]) -> Picture:
     """A copy of an image (H, W, 3) with the object's box (front face yellow) and axes (x red, y green, z blue)
     projected from its stored pose, camera and extent."""
-    camera = camera_of(labels)
-    pose, extent = np.array(labels["cam_T_obj"]), np.array(labels["object_extent_xyz"])
     drawn = picture.copy()
-    corners = project(transform(pose, box_corners(extent)), camera)
-    front = 1 << 1  # corners without this bit lie at -y
-    edges = [(i, i | 1 << axis) for i, axis in product(range(8), range(3)) if not i & 1 << axis]
-    for start, end in sorted(edges, key=lambda edge: not (edge[0] | edge[1]) & front):
-        colour = _BOX_COLOUR if (start | end) & front else _FRONT_COLOUR
-        _line(drawn, corners[start], corners[end], colour)
-    tips = project(transform(pose, np.vstack([np.zeros(3), np.diag(_AXIS_REACH * extent)])), camera)
-    for tip, colour in zip(tips[1:], _AXIS_COLOURS, strict=True):
-        _line(drawn, tips[0], tip, colour)
+    edges, is_front = box_lines(labels)
+    for lines, colour in ((edges[~is_front], _BOX_COLOUR), (edges[is_front], _FRONT_COLOUR)):
+        for start, end in lines:
+            _line(drawn, start, end, colour)
+    for (start, end), colour in zip(axis_lines(labels), _AXIS_COLOURS, strict=True):
+        _line(drawn, start, end, colour)
     return drawn
 
 
@@ -99,8 +113,9 @@ def write_contact_sheet(run: Run, per_category: int = 4, name: str = "") -> Path
     for category in run.manifest.categories:
         shard = run.shards(category)[0]
         packed = dict(islice(read_shard(run.tar(what.packed, shard)), per_category))
-        sources = {key: members for key, members in joined(run, what, shard) if key in packed}
-        rows += [_row(sources[key], packed[key], run.manifest.output.image_format) for key in packed]
+        shown = {render_key(key) for key in packed}
+        sources = {key: members for key, members in joined(run, what, shard) if key in shown}
+        rows += [_row(sources[render_key(key)], packed[key], run.manifest.output.image_format) for key in packed]
     if not rows:
         raise RunError(f"{run.root / what.packed} holds no sample to show on a contact sheet")
     path = what.file(run, "contact_sheet", ".jpg")

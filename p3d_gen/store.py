@@ -12,21 +12,23 @@ The stages are render, stylize and shards, and stylize-NAME and shards-NAME of a
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from p3d_gen.assets.sources import Inventory, take_inventory
 from p3d_gen.errors import RunError
-from p3d_gen.files import Members, file_sha256, write_json, write_shard
+from p3d_gen.files import Members, file_sha256, read_json, write_json, write_shard
 from p3d_gen.manifest import Manifest, digest, load_manifest, manifest_hash, parse_manifest
+from p3d_gen.remote import place, remote_errors
+from p3d_gen.versions import command, versions
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _SHOWN_LIST = 8
 STAGES = ("render", "stylize", "shards")
 
@@ -45,7 +47,8 @@ class Ledger:
 
     count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time;
     model_seconds: that part of it in which a model was at work. notes: what else happened, such as retries, and how
-    often. Only these three may differ between two makings of the same shard.
+    often. made_with: the versions of what made it; command: by which command line. Only these five may differ between
+    two makings of the same shard.
     """
 
     stage: str
@@ -57,6 +60,8 @@ class Ledger:
     seconds: float
     model_seconds: float = 0.0
     notes: dict[str, int] = field(default_factory=dict)
+    made_with: dict[str, str] = field(default_factory=dict)
+    command: str = ""
 
 
 @dataclass(kw_only=True)
@@ -71,8 +76,9 @@ class Remarks:
 class Run:
     """An open run folder.
 
-    base_dir: where the manifest's relative paths start. prepared: whether its CAD models are; inventory: what its
-    samples are drawn from, which is known for certain then only where unusable models are to be left out.
+    root: a Path, or a UPath, see `remote.place`. base_dir: where the manifest's relative paths start. prepared: whether
+    its CAD models are; inventory: what its samples are drawn from, which is known for certain then only where unusable
+    models are to be left out.
     """
 
     root: Path
@@ -120,7 +126,7 @@ def read_models(run_folder: Path) -> dict[str, Any] | None:
     until they are prepared."""
     path = _models_file(run_folder)
     try:
-        models = json.loads(path.read_text())
+        models = read_json(path)
         if not all(isinstance(reason, str) for reason in models["quarantined"].values()):
             raise TypeError("a reason is no text")
     except FileNotFoundError:
@@ -142,14 +148,16 @@ def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
     """The ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
     path = tar.with_suffix(".json")
-    if not (path.exists() and tar.exists()):
-        return None
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
         failures = tuple(Failure(**failure) for failure in data.pop("failures"))
-        return Ledger(**data, failures=failures)
+        ledger = Ledger(**data, failures=failures)
+    except FileNotFoundError:
+        return None
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is not a ledger: {error}; delete it, and the run makes the shard again") from None
+    with remote_errors(tar):
+        return ledger if tar.exists() else None
 
 
 def stage_inputs(run: Run, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
@@ -202,17 +210,24 @@ def difference(old: Any, new: Any, path: str = "") -> str:
     return f"{path}: {old!r} -> {new!r}"
 
 
+def _is_begun(root: Path) -> bool:
+    """Whether a folder is a run's already; RunError where it is something else's."""
+    with remote_errors(root):
+        names = {path.name for path in root.iterdir()} if root.exists() else set()
+    if "run.json" not in names and names - {".run.json.partial"}:  # which another process may be writing just now
+        raise RunError(f"{root} is not empty and no run folder: choose another --out")
+    return "run.json" in names
+
+
 def create_run(root: Path, manifest_path: Path) -> Run:
-    """Open the run folder of a manifest, and make it where it does not exist.
+    """Open the run folder of a manifest, and make it where it does not exist; several processes may do so at once.
 
     RunError where the folder belongs to another manifest, to other sources, or holds something else.
     """
     manifest = load_manifest(manifest_path)
     base_dir = manifest_path.parent.resolve()
     inventory = take_inventory(manifest, base_dir)
-    if not (root / "run.json").exists():
-        if root.exists() and any(root.iterdir()):
-            raise RunError(f"{root} is not empty and no run folder: choose another --out")
+    if not _is_begun(root):
         write_json(
             root / "run.json",
             {
@@ -230,14 +245,16 @@ def create_run(root: Path, manifest_path: Path) -> Run:
     return run
 
 
-def open_run(root: Path) -> Run:
-    """Open an existing run folder; its inventory lacks the models that could not be prepared.
+def open_run(folder: str | Path, look_at_sources: bool = True) -> Run:
+    """Open an existing run folder, at a path or under a URL; its inventory lacks the models that could not be prepared.
 
+    look_at_sources: without it the inventory is empty, and the run is good for looking at what it holds.
     RunError where it is none, damaged, or its sources have changed since.
     """
+    root = place(folder)
     path = root / "run.json"
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
         schema, values = data["schema_version"], data["manifest"]
         base_dir, sources = Path(data["base_dir"]), data["sources"]
     except FileNotFoundError:
@@ -247,8 +264,9 @@ def open_run(root: Path) -> Run:
     if schema != SCHEMA_VERSION:
         raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
     manifest = parse_manifest(values, str(path))
-    inventory = take_inventory(manifest, base_dir)
-    if inventory.listing() != sources:
+    nothing = Inventory(cads={}, textures=(), hdris=(), backgrounds=())
+    inventory = take_inventory(manifest, base_dir) if look_at_sources else nothing
+    if look_at_sources and inventory.listing() != sources:
         change = difference(sources, inventory.listing())
         raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
     models = read_models(root)
@@ -286,15 +304,16 @@ def seal(
         seconds=round(time.perf_counter() - start, 3),
         model_seconds=round(remarks.model_seconds, 3),
         notes=dict(remarks.notes),
+        made_with=versions(),
+        command=command(),
     )
     write_json(run.tar(stage, shard).with_suffix(".json"), asdict(ledger))
     return ledger
 
 
-def forget_failures(run: Run, stages: Iterable[str] = STAGES) -> None:
-    """Unmark the shards of these stages with failed samples, so that the next run makes them again."""
-    for stage in stages:
-        for shard in run.all_shards():
-            ledger = read_ledger(run, stage, shard)
-            if ledger and ledger.failures:
-                run.tar(stage, shard).with_suffix(".json").unlink()
+def forget_failures(run: Run, stages: Iterable[str], shards: Iterable[str]) -> None:
+    """Unmark those of these shards with failed samples in these stages, so that the next run makes them again."""
+    for stage, shard in product(stages, shards):
+        ledger = read_ledger(run, stage, shard)
+        if ledger and ledger.failures:
+            run.tar(stage, shard).with_suffix(".json").unlink()

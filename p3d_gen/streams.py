@@ -36,11 +36,12 @@ class Stream(IntEnum):
     TRUNCATION = 13
     COVERAGE = 14
     PROMPT = 15
+    COMPOSITE = 16
 
 
-def stream(manifest: Manifest, which: Stream, category: str, index: int) -> np.random.Generator:
-    """The generator of one property of one sample."""
-    return np.random.default_rng([manifest.seed, which, zlib.crc32(category.encode()), index])
+def stream(manifest: Manifest, which: Stream, category: str, index: int, *part: int) -> np.random.Generator:
+    """The generator of one property of one sample, or of a numbered part of it."""
+    return np.random.default_rng([manifest.seed, which, zlib.crc32(category.encode()), index, *part])
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:

@@ -134,13 +134,26 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backdrop:
+    """What one composite of a sample stands before: the part `window` of a background.
+
+    environment: where that is the sample's own light, seen by its camera; the window does not count then.
+    """
+
+    background_id: str
+    window: Window
+    environment: Environment | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RenderSpec:
     """One sample with every number resolved, so that no stage draws anything.
 
     stretch_xyz: factors along the CAD's axes. texture_id is "" for an object without a picture on it.
     materials: of the whole object (part ""), or of each part; none where the CAD's own materials are used.
     Exactly one of `lamps`, `environment` and `sun` is given.
-    colour: of the paint, where there is any. render_seed: of the path tracer, for this sample alone.
+    background_id, background_window: of its first composite. colour: of the paint, where there is any.
+    render_seed: of the path tracer, for this sample alone.
     """
 
     key: str

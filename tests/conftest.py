@@ -68,10 +68,8 @@ def save_picture(path: Path, seed: int, hw: tuple[int, int] = (64, 96)) -> None:
     Image.fromarray(coarse).resize(hw[::-1], Image.Resampling.BICUBIC).save(path)
 
 
-@pytest.fixture
-def assets(tmp_path: Path) -> Path:
-    """A folder with CAD models of two categories, textures in DTD layout and backgrounds."""
-    root = tmp_path / "assets"
+def make_assets(root: Path) -> Path:
+    """Fill a folder with CAD models of two categories, textures in DTD layout and backgrounds."""
     for category in ("car", "chair"):
         (root / "cad" / category).mkdir(parents=True)
         for i, stretch in enumerate((1.0, 1.4)):
@@ -83,6 +81,12 @@ def assets(tmp_path: Path) -> Path:
     for i in range(3):
         save_picture(root / "backgrounds" / f"b{i}.jpg", i, (90, 120))
     return root
+
+
+@pytest.fixture
+def assets(tmp_path: Path) -> Path:
+    """The folder of `make_assets`."""
+    return make_assets(tmp_path / "assets")
 
 
 MANIFEST = """

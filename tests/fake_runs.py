@@ -13,6 +13,7 @@ from p3d_gen.files import compact_json
 from p3d_gen.geometry import cam_T_obj
 from p3d_gen.labels import ray_cast
 from p3d_gen.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
+from p3d_gen.render import cuboid_of
 from p3d_gen.sampling import spec
 from p3d_gen.store import seal, stage_inputs
 from p3d_gen.stylize.diffusion import Stylized
@@ -71,7 +72,8 @@ def fake_render(run, category, index):
     occluded = run.manifest.occlusion.level != "none"
     passes = fake_passes(vertices, model.faces, pose, sample.camera, occluded)
     shot = Rendered(sample=sample, model=model, vertices=vertices, passes=passes, cam_T_obj=pose, camera=sample.camera)
-    members, labels = annotate(shot, run.manifest.output.members, None, occluded)
+    cuboid = cuboid_of(run, category) if "cuboid" in run.manifest.output.members else None
+    members, labels = annotate(shot, run.manifest.output.members, cuboid, occluded)
     return sample.key, members | {"json": compact_json(labels)}
 
 

@@ -12,7 +12,7 @@ import trimesh
 from click.testing import CliRunner
 from conftest import save_picture, wedge
 
-from p3d_gen.assets.check import licence_of, prepare
+from p3d_gen.assets.check import prepare
 from p3d_gen.assets.collect import Wanted, collect
 from p3d_gen.assets.convert import convert
 from p3d_gen.assets.parametric import build
@@ -94,20 +94,6 @@ def test_a_manifests_models(manifest_path, assets):
         collect(str(manifest_path), Wanted(category="bus"))
 
 
-def test_licences(assets):
-    root = assets / "cad"
-    model = Asset(id="m0", address=str(root / "car" / "m0.off"))
-    (assets / "LICENSE").write_text("of something else")
-    assert licence_of(model, root) == "not stated"
-    (root / "README.md").write_text("\n# Public domain\nmore")
-    assert licence_of(model, root) == "Public domain"
-    (root / "LICENSE.txt").write_text("MIT")
-    assert licence_of(model, root) == "MIT"
-    (root / "car" / "LICENCE").write_text("CC-BY-4.0\n")
-    assert licence_of(model, root) == "CC-BY-4.0"
-    assert licence_of(Asset(id="car_00000", address="parametric:car?variant=0"), None) == "CC0-1.0"
-
-
 def test_topology():
     box = trimesh.creation.box((1, 2, 3))
     assert is_watertight(box.faces)
@@ -142,7 +128,7 @@ def test_check_reports_every_model_and_fails_for_the_broken(tmp_path):
     assert status == 1
     assert output.rstrip().endswith("Error: 1 of 4 models cannot be used")
     reports = {report["id"]: report for report in json.loads(output[output.index("[\n") : output.rindex("]") + 1])}
-    assert {report["licence"] for report in reports.values()} == {"MIT License"}
+    assert {report["licence"] for report in reports.values()} == {"MIT"}
     good, odd = reports["good"], reports["odd"]
     assert (good["faces"], good["vertices"], good["watertight"], good["warnings"]) == (12, 8, True, [])
     assert good["extent_xyz"] == pytest.approx(np.array([1, 2, 3]) / np.sqrt(14))
@@ -199,7 +185,7 @@ def worker():
 def converted(worker, source: Path, out: Path, **wanted: str) -> Path:
     """The new file of a source's one model."""
     cads = collect(str(source), Wanted(**wanted)).cads
-    [(asset, path, error)] = convert(worker, cads, out)
+    [(asset, path, error)] = convert(worker, cads, out, {})
     assert not error, f"{asset.address}: {error}"
     assert path.parent == out / "car"
     return path
@@ -249,7 +235,7 @@ def test_a_plain_model_becomes_ply_in_object_axes(worker, tmp_path):
     assert file.bounds.sum(axis=0) == pytest.approx(0, abs=1e-6)
     assert file.extents[0] / file.extents[1] == pytest.approx(1.0 / 0.5)
     path.with_suffix(".off").touch()
-    [(_, none, error)] = convert(worker, collect(str(source), Wanted()).cads, tmp_path / "out")
+    [(_, none, error)] = convert(worker, collect(str(source), Wanted()).cads, tmp_path / "out", {})
     assert none is None
     assert "plain.off is there already: remove it" in error
 

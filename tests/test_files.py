@@ -2,6 +2,8 @@
 
 import errno
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -58,6 +60,19 @@ def test_two_writers_of_one_file(tmp_path, monkeypatch):
         with pytest.raises(RunError, match="written by another process"):
             write_bytes(tmp_path / "a", b"second")
     assert (tmp_path / "a").read_bytes() == b"first"
+
+
+def test_a_writer_that_waits_gets_its_turn(tmp_path):
+    """As when two processes begin a run at the same time: both write the same."""
+    with ThreadPoolExecutor(1) as pool:
+        with atomic_file(tmp_path / "a") as file:
+            file.write(b"first")
+            second = pool.submit(write_bytes, tmp_path / "a", b"second")
+            time.sleep(0.2)
+            assert not second.done()
+        second.result()
+    assert (tmp_path / "a").read_bytes() == b"second"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

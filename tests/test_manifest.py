@@ -73,6 +73,18 @@ def test_defaults_are_complete():
         ({"occlusion": {"truncation": [0.5, 0.9]}}, "occlusion.truncation.1 = 0.9"),
         ({"texture": {"kind": "realistic"}, "stylize": {"colours": ["reddish"]}}, "['reddish']: realistic paint needs"),
         ({"cad": {"up": "y", "front": "-y"}}, "lie on one axis"),
+        ({"background": {"draw": "disjunct"}}, "did you mean 'disjoint'?"),
+        ({"background": {"draw": "sets"}}, "needs glob patterns in sets"),
+        ({"background": {"sets": {"car": ["*"]}}}, "the others take none"),
+        ({"background": {"draw": "sets", "sets": {"chair": ["*"]}}}, "background.sets names no backgrounds of ['car']"),
+        ({"background": {"draw": "sets", "sets": {"car": []}}}, "background.sets.car"),
+        ({"background": {"draw": "environment"}}, "set light.kind to 'hdri'"),
+        ({"background": {"draw": "environment", "source": "x"}}, "leave source out"),
+        ({"background": {"draw": "environment", "per_render": 2}}, "the same picture again"),
+        ({"background": {"per_render": 0}}, "background.per_render = 0"),
+        ({"background": {"match_colour": 1.5}}, "background.match_colour = 1.5"),
+        ({"background": {"match_color": 0.5}}, "did you mean 'match_colour'?"),
+        ({"background": {"shadow_softness": 0}}, "background.shadow_softness = 0"),
     ],
 )
 def test_faults_name_key_value_and_remedy(changes, said):
@@ -108,8 +120,9 @@ def test_hash_ignores_the_form_of_the_text():
     assert manifest_hash(parse_manifest({**SMALL, "seed": 1}, "m.toml")) != manifest_hash(spelled_out)
 
 
-def test_manifest_survives_json():
-    manifest = parse_manifest(SMALL, "m.toml")
+@pytest.mark.parametrize("background", [{}, {"draw": "sets", "sets": {"car": ["a*"]}, "per_render": 4, "shadow": 0.5}])
+def test_manifest_survives_json(background):
+    manifest = parse_manifest({**SMALL, "background": background}, "m.toml")
     assert Manifest.model_validate(manifest.model_dump(mode="json")) == manifest
 
 

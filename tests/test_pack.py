@@ -52,7 +52,7 @@ def test_pixels_are_the_stylised_object_on_the_samples_background(tmp_path, mani
         scene = background(paths[sample.background_id], HW, sample.background_window)
         image = decode_image(members["png"])
         np.testing.assert_array_equal(image[mask == 0], scene[mask == 0])
-        np.testing.assert_array_equal(image, composite(decode_image(members["stylized.png"]), mask, scene))
+        np.testing.assert_array_equal(image, composite(decode_image(members["stylized.png"]), mask, scene, linear=True))
 
 
 def test_a_hard_edge_keeps_occluders(tmp_path, manifest_path):

@@ -11,17 +11,19 @@ from conftest import save_picture
 from p3d_gen.cli import main
 from p3d_gen.errors import RunError
 from p3d_gen.files import compact_json, read_labels
+from p3d_gen.images import encode_jpeg, encode_png
 from p3d_gen.manifest import parse_manifest
 from p3d_gen.report import write_report
 from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
+from p3d_gen.report.collect import STYLIZED_LABELS
 from p3d_gen.report.coverage import evenness
-from p3d_gen.report.samples import STYLIZED_LABELS
 from p3d_gen.sampling import spec
 from p3d_gen.store import Failure, create_run, open_run, seal, stage_inputs
+from p3d_gen.viewpoints import draw_viewpoint
 
 SAMPLES = 40
 HOSTILE = "<img src=x onerror=alert(1)>&amp;\"'"
-VOID = {"meta", "br", "img", "link", "path", "input"}
+VOID = {"meta", "br", "img", "link", "path", "input", "circle"}
 
 
 class Page(HTMLParser):
@@ -95,15 +97,34 @@ def labels_of(run, category, index):
     }
 
 
+MASK = np.zeros((4, 6), np.uint8)
+MASK[1:3, 2:5] = 255
+SCENE = np.where(MASK[..., None] > 0, (200, 40, 40), (90, 90, 90)).astype(np.uint8)
+PICTURES = {
+    "render": {"render.png": encode_png(np.dstack([SCENE, MASK])), "mask.png": encode_png(MASK)},
+    "stylize": {"stylized.png": encode_png(SCENE)},
+    "shards": {"jpg": encode_jpeg(SCENE, 95)},
+}
+
+
+def members_of(stage, labels):
+    """A sample as the stage would have made it, but for most of its labels."""
+    scores = {name: labels[name] for name in STYLIZED_LABELS}
+    if stage == "stylize":
+        return PICTURES[stage] | {"stylize.json": compact_json(scores | {"colour": labels["colour"]})}
+    shown = labels if stage == "shards" else {name: value for name, value in labels.items() if name not in scores}
+    return PICTURES[stage] | {"json": compact_json(shown)}
+
+
 def seal_stage(run, stage, shards, missing=(), failures=()):
-    """Seal shards of labels alone; returns category -> the labels that they hold."""
+    """Seal shards of tiny pictures; returns category -> the labels that they hold."""
     kept = {}
     for shard in shards:
         category, indices = run.members_of(shard)
         samples = [labels_of(run, category, index) for index in indices]
         samples = [labels for labels in samples if labels["key"] not in missing]
         kept.setdefault(category, []).extend(samples)
-        members = [(labels["key"], {"json": compact_json(labels), "mask.png": b"x"}) for labels in samples]
+        members = [(labels["key"], members_of(stage, labels)) for labels in samples]
         gone = [failure for failure in failures if failure.key.startswith(category)]
         seal(run, stage, shard, stage_inputs(run, stage), members, gone if shard.endswith("00000") else [])
     return kept
@@ -118,7 +139,7 @@ def run(tmp_path, assets, manifest_path):
 
 
 def page_of(run):
-    path = write_report(run)
+    path = write_report(run, count=0)  # the gallery has tests of its own
     assert path == run.root / "report.html"
     return Page(path.read_text())
 
@@ -204,11 +225,12 @@ def test_the_manifest_is_there(whole):
 def test_the_page_needs_nothing_else_and_nothing_in_it_is_code(whole):
     run, _, page = whole
     text = (run.root / "report.html").read_text()
-    assert "//" not in text
+    assert "://" not in text
     assert "@import" not in text
     assert "url(" not in text
     assert not {"img", "script", "link", "iframe", "object"} & set(page.tags)
-    assert not {name for name, _ in page.attributes} & {"src", "href", "onerror", "onload"}
+    assert not {name for name, _ in page.attributes} & {"src", "onerror", "onload"}
+    assert all(value.startswith("#") for name, value in page.attributes if name == "href")
     assert f"because {HOSTILE}" in page.text
     assert HOSTILE not in text
 
@@ -221,13 +243,14 @@ def test_hostile_asset_names_are_text(whole):
 def test_the_page_is_the_same_every_time(whole):
     run, _, _ = whole
     first = (run.root / "report.html").read_bytes()
-    assert write_report(open_run(run.root)).read_bytes() == first
+    assert write_report(open_run(run.root), count=0).read_bytes() == first
 
 
 def test_a_run_that_is_only_rendered_in_part(run):
     seal_stage(run, "render", ["car-00000"])
     page = page_of(run)
     assert "25 rendered samples: car." in page.text
+    assert "The run is not finished: 0 of 4 shards are packed." in page.text
     assert page.tables["Samples of finished shards"][-1] == ["all", "80", "25", "0", "0", "0", "0", "0"]
     assert "Reasons of failures" not in page.tables
     assert "chair: where the cameras stand" not in page.charts
@@ -245,7 +268,7 @@ def test_an_empty_run(run):
 
 def test_the_command(run):
     seal_stage(run, "render", ["car-00000"])
-    result = CliRunner().invoke(main, ["report", str(run.root)])
+    result = CliRunner().invoke(main, ["report", str(run.root), "--samples", "0"])
     assert result.exit_code == 0, result.output
     assert result.output.strip() == str(run.root / "report.html")
 
@@ -309,7 +332,7 @@ def test_evenness_of_known_directions():
 
 
 def test_the_expectation_of_cars_fits_their_draws(run):
-    views = [spec(run.manifest, run.inventory, "car", index).viewpoint for index in range(6000)]
+    views = [draw_viewpoint(run.manifest, (), "car", index) for index in range(6000)]
     azimuth, elevation = np.array([(view.azimuth_rad, view.elevation_rad) for view in views]).T
     even = evenness(run.manifest, "car", azimuth, elevation)
     assert even.hit < even.cells / 2

@@ -8,6 +8,7 @@ import pytest
 
 from p3d_gen.errors import AssetError, ManifestError, RunError
 from p3d_gen.store import (
+    STAGES,
     Failure,
     Remarks,
     create_run,
@@ -112,7 +113,9 @@ def test_inputs_follow_everything_that_decides_the_bytes(run):
 def test_forgetting_failures(run):
     sealed(run, failures=[Failure(key="car-000001", reason="why")])
     sealed(run, stage="stylize")
-    forget_failures(run)
+    forget_failures(run, STAGES, run.all_shards()[1:])
+    assert read_ledger(run, "render", "car-00000") is not None
+    forget_failures(run, STAGES, run.all_shards())
     assert read_ledger(run, "render", "car-00000") is None
     assert read_ledger(run, "stylize", "car-00000") is not None
 
@@ -120,7 +123,7 @@ def test_forgetting_failures(run):
 def test_forgetting_the_failures_of_one_stage(run):
     for stage in ("render", "stylize", "stylize-other"):
         sealed(run, stage=stage, failures=[Failure(key="car-000001", reason="why")])
-    forget_failures(run, ["stylize-other"])
+    forget_failures(run, ["stylize-other"], run.all_shards())
     assert [stage for stage in ("render", "stylize", "stylize-other") if read_ledger(run, stage, "car-00000")] == [
         "render",
         "stylize",

@@ -1,4 +1,4 @@
-"""Backgrounds: the part of a picture or environment map that a sample's window selects."""
+"""Backgrounds: the part of a picture or environment map that a sample's window selects, or its camera sees."""
 
 from __future__ import annotations
 
@@ -10,15 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from p3d_gen.assets.environment import read_environment, tone_map, view_environment
+from p3d_gen.assets.environment import (
+    mean_radiance,
+    read_environment,
+    srgb_bytes,
+    tone_map,
+    view_environment,
+    view_light,
+)
 from p3d_gen.assets.sources import ENVIRONMENT_SUFFIXES
 from p3d_gen.errors import AssetError
-from p3d_gen.types import Window
+from p3d_gen.types import Array, Camera, Environment, Window
 
 _MAX_FOV_RAD = np.radians(90.0)
 _MAX_PITCH_RAD = np.radians(15.0)
 
 _environment = functools.lru_cache(maxsize=16)(read_environment)
+
+
+@functools.lru_cache(maxsize=64)
+def _mean_radiance(path: Path) -> float:
+    return mean_radiance(_environment(path))
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,3 +68,12 @@ def background(path: Path, image_hw: tuple[int, int], window: Window) -> NDArray
     else:
         pixels = _crop(_picture(path), image_hw, window)
     return np.ascontiguousarray(pixels[:, ::-1] if window.flip else pixels)
+
+
+def surroundings(path: Path, light: Environment, cam_T_obj: Array, camera: Camera) -> NDArray[np.uint8]:
+    """What a sample's camera sees of the environment map that lights it (H, W, 3), in sRGB as bright as the render.
+
+    AssetError names a file that cannot be read.
+    """
+    scale = np.float32(light.radiance / _mean_radiance(path))
+    return srgb_bytes(view_light(_environment(path), light.turn_rad, cam_T_obj, camera) * scale)

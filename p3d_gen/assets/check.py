@@ -12,23 +12,18 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.assets.collect import Collection
-from p3d_gen.assets.parametric.ply import is_parametric_ply
+from p3d_gen.assets.licences import asset_licence
 from p3d_gen.assets.sources import Asset
 from p3d_gen.assets.topology import is_watertight, same_way_edges
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.cads import CadModel, load_cad, materials_file
 
 MANY_FACES = 200_000
-NOT_STATED = "not stated"
-_OWN_LICENCE = "CC0-1.0"
-_LICENCE_FILES = ("LICENSE*", "LICENCE*", "README*")
-_LICENCE_CHARS = 80
-_MAGIC_BYTES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One CAD model. error: why it cannot be used, "" where it can; the numbers of one that cannot are 0.
+    """One CAD model. licence: see `licences`. error: why it cannot be used, "" where it can; its numbers are 0 then.
 
     extent_xyz: of the normalised model, whose box diagonal is 1. parts: the names of its material slots. keypoints:
     how many it has. warnings: what is odd, mended or missing, and does not keep it from being used.
@@ -48,32 +43,6 @@ class Report:
     keypoints: int = 0
     watertight: bool = False
     warnings: tuple[str, ...] = ()
-
-
-def is_own_ply(path: Path) -> bool:
-    """Whether a file was written from a parametric shape, so that it holds its parts and keypoints itself."""
-    with path.open("rb") as file:
-        return is_parametric_ply(file.read(_MAGIC_BYTES))
-
-
-def _first_line(path: Path) -> str:
-    lines = (line.strip("# \t\r") for line in path.read_text(errors="replace").split("\n"))
-    return next((line[:_LICENCE_CHARS] for line in lines if line), "")
-
-
-def licence_of(asset: Asset, root: Path | None) -> str:
-    """The licence of a CAD model: CC0-1.0 for parametric shapes, else the first line of the nearest licence or README
-    file, from the model's folder up to its source's root; "not stated" where there is none."""
-    if asset.is_parametric or is_own_ply(asset.path):
-        return _OWN_LICENCE
-    for folder in asset.path.resolve().parents:
-        for pattern in _LICENCE_FILES:
-            for path in sorted(folder.glob(pattern)):
-                if path.is_file() and (line := _first_line(path)):
-                    return line
-        if root is None or folder == root.resolve():
-            break
-    return NOT_STATED
 
 
 def _counted(number: int, what: str) -> Iterator[str]:
@@ -117,7 +86,7 @@ def reason(error: Exception) -> str:
 
 def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path | None) -> Report:
     """Prepare one model and report on it; `root` is the folder of its source."""
-    report = Report(category=category, id=asset.id, address=asset.address, licence=licence_of(asset, root))
+    report = Report(category=category, id=asset.id, address=asset.address, licence=asset_licence(asset, root).id)
     try:
         path = prepare(worker, category, asset)
         found = worker.ask({"op": "survey", "source": asset.address, "category": category})

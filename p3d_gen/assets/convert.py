@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import trimesh
 
-from p3d_gen.assets.check import discard, is_own_ply, prepare, reason
+from p3d_gen.assets.check import discard, prepare, reason
 from p3d_gen.assets.layouts import CAD_SUFFIXES
+from p3d_gen.assets.licences import UNKNOWN, asset_licence, is_own_ply
 from p3d_gen.assets.parametric import Mesh, build
 from p3d_gen.assets.parametric.ply import ply_bytes
 from p3d_gen.assets.sources import Asset, parse_parametric
@@ -71,6 +72,15 @@ def _write(folder: Path, name: str, suffix: str, content: bytes, sidecar: bytes 
     return target
 
 
+def _write_licence(model: Path, licence: str) -> None:
+    """Write what is known of the licence of a new file beside it."""
+    path = model.with_name(f"{model.name}.license")
+    if licence == UNKNOWN:
+        path.unlink(missing_ok=True)
+    else:
+        write_bytes(path, f"SPDX-License-Identifier: {licence}\n".encode())
+
+
 def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Path) -> Path:
     cad = prepare(worker, category, asset)
     try:
@@ -85,12 +95,13 @@ def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Pa
 
 
 def convert(
-    worker: BlenderWorker, cads: dict[str, tuple[Asset, ...]], out: Path
+    worker: BlenderWorker, cads: dict[str, tuple[Asset, ...]], out: Path, roots: Mapping[str, Path | None]
 ) -> Iterator[tuple[Asset, Path | None, str]]:
     """Write every model below `out`; yields each with its new file, or None and why it could not be converted.
 
     A parametric shape, or a file written from one, becomes PLY with its parts and keypoints; a model with materials or
-    texture coordinates GLB; any other PLY. Keypoints from a file beside the model come along.
+    texture coordinates GLB; any other PLY. Keypoints from a file beside the model come along, and its licence, where
+    the source states one, as <file>.license. roots: the source of each asset by its address, see `asset_licence`.
     """
     for category, assets in cads.items():
         for asset in assets:
@@ -100,6 +111,7 @@ def convert(
                     path = _write(folder, asset.id, ".ply", ply_bytes(build(*parse_parametric(asset.address))))
                 else:
                     path = _convert_file(worker, category, asset, folder)
+                    _write_licence(path, asset_licence(asset, roots.get(asset.address)).id)
                 yield asset, path, ""
             except (AssetError, BlenderError) as error:
                 yield asset, None, reason(error)

@@ -11,7 +11,11 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from p3d_gen.errors import AssetError
-from p3d_gen.types import Array
+from p3d_gen.types import Array, Camera
+
+_MOST_FINER = 4  # rays along a pixel's side, as many as it sees pixels of a map
+_LEVELS = np.arange(256) / 255
+_LIGHT: Array = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
 
 
 def read_environment(path: Path) -> NDArray[np.float32]:
@@ -40,8 +44,11 @@ def view_environment(
     x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2, height / 2 - np.arange(height) - 0.5)
     forward = focal * np.cos(pitch_rad) - y * np.sin(pitch_rad)
     up: Array = focal * np.sin(pitch_rad) + y * np.cos(pitch_rad)
-    longitude = np.arctan2(x, forward) + yaw_rad
-    latitude = np.arctan2(up, np.hypot(x, forward))
+    return _looked_up(pixels, np.arctan2(x, forward) + yaw_rad, np.arctan2(up, np.hypot(x, forward)))
+
+
+def _looked_up(pixels: NDArray[np.float32], longitude: Array, latitude: Array) -> NDArray[np.float32]:
+    """The map's light (H, W, 3) from directions (H, W): longitude to the right of the map's middle, latitude up."""
     map_h, map_w = pixels.shape[:2]
     u = (longitude / (2 * np.pi) + 0.5) % 1.0 * map_w - 0.5
     v = np.clip((0.5 - latitude / np.pi) * map_h - 0.5, 0, map_h - 1)
@@ -49,10 +56,32 @@ def view_environment(
     return np.asarray(seen, dtype=np.float32)
 
 
+def mean_radiance(pixels: NDArray[np.float32]) -> float:
+    """The mean radiance over the sphere of an equirectangular map: rows weigh by the cosine of their latitude."""
+    latitude = (np.arange(len(pixels)) + 0.5) / len(pixels) * np.pi - np.pi / 2
+    return float(np.average(pixels.mean(axis=(1, 2)), weights=np.cos(latitude)))
+
+
+def view_light(pixels: NDArray[np.float32], turn_rad: float, cam_T_obj: Array, camera: Camera) -> NDArray[np.float32]:
+    """The map, turned about z, as the camera of the object sees it that it lights: (H, W, 3) in linear RGB."""
+    (height, width), (px, py) = camera.image_hw, camera.principal_px
+    finer = int(np.clip(np.ceil(pixels.shape[1] / (2 * np.pi * camera.focal_px)), 1, _MOST_FINER))
+    x, y = np.meshgrid(*((np.arange(size * finer) + 0.5) / finer for size in (width, height)))
+    rays = np.stack([x - px, y - py, np.full_like(x, camera.focal_px)], axis=-1) @ cam_T_obj[:3, :3]
+    longitude = -np.arctan2(rays[..., 1], rays[..., 0]) - turn_rad  # Blender's: the middle of a map lies at +x
+    seen = _looked_up(pixels, longitude, np.arctan2(rays[..., 2], np.hypot(rays[..., 0], rays[..., 1])))
+    return np.asarray(cv2.resize(seen, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
 def tone_map(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
     """8-bit sRGB of a linear picture, exposed so that its median luminance becomes a mid-grey."""
     median = float(np.median(linear.mean(axis=-1)))
     return srgb_bytes(linear * (0.18 / max(median, 1e-6)))
+
+
+def srgb_light(pixels: NDArray[np.uint8]) -> Array:
+    """Linear light in [0, 1] of 8-bit sRGB: the inverse of `srgb_bytes`."""
+    return _LIGHT[pixels]
 
 
 def srgb_bytes(linear: NDArray[Any]) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 from collections.abc import Iterable
@@ -62,6 +63,7 @@ class Inventory:
     """All assets that a manifest may draw, each list sorted by id. `hdris` is empty where lamps light the scene.
 
     viewpoints: those of viewpoint.source for each category, at distance 1; empty where they are drawn without a list.
+    background_sets: the backgrounds of each category, where it has its own.
     """
 
     cads: dict[str, tuple[Asset, ...]]
@@ -69,6 +71,16 @@ class Inventory:
     hdris: tuple[Asset, ...]
     backgrounds: tuple[Asset, ...]
     viewpoints: dict[str, tuple[Viewpoint, ...]] = field(default_factory=dict)
+    background_sets: dict[str, tuple[Asset, ...]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def background_files(self) -> dict[str, Path]:
+        """The files of all backgrounds by id."""
+        return {asset.id: asset.path for asset in self.backgrounds}
+
+    def backgrounds_of(self, category: str) -> tuple[Asset, ...]:
+        """The backgrounds that a category's samples are drawn on."""
+        return self.background_sets.get(category, self.backgrounds)
 
     def listing(self) -> dict[str, list[str]]:
         """Kind -> the assets' identities, by which a resumed run knows that its sources are the same."""
@@ -235,6 +247,8 @@ def light_folder(manifest: Manifest, base_dir: Path) -> Path:
 
 def background_folder(manifest: Manifest, base_dir: Path) -> Path:
     """The folder of the backgrounds."""
+    if manifest.background.draw == "environment":
+        return light_folder(manifest, base_dir)
     source = manifest.background.source
     return blender_environments() if source == EMBEDDED else resolve_folder(source, base_dir, "background.source")
 
@@ -253,14 +267,40 @@ def _environments(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
     return _included(manifest.light.include, found, "light.include")
 
 
+def _backgrounds(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
+    if manifest.background.draw == "environment":
+        return _environments(manifest, base_dir)
+    return _find(background_folder(manifest, base_dir), IMAGE_SUFFIXES + ENVIRONMENT_SUFFIXES, "background.source")
+
+
+def _dealt_out(found: tuple[Asset, ...], categories: Iterable[str]) -> dict[str, tuple[Asset, ...]]:
+    """The assets, each to one category, as many to each but for one: by their ids and the categories' names alone, so
+    that runs of other seeds have the same sets."""
+    names = sorted(categories)
+    if len(found) < len(names):
+        raise AssetError(
+            f"background.draw = 'disjoint' needs a background for each of {len(names)} categories, and "
+            f"background.source holds {len(found)}: name a folder with more"
+        )
+    shuffled = sorted(found, key=lambda asset: digest(asset.id))
+    return {name: tuple(sorted(shuffled[i :: len(names)], key=lambda asset: asset.id)) for i, name in enumerate(names)}
+
+
+def _background_sets(manifest: Manifest, found: tuple[Asset, ...]) -> dict[str, tuple[Asset, ...]]:
+    if manifest.background.draw == "disjoint":
+        return _dealt_out(found, manifest.categories)
+    sets = manifest.background.sets
+    return {name: _included(globs, found, f"background.sets.{name}") for name, globs in sets.items()}
+
+
 def take_inventory(manifest: Manifest, base_dir: Path) -> Inventory:
     """List every source of a manifest; `base_dir` is where its relative paths start."""
+    backgrounds = _backgrounds(manifest, base_dir)
     return Inventory(
         cads=take_cads(manifest, base_dir),
         textures=_textures(manifest, base_dir),
         hdris=_environments(manifest, base_dir),
-        backgrounds=_find(
-            background_folder(manifest, base_dir), IMAGE_SUFFIXES + ENVIRONMENT_SUFFIXES, "background.source"
-        ),
+        backgrounds=backgrounds,
         viewpoints=_viewpoints(manifest, base_dir),
+        background_sets=_background_sets(manifest, backgrounds),
     )

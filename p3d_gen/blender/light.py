@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from p3d_gen.assets.environment import read_environment
+from p3d_gen.assets.environment import mean_radiance, read_environment
 from p3d_gen.types import Environment, Lamp, Sun
 
 _AMBIENT = 0.05
@@ -40,10 +40,7 @@ def _add_light(data: bpy.types.Light, position: Vector) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _mean_radiance(path: str) -> float:
-    """The mean radiance over the sphere of an equirectangular map: rows weigh by the cosine of their latitude."""
-    pixels = read_environment(Path(path))
-    latitude = (np.arange(len(pixels)) + 0.5) / len(pixels) * np.pi - np.pi / 2
-    return float(np.average(pixels.mean(axis=(1, 2)), weights=np.cos(latitude)))
+    return mean_radiance(read_environment(Path(path)))
 
 
 def _new_world() -> bpy.types.World:

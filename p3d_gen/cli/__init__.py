@@ -10,9 +10,12 @@ from p3d_gen import __version__
 from p3d_gen.cli.assets import assets
 from p3d_gen.cli.bench import bench
 from p3d_gen.cli.common import Group
-from p3d_gen.cli.results import report, sheet, verify
+from p3d_gen.cli.dataset import dataset, export
+from p3d_gen.cli.results import report, sheet
 from p3d_gen.cli.stages import pack, render, run, stylize
+from p3d_gen.cli.status import status
 from p3d_gen.cli.train_stylizer import train_stylizer
+from p3d_gen.cli.trust import licences, provenance, replay, verify
 
 
 @click.group(cls=Group)
@@ -21,7 +24,24 @@ def main() -> None:
     """Synthetic datasets for category-level 3D pose: render, stylize, pack."""
 
 
-for command in (assets, bench, render, stylize, pack, run, sheet, report, verify, train_stylizer):
+for command in (
+    assets,
+    bench,
+    render,
+    stylize,
+    pack,
+    run,
+    status,
+    sheet,
+    report,
+    verify,
+    replay,
+    licences,
+    provenance,
+    train_stylizer,
+    dataset,
+    export,
+):
     main.add_command(command)
 
 

@@ -235,11 +235,13 @@ def import_(sources: tuple[str, ...], category: str, out: Path, up: str, front: 
     for name, value in (("up", up), ("front", front), ("layout", layout)):
         _check_value(name, value)
     wanted = Wanted(category=category, layout=layout, up=up, front=front)
-    cads = _merged(collect(source, wanted) for source in sources)
+    collections = [collect(source, wanted) for source in sources]
+    cads = _merged(collections)
+    roots = {asset.address: each.root for each in collections for models in each.cads.values() for asset in models}
     total = sum(len(models) for models in cads.values())
     broken = []
     with BlenderWorker() as worker, progress_bar() as progress:
-        for asset, path, error in progress.track(convert(worker, cads, out), total, description="import"):
+        for asset, path, error in progress.track(convert(worker, cads, out, roots), total, description="import"):
             if path is None:
                 broken.append(asset.address)
                 click.echo(f"{asset.address}: {error}", err=True)

@@ -1,4 +1,4 @@
-"""The commands that look at a finished run: `p3dgen sheet`, `report` and `verify`."""
+"""The commands that look at a finished run: `p3dgen sheet` and `report`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from p3d_gen.cli.common import name_option, progress_bar, run_folder_argument
+from p3d_gen.cli.common import name_option, run_folder_argument
 
 
 @click.command()
@@ -29,53 +29,29 @@ def sheet(run_folder: Path, name: str, per_category: int) -> None:
 @click.command()
 @run_folder_argument
 @name_option
-def report(run_folder: Path, name: str) -> None:
-    """Write RUN/report.html: counts, failures, coverage of viewpoints, use of assets, poses against masks.
+@click.option(
+    "--samples",
+    type=click.IntRange(min=0),
+    default=120,
+    show_default=True,
+    help="How many samples the gallery shows: half of them the worst, the others by chance.",
+)
+@click.option("--follow", is_flag=True, help="Write it again as shards are finished, until the run is.")
+def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
+    """Write RUN/report.html: gallery, counts, failures, viewpoints, colours, use of assets, poses against masks, times.
+
+    It shows what is finished, so it can be written while the run is at work.
 
     \b
     Example:
       p3dgen report runs/quickstart
     """
     from p3d_gen.report import write_report
+    from p3d_gen.report.follow import follow_run
     from p3d_gen.store import open_run
 
-    click.echo(write_report(open_run(run_folder), name))
-
-
-@click.command()
-@run_folder_argument
-@name_option
-def verify(run_folder: Path, name: str) -> None:
-    """Check a finished run: shards against their checksums, every stored pose against mask, depth and coordinates.
-
-    \b
-    Example:
-      p3dgen verify runs/quickstart
-    """
-    import numpy as np
-
-    from p3d_gen.labels import MIN_MASK_IOU
-    from p3d_gen.store import open_run
-    from p3d_gen.stylize.stylization import open_stylization
-    from p3d_gen.verify import agreements
-
-    run = open_run(run_folder)
-    packed = open_stylization(run, name).packed
-    with progress_bar() as progress:
-        total = len(run.manifest.categories) * run.manifest.samples_per_category
-        found = list(progress.track(agreements(run, packed), total, description="verify"))
-    if not found:
-        raise click.ClickException(f"{run_folder} holds no sample")
-    iou, box_px, depth, nocs_px = np.array([(a.iou, a.box_px, a.depth, a.nocs_px) for a in found]).T
-    first, median = np.percentile(iou, [1, 50])
-    click.echo(
-        f"{len(found)} samples: mask IoU worst {iou.min():.4f}, 1st percentile {first:.4f}, median {median:.4f}; "
-        f"box edges off by at most {box_px.max():.2f} px, in the median {np.median(box_px):.2f} px"
-    )
-    if not np.isnan(depth).any():
-        click.echo(f"depth off the mesh along the rays by at most {depth.max():.1e} box diagonals (99th percentile)")
-    if not np.isnan(nocs_px).any():
-        click.echo(f"object coordinates project to at most {nocs_px.max():.3f} px from their pixels (99th percentile)")
-    if iou.min() < MIN_MASK_IOU:
-        worst = found[int(iou.argmin())]
-        raise click.ClickException(f"the pose of {worst.key} does not explain its mask: IoU {worst.iou:.4f}")
+    if follow:
+        for path in follow_run(run_folder, name, samples):
+            click.echo(path)
+    else:
+        click.echo(write_report(open_run(run_folder), name, samples))

@@ -4,38 +4,82 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from p3d_gen.cli.common import blender_options, name_option, progress_bar, run_folder_argument, stage_options
+from p3d_gen.cli.common import (
+    Effort,
+    RunFolder,
+    blender_options,
+    licence_option,
+    name_option,
+    progress_bar,
+    run_folder_argument,
+    stage_options,
+)
+from p3d_gen.cli.live import stage_view
 
 if TYPE_CHECKING:
+    from p3d_gen.cli.live import StageView
     from p3d_gen.engines import Stage
     from p3d_gen.pack import Filter
     from p3d_gen.render import Supervision
-    from p3d_gen.store import Failure, Run
+    from p3d_gen.store import Failure, Ledger, Run
     from p3d_gen.stylize.stylization import Stylization
 
 _SHOWN_FAILURES = 10
 
-_out = click.option("--out", type=click.Path(path_type=Path), required=True, help="The run folder; made if need be.")
+_out = click.option("--out", type=RunFolder(exists=False), required=True, help="The run folder; made if need be.")
 _manifest = click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
-def _run_stage(run: Run, name: str, stage: Stage, workers: int | None, spread: bool = False) -> list[Failure]:
-    from p3d_gen.engines import available_cores, run_shards
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How a stage is best made. local: processes on this machine; spread: whether they share all cores for their
+    threads. gpus: what a shard takes of Ray. composites: how many samples come of one."""
 
-    shards, made = run.all_shards(), 0
+    local: int
+    spread: bool = False
+    gpus: float = 0.0
+    composites: int = 1
+
+
+def _ledgers(
+    stage: Stage, run: Run, shards: Sequence[str], effort: Effort, way: _Way, view: StageView
+) -> Iterator[Ledger]:
+    """The ledgers of the shards as they are made, wherever that is."""
+    from p3d_gen.engines import run_shards
+
+    run_dir = str(run.root.absolute())
+    if not effort.ray:
+        yield from run_shards(stage, run_dir, shards, effort.workers or way.local, view.on_sample, way.spread)
+        return
+    from p3d_gen.engines.cluster import Needs, run_shards_on_ray
+
+    needs = Needs(cpus=1.0 if effort.cpus is None else effort.cpus, gpus=way.gpus)
+    for ledger in run_shards_on_ray(
+        stage, run_dir, shards, address=effort.address, needs=needs, at_once=effort.workers, on_news=view.on_news
+    ):
+        for _ in range(ledger.count + len(ledger.failures)):
+            view.on_sample()
+        yield ledger
+
+
+def _run_stage(run: Run, name: str, stage: Stage, effort: Effort, way: _Way) -> list[Failure]:
+    from p3d_gen.engines.shards import chosen_shards
+
+    shards, made = chosen_shards(run, effort.shards), 0
     failures: list[Failure] = []
     notes: Counter[str] = Counter()
     seconds = model_seconds = 0.0
-    total = len(run.manifest.categories) * run.manifest.samples_per_category
-    with progress_bar() as progress:
-        task = progress.add_task(name, total=total)
-        on_sample = functools.partial(progress.advance, task)
-        for ledger in run_shards(stage, str(run.root), shards, workers or len(available_cores()), on_sample, spread):
+    samples = way.composites * sum(len(run.members_of(shard)[1]) for shard in shards)
+    with stage_view(name, len(shards), samples) as view:
+        for ledger in _ledgers(stage, run, shards, effort, way, view):
+            view.on_ledger(ledger)
             failures += ledger.failures
             made += ledger.count
             notes.update(ledger.notes)
@@ -49,6 +93,16 @@ def _run_stage(run: Run, name: str, stage: Stage, workers: int | None, spread: b
     if len(failures) > _SHOWN_FAILURES:
         click.echo(f"  and {len(failures) - _SHOWN_FAILURES} more, in the shards' ledgers", err=True)
     return failures
+
+
+def _begin(run: Run, stages: Iterable[str], effort: Effort) -> None:
+    """Check which shards are wanted, and forget their failures where they are to be made again."""
+    from p3d_gen.engines.shards import chosen_shards
+    from p3d_gen.store import forget_failures
+
+    shards = chosen_shards(run, effort.shards)
+    if effort.retry_failed:
+        forget_failures(run, stages, shards)
 
 
 def _conclude(failures: list[Failure], allowed: int) -> None:
@@ -71,38 +125,57 @@ def _create(manifest: Path, out: Path) -> Run:
     return create_run(out, manifest)
 
 
-def render_run(run: Run, workers: int | None, how: Supervision) -> list[Failure]:
-    """Prepare a run's models and render its samples, with a bar; returns what failed."""
+def _check_licences(run: Run, what: Stylization, allowed: tuple[str, ...]) -> None:
+    """Before anything is paid for: may all that samples could be made of be used?"""
+    from p3d_gen.provenance import check_allowed, materials
+
+    if allowed:
+        check_allowed(materials(run, what), allowed)
+
+
+def render_run(run: Run, effort: Effort, how: Supervision) -> list[Failure]:
+    """Prepare a run's models and render its samples, with a table; returns what failed."""
     from p3d_gen.cads import prepare_models
     from p3d_gen.engines import available_cores
     from p3d_gen.render import count_gpus, render_shard
 
+    cores = len(available_cores())
     with progress_bar() as progress:
         task = progress.add_task("models", total=sum(len(cads) for cads in run.inventory.cads.values()))
         on_model = functools.partial(progress.advance, task)
-        notes = prepare_models(run, workers or len(available_cores()), on_model)
+        notes = prepare_models(run, cores if effort.ray else effort.workers or cores, on_model)
     for note in notes:
         click.echo(f"models: {note}", err=True)
-    return _run_stage(run, "render", functools.partial(render_shard, how=how), workers or count_gpus(how) or None)
+    here = 0 if effort.ray or effort.workers else count_gpus(how)
+    way = _Way(local=here or cores, gpus=effort.gpus or 0)
+    return _run_stage(run, "render", functools.partial(render_shard, how=how), effort, way)
 
 
-def _stylize(run: Run, what: Stylization, workers: int | None, device: str) -> list[Failure]:
+def _stylize(run: Run, what: Stylization, effort: Effort, device: str) -> list[Failure]:
+    from p3d_gen.engines import available_cores
     from p3d_gen.stylize.stage import count_gpus, stylize_shard
 
     stage = functools.partial(stylize_shard, name=what.name, device=device)
     if what.settings.stylizer == "none":
-        return _run_stage(run, what.stage, stage, workers)
-    gpus = 0 if device == "cpu" else count_gpus()
-    return _run_stage(run, what.stage, stage, workers or gpus or 1, spread=True)  # a pipeline takes gigabytes
+        way = _Way(local=len(available_cores()))
+    else:
+        here = 0 if device == "cpu" or effort.ray else count_gpus()
+        there = effort.gpus if effort.gpus is not None else float(device != "cpu")
+        way = _Way(local=here or 1, spread=True, gpus=there)  # a pipeline takes gigabytes
+    return _run_stage(run, what.stage, stage, effort, way)
 
 
-def _pack(run: Run, what: Stylization, workers: int | None, by: Filter | None = None) -> list[Failure]:
+def _pack(run: Run, what: Stylization, effort: Effort, by: Filter | None = None) -> list[Failure]:
+    from p3d_gen.engines import available_cores
     from p3d_gen.pack import pack_shard
     from p3d_gen.sheet import write_contact_sheet
 
-    failures = _run_stage(run, "pack", functools.partial(pack_shard, name=what.name, by=by), workers)
+    stage = functools.partial(pack_shard, name=what.name, by=by)
+    way = _Way(local=len(available_cores()), composites=run.manifest.background.per_render)
+    failures = _run_stage(run, "pack", stage, effort, way)
     click.echo(f"shards: {run.root / what.packed}")
-    click.echo(f"contact sheet: {write_contact_sheet(run, name=what.name)}")
+    if not effort.shards:  # others are making the shards that it shows
+        click.echo(f"contact sheet: {write_contact_sheet(run, name=what.name)}")
     return failures
 
 
@@ -111,21 +184,16 @@ def _pack(run: Run, what: Stylization, workers: int | None, by: Filter | None = 
 @_out
 @stage_options
 @blender_options
-def render(
-    manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool, how: Supervision
-) -> None:
+def render(manifest: Path, out: Path, effort: Effort, how: Supervision) -> None:
     """Render a manifest's samples with Blender: pictures, and the labels that it names.
 
     \b
     Example:
       p3dgen render manifests/quickstart.toml --out runs/quickstart
     """
-    from p3d_gen.store import forget_failures
-
     opened = _create(manifest, out)
-    if retry_failed:
-        forget_failures(opened, ["render"])
-    _conclude(render_run(opened, workers, how), allow_failures)
+    _begin(opened, ["render"], effort)
+    _conclude(render_run(opened, effort, how), effort.allow_failures)
 
 
 @click.command()
@@ -155,9 +223,7 @@ def stylize(
     settings: Path | None,
     min_survival: float | None,
     device: str,
-    workers: int | None,
-    allow_failures: int,
-    retry_failed: bool,
+    effort: Effort,
 ) -> None:
     """Turn renders into realistic pictures: Canny edges and a colour prompt guide a ControlNet pipeline.
 
@@ -168,16 +234,15 @@ def stylize(
       p3dgen stylize runs/quickstart
       p3dgen stylize runs/quickstart --name fewstep --settings fewstep.toml
     """
-    from p3d_gen.store import forget_failures, open_run
+    from p3d_gen.store import open_run
     from p3d_gen.stylize.settings import load_settings
     from p3d_gen.stylize.stylization import create_stylization
 
     run = open_run(run_folder)
     given = (load_settings(settings), settings.parent.resolve()) if settings else None
     what = create_stylization(run, name, given, min_survival)
-    if retry_failed:
-        forget_failures(run, [what.stage])
-    _conclude(_stylize(run, what, workers, device), allow_failures)
+    _begin(run, [what.stage], effort)
+    _conclude(_stylize(run, what, effort, device), effort.allow_failures)
 
 
 @click.command()
@@ -185,7 +250,7 @@ def stylize(
 @name_option
 @click.option(
     "--residuals",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     multiple=True,
     help="Pose residuals that `pose-models folds` wrote; may be repeated.",
 )
@@ -196,15 +261,15 @@ def stylize(
     show_default=True,
     help="Leave out samples with a larger residual, in degrees.",
 )
+@licence_option
 @stage_options
 def pack(
     run_folder: Path,
     name: str,
     residuals: tuple[Path, ...],
     max_residual: float,
-    workers: int | None,
-    allow_failures: int,
-    retry_failed: bool,
+    allow_licenses: tuple[str, ...],
+    effort: Effort,
 ) -> None:
     """Composite the stylised pictures on random backgrounds into WebDataset shards.
 
@@ -214,25 +279,24 @@ def pack(
       p3dgen pack runs/quickstart --residuals car.json --max-residual 30 --allow-failures 50
     """
     from p3d_gen.pack import Filter
-    from p3d_gen.store import forget_failures, open_run
+    from p3d_gen.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
 
     run = open_run(run_folder)
     what = open_stylization(run, name)
-    if retry_failed:
-        forget_failures(run, [what.packed])
+    _check_licences(run, what, allow_licenses)
+    _begin(run, [what.packed], effort)
     by = Filter(files=residuals, max_deg=max_residual) if residuals else None
-    _conclude(_pack(run, what, workers, by), allow_failures)
+    _conclude(_pack(run, what, effort, by), effort.allow_failures)
 
 
 @click.command()
 @_manifest
 @_out
+@licence_option
 @stage_options
 @blender_options
-def run(
-    manifest: Path, out: Path, workers: int | None, allow_failures: int, retry_failed: bool, how: Supervision
-) -> None:
+def run(manifest: Path, out: Path, allow_licenses: tuple[str, ...], effort: Effort, how: Supervision) -> None:
     """Render, stylize and pack. Killed at any time, the same command goes on where it was.
 
     With --device cpu the stylizer computes on the CPU as well, else on GPUs where there are any.
@@ -241,13 +305,13 @@ def run(
     Example:
       p3dgen run manifests/quickstart.toml --out runs/quickstart
     """
-    from p3d_gen.store import forget_failures
+    from p3d_gen.store import STAGES
     from p3d_gen.stylize.stylization import create_stylization
 
     opened = _create(manifest, out)
     what = create_stylization(opened)
-    if retry_failed:
-        forget_failures(opened)
+    _check_licences(opened, what, allow_licenses)
+    _begin(opened, STAGES, effort)
     device = "cpu" if how.device == "CPU" else "auto"
-    failures = render_run(opened, workers, how) + _stylize(opened, what, workers, device) + _pack(opened, what, workers)
-    _conclude(failures, allow_failures)
+    failures = render_run(opened, effort, how) + _stylize(opened, what, effort, device) + _pack(opened, what, effort)
+    _conclude(failures, effort.allow_failures)

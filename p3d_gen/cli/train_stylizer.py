@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p3d_gen.cli.common import blender_options, progress_bar
+from p3d_gen.cli.common import Effort, blender_options, progress_bar
 
 if TYPE_CHECKING:
     from p3d_gen.render import Supervision
@@ -37,7 +37,7 @@ def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, 
     tars = []
     for name in ("prior", "target"):
         run = create_run(out / name, recipe.parent / getattr(what, name))
-        render_run(run, workers, how)
+        render_run(run, Effort(workers=workers), how)
         tars.append([run.tar("render", shard) for shard in run.all_shards()])
     pairs = read_pairs(*tars)
     with progress_bar() as progress:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 from p3d_gen.types import Array
 
@@ -16,6 +17,8 @@ _MOST_DOTS = 6000
 _BINS, _TICKS = 24, 5
 _MAP_HEIGHT, _BARS_HEIGHT = 158, 84
 _FACES = ("back", "right", "front", "left", "back")
+_ROW_HEIGHT, _NAME_WIDTH, _COUNT_WIDTH = 17, 84, 40
+_PLANE_HEIGHT, _DOT = 190, 3
 
 
 def _svg(height: float, title: str, body: Iterable[str]) -> Markup:
@@ -84,6 +87,38 @@ def use_bars(title: str, uses: Sequence[int]) -> Markup:
     y = _TOP + _BARS_HEIGHT + 15
     body += [_text(_LEFT, y, "most used", "start"), _text(_WIDTH - _RIGHT, y, f"least used of {len(uses)}", "end")]
     return _svg(_TOP + _BARS_HEIGHT + _BOTTOM, title, body)
+
+
+def named_bars(title: str, counts: Mapping[str, int]) -> Markup:
+    """A horizontal bar for each name, with its count."""
+    top, span = max(counts.values(), default=1), _WIDTH - _NAME_WIDTH - _COUNT_WIDTH
+    body = []
+    for i, (name, count) in enumerate(counts.items()):
+        y, length = _TOP + _ROW_HEIGHT * i, span * count / max(top, 1)
+        body += [
+            _text(_NAME_WIDTH - 6, y + 11, name, "end"),
+            f'<path class="bar" d="M{_NAME_WIDTH} {y}h{length:.1f}v{_ROW_HEIGHT - 3}h{-length:.1f}z"/>',
+            _text(_NAME_WIDTH + length + 5, y + 11, str(count), "start"),
+        ]
+    return _svg(_TOP + _ROW_HEIGHT * len(counts), title, body)
+
+
+def colour_plane(title: str, lab: Array, rgb: NDArray[np.uint8]) -> Markup:
+    """Colours as dots of their own colour (N, 3): a* across, from green to red, b* up, from blue to yellow."""
+    reach = max(20.0, float(10 * np.ceil(np.abs(lab[:, 1:]).max(initial=0) / 10)))
+    scale, x0, y0 = (_PLANE_HEIGHT / 2 - _DOT) / reach, _LEFT + _SPAN / 2, _TOP + _PLANE_HEIGHT / 2
+    body = [
+        _line(_LEFT, y0, _WIDTH - _RIGHT, y0, "axis"),
+        _line(x0, _TOP, x0, _TOP + _PLANE_HEIGHT, "axis"),
+        _text(_LEFT, y0 - 4, "green", "start"),
+        _text(_WIDTH - _RIGHT, y0 - 4, "red", "end"),
+        _text(x0 + 5, _TOP + 8, "yellow", "start"),
+        _text(x0 + 5, _TOP + _PLANE_HEIGHT - 2, "blue", "start"),
+    ]
+    for (_, a, b), (red, green, blue) in zip(lab.tolist(), rgb.tolist(), strict=True):
+        place = f'cx="{x0 + scale * a:.1f}" cy="{y0 - scale * b:.1f}"'
+        body.append(f'<circle class="colour" {place} r="{_DOT}" fill="#{red:02x}{green:02x}{blue:02x}"/>')
+    return _svg(_TOP + _PLANE_HEIGHT + _TOP, title, body)
 
 
 def _grid() -> list[str]:

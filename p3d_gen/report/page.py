@@ -1,13 +1,18 @@
-"""One self-contained HTML page of sections, each a title, a text, figures and tables."""
+"""One self-contained HTML page: a gallery, and sections, each a title, a text, figures and tables."""
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from p3d_gen.report.gallery import Gallery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,12 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """The HTML. All text is escaped; only charts are taken as they are."""
+def run_page(title: str, lead: str, gallery: Gallery, sections: Sequence[Section]) -> str:
+    """The HTML of a run's report. All text is escaped; only charts are taken as they are. The page allows the browser
+    no request, and no script but its own."""
     environment = Environment(loader=PackageLoader("p3d_gen.report", "."), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("report.html.j2").render(title=title, lead=lead, sections=sections)
+    script = resources.files("p3d_gen.report").joinpath("gallery.js").read_text()
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("run.html.j2").render(
+        title=title, lead=lead, gallery=gallery, sections=sections, script=Markup(script), script_sha256=digest
+    )

@@ -11,32 +11,13 @@ import numpy as np
 
 from p3d_gen.labels import MIN_MASK_IOU
 from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
+from p3d_gen.report.collect import Labels
 from p3d_gen.report.coverage import evenness
 from p3d_gen.report.page import Figure, Section, Table
 from p3d_gen.store import Run
 from p3d_gen.types import Array
 
-# The labels that the sections read.
-LABELS = (
-    "azimuth_rad",
-    "elevation_rad",
-    "theta_rad",
-    "distance",
-    "bbox_xyxy",
-    "visible_share",
-    "mask_iou",
-    "cad_id",
-    "texture_id",
-    "hdri_id",
-    "background_id",
-    "colour",
-)
-
-# Those of stylised samples.
-STYLIZED_LABELS = ("survival", "edge_precision", "edge_recall", "silhouette")
-
 Samples = Sequence[dict[str, Any]]
-Labels = dict[str, list[dict[str, Any]]]
 _Columns = dict[str, tuple[Callable[[Samples], Array], str]]
 
 
@@ -193,7 +174,9 @@ def masks_section(labels: Labels) -> Section:
 
 
 def survival_section(labels: Labels) -> Section:
-    """How well the stylised pictures still show the labelled poses."""
+    """How well the stylised pictures, of which there is one at least, still show the labelled poses."""
+    stylized = {category: [each for each in samples if "survival" in each] for category, samples in labels.items()}
+    labels = {category: samples for category, samples in stylized.items() if samples}
     names = {"label survival": "survival", "edge precision": "edge_precision", "edge recall": "edge_recall"}
     names["silhouette agreement"] = "silhouette"
     columns: _Columns = {shown: (functools.partial(_column, name=name), "") for shown, name in names.items()}

@@ -7,7 +7,7 @@ import functools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -226,10 +226,16 @@ def _failure(key: str, refusals: Sequence[Refusal]) -> Failure:
     return Failure(key=key, reason=f"given up after {len(refusals)} pictures: {found}{told}")
 
 
-def _samples(
-    what: Stylization, device: str, remarks: Remarks, run: Run, shard: str, failures: list[Failure]
+def stylized(
+    run: Run,
+    what: Stylization,
+    renders: Iterable[tuple[str, Members]],
+    failures: list[Failure],
+    device: str,
+    remarks: Remarks,
 ) -> Iterator[tuple[str, Members]]:
-    """Samples in batches that are fixed partitions of the shard: the bytes depend on nothing else."""
+    """The sidecar samples of renders, in batches in their order: the bytes depend on nothing else. Those that cannot be
+    made are appended to `failures`."""
     cv2.setNumThreads(1)  # sums of floats depend on how many threads share a picture, and a run must not
     settings = what.settings
     if settings.stylizer == "none":
@@ -244,9 +250,7 @@ def _samples(
         pose_judge = _pose_judge(pose_model, device_of_worker(device, worker_number()))
         make, provenance = _with_residuals(make, pose_judge), provenance | pose_judge.provenance
     with thread_pool(min(_THREADS, len(available_cores()))) as pool:
-        sources = in_batches(
-            read_shard(run.tar("render", shard)), settings.batch, functools.partial(_source, run, settings), pool
-        )
+        sources = in_batches(renders, settings.batch, functools.partial(_source, run, settings), pool)
         judge = functools.partial(_judge, settings, provenance)
         with closing(ahead(in_rounds(ahead(sources), make, judge, retries, pool))) as rounds:
             for task in chain.from_iterable(rounds):
@@ -258,13 +262,19 @@ def _samples(
                 tick()
 
 
+def _samples(
+    what: Stylization, device: str, remarks: Remarks, run: Run, shard: str, failures: list[Failure]
+) -> Iterator[tuple[str, Members]]:
+    return stylized(run, what, read_shard(run.tar("render", shard)), failures, device, remarks)
+
+
 def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto") -> Ledger:
     """Stylise one shard, or return its ledger where it is finished already.
 
     name: of the stylization, "" for the manifest's own. device: `auto` is a GPU where there is one, `cpu` or `cuda`;
     pixels are the same on one build and device.
     """
-    run = open_run(Path(run_dir))
+    run = open_run(run_dir)
     what = open_stylization(run, name)
     remarks = Remarks()
     make = functools.partial(_samples, what, device, remarks)

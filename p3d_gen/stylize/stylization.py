@@ -7,14 +7,13 @@ RUN/shards-NAME/<shard>.tar     the samples packed from them
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from p3d_gen.errors import ManifestError, RunError, did_you_mean
-from p3d_gen.files import write_json
+from p3d_gen.files import read_json, write_json
 from p3d_gen.manifest import Manifest, resolve_folder
 from p3d_gen.sections import validated
 from p3d_gen.store import SCHEMA_VERSION, Run, difference
@@ -80,7 +79,7 @@ def _check_name(name: str) -> None:
 def _stored(path: Path) -> dict[str, Any] | None:
     """The content of settings.json; None where there is none."""
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']} where this p3dgen reads {SCHEMA_VERSION}")
         return {"schema_version": SCHEMA_VERSION, "base_dir": str(data["base_dir"]), "settings": data["settings"]}

@@ -1,9 +1,8 @@
-"""Is a finished run what it says? Shards against their checksums, and every stored pose against what was rendered."""
+"""Every stored pose against what was rendered."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 
 from p3d_gen.annotations import stretched
 from p3d_gen.cads import load_cad
-from p3d_gen.files import Members, read_shard
+from p3d_gen.files import Members
 from p3d_gen.geometry import project, transform
 from p3d_gen.images import decode_image, decode_nocs, decode_npz
 from p3d_gen.labels import camera_of, mask_box, mask_iou, ray_cast
-from p3d_gen.store import Run, upstream_ledger
+from p3d_gen.store import Run
 from p3d_gen.types import Array, Camera
 
 
@@ -79,13 +78,3 @@ def agreement(run: Run, key: str, members: Members) -> Agreement:
         depth=_depth_error(members, cast, mask),
         nocs_px=_nocs_error(members, stretch_xyz, pose, camera, mask),
     )
-
-
-def agreements(run: Run, packed: str = "shards") -> Iterator[Agreement]:
-    """The agreement of every rendered sample. RunError where a shard, of the stage `packed` as well, is missing or not
-    what its ledger says."""
-    for shard in run.all_shards():
-        upstream_ledger(run, packed, shard)
-        upstream_ledger(run, "render", shard)
-        for key, members in read_shard(run.tar("render", shard)):
-            yield agreement(run, key, members)

@@ -1,7 +1,8 @@
-"""The contract of a stage, fn(run_dir, shard), and its engines: this process, or a pool of pinned local processes."""
+"""The local engine: shards are made in this process, or in a pool of pinned local processes."""
 
 from __future__ import annotations
 
+import functools
 import multiprocessing as mp
 import os
 import threading
@@ -11,48 +12,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait as wait_for
 from typing import Any
 
+from p3d_gen.engines.contract import Stage, enter
 from p3d_gen.errors import RunError
-from p3d_gen.files import Members
-from p3d_gen.store import Failure, Ledger, Remarks, Run, read_ledger, seal, stage_inputs, upstream_ledger
-
-Stage = Callable[[str, str], Ledger]
-_tick: Callable[[], None] = lambda: None  # noqa: E731  replaced in every worker process
-_number = 0  # replaced in every worker process
-
-
-def tick() -> None:
-    """Called by a stage after every sample, for the progress bar."""
-    _tick()
-
-
-def worker_number() -> int:
-    """Which of a pool's processes this is, from 0; with several GPUs it says whose turn is which."""
-    return _number
-
-
-def make_shard(
-    run: Run,
-    stage: str,
-    shard: str,
-    upstream: tuple[str, ...],
-    make: Callable[[Run, str, list[Failure]], Iterator[tuple[str, Members]]],
-    *,
-    made_from: Any = None,
-    remarks: Remarks | None = None,
-) -> Ledger:
-    """What all stages do: return the ledger of a shard that is finished, else make its samples and seal them.
-
-    upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends
-    those that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: which `make` may fill.
-    """
-    inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream), made_from=made_from)
-    ledger = read_ledger(run, stage, shard)
-    if ledger and ledger.inputs == inputs:
-        for _ in range(ledger.count + len(ledger.failures)):
-            tick()
-        return ledger
-    failures: list[Failure] = []
-    return seal(run, stage, shard, inputs, make(run, shard, failures), failures, remarks)
+from p3d_gen.remote import in_this_process_only
+from p3d_gen.store import Ledger
 
 
 def available_cores() -> list[int]:
@@ -69,13 +32,12 @@ def _die_with_parent() -> None:
 
 def _start_worker(ticks: Any, started: Any, share: int) -> None:
     """Pin this pool process to a core of its own, or to one in `share` cores, and end it when its parent is killed."""
-    global _tick, _number
-    _tick = lambda: ticks.put(None)  # noqa: E731
     with started.get_lock():
-        _number = started.value
+        number = started.value
         started.value += 1
+    enter(functools.partial(ticks.put, None), number)
     cores = available_cores()
-    first = _number % len(cores)
+    first = number % len(cores)
     os.sched_setaffinity(0, cores[first::share] if share else {cores[first]})
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -114,14 +76,14 @@ def run_shards(
 ) -> Iterator[Ledger]:
     """Yield the ledger of each shard as it is finished, in any order; `on_sample` is called after every sample.
 
-    Of several workers each has one core of its own; with `spread`, an equal share of all cores, for its threads.
+    Of several workers each has one core of its own; with `spread`, an equal share of all cores, for its threads. A run
+    in memory:// is seen by this process alone, so that it makes the shards itself.
 
     The first error of a stage stops the run and is raised here. What a shard holds does not depend on `workers`.
     """
-    global _tick
-    if workers > 1 and len(shards) > 1:
+    if workers > 1 and len(shards) > 1 and not in_this_process_only(run_dir):
         yield from _pool(stage, run_dir, shards, min(workers, len(shards)), on_sample, spread)
         return
-    _tick = on_sample
+    enter(on_sample)
     for shard in shards:
         yield stage(run_dir, shard)

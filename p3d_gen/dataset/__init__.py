@@ -1,0 +1,1 @@
+"""Datasets for others: packed shards of finished runs, split, merged, shuffled, re-sharded, described, checked."""

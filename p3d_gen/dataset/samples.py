@@ -1,0 +1,167 @@
+"""The samples of finished runs: where each lies in its run's shards, and what it shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.dataset.depth import with_depth16
+from p3d_gen.dataset.schema import label_faults
+from p3d_gen.dataset.splits import Kind, asset_ids
+from p3d_gen.errors import RunError
+from p3d_gen.files import Members, check_tar_ending, compact_json
+from p3d_gen.remote import place, remote_errors
+from p3d_gen.store import Run, difference, open_run, upstream_ledger
+from p3d_gen.stylize.stylization import open_stylization
+
+_SHOWN = 3
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_NAMED = re.compile(r"([A-Za-z0-9_-]+)=(.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A finished run. name: what it is called in the dataset; prefix: what its keys begin with there; stage: the folder
+    of its packed shards."""
+
+    name: str
+    prefix: str
+    run: Run
+    stage: str
+
+    def shards(self) -> dict[str, str]:
+        """The sha256 of its packed shards by name. RunError where one is missing or not what its ledger says."""
+        return {shard: upstream_ledger(self.run, self.stage, shard).sha256 for shard in self.run.all_shards()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A sample in a run's shard. key: in the dataset, where it begins with `prefix`. members: name -> (first byte,
+    length)."""
+
+    key: str
+    prefix: str
+    category: str
+    cad_id: str
+    ids: dict[Kind, str]
+    tar: Path
+    members: dict[str, tuple[int, int]]
+
+    @property
+    def tar_size(self) -> int:
+        """How many bytes of a tar it takes as it is."""
+        longer = {"json": len(self.prefix)}
+        sizes = (size + longer.get(name, 0) for name, (_, size) in self.members.items())
+        return sum(tarfile.BLOCKSIZE * (1 + -(-size // tarfile.BLOCKSIZE)) for size in sizes)
+
+    def read(self, depth16: bool) -> Members:
+        """Its members; its labels say its key in the dataset. depth16: the depth in 16 bits."""
+        members = Members()
+        with self.tar.open("rb") as file:
+            for name, (offset, size) in self.members.items():
+                file.seek(offset)
+                members[name] = file.read(size)
+        if self.prefix:
+            members["json"] = compact_json(json.loads(members["json"]) | {"key": self.key})
+        return with_depth16(members) if depth16 else members
+
+
+def open_sources(given: Sequence[str], stylization: str = "") -> list[Source]:
+    """The runs of folders, each of which may be given as NAME=FOLDER, else is called what its folder is.
+
+    One run keeps its keys; of several each key begins with its run's name. RunError where names clash or cannot begin
+    a key.
+    """
+    named = []
+    for each in given:
+        name, folder = match.groups() if (match := _NAMED.fullmatch(each)) else ("", each)
+        root = place(folder)
+        named.append((name or root.resolve().name, root))
+    names = [name for name, _ in named]
+    for name, folder in named:
+        if not _NAME.fullmatch(name):
+            raise RunError(
+                f"{folder}: {name!r} cannot begin a key (letters, digits, _ and -): give it as NAME={folder}"
+            )
+        if names.count(name) > 1:
+            raise RunError(f"two runs are called {name!r}: give one as OTHER_NAME={folder}")
+    sources = []
+    for name, folder in named:
+        run = open_run(folder, look_at_sources=False)
+        stage = open_stylization(run, stylization).packed
+        sources.append(Source(name=name, prefix=f"{name}-" if len(named) > 1 else "", run=run, stage=stage))
+    return sources
+
+
+def shape(value: Any) -> Any:
+    """The types of a JSON value: what readers infer a schema from."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def sample_shape(members: Sequence[str], labels: Any) -> dict[str, Any]:
+    """What must be the same in all samples of a dataset: members, and the keys and types of the labels."""
+    return {"members": sorted(members), "labels": shape(labels)}
+
+
+def scan_shard(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]], dict[str, Any]]]:
+    """The samples of a tar in order, as (key, where its members lie, labels), without reading pictures. RunError where
+    it is damaged."""
+    key = ""
+    members: dict[str, tuple[int, int]] = {}
+    labels: dict[str, Any] = {}
+    try:
+        with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            check_tar_ending(path)
+            for info in tar:
+                this_key, _, member = info.name.partition(".")
+                if this_key != key and members:
+                    yield key, members, labels
+                    members, labels = {}, {}
+                key = this_key
+                members[member] = (info.offset_data, info.size)
+                if member == "json" and (content := tar.extractfile(info)):
+                    labels = json.loads(content.read())
+    except (OSError, tarfile.TarError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; delete it and make it again") from error
+    if members:
+        yield key, members, labels
+
+
+def list_samples(sources: Sequence[Source]) -> list[Entry]:
+    """All samples of the runs. RunError where one's members or labels are others than those of the first."""
+    entries: list[Entry] = []
+    expected: dict[str, Any] = {}
+    for source in sources:
+        for shard in source.run.all_shards():
+            tar = source.run.tar(source.stage, shard)
+            for key, members, labels in scan_shard(tar):
+                if faults := label_faults(labels):
+                    raise RunError(f"{tar}: {key} is not of this schema ({'; '.join(faults[:_SHOWN])}): pack it again")
+                found = sample_shape(list(members), labels)
+                if found != (expected := expected or found):
+                    raise RunError(
+                        f"{tar}: {key} is not made like {entries[0].key} of {entries[0].tar} "
+                        f"({difference(expected, found)}): samples of one dataset have the same members and labels; "
+                        "make all runs with the same output.members and stylizer"
+                    )
+                entries.append(
+                    Entry(
+                        key=source.prefix + key,
+                        prefix=source.prefix,
+                        category=labels["category"],
+                        cad_id=labels["cad_id"],
+                        ids=asset_ids(labels),
+                        tar=tar,
+                        members=members,
+                    )
+                )
+    return entries

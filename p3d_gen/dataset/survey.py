@@ -1,0 +1,121 @@
+"""What a dataset's shards really hold, and whether that is what the dataset says: no leak between splits above all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.dataset.folder import INDEX, Dataset, read_part
+from p3d_gen.dataset.samples import sample_shape, scan_shard
+from p3d_gen.dataset.schema import label_faults
+from p3d_gen.dataset.splits import KINDS, Kind, asset_ids, split_of
+from p3d_gen.errors import RunError
+from p3d_gen.files import file_sha256
+from p3d_gen.store import difference
+
+_SHOWN = 3
+
+
+@dataclass(kw_only=True)
+class Split:
+    """What is found in a split. shards: as its index lists them. assets: of each kind, and how many samples show it."""
+
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    samples: Counter[str] = field(default_factory=Counter)
+    assets: dict[Kind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """What is found in a dataset. findings: what is wrong, each with file, key and remedy. shape: of its
+    samples, {} while that is not known."""
+
+    splits: dict[str, Split]
+    findings: list[str] = field(default_factory=list)
+    shape: dict[str, Any] = field(default_factory=dict)
+
+    def shared(self, kind: Kind) -> dict[str, list[str]]:
+        """The assets of a kind that several splits show, and which."""
+        found: dict[str, list[str]] = {}
+        for name, split in self.splits.items():
+            for asset in split.assets[kind]:
+                found.setdefault(asset, []).append(name)
+        return {asset: names for asset, names in found.items() if asset and len(names) > 1}
+
+
+def _take(survey: Survey, dataset: Dataset, split: str, shard: str, key: str, members: list[str], labels: Any) -> None:
+    """Take a sample into the survey. ValueError says what is wrong with it."""
+    if faults := label_faults(labels):
+        raise ValueError(f"its labels are not those of the schema: {'; '.join(faults[:_SHOWN])}")
+    found = sample_shape(members, labels)
+    survey.shape = survey.shape or found
+    if found != survey.shape:
+        raise ValueError(f"its members or labels are not those of the others: {difference(survey.shape, found)}")
+    if labels["key"] != key or not shard.startswith(f"{labels['category']}-"):
+        raise ValueError(f"its labels are those of {labels['key']}, a {labels['category']}")
+    ids = asset_ids(labels)
+    survey.splits[split].samples[labels["category"]] += 1
+    for kind, asset in ids.items():
+        survey.splits[split].assets[kind][asset] += 1
+    if (belongs := split_of(dataset.recipe, ids)) != split:
+        raise ValueError(f"it belongs to {belongs or 'no split'}, not to {split}")
+
+
+def _look_through(survey: Survey, dataset: Dataset, split: str, path: Path, keys: set[str]) -> None:
+    """Take a shard's samples into the survey. keys: those seen before."""
+    count = 0
+    try:
+        for key, members, labels in scan_shard(path):
+            count += 1
+            if key in keys:
+                survey.findings.append(f"{path}: {key} is there twice")
+            keys.add(key)
+            try:
+                _take(survey, dataset, split, path.name, key, list(members), labels)
+            except ValueError as error:
+                survey.findings.append(f"{path}: {key}: {error}")
+    except RunError as error:
+        survey.findings.append(str(error))
+    survey.splits[split].shards.append(
+        {"url": path.name, "nsamples": count, "filesize": path.stat().st_size, "sha256": file_sha256(path)}
+    )
+
+
+def _leaks(survey: Survey, kind: Kind) -> Iterator[str]:
+    """What is said of each asset that is in several splits."""
+    for asset, names in survey.shared(kind).items():
+        counts = ", ".join(f"{name} ({survey.splits[name].assets[kind][asset]} samples)" for name in names)
+        yield f"leak: the {kind} {asset!r} is in {counts}"
+
+
+def survey(dataset: Dataset) -> Survey:
+    """Look through all shards: labels against the schema and each other, keys, and assets against the splits."""
+    found = Survey(splits={name: Split() for name in dataset.recipe.shares}, shape=dataset.shape())
+    keys: set[str] = set()
+    for name in found.splits:
+        for path in dataset.shards(name):
+            _look_through(found, dataset, name, path, keys)
+    for kind in dataset.recipe.split_by:
+        found.findings += _leaks(found, kind)
+    return found
+
+
+def check_dataset(dataset: Dataset) -> Survey:
+    """Look through all shards, and compare them with their indices. RunError where the dataset is not finished."""
+    if not dataset.finished:
+        raise RunError(f"{dataset.root} is not finished: run the `p3dgen dataset make` that began it again")
+    found = survey(dataset)
+    for name, split in found.splits.items():
+        index = dataset.root / name / INDEX
+        listed = {shard["url"]: shard for shard in read_part(index)["shardlist"]}
+        there = {shard["url"]: shard for shard in split.shards}
+        for url in sorted(listed.keys() | there.keys()):
+            if listed.get(url) != there.get(url):
+                how = difference(listed.get(url), there.get(url)) if url in there else "it is not there"
+                found.findings.append(
+                    f"{index.with_name(url)} is not what {INDEX} says ({how}): make the dataset again"
+                )
+    return found

@@ -1,0 +1,21 @@
+"""Finished runs and datasets in the formats of others: COCO, BOP, PASCAL3D+ and NeMo's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from p3d_gen.export.material import Material, begin
+
+FORMATS = ("coco", "bop", "pascal3d", "nemo")
+
+
+def export(name: str, material: Material, out: Path, on_sample: Callable[[], None] = lambda: None) -> None:
+    """Write a run or dataset in one of the `FORMATS` to a folder, which is to be new or the same export begun: what was
+    killed goes on with the same call, and ends in the same bytes.
+
+    RunError where the folder holds something else, or the format has no place for what a sample holds.
+    """
+    begin(name, material, out)
+    import_module(f"p3d_gen.export.{name}").write(material, out, on_sample)

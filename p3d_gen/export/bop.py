@@ -1,0 +1,184 @@
+"""BOP, scene by scene: each shard is a scene, each CAD model an object, a box diagonal 1,000 mm.
+
+OUT/models/obj_NNNNNN.ply, models_info.json; OUT/camera.json; OUT/<split>/<scene>/scene_camera.json, scene_gt.json,
+scene_gt_info.json, rgb/, depth/, mask/, mask_visib/. Depth is that of the object alone, 0 elsewhere. Boxes count as the
+toolkit's do, the last pixel less the first. Beyond the format models_info.json holds `category` and `cad_id`,
+scene_gt_info.json `key`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.cads import CadModel, load_cad
+from p3d_gen.dataset.folder import write_new
+from p3d_gen.errors import RunError
+from p3d_gen.export.material import Material, Shot, shots
+from p3d_gen.files import write_bytes, write_json
+from p3d_gen.geometry import rot_z
+from p3d_gen.images import decode_image, encode_png, mask_bytes
+from p3d_gen.labels import camera_of, mask_box, silhouette
+
+MM = 1000.0
+_DEPTH_MM = 0.1
+_MOST = 65535
+
+
+def _symmetries(order: int) -> dict[str, Any]:
+    """The symmetry about z as models_info.json has it."""
+    if order == 0:
+        return {"symmetries_continuous": [{"axis": [0, 0, 1], "offset": [0, 0, 0]}]}
+    turns = []
+    for i in range(1, order):
+        turn = np.eye(4)
+        turn[:3, :3] = rot_z(2 * np.pi * i / order)
+        turns.append(turn.ravel().tolist())
+    return {"symmetries_discrete": turns} if turns else {}
+
+
+def _info(model: CadModel) -> dict[str, Any]:
+    """A model's box and diameter, the largest distance between two vertices, in mm."""
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist
+
+    points = model.vertices * MM
+    low, size = points.min(axis=0).tolist(), np.ptp(points, axis=0).tolist()
+    return {
+        **{f"min_{axis}": value for axis, value in zip("xyz", low, strict=True)},
+        **{f"size_{axis}": value for axis, value in zip("xyz", size, strict=True)},
+        "diameter": float(pdist(points[ConvexHull(points).vertices]).max()),
+        **_symmetries(model.symmetry_order),
+    }
+
+
+def _ply(model: CadModel) -> bytes:
+    """A model in mm with vertex normals, as ASCII PLY."""
+    import trimesh
+
+    mesh = trimesh.Trimesh(model.vertices * MM, model.faces, process=False)
+    content: bytes = trimesh.exchange.ply.export_ply(mesh, encoding="ascii", vertex_normal=True)
+    return content
+
+
+def _write_models(cad: Path, out: Path) -> dict[str, int]:
+    """Write all models; returns the object's number, from 1, of each `category/id`."""
+    files = sorted(cad.glob("*/*.npz"))
+    info, numbers = {}, {}
+    for number, path in enumerate(files, start=1):
+        model, category = load_cad(path), path.parent.name
+        write_new(out / "models" / f"obj_{number:06d}.ply", _ply(model))
+        info[str(number)] = _info(model) | {"category": category, "cad_id": path.stem}
+        numbers[f"{category}/{path.stem}"] = number
+    write_json(out / "models" / "models_info.json", info)
+    return numbers
+
+
+def _camera(shot: Shot) -> tuple[dict[str, Any], NDArray[np.uint16]]:
+    """What scene_camera.json says of a sample, and its depth picture, in the smallest steps that 16 bits allow."""
+    depth_mm = shot.depth() * MM
+    scale = _DEPTH_MM
+    while depth_mm.max() > scale * _MOST:
+        scale *= 2
+    camera = camera_of(shot.labels)
+    return {"cam_K": camera.K.ravel().tolist(), "depth_scale": scale}, np.rint(depth_mm / scale).astype(np.uint16)
+
+
+def _truth(shot: Shot, number: int) -> dict[str, Any]:
+    """What scene_gt.json says of a sample. RunError for a stretched model: BOP's are rigid."""
+    if any(factor != 1 for factor in shot.labels["stretch_xyz"]):
+        raise RunError(
+            f"{shot.key}: its model is stretched, and BOP's models are rigid: make the run without cad.stretch"
+        )
+    pose = shot.pose
+    return {
+        "cam_R_m2c": pose[:3, :3].ravel().tolist(),
+        "cam_t_m2c": (pose[:3, 3] * MM).tolist(),
+        "obj_id": number,
+    }
+
+
+def _whole(shot: Shot, cad: Path) -> NDArray[np.bool_]:
+    """The object's silhouette within the frame, whatever hides it."""
+    if "amodal.png" in shot.members:
+        return decode_image(shot.members["amodal.png"]) > 0
+    if shot.labels["occluded_share"] == 0:
+        return shot.mask
+    model = load_cad(cad / shot.labels["category"] / f"{shot.labels['cad_id']}.npz")
+    return silhouette(model.vertices, model.faces, shot.pose, camera_of(shot.labels))
+
+
+def _box(x0: float, y0: float, x1: float, y1: float) -> list[int]:
+    return [round(x0), round(y0), round(x1 - 1 - x0), round(y1 - 1 - y0)]
+
+
+def _gt_info(shot: Shot) -> dict[str, Any]:
+    seen, share = int(np.count_nonzero(shot.mask)), shot.labels["visible_share"]
+    return {
+        "bbox_obj": _box(*shot.labels["amodal_bbox_xyxy"]),
+        "bbox_visib": _box(*mask_box(shot.mask)),
+        "px_count_all": round(seen / share),
+        "px_count_valid": seen,
+        "px_count_visib": seen,
+        "visib_fract": share,
+        "key": shot.key,
+    }
+
+
+def _encode16(pixels: NDArray[np.uint16]) -> bytes:
+    written, content = cv2.imencode(".png", pixels)
+    assert written
+    return content.tobytes()
+
+
+def _write_scene(
+    material: Material, shard: Path, folder: Path, numbers: dict[str, int], on_sample: Callable[[], None]
+) -> list[int]:
+    """Write a shard as a scene; returns the objects of its images in order."""
+    cameras, truths, infos, objects = {}, {}, {}, []
+    for image, shot in enumerate(shots([shard])):
+        name, labels = f"{image:06d}", shot.labels
+        number = numbers[f"{labels['category']}/{labels['cad_id']}"]
+        cameras[str(image)], depth = _camera(shot)
+        truths[str(image)], infos[str(image)] = [_truth(shot, number)], [_gt_info(shot)]
+        objects.append(number)
+        write_new(folder / "rgb" / f"{name}.{shot.picture}", shot.members[shot.picture])
+        write_new(folder / "depth" / f"{name}.png", _encode16(depth))
+        write_new(folder / "mask" / f"{name}_000000.png", encode_png(mask_bytes(_whole(shot, material.cad))))
+        write_new(folder / "mask_visib" / f"{name}_000000.png", encode_png(mask_bytes(shot.mask)))
+        on_sample()
+    for name, content in (("scene_camera", cameras), ("scene_gt", truths), ("scene_gt_info", infos)):
+        write_bytes(folder / f"{name}.json", json.dumps(content, allow_nan=False).encode())
+    return objects
+
+
+def _write_camera(shot: Shot, out: Path) -> None:
+    """Write camera.json, the parameters of the first sample: every image has its own in scene_camera.json."""
+    camera = camera_of(shot.labels)
+    (cx, cy), (height, width) = camera.principal_px, camera.image_hw
+    fx = fy = camera.focal_px
+    scale = {"depth_scale": _DEPTH_MM}
+    write_json(out / "camera.json", {"cx": cx, "cy": cy, "fx": fx, "fy": fy, "height": height, "width": width} | scale)
+
+
+def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
+    """Write a run or dataset as BOP."""
+    numbers = _write_models(material.cad, out)
+    for split, shards in material.splits.items():
+        targets = []
+        for scene, shard in enumerate(shards):
+            objects = _write_scene(material, shard, out / split / f"{scene:06d}", numbers, on_sample)
+            targets += [
+                {"scene_id": scene, "im_id": image, "obj_id": number, "inst_count": 1}
+                for image, number in enumerate(objects)
+            ]
+        if split == "test":
+            write_json(out / "test_targets_bop19.json", targets)
+    first = next(shard for shards in material.splits.values() for shard in shards)
+    _write_camera(next(shots([first])), out)

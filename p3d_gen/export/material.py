@@ -1,0 +1,120 @@
+"""What is exported: the samples of a run or a dataset, split by split, and their CAD models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
+from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
+from p3d_gen.errors import RunError
+from p3d_gen.files import Members, file_sha256, read_json, read_shard, write_json
+from p3d_gen.images import decode_image, decode_npz, encode_jpeg
+from p3d_gen.store import open_run, upstream_ledger
+from p3d_gen.stylize.stylization import open_stylization
+from p3d_gen.types import Array
+
+_MARK = "export.json"
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A finished run or dataset. splits: the shards of each; a run has one, `train`. cad: the folder of its models.
+    origin: the sha256 of all that decides its samples."""
+
+    name: str
+    splits: dict[str, list[Path]]
+    cad: Path
+    origin: list[str]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A packed sample."""
+
+    key: str
+    members: Members
+
+    @cached_property
+    def labels(self) -> dict[str, Any]:
+        """Its labels."""
+        labels: dict[str, Any] = json.loads(self.members["json"])
+        return labels
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where the object is seen (H, W). RunError where the sample has no mask."""
+        if "mask.png" not in self.members:
+            raise RunError(f"{self.key} has no mask.png: name mask in output.members")
+        return decode_image(self.members["mask.png"]) > 0
+
+    @property
+    def pose(self) -> Array:
+        """cam_T_obj (4, 4)."""
+        return np.array(self.labels["cam_T_obj"], dtype=np.float64)
+
+    @property
+    def picture(self) -> str:
+        """The member that is its image."""
+        return "jpg" if "jpg" in self.members else "png"
+
+    def depth(self) -> Array:
+        """Planar z (H, W) in box diagonals, 0 where the object is not. RunError where the sample has no depth."""
+        if MEMBER in self.members:
+            return np.asarray(decode_depth16(self.members[MEMBER]) * self.labels[STEP])
+        if "depth.npz" not in self.members:
+            raise RunError(f"{self.key} has no depth: name depth in output.members")
+        return np.asarray(decode_npz(self.members["depth.npz"])["depth"], dtype=np.float64)
+
+    def jpeg(self) -> bytes:
+        """Its image as JPEG: as it is, where it is one."""
+        if self.picture == "jpg":
+            return self.members["jpg"]
+        return encode_jpeg(decode_image(self.members["png"]), _JPEG_QUALITY)
+
+
+def open_material(folder: Path, stylization: str = "") -> Material:
+    """A finished dataset or run. RunError where it is neither, or not finished."""
+    if is_dataset(folder):
+        dataset = open_dataset(folder)
+        if not dataset.finished:
+            raise RunError(f"{folder} is not finished: run the `p3dgen dataset make` that began it again")
+        splits = {split: dataset.shards(split) for split in dataset.recipe.shares}
+        marks = [folder / DATASET, *(folder / split / INDEX for split in splits)]
+        origin = [file_sha256(mark) for mark in marks]
+        return Material(name=folder.resolve().name, splits=splits, cad=folder / "cad", origin=origin)
+    run = open_run(folder, look_at_sources=False)
+    stage = open_stylization(run, stylization).packed
+    ledgers = [upstream_ledger(run, stage, shard) for shard in run.all_shards()]
+    shards = [run.tar(stage, ledger.shard) for ledger in ledgers if ledger.count]
+    origin = [ledger.sha256 for ledger in ledgers]
+    return Material(name=run.root.resolve().name, splits={"train": shards}, cad=run.root / "cad", origin=origin)
+
+
+def begin(name: str, material: Material, out: Path) -> None:
+    """Mark a folder as an export. RunError where it holds something else, or another export."""
+    mark = {"format": name, "origin": material.origin}
+    try:
+        if read_json(out / _MARK) != mark:
+            raise RunError(f"{out} holds another export: choose another --out")
+    except FileNotFoundError:
+        if out.exists() and any(out.iterdir()):
+            raise RunError(f"{out} is not empty and no export: choose another --out") from None
+        write_json(out / _MARK, mark)
+    except ValueError as error:
+        raise RunError(f"{out / _MARK} is damaged: {error}; delete {out}") from None
+
+
+def shots(shards: list[Path]) -> Iterator[Shot]:
+    """The samples of some shards, in order."""
+    for shard in shards:
+        for key, members in read_shard(shard):
+            yield Shot(key, members)

@@ -1,0 +1,59 @@
+"""The section of a report on what the run was asked for: its manifest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from p3d_gen.manifest import Manifest
+from p3d_gen.report.page import Section, Table
+from p3d_gen.store import Run
+from p3d_gen.stylize.stylization import Stylization
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """A manifest's nested tables as dotted keys."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in _flat(item, f"{path}.{key}" if path else str(key)).items()
+    }
+
+
+def _stylization_table(run: Run, what: Stylization) -> tuple[Table, ...]:
+    """What a named stylization does otherwise than the manifest's own; nothing for that itself."""
+    if not what.name:
+        return ()
+    own, values = (_flat(each.model_dump(mode="json")) for each in (run.manifest.stylize, what.settings))
+    keys = [key for key in {**own, **values} if own.get(key) != values.get(key)]
+    rows = tuple((f"stylize.{key}", *(_shown(each.get(key)) for each in (own, values))) for key in keys)
+    return (Table(caption=f"Stylization {what.name}", header=("key", "manifest", what.name), rows=rows),)
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def manifest_section(run: Run, what: Stylization) -> Section:
+    """The keys of the manifest, those first that are not at their default, and of a named stylization."""
+    manifest = run.manifest
+    defaults = _flat(
+        Manifest(categories=manifest.categories, samples_per_category=1).model_dump(
+            mode="json", exclude={"categories", "samples_per_category"}
+        )
+    )
+    values = _flat(manifest.model_dump(mode="json"))
+    rows = tuple((key, _shown(value)) for key, value in values.items())
+    changed = tuple(row for row in rows if row[0] not in defaults or defaults[row[0]] != values[row[0]])
+    header = ("key", "value")
+    return Section(
+        title="Manifest",
+        text="What the run was asked for.",
+        tables=(
+            *_stylization_table(run, what),
+            Table(caption="Keys that are not at their default", header=header, rows=changed),
+            Table(caption="All keys", header=header, rows=rows, folded=True),
+        ),
+    )

@@ -1,0 +1,76 @@
+"""What a run holds so far: the ledgers of its finished shards, and the labels of every sample as far as it has come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from p3d_gen.errors import RunError
+from p3d_gen.files import read_labels, read_shard
+from p3d_gen.store import Ledger, Run, read_ledger
+from p3d_gen.stylize.stylization import Stylization
+
+# The labels that the sections read; those of stylised samples may be missing.
+LABELS = (
+    "key",
+    "azimuth_rad",
+    "elevation_rad",
+    "theta_rad",
+    "distance",
+    "bbox_xyxy",
+    "visible_share",
+    "mask_iou",
+    "cad_id",
+    "texture_id",
+    "hdri_id",
+    "background_id",
+    "colour",
+)
+STYLIZED_LABELS = ("survival", "edge_precision", "edge_recall", "silhouette")
+
+Labels = dict[str, list[dict[str, Any]]]
+# Command -> shard -> its ledger, of finished shards, in the order of the run.
+Ledgers = dict[str, dict[str, Ledger]]
+
+
+def read_ledgers(run: Run, what: Stylization) -> Ledgers:
+    """The ledgers of a stylization's finished shards by the command that makes them: render, stylize, pack."""
+    stages = {"render": "render", "stylize": what.stage, "pack": what.packed}
+    return {
+        command: {shard: ledger for shard in run.all_shards() if (ledger := read_ledger(run, stage, shard))}
+        for command, stage in stages.items()
+    }
+
+
+def furthest(ledgers: Ledgers, shard: str) -> str:
+    """The last command that has finished a shard, "" where none has."""
+    return next((command for command in reversed(ledgers) if shard in ledgers[command]), "")
+
+
+def _stylized_labels(run: Run, what: Stylization, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The samples of a stylised shard, with the labels of their renders."""
+    renders = dict(read_labels(run.tar("render", shard)))
+    for key, members in read_shard(run.tar(what.stage, shard), only="stylize.json"):
+        yield key, renders[key] | json.loads(members["stylize.json"])
+
+
+def _shard_labels(run: Run, what: Stylization, shard: str, command: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if command == "stylize":
+        yield from _stylized_labels(run, what, shard)
+    elif command:
+        yield from read_labels(run.tar(what.packed if command == "pack" else "render", shard))
+
+
+def read_samples(run: Run, what: Stylization, ledgers: Ledgers) -> Labels:
+    """Category -> the labels of its samples, with their `shard`: a shard's samples as the last stage that finished it
+    left them. Categories without samples are left out. RunError where there is no sample at all."""
+    labels: Labels = {}
+    for shard in run.all_shards():
+        category, _ = run.members_of(shard)
+        for _, each in _shard_labels(run, what, shard, furthest(ledgers, shard)):
+            kept = {name: each[name] for name in (*LABELS, *STYLIZED_LABELS) if name in each}
+            labels.setdefault(category, []).append({**kept, "shard": shard})
+    if not labels:
+        raise RunError(f"{run.root} holds no finished sample to report on: run `p3dgen render` first")
+    return labels

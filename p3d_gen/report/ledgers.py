@@ -1,0 +1,120 @@
+"""The sections of a report that a run's ledgers tell: how many samples there are, why others failed, how long it took,
+and which commands made it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from p3d_gen.report.collect import Ledgers
+from p3d_gen.report.page import Section, Table
+from p3d_gen.store import Failure, Ledger, Run
+
+_SHOWN_REASONS = 20
+
+
+def _failures_table(ledgers: Ledgers) -> tuple[Table, ...]:
+    """The reasons for which samples failed, the most frequent first; nothing where none did. Reasons that differ in
+    their numbers alone are one, told in the words of the first."""
+    failed: dict[tuple[str, str], list[Failure]] = {}
+    for command, shards in ledgers.items():
+        for failure in (failure for ledger in shards.values() for failure in ledger.failures):
+            failed.setdefault((command, re.sub(r"\d+", "0", failure.reason)), []).append(failure)
+    if not failed:
+        return ()
+    ranked = sorted(failed.items(), key=lambda item: -len(item[1]))[:_SHOWN_REASONS]
+    title = "Reasons of failures" + (f", the {len(ranked)} most frequent" if len(ranked) < len(failed) else "")
+    rows = tuple((each[0].reason, command, len(each), each[0].key) for (command, _), each in ranked)
+    header = ("reason", "command", "samples", "first sample")
+    return (Table(caption=title, header=header, rows=rows, numbers=range(2, 3)),)
+
+
+def _notes_table(ledgers: Ledgers) -> tuple[Table, ...]:
+    """What else happened, such as pictures that were made again, and how often; nothing where nothing did."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for command, shards in ledgers.items():
+        for ledger in shards.values():
+            counts.update({(what, command): count for what, count in ledger.notes.items()})
+    if not counts:
+        return ()
+    rows = tuple((what, command, count) for (what, command), count in counts.most_common())
+    return (Table(caption="What was made again", header=("why", "command", "times"), rows=rows, numbers=range(2, 3)),)
+
+
+def _of_category(run: Run, shards: dict[str, Ledger], category: str) -> list[Ledger]:
+    return [ledger for shard, ledger in shards.items() if run.members_of(shard)[0] == category]
+
+
+def counts_section(run: Run, ledgers: Ledgers) -> Section:
+    """How many samples there are, and why others are not."""
+    rows = []
+    for category in run.manifest.categories:
+        found = [_of_category(run, shards, category) for shards in ledgers.values()]
+        made = (sum(ledger.count for ledger in each) for each in found)
+        failed = (sum(len(ledger.failures) for ledger in each) for each in found)
+        rows.append((str(category), run.manifest.samples_per_category, *made, *failed))
+    totals = (sum(column) for column in list(zip(*rows, strict=True))[1:])
+    counts = Table(
+        caption="Samples of finished shards",
+        header=("category", "planned", *ledgers, *(f"{command} failed" for command in ledgers)),
+        rows=(*rows, ("all", *totals)),
+        numbers=range(1, 8),
+    )
+    composites = run.manifest.background.per_render
+    return Section(
+        title="Samples",
+        text="How many samples each stage has made. A failed sample is missing from its shard and from later stages."
+        + (f" Of each render {composites} composites are packed." if composites > 1 else ""),
+        tables=(counts, *_failures_table(ledgers), *_notes_table(ledgers)),
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _timings_row(run: Run, command: str, found: list[Ledger]) -> tuple[str, ...]:
+    seconds, model = (sum(values) for values in zip(*((e.seconds, e.model_seconds) for e in found), strict=True))
+    each = [ledger.seconds / max(ledger.count + len(ledger.failures), 1) for ledger in found]
+    slowest = found[int(np.argmax(each))].shard
+    done = f"{len(found)} of {len(run.all_shards())}"
+    busy = f"{model / seconds:.0%}" if model else "–"
+    return (command, done, _hours(seconds), f"{np.median(each):.2f} s", f"{max(each):.2f} s", slowest, busy)
+
+
+def timings_section(run: Run, ledgers: Ledgers) -> Section:
+    """How long the stages took."""
+    rows = tuple(_timings_row(run, command, list(found.values())) for command, found in ledgers.items() if found)
+    header = ("command", "finished shards", "time in all", "per sample, median", "slowest", "in shard", "model busy")
+    return Section(
+        title="Timings",
+        text="Time in all is the sum over shards, so with several workers less time passes. Per sample: a shard's time "
+        "by its samples, the median over the shards and the slowest one's. Model busy: the share of the time in which "
+        "a diffusion pipeline computed.",
+        tables=(Table(caption="Time of finished shards", header=header, rows=rows, numbers=range(1, 5)),),
+    )
+
+
+def making_section(ledgers: Ledgers) -> Section:
+    """The command lines that made the shards, and the software."""
+    found = [(command, ledger) for command, shards in ledgers.items() for ledger in shards.values()]
+    commands = Counter((ledger.command or "not recorded", command) for command, ledger in found)
+    made_with = Counter((f"{name} {version}", c) for c, ledger in found for name, version in ledger.made_with.items())
+    tables = (
+        Table(
+            caption="Command lines",
+            header=("command line", "stage", "shards"),
+            rows=tuple((line, command, count) for (line, command), count in commands.items()),
+            numbers=range(2, 3),
+        ),
+        Table(
+            caption="Versions",
+            header=("software", "stage", "shards"),
+            rows=tuple((name, command, count) for (name, command), count in made_with.items()),
+            numbers=range(2, 3),
+            folded=True,
+        ),
+    )
+    return Section(title="How it was made", text="The commands that made the finished shards.", tables=tables)

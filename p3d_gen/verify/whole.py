@@ -1,0 +1,211 @@
+"""A whole run: all its shards, what their samples have in common, and some of them made again."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from p3d_gen.cads import load_cad
+from p3d_gen.engines import Stage, run_shards
+from p3d_gen.engines.contract import enter
+from p3d_gen.files import write_json
+from p3d_gen.render import Supervision
+from p3d_gen.replay import replays
+from p3d_gen.sampling import render_key
+from p3d_gen.store import Run
+from p3d_gen.stylize.stylization import Stylization, open_stylization
+from p3d_gen.verify.findings import CHECKS, Finding, Findings
+from p3d_gen.verify.geometry import Agreement
+from p3d_gen.verify.schema import Form, deviation
+from p3d_gen.verify.shard import ShardReport, check_shard
+from p3d_gen.versions import versions
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d*)?)(%?)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found in a run. samples: how many there are; failed: how many its ledgers say could not be made;
+    rerendered: the keys of those made again; agreements: of all renders' poses."""
+
+    name: str
+    samples: int
+    failed: int
+    findings: tuple[Finding, ...]
+    agreements: tuple[Agreement, ...]
+    rerendered: tuple[str, ...]
+
+    @property
+    def by_check(self) -> dict[str, int]:
+        """How many findings each check has."""
+        counts = Counter(finding.check for finding in self.findings)
+        return {check: counts[check] for check in CHECKS}
+
+
+def amount(text: str) -> Callable[[int], int]:
+    """How many of so many samples `1%` or `20` means: at least one of them, at most all. ValueError for other texts."""
+    match = _AMOUNT.fullmatch(text)
+    if not match or (not match[2] and "." in match[1]) or float(match[1]) == 0:
+        raise ValueError(f"{text!r} is neither a share such as 1% nor a number such as 20")
+    share, number = (float(match[1]) / 100, 0) if match[2] else (0.0, int(match[1]))
+    return lambda total: min(total, max(1, number, math.ceil(share * total)))
+
+
+def _strays(run: Run, stages: Sequence[str]) -> Iterator[Finding]:
+    """Shards that readers of the folder would read, though they are not of the run."""
+    names = set(run.all_shards())
+    for stage in stages:
+        for tar in sorted((run.root / stage).glob("*.tar")):
+            if tar.stem not in names:
+                yield Finding(
+                    check="count",
+                    stage=stage,
+                    shard=tar.stem,
+                    what=f"{tar} does not belong to the run",
+                    remedy="take it out of the folder",
+                )
+
+
+def _models(run: Run) -> Iterator[Finding]:
+    """The CAD models that cannot be read."""
+    for category, cads in run.inventory.cads.items():
+        for cad in cads:
+            findings = Findings(stage="cad", shard=category)
+            path = run.cad_file(category, cad.id)
+            with findings.guard("content", f"{path} cannot be read"):
+                load_cad(path)
+            remedy = f"delete {run.models_file} and {path} and run `p3dgen render` again"
+            yield from (Finding(**asdict(found) | {"remedy": remedy}) for found in findings.found)
+
+
+def _unusual(reports: Iterable[ShardReport]) -> Iterator[Finding]:
+    """The samples whose members or labels are not those that most samples of their stage have."""
+    forms: dict[str, dict[Form, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
+    for report in reports:
+        for stage, found in report.forms.items():
+            for form, keys in found.items():
+                forms[stage][form] += [(report.shard, key) for key in keys]
+    for stage, found_in in forms.items():
+        usual = max(found_in, key=lambda form: len(found_in[form]))
+        for form, places in found_in.items():
+            for shard, key in places if form != usual else ():
+                findings = Findings(stage=stage, shard=shard)
+                findings.add("schema", f"not of the same form as the others: {deviation(form, usual)}", key)
+                yield from findings.found
+
+
+def _twins(reports: Iterable[ShardReport]) -> Iterator[Finding]:
+    """The samples whose picture is another sample's, pixel by pixel."""
+    first: dict[tuple[str, str], str] = {}
+    for report in reports:
+        for stage, found in report.pictures.items():
+            for pixels, keys in found.items():
+                for key in keys:
+                    twin = first.setdefault((stage, pixels), key)
+                    if twin != key:
+                        findings = Findings(stage=stage, shard=report.shard)
+                        findings.add("duplicate", f"its picture is the same as that of {twin}", key)
+                        yield from findings.found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerender:
+    """Which samples are made again, and how. how_many: of so many; see `amount`. seed: other samples with another one.
+    supervision: of the Blender process; device: of the stylizer."""
+
+    how_many: Callable[[int], int]
+    seed: int = 0
+    supervision: Supervision = field(default_factory=Supervision)
+    device: str = "auto"
+
+
+def chosen_keys(reports: Iterable[ShardReport], packed: str, again: Rerender) -> list[str]:
+    """The keys of renders to be made again, from shards in which nothing was found."""
+    sound = [report for report in reports if not report.findings]
+    keys = sorted({render_key(key) for r in sound for keys in r.forms[packed].values() for key in keys})
+    if not keys:
+        return []
+    chosen = np.random.default_rng([again.seed, 1]).choice(len(keys), again.how_many(len(keys)), replace=False)
+    return [keys[i] for i in sorted(chosen.tolist())]
+
+
+def _rerendered(run: Run, what: Stylization, keys: Sequence[str], again: Rerender) -> Iterator[Finding]:
+    name = f" --name {what.name}" if what.name else ""
+    for replay in replays(run, what, keys, again.supervision, again.device):
+        build = f" (made with {replay.build})" if replay.build else ""
+        for told in replay.differences:
+            yield Finding(
+                check="rerender",
+                shard=replay.shard,
+                key=replay.key,
+                what=f"made again, {told}{build}",
+                remedy=f"look at what `p3dgen replay {run.root} {replay.key}{name} --out FOLDER` writes",
+            )
+
+
+def verify_run(
+    run: Run,
+    name: str = "",
+    workers: int = 1,
+    on_sample: Callable[[], None] = lambda: None,
+    again: Rerender | None = None,
+) -> Verification:
+    """Look at everything that a run holds of the stylization `name`; `on_sample` is called for every render.
+
+    again: which samples to make again, of the shards in which nothing else is found.
+    """
+    what, shards = open_stylization(run, name), run.all_shards()
+    stage = cast(Stage, partial(check_shard, name=name))
+    made = cast(Iterable[ShardReport], run_shards(stage, str(run.root), shards, workers, on_sample))
+    reports = sorted(made, key=lambda report: shards.index(report.shard))
+    findings = [finding for report in reports for finding in report.findings]
+    findings += [*_models(run), *_strays(run, ["render", what.stage, what.packed])]
+    findings += [*_unusual(reports), *_twins(reports)]
+    chosen = chosen_keys(reports, what.packed, again) if again else []
+    if again:
+        enter(lambda: None)  # the samples that are stylised for this have been counted
+        findings += _rerendered(run, what, chosen, again)
+    return Verification(
+        name=name,
+        samples=sum(report.samples for report in reports),
+        failed=sum(report.failed for report in reports),
+        findings=tuple(findings),
+        agreements=tuple(found for report in reports for found in report.agreements),
+        rerendered=tuple(chosen),
+    )
+
+
+def _worst(agreements: Sequence[Agreement]) -> dict[str, float]:
+    """The worst of each measure; without those that the run has no label for."""
+    if not agreements:
+        return {}
+    iou, *others = np.array([(a.iou, a.box_px, a.depth, a.nocs_px) for a in agreements]).T
+    worst = {"iou": iou.min(), **{n: v.max() for n, v in zip(("box_px", "depth", "nocs_px"), others, strict=True)}}
+    return {name: float(value) for name, value in worst.items() if not np.isnan(value)}
+
+
+def write_verification(run: Run, found: Verification) -> Path:
+    """Write RUN/verify.json, or verify-NAME.json; returns its path. It holds nothing that depends on the clock."""
+    path = open_stylization(run, found.name).file(run, "verify", ".json")
+    write_json(
+        path,
+        {
+            "sound": not found.findings,
+            "samples": found.samples,
+            "failed": found.failed,
+            "findings_by_check": found.by_check,
+            "findings": [asdict(finding) for finding in found.findings],
+            "worst_agreement": _worst(found.agreements),
+            "rerendered": list(found.rerendered),
+            "made_with": versions(),
+        },
+    )
+    return path

@@ -1,0 +1,59 @@
+"""Which software makes something, and by which command: what a shard's ledger says of its making."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+# Processes on other machines are started by a command of their own: an engine that uses such hands this one on.
+COMMAND_VARIABLE = "P3DGEN_COMMAND"
+# Whatever decides a sample's bytes, or could.
+_DISTRIBUTIONS = (
+    "p3dgen",
+    "bpy",
+    "numpy",
+    "opencv-python-headless",
+    "OpenEXR",
+    "pillow",
+    "scipy",
+    "torch",
+    "diffusers",
+    "transformers",
+)
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Distribution -> version, of those that are installed, with `python` and the processor's `machine` type; nothing
+    is imported for it."""
+    return dict(_installed())
+
+
+def changed(recorded: dict[str, str]) -> str:
+    """What is installed in other versions than recorded, as 'bpy 4.5.14 there, 4.5.15 here'; "" for none."""
+    here = versions()
+    return ", ".join(
+        f"{name} {recorded[name]} there, {here.get(name, 'none')} here"
+        for name in sorted(recorded)
+        if recorded[name] != here.get(name)
+    )
+
+
+def command() -> str:
+    """The command line of this process, or that of the one which started it on another machine."""
+    return os.environ.get(COMMAND_VARIABLE) or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
