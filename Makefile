@@ -21,7 +21,7 @@ setup: .venv/installed system
 
 .venv/installed: pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv
-	$(UV) pip install --quiet --python $(BIN)/python --editable '.[all,dev]'
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[all,dev]'
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps imagecorruptions==1.1.2  # for its pictures of ice
 	touch $@
 

@@ -1,5 +1,6 @@
 """The live page of an adaptation says what the run folder holds, on a page that needs nothing else."""
 
+import functools
 import json
 import os
 import re
@@ -470,7 +471,12 @@ def test_folders_that_are_no_run(tmp_path):
 
 
 def test_ctrl_c_leaves_a_page_that_rests(run):
-    watching = subprocess.Popen([BIN, "watch", run, "--every", "0.05"], stdout=subprocess.PIPE, text=True)
+    watching = subprocess.Popen(
+        [BIN, "watch", run, "--every", "0.05"],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # shells let jobs ignore it
+    )
     assert "open it in a browser" in watching.stdout.readline()
     assert "refresh" in (run / "live.html").read_text()
     assert "epoch 5" in watching.stdout.readline()

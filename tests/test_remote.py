@@ -1,5 +1,6 @@
 """Run folders under URLs: on a real S3 server they hold the bytes that a local folder holds, and no half file."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from p3d_gen.cli import main
 from p3d_gen.errors import DependencyError, RunError
 from p3d_gen.files import atomic_file, file_sha256, read_json, read_shard, write_bytes, write_json, write_shard
 from p3d_gen.remote import is_remote, local_copy, place
-from p3d_gen.store import create_run, open_run, read_ledger
+from p3d_gen.store import STAGES, create_run, open_run, read_ledger
 
 SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]
 HOST = "127.0.0.1"
@@ -79,6 +80,15 @@ def remote_files(run_dir):
         str(path).removeprefix(str(root)).strip("/"): file_sha256(path)
         for path in root.rglob("*")
         if path.suffix in (".tar", ".npz", ".jpg")
+    }
+
+
+def member_sums(shard):
+    """Member -> sha256 of a shard: which of them differs tells more than that its tar does."""
+    return {
+        f"{key}.{name}": hashlib.sha256(content).hexdigest()
+        for key, members in read_shard(shard)
+        for name, content in members.items()
     }
 
 
@@ -268,6 +278,9 @@ def test_rendering_to_s3(tmp_path, manifest_path, bucket):
     invoke("run", manifest_path, "--out", f"{bucket}/run", "--workers", 1)
     there = remote_files(f"{bucket}/run")
     assert len(there) == 6
+    for stage in STAGES:
+        shard = f"{stage}/car-00000.tar"
+        assert member_sums(place(f"{bucket}/run") / shard) == member_sums(tmp_path / "here" / shard)
     for name, sha256 in there.items():
         assert file_sha256(tmp_path / "here" / name) == sha256
     assert json.loads((place(f"{bucket}/run") / "render" / "car-00000.json").read_text())["count"] == 1
