@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,8 +71,7 @@ def _compact(surface: Surface) -> Surface:
 def _scaled(surface: Surface) -> Surface:
     """Centred on its bounding box, whose diagonal becomes 1."""
     low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
-    # not numpy's norm: its last bit depends on where in memory the numbers lie
-    centre, diagonal = (low + high) / 2, math.hypot(*(high - low))
+    centre, diagonal = (low + high) / 2, float(np.linalg.norm(high - low))
     if diagonal == 0.0:
         raise ValueError("all its vertices coincide")
     return replace(
