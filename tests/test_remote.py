@@ -271,7 +271,6 @@ def test_sigkill_in_the_middle_of_an_upload_leaves_nothing_half(bucket):
 
 
 @pytest.mark.blender
-@pytest.mark.slow
 def test_rendering_to_s3(tmp_path, manifest_path, bucket):
     """Models are prepared and fetched, materials and all; several processes prepare them at once."""
     edit(manifest_path, ("samples_per_category = 3", "samples_per_category = 1"), ('["car", "chair"]', '["car"]'))
