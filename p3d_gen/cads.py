@@ -31,7 +31,7 @@ _PATIENCE_S = 300.0
 _FAR = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CadModel:
     """A triangle mesh in object axes: z up, front -y, bounding box centred on 0 with diagonal 1.
 
@@ -71,10 +71,16 @@ def save_cad(path: Path, model: CadModel) -> None:
     write_bytes(path, content)
 
 
-@functools.lru_cache(maxsize=16)
 def load_cad(path: Path) -> CadModel:
     """The normalised CAD model of a file written by `save_cad`."""
-    with local_copy(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is damaged
+    copy = local_copy(path)
+    return _loaded(copy, copy.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(path: Path, mtime_ns: int) -> CadModel:
+    """A model of the file as it was at that time: a run may be deleted, and another made in its place."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is damaged
         names = [str(name) for name in arrays["keypoint_names"]]
         return CadModel(
             vertices=arrays["vertices"],

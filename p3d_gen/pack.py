@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.assets.backgrounds import background, surroundings
+from p3d_gen.cads import load_cad
 from p3d_gen.composite import composite
 from p3d_gen.engines import make_shard, tick
 from p3d_gen.errors import AssetError, RunError
@@ -72,8 +73,8 @@ def _hidden(run: Run, labels: dict[str, Any]) -> NDArray[np.float32] | None:
     wanted = run.manifest.background
     if not wanted.shadow:
         return None
-    cad, stretch_xyz = run.cad_file(labels["category"], labels["cad_id"]), tuple(labels["stretch_xyz"])
-    ground = cad_ground(cad, stretch_xyz, wanted.shadow_softness)
+    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    ground = cad_ground(model, tuple(labels["stretch_xyz"]), wanted.shadow_softness)
     return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.annotations import stretched
 from p3d_gen.assets.environment import srgb_bytes, srgb_light
-from p3d_gen.cads import load_cad
+from p3d_gen.cads import CadModel
 from p3d_gen.labels import ray_cast
 from p3d_gen.types import Array, Camera
 
@@ -76,9 +75,8 @@ def ground_of(vertices: Array, faces: NDArray[np.int32], softness: float) -> Gro
 
 
 @functools.lru_cache(maxsize=64)
-def cad_ground(cad: Path, stretch_xyz: tuple[float, float, float], softness: float) -> Ground:
-    """The ground of a stretched CAD model's file."""
-    model = load_cad(cad)
+def cad_ground(model: CadModel, stretch_xyz: tuple[float, float, float], softness: float) -> Ground:
+    """The ground of a stretched CAD model."""
     return ground_of(stretched(model, stretch_xyz), model.faces, softness)
 
 

@@ -57,7 +57,6 @@ def test_a_poison_sample_is_tried_twice_and_its_last_words_are_kept(run):
     ensure_models(run.root)
     path = run.cad_file("car", "m0")
     poison = load_cad(path)
-    load_cad.cache_clear()
     save_cad(path, replace(poison, faces=np.full_like(poison.faces, 2**30)))
     ledgers = [render_shard(str(run.root), shard) for shard in run.shards("car")]
     failures = {failure.key: failure.reason for ledger in ledgers for failure in ledger.failures}
