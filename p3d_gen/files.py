@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tarfile
 import time
 from collections.abc import Container, Iterable, Iterator
@@ -15,12 +16,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from p3d_gen.errors import RunError
+from p3d_gen.errors import P3DError, RunError
 from p3d_gen.remote import is_remote, remote_errors, uploaded_file
 
 Members = dict[str, bytes]
 _LOCK_PATIENCE_S = 3.0
+_SHOWN_CHARS = 200
 _TAR_ENDING = 2 * tarfile.BLOCKSIZE
+_MEMBER = re.compile(r"[A-Za-z0-9_-]+\.[a-z0-9_.]+")
 
 
 @contextmanager
@@ -119,6 +122,30 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int
         return count, _sha256(file)
 
 
+@contextmanager
+def reading_samples(where: Path, key: str = "") -> Iterator[None]:
+    """RunError where the samples that the block looks at are damaged, or made to do harm: of such bytes and labels
+    decoders raise what they like. where: the shard or run that holds them; key: of the sample, where it is known."""
+    try:
+        yield
+    except P3DError:
+        raise
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN_CHARS]
+        what = f"the sample {key}" if key else "a sample"
+        raise RunError(
+            f"{where} holds {what} that cannot be used ({told}): `p3dgen verify` names what is damaged; delete that, "
+            "and the run makes it again"
+        ) from error
+
+
+def check_member(info: tarfile.TarInfo) -> None:
+    """tarfile.ReadError where an entry of a tar is no plain file called <key>.<member>: a path, a link, a sparse file
+    that is larger than the tar."""
+    if not _MEMBER.fullmatch(info.name) or not info.isreg() or info.issparse():
+        raise tarfile.ReadError(f"it holds {info.name[:_SHOWN_CHARS]!r}, which is no file of a sample")
+
+
 def check_tar_ending(path: Path) -> None:
     """tarfile.ReadError where the zeros that end a whole tar are missing: one that was cut between two members is
     otherwise read without a word."""
@@ -142,6 +169,7 @@ def read_shard(
         with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             check_tar_ending(path)
             for info in tar:
+                check_member(info)
                 this_key, _, member = info.name.partition(".")
                 if this_key != key and members:
                     yield key, members
@@ -150,8 +178,7 @@ def read_shard(
                 if (only is not None and member != only) or (keys is not None and key not in keys):
                     continue
                 content = tar.extractfile(info)
-                if content is None:
-                    raise RunError(f"{path} holds {info.name!r}, which is no file")
+                assert content is not None  # of a plain file
                 members[member] = content.read()
     except (OSError, tarfile.TarError) as error:
         raise RunError(f"{path} cannot be read: {error}; delete it, and the run makes it again") from error
@@ -163,9 +190,12 @@ def read_labels(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The samples of a tar in order, as (key, labels), without reading the pictures. RunError where it is damaged."""
     for key, members in read_shard(path, only="json"):
         try:
-            yield key, json.loads(members["json"])
-        except ValueError as error:
+            labels = json.loads(members["json"])
+            if not isinstance(labels, dict):
+                raise ValueError("they are no JSON object")
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path} holds no labels of {key}: {error}; delete it, and the run makes it again") from None
+        yield key, labels
 
 
 def _sha256(file: IO[bytes]) -> str:

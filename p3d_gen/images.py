@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +16,9 @@ from PIL import Image
 # Higher levels take twice the time for a tenth less.
 _PNG_LEVEL = 2
 _NPZ_LEVEL = 1
+# Of the largest picture that a manifest may ask for.
+_MOST_PIXELS = 8192 * 8192
+_MOST_NPZ_BYTES = 8 * _MOST_PIXELS
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -34,10 +40,29 @@ def mask_bytes(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return mask.astype(np.uint8) * np.uint8(255)
 
 
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """A PNG or JPEG. ValueError where it is neither, turns out damaged when it is used, or is too large for a run: a
+    small file may fill the memory."""
+    try:
+        with Image.open(BytesIO(content), formats=["PNG", "JPEG"]) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels are more than any run makes")
+            yield picture
+    except (OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"it is no whole PNG or JPEG: {error}") from error
+
+
 def decode_image(content: bytes) -> NDArray[np.uint8]:
-    """The pixels of a PNG or JPEG as they are stored."""
-    with Image.open(BytesIO(content)) as picture:
+    """The pixels of a PNG or JPEG as they are stored. ValueError where it is none, damaged or too large for a run."""
+    with _opened(content) as picture:
         return np.array(picture)
+
+
+def decode_alpha(content: bytes) -> NDArray[np.uint8]:
+    """The alpha (H, W) of an RGBA PNG. ValueError as for `decode_image`, and where it has none."""
+    with _opened(content) as picture:
+        return np.array(picture.getchannel("A"))
 
 
 def encode_npz(**arrays: NDArray[Any]) -> bytes:
@@ -52,9 +77,16 @@ def encode_npz(**arrays: NDArray[Any]) -> bytes:
 
 
 def decode_npz(content: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz."""
-    with np.load(BytesIO(content)) as arrays:
-        return dict(arrays)
+    """The arrays of an npz. ValueError where it is none, damaged, or too large for a run."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > _MOST_NPZ_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes, more than any run makes")
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"it is no whole npz: {error}") from error
 
 
 def encode_normals(normals: NDArray[np.float32], mask: NDArray[np.bool_]) -> bytes:

@@ -66,7 +66,7 @@ class Cad(Section):
     """
 
     source: str = EMBEDDED
-    variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] = (0, 6)
+    variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1, le=1_000_000)]] = (0, 6)
     layout: Literal["auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv"] = "auto"
     include: tuple[str, ...] = ("*",)
     up: Axis | Literal["auto"] = "auto"

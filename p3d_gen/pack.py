@@ -17,8 +17,8 @@ from p3d_gen.cads import load_cad
 from p3d_gen.composite import composite
 from p3d_gen.engines import make_shard, tick
 from p3d_gen.errors import AssetError, RunError
-from p3d_gen.files import Members, compact_json, file_sha256, read_shard
-from p3d_gen.images import decode_image, encode_jpeg, encode_png
+from p3d_gen.files import Members, compact_json, file_sha256, read_shard, reading_samples
+from p3d_gen.images import decode_alpha, decode_image, encode_jpeg, encode_png
 from p3d_gen.labels import camera_of
 from p3d_gen.manifest import Background, Output
 from p3d_gen.matching import blur_to_match, blurred, match_colour
@@ -51,7 +51,7 @@ def _encode(pixels: Picture, output: Output) -> bytes:
 def _coverage(members: Members, edge: str) -> Picture:
     """How much of each pixel (H, W) is foreground, occluders included: `soft` by alpha, `hard` by the masks."""
     if edge == "soft":
-        return decode_image(members["render.png"])[..., 3]
+        return decode_alpha(members["render.png"])
     masks = [decode_image(members[name]) for name in ("mask.png", "occluders.png") if name in members]
     return np.asarray(np.max(masks, axis=0), dtype=np.uint8)
 
@@ -186,14 +186,20 @@ def _samples(
     what: Stylization, by: Filter | None, run: Run, shard: str, failures: list[Failure]
 ) -> Iterator[tuple[str, Members]]:
     residuals = by.residuals() if by else {}
+    tar = run.tar(what.stage, shard)
     for render, members in joined(run, what, shard):
-        source = _source(run, members)
+        with reading_samples(tar, render):
+            source = _source(run, members)
         for number in range(run.manifest.background.per_render):
             key = packed_key(run.manifest, render, number)
             try:
-                yield key, _packed(run, source, number, _judged(by, residuals, key) if by else {})
+                more = _judged(by, residuals, key) if by else {}
+                with reading_samples(tar, render):
+                    packed = _packed(run, source, number, more)
             except (AssetError, _LeftOutError) as error:
                 failures.append(Failure(key=key, reason=str(error)))
+            else:
+                yield key, packed
             tick()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.errors import RunError
-from p3d_gen.files import Members, read_shard, write_bytes
+from p3d_gen.files import Members, read_shard, reading_samples, write_bytes
 from p3d_gen.geometry import box_corners, project, transform
 from p3d_gen.images import decode_image, encode_jpeg
 from p3d_gen.labels import camera_of
@@ -115,7 +115,8 @@ def write_contact_sheet(run: Run, per_category: int = 4, name: str = "") -> Path
         packed = dict(islice(read_shard(run.tar(what.packed, shard)), per_category))
         shown = {render_key(key) for key in packed}
         sources = {key: members for key, members in joined(run, what, shard) if key in shown}
-        rows += [_row(sources[render_key(key)], packed[key], run.manifest.output.image_format) for key in packed]
+        with reading_samples(run.tar(what.packed, shard)):
+            rows += [_row(sources[render_key(key)], packed[key], run.manifest.output.image_format) for key in packed]
     if not rows:
         raise RunError(f"{run.root / what.packed} holds no sample to show on a contact sheet")
     path = what.file(run, "contact_sheet", ".jpg")

@@ -16,10 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.assets.sources import Inventory, take_inventory
 from p3d_gen.errors import RunError
@@ -144,18 +147,21 @@ def _without(inventory: Inventory, quarantined: Container[str]) -> Inventory:
     return replace(inventory, cads=cads)
 
 
+_ledger = cache(lambda: TypeAdapter(Ledger))
+
+
 def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
     """The ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
     path = tar.with_suffix(".json")
     try:
-        data = read_json(path)
-        failures = tuple(Failure(**failure) for failure in data.pop("failures"))
-        ledger = Ledger(**data, failures=failures)
+        with remote_errors(path):
+            ledger = _ledger().validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is not a ledger: {error}; delete it, and the run makes the shard again") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RunError(f"{path} is not a ledger ({faults}): delete it, and the run makes the shard again") from None
     with remote_errors(tar):
         return ledger if tar.exists() else None
 
@@ -225,7 +231,16 @@ def create_run(root: Path, manifest_path: Path) -> Run:
     RunError where the folder belongs to another manifest, to other sources, or holds something else.
     """
     manifest = load_manifest(manifest_path)
-    base_dir = manifest_path.parent.resolve()
+    run = begin_run(root, manifest, manifest_path.parent.resolve())
+    if run.manifest != manifest:
+        change = difference(run.manifest.model_dump(mode="json"), manifest.model_dump(mode="json"))
+        raise RunError(f"{root} was made from another manifest than {manifest_path} ({change}): choose another --out")
+    return run
+
+
+def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> Run:
+    """Open a run folder, and make it for this manifest where it does not exist. base_dir: where the manifest's relative
+    paths start. RunError where the folder holds something else."""
     inventory = take_inventory(manifest, base_dir)
     if not _is_begun(root):
         write_json(
@@ -238,11 +253,7 @@ def create_run(root: Path, manifest_path: Path) -> Run:
                 "versions": {"p3dgen": version("p3dgen")},
             },
         )
-    run = open_run(root)
-    if run.manifest != manifest:
-        change = difference(run.manifest.model_dump(mode="json"), manifest.model_dump(mode="json"))
-        raise RunError(f"{root} was made from another manifest than {manifest_path} ({change}): choose another --out")
-    return run
+    return open_run(root)
 
 
 def open_run(folder: str | Path, look_at_sources: bool = True) -> Run:

@@ -11,6 +11,7 @@ from p3d_gen.cli.assets import assets
 from p3d_gen.cli.bench import bench
 from p3d_gen.cli.common import Group
 from p3d_gen.cli.dataset import dataset, export
+from p3d_gen.cli.plan import plan
 from p3d_gen.cli.results import report, sheet
 from p3d_gen.cli.stages import pack, render, run, stylize
 from p3d_gen.cli.status import status
@@ -27,6 +28,7 @@ def main() -> None:
 for command in (
     assets,
     bench,
+    plan,
     render,
     stylize,
     pack,

@@ -72,3 +72,21 @@ def _colours(settings: Path, picture: Path | None) -> dict[str, object]:
     from p3d_gen.stylize.settings import load_settings
 
     return measure(load_settings(settings), settings.parent, picture)
+
+
+@bench.command()
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Repetitions of each part.")
+def pack(rounds: int) -> None:
+    """The pack stage against its bare floor, two workers against one, and reading back what was packed.
+
+    The floor decodes the inputs, composites, encodes and appends to a tar, in a bare loop. Reading is measured by
+    `pose-models bench read`.
+
+    \b
+    Example:
+      p3dgen bench pack
+    """
+    from p3d_gen.bench import conclude
+    from p3d_gen.bench.pack import measure
+
+    conclude(measure(rounds=rounds))

@@ -46,12 +46,14 @@ def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
     Example:
       p3dgen report runs/quickstart
     """
+    from p3d_gen.files import reading_samples
     from p3d_gen.report import write_report
     from p3d_gen.report.follow import follow_run
     from p3d_gen.store import open_run
 
-    if follow:
-        for path in follow_run(run_folder, name, samples):
-            click.echo(path)
-    else:
-        click.echo(write_report(open_run(run_folder), name, samples))
+    with reading_samples(run_folder):
+        if follow:
+            for path in follow_run(run_folder, name, samples):
+                click.echo(path)
+        else:
+            click.echo(write_report(open_run(run_folder), name, samples))

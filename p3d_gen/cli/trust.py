@@ -178,13 +178,15 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     Example:
       p3dgen licences runs/quickstart --allow-licenses CC0-1.0,CC-BY-4.0
     """
+    from p3d_gen.files import reading_samples
     from p3d_gen.provenance import check_allowed, used_materials, write_licences
     from p3d_gen.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
 
     run = open_run(run_folder)
     what = open_stylization(run, name)
-    used = used_materials(run, what)
+    with reading_samples(run_folder):
+        used = used_materials(run, what)
     Console().print(_licence_table(used))
     click.echo(write_licences(run, what, used))
     if allow_licenses:
@@ -205,6 +207,7 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
       p3dgen provenance runs/quickstart
       p3dgen provenance runs/quickstart car-000017
     """
+    from p3d_gen.files import reading_samples
     from p3d_gen.provenance import provenance as entries
     from p3d_gen.provenance import write_provenance
     from p3d_gen.store import open_run
@@ -212,7 +215,8 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
 
     run = open_run(run_folder)
     what = open_stylization(run, name)
-    if key:
-        click.echo(json.dumps(next(entries(run, what, key)), indent=2))
-    else:
-        click.echo(write_provenance(run, what))
+    with reading_samples(run_folder):
+        if key:
+            click.echo(json.dumps(next(entries(run, what, key)), indent=2))
+        else:
+            click.echo(write_provenance(run, what))

@@ -14,7 +14,7 @@ from p3d_gen.dataset.depth import with_depth16
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import Kind, asset_ids
 from p3d_gen.errors import RunError
-from p3d_gen.files import Members, check_tar_ending, compact_json
+from p3d_gen.files import Members, check_member, check_tar_ending, compact_json
 from p3d_gen.remote import place, remote_errors
 from p3d_gen.store import Run, difference, open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
@@ -122,6 +122,7 @@ def scan_shard(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]], di
         with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             check_tar_ending(path)
             for info in tar:
+                check_member(info)
                 this_key, _, member = info.name.partition(".")
                 if this_key != key and members:
                     yield key, members, labels
@@ -130,7 +131,7 @@ def scan_shard(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]], di
                 members[member] = (info.offset_data, info.size)
                 if member == "json" and (content := tar.extractfile(info)):
                     labels = json.loads(content.read())
-    except (OSError, tarfile.TarError, ValueError) as error:
+    except (OSError, tarfile.TarError, ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read: {error}; delete it and make it again") from error
     if members:
         yield key, members, labels

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from p3d_gen.export.material import Material, begin
+from p3d_gen.files import reading_samples
 
 FORMATS = ("coco", "bop", "pascal3d", "nemo")
 
@@ -18,4 +19,5 @@ def export(name: str, material: Material, out: Path, on_sample: Callable[[], Non
     RunError where the folder holds something else, or the format has no place for what a sample holds.
     """
     begin(name, material, out)
-    import_module(f"p3d_gen.export.{name}").write(material, out, on_sample)
+    with reading_samples(material.cad.parent):
+        import_module(f"p3d_gen.export.{name}").write(material, out, on_sample)

@@ -23,7 +23,7 @@ from p3d_gen.annotations import stretched
 from p3d_gen.cads import load_cad
 from p3d_gen.engines import available_cores, make_shard, tick, worker_number
 from p3d_gen.errors import DependencyError
-from p3d_gen.files import Members, compact_json, read_shard
+from p3d_gen.files import Members, compact_json, read_shard, reading_samples
 from p3d_gen.images import decode_image, encode_png
 from p3d_gen.labels import camera_of
 from p3d_gen.manifest import resolve_folder
@@ -72,7 +72,8 @@ class _Made:
 Make = Callable[[Sequence[Task[_Source]]], list[_Made]]
 
 
-def _expected(run: Run, labels: dict[str, Any], members: Members) -> Expected:
+def expected_of(run: Run, labels: dict[str, Any], members: Members) -> Expected:
+    """The edges that the label of a render lets one expect."""
     model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
     hidden = decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None
     vertices = stretched(model, labels["stretch_xyz"])
@@ -81,6 +82,11 @@ def _expected(run: Run, labels: dict[str, Any], members: Members) -> Expected:
 
 def _source(run: Run, settings: Stylize, sample: tuple[str, Members]) -> _Source:
     key, members = sample
+    with reading_samples(run.root / "render", key):
+        return _read_source(run, settings, key, members)
+
+
+def _read_source(run: Run, settings: Stylize, key: str, members: Members) -> _Source:
     rgba, labels = decode_image(members["render.png"]), json.loads(members["json"])
     rgb = np.ascontiguousarray(rgba[..., :3])
     return _Source(
@@ -93,7 +99,7 @@ def _source(run: Run, settings: Stylize, sample: tuple[str, Members]) -> _Source
             control_picture(control, settings.canny, members, labels, settings.resolution)
             for control in settings.control
         ),
-        expected=_expected(run, labels, members),
+        expected=expected_of(run, labels, members),
     )
 
 

@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from p3d_gen.files import file_sha256
 from p3d_gen.store import Ledger, Run, read_ledger, stage_command, stage_inputs
 from p3d_gen.verify.contents import Contents, read_contents
@@ -51,10 +49,7 @@ def open_shard(run: Run, stage: str, shard: str, files: ExitStack) -> Opened:
     elif not path.exists():
         findings.add("ledger", f"{path} is not there, so the shard counts as unfinished", remedy=make)
     with findings.guard("ledger", f"{path} cannot be used"):
-        stored = read_ledger(run, stage, shard)
-        if stored is not None:
-            TypeAdapter(Ledger).validate_json(path.read_text(), strict=True)
-        ledger = stored
+        ledger = read_ledger(run, stage, shard)
     if tar.exists():
         with findings.guard("content", f"{tar} cannot be opened"):
             contents = read_contents(files.enter_context(tar.open("rb")), findings)

@@ -110,3 +110,22 @@ def train(
     where = run_device(device)
     fields = {"categories": ("car",), "backbone": backbone, "batch": batch, "image_size": image_size, "freeze": freeze}
     conclude(figures(TrainConfig.model_validate(fields | {"steps": 10_000}), where, rounds, workers))
+
+
+@bench.command()
+@click.option("--shards", type=FOLDER, required=True, help="A folder of packed shards.")
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
+def read(shards: Path, rounds: int) -> None:
+    """Reading: seconds per sample against opening the tar and decoding alone.
+
+    \b
+    Example:
+      pose-models bench read --shards runs/quickstart/shards
+    """
+    from p3d_gen.bench import conclude
+    from pose_models.bench.read import figures
+
+    tars = sorted(shards.glob("*.tar"))
+    if not tars:
+        raise click.ClickException(f"{shards} holds no shards: run `p3dgen pack` first")
+    conclude(figures(tars, rounds))

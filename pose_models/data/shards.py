@@ -134,7 +134,8 @@ def decode(entry: ShardEntry) -> Sample:
     where = f"sample {entry.key} in shard {entry.shard}"
     labels = entry.labels()
     picture = next(name for name in _PICTURES if name in entry.members)
-    image = _decode_image(entry.read(picture), cv2.IMREAD_COLOR, f"{where}: its picture")[..., ::-1]
+    bgr = _decode_image(entry.read(picture), cv2.IMREAD_COLOR, f"{where}: its picture")
+    image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     masks = {
         name: _decode_image(entry.read(name), cv2.IMREAD_GRAYSCALE, f"{where}: its {name}")
         for name in (_MASK, _OCCLUDER)
@@ -152,7 +153,7 @@ def decode(entry: ShardEntry) -> Sample:
     return Sample(
         key=entry.key,
         category=labels["category"],
-        image=np.ascontiguousarray(image),
+        image=image,
         mask=mask,
         occluder=masks.get(_OCCLUDER),
         cam_T_obj=np.array(labels["cam_T_obj"], dtype=np.float64),

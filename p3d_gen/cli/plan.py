@@ -1,0 +1,118 @@
+"""`p3dgen plan`: what a job will take, before it is begun."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from p3d_gen.cli.common import blender_options, progress_bar
+
+if TYPE_CHECKING:
+    from p3d_gen.plan import Plan, Step
+    from p3d_gen.render import Supervision
+
+_HEADS = ("step", "how many", "start-up", "each", "size of each", "1 worker", "{n} workers", "on disk")
+
+
+def _time(seconds: float) -> str:
+    """A time as '3.2 h', '12 min' or '40 s'."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:.3g} h"
+    return f"{seconds / 60:.2g} min" if seconds >= 90 else f"{seconds:.2g} s"
+
+
+def _size(count: float) -> str:
+    """Bytes as '1.2 GB', '300 MB' or '40 kB'."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
+
+
+def _row(step: Step, workers: int) -> tuple[str, ...]:
+    return (
+        step.name,
+        str(step.items),
+        _time(step.startup_s),
+        _time(step.item_s),
+        _size(step.item_bytes),
+        _time(step.seconds(1)),
+        _time(step.seconds(workers)),
+        _size(step.bytes),
+    )
+
+
+def _tell(found: Plan) -> None:
+    n = found.workers
+    table = Table(*(head.format(n=n) for head in _HEADS))
+    for step in found.steps:
+        table.add_row(*_row(step, n))
+    table.add_row("all", "", "", "", "", _time(3600 * found.hours(1)), _time(3600 * found.hours(n)), _size(found.bytes))
+    Console(width=None if Console().is_terminal else 120).print(table)
+    for workers, who in ((1, "1 worker"), (n, f"{n} workers")) if n > 1 else ((1, "1 worker"),):
+        slowest = found.bottleneck(workers)
+        share = slowest.seconds(workers) / (3600 * found.hours(workers))
+        click.echo(f"{who}: {_time(3600 * found.hours(workers))}; the bottleneck is {slowest.name} ({share:.0%})")
+    click.echo(f"disk: {_size(found.bytes)}")
+    if found.steps[2].shares_cores:
+        click.echo("the stylizer computes on the CPU, where one worker has all cores: more workers make it no faster")
+    click.echo(
+        f"worked out from {found.calibrated} samples made here: a worker starts up once and makes its shards one after "
+        "the other, the stages follow each other, and every worker has a core or GPU like this one for itself"
+    )
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Of the calibration; rounded up to as many of each category.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="That the plan is for; one per processor where not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@blender_options
+def plan(manifest: Path, samples: int, workers: int | None, as_json: bool, how: Supervision) -> None:
+    """Say what a manifest's job will take: hours for one and for several workers, disk, and the bottleneck.
+
+    A few samples of each category are made through all stages in a temporary folder; nothing of them is left. If one of
+    them cannot be made, the exit status is 1.
+
+    \b
+    Example:
+      p3dgen plan manifests/pascal3d12.toml --workers 64
+    """
+    from p3d_gen.engines import available_cores
+    from p3d_gen.manifest import load_manifest
+    from p3d_gen.plan import plan as work_out
+    from p3d_gen.stylize.stylization import check_settings
+
+    loaded, base_dir = load_manifest(manifest), manifest.parent.resolve()
+    check_settings(loaded, loaded.stylize, base_dir)
+    with progress_bar() as progress:
+        task = progress.add_task("plan", total=None)
+        found = work_out(
+            loaded,
+            base_dir,
+            samples=samples,
+            workers=workers or len(available_cores()),
+            how=how,
+            on_sample=lambda: progress.advance(task),
+        )
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        _tell(found)
+    for note in found.notes:
+        click.echo(f"models: {note}", err=True)
+    for failure in found.failures:
+        click.echo(f"  {failure.key}: {failure.reason}", err=True)
+    if found.failures:
+        raise click.ClickException(f"{len(found.failures)} samples of the calibration could not be made")

@@ -1,0 +1,65 @@
+"""Reading packed shards through `pose_models.data` against the bare floor: open the tar, read, decode."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+
+from p3d_gen.bench import show
+from pose_models.data.shards import read_shard
+
+_DECODED = {"jpg": cv2.IMREAD_COLOR, "png": cv2.IMREAD_COLOR, "mask.png": cv2.IMREAD_GRAYSCALE}
+_DECODED |= {"occluders.png": cv2.IMREAD_GRAYSCALE}
+
+
+def _floor(path: Path) -> int:
+    """Decode what a training reads of a shard, and nothing else; how many samples that were."""
+    samples = 0
+    with tarfile.open(path, "r:") as tar:
+        for info in tar:
+            _, _, member = info.name.partition(".")
+            if member == "json":
+                json.load(BytesIO(tar.extractfile(info).read()))  # type: ignore[union-attr]  # a plain file
+                samples += 1
+            elif member in _DECODED:
+                content = np.frombuffer(tar.extractfile(info).read(), np.uint8)  # type: ignore[union-attr]
+                picture = cv2.imdecode(content, _DECODED[member])
+                if picture.ndim == 3:
+                    cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return samples
+
+
+def _through_data(path: Path) -> int:
+    return sum(1 for _ in read_shard(path))
+
+
+def _seconds(read: Callable[[Path], int], path: Path) -> float:
+    """Seconds per sample."""
+    start = time.perf_counter()
+    samples = read(path)
+    return (time.perf_counter() - start) / samples
+
+
+def figures(shards: Sequence[Path], rounds: int) -> dict[str, Any]:
+    """`read_over_floor`: the ratio of seconds per sample, the median over shards and rounds, in turns."""
+    cv2.setNumThreads(1)
+    for path in shards:  # into the memory of the system
+        _floor(path), _through_data(path)
+    pairs = [(_seconds(_through_data, path), _seconds(_floor, path)) for _ in range(rounds) for path in shards]
+    read, floor = (median(each) for each in zip(*pairs, strict=True))
+    ratio = median(ours / bare for ours, bare in pairs)
+    show(
+        "reading packed samples, milliseconds each",
+        ("what", "ms"),
+        [("through pose_models.data", 1e3 * read), ("bare tar and decode", 1e3 * floor), ("ratio", ratio)],
+    )
+    return {"read_over_floor": ratio, "read_s_per_sample": read}
