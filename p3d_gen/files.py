@@ -139,11 +139,10 @@ def reading_samples(where: Path, key: str = "") -> Iterator[None]:
         ) from error
 
 
-def check_member(info: tarfile.TarInfo) -> None:
-    """tarfile.ReadError where an entry of a tar is no plain file called <key>.<member>: a path, a link, a sparse file
-    that is larger than the tar."""
-    if not _MEMBER.fullmatch(info.name) or not info.isreg() or info.issparse():
-        raise tarfile.ReadError(f"it holds {info.name[:_SHOWN_CHARS]!r}, which is no file of a sample")
+def is_member(info: tarfile.TarInfo) -> bool:
+    """Whether an entry of a tar is a plain file called <key>.<member>: no path or link, and no sparse file, which
+    can be larger than the tar."""
+    return bool(_MEMBER.fullmatch(info.name)) and info.isreg() and not info.issparse()
 
 
 def check_tar_ending(path: Path) -> None:
@@ -156,6 +155,38 @@ def check_tar_ending(path: Path) -> None:
             raise tarfile.ReadError("its end is missing")
 
 
+def _entries(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    key, entries = "", dict[str, tarfile.TarInfo]()
+    for info in tar:
+        if not is_member(info):
+            raise tarfile.ReadError(f"it holds {info.name[:_SHOWN_CHARS]!r}, which is no file of a sample")
+        this_key, _, member = info.name.partition(".")
+        if this_key != key and entries:
+            yield key, entries
+            entries = {}
+        key, entries[member] = this_key, info
+    if entries:
+        yield key, entries
+
+
+@contextmanager
+def open_samples(path: Path) -> Iterator[tuple[tarfile.TarFile, Iterator[tuple[str, dict[str, tarfile.TarInfo]]]]]:
+    """An open tar, and its samples in order as (key, {member: its entry}). RunError where the file is damaged."""
+    try:
+        with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            check_tar_ending(path)
+            yield tar, _entries(tar)
+    except (OSError, tarfile.TarError) as error:
+        raise RunError(f"{path} cannot be read: {error}; delete it, and the run makes it again") from error
+
+
+def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    """The content of a plain file in a tar."""
+    content = tar.extractfile(info)
+    assert content is not None
+    return content.read()
+
+
 def read_shard(
     path: Path, only: str | None = None, keys: Container[str] | None = None
 ) -> Iterator[tuple[str, Members]]:
@@ -164,26 +195,12 @@ def read_shard(
 
     RunError names a file that is damaged.
     """
-    key, members = "", Members()
-    try:
-        with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            check_tar_ending(path)
-            for info in tar:
-                check_member(info)
-                this_key, _, member = info.name.partition(".")
-                if this_key != key and members:
-                    yield key, members
-                    members = {}
-                key = this_key
-                if (only is not None and member != only) or (keys is not None and key not in keys):
-                    continue
-                content = tar.extractfile(info)
-                assert content is not None  # of a plain file
-                members[member] = content.read()
-    except (OSError, tarfile.TarError) as error:
-        raise RunError(f"{path} cannot be read: {error}; delete it, and the run makes it again") from error
-    if members:
-        yield key, members
+    with open_samples(path) as (tar, samples):
+        for key, entries in samples:
+            if keys is None or key in keys:
+                wanted = {name: info for name, info in entries.items() if only in (None, name)}
+                if wanted:
+                    yield key, {name: read_member(tar, info) for name, info in wanted.items()}
 
 
 def read_labels(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

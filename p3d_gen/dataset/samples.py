@@ -14,8 +14,8 @@ from p3d_gen.dataset.depth import with_depth16
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import Kind, asset_ids
 from p3d_gen.errors import RunError
-from p3d_gen.files import Members, check_member, check_tar_ending, compact_json
-from p3d_gen.remote import place, remote_errors
+from p3d_gen.files import Members, compact_json, open_samples, read_member
+from p3d_gen.remote import place
 from p3d_gen.store import Run, difference, open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
 
@@ -115,26 +115,13 @@ def sample_shape(members: Sequence[str], labels: Any) -> dict[str, Any]:
 def scan_shard(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]], dict[str, Any]]]:
     """The samples of a tar in order, as (key, where its members lie, labels), without reading pictures. RunError where
     it is damaged."""
-    key = ""
-    members: dict[str, tuple[int, int]] = {}
-    labels: dict[str, Any] = {}
-    try:
-        with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            check_tar_ending(path)
-            for info in tar:
-                check_member(info)
-                this_key, _, member = info.name.partition(".")
-                if this_key != key and members:
-                    yield key, members, labels
-                    members, labels = {}, {}
-                key = this_key
-                members[member] = (info.offset_data, info.size)
-                if member == "json" and (content := tar.extractfile(info)):
-                    labels = json.loads(content.read())
-    except (OSError, tarfile.TarError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} cannot be read: {error}; delete it and make it again") from error
-    if members:
-        yield key, members, labels
+    with open_samples(path) as (tar, samples):
+        for key, entries in samples:
+            try:
+                labels = json.loads(read_member(tar, entries["json"])) if "json" in entries else {}
+            except (ValueError, RecursionError) as error:
+                raise RunError(f"{path} holds no labels of {key}: {error}; delete it and make it again") from error
+            yield key, {member: (info.offset_data, info.size) for member, info in entries.items()}, labels
 
 
 def list_samples(sources: Sequence[Source]) -> list[Entry]:

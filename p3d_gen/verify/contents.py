@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from p3d_gen.files import Members
+from p3d_gen.files import Members, is_member
 from p3d_gen.verify.findings import Findings, shown
-
-_NAME = re.compile(r"[A-Za-z0-9_-]+\.[a-z0-9_.]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ def read_contents(file: IO[bytes], findings: Findings) -> Contents:
     last = ""
     for entry in _entries(file, findings):
         key, _, member = entry.name.partition(".")
-        if not _NAME.fullmatch(entry.name) or not entry.isreg() or entry.issparse():
+        if not is_member(entry):
             findings.add("content", f"the tar holds {shown(entry.name)}, which is no member of a sample")
         elif entry.offset_data + entry.size > size:
             findings.add("content", f"{member} is cut off at the end of the file", key)
