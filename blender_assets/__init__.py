@@ -1,1 +1,1 @@
-"""Embedded defaults: CAD models and textures made by this project, CC0-1.0."""
+"""Embedded defaults: textures and a small stylizer made by this project, CC0-1.0."""

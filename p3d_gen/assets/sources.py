@@ -99,7 +99,7 @@ class Inventory:
 
 
 def embedded_folder(kind: str) -> Path:
-    """The folder of the defaults that come with the package: kind `textures`."""
+    """The folder of the defaults that come with the package: kind `textures` or `stylizer`."""
     return Path(str(files("blender_assets"))) / kind
 
 

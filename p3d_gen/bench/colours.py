@@ -1,8 +1,10 @@
-"""Which colours a stylizer obeys: held-out shapes in every colour, and the colour of what is painted in the result."""
+"""What a stylizer makes of held-out shapes: the colour of what is painted against the prompt's, label survival beside
+that of the renders, and seconds per image."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +29,8 @@ from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.diffusion import DiffusionStylizer, Request
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.settings import Stylize
+from p3d_gen.stylize.stage import expected_of
+from p3d_gen.stylize.survival import survival
 
 Picture = NDArray[np.uint8]
 # Shapes that the shipped stylizer has not seen: its recipe trains on variants 0 to 39.
@@ -109,15 +113,12 @@ def in_colours(
     return done
 
 
-def grid(rows: Iterable[tuple[Members, dict[str, Picture]]]) -> Picture:
-    """One row a sample: its render, its edges of the object shown by the mask, and it in every colour, on grey."""
-    lines = []
-    for members, pictures in rows:
-        alpha = decode_image(members["render.png"])[..., 3]
-        shown = [_on_grey(members)]
-        shown += [on_grey(picture, alpha) for picture in pictures.values()]
-        lines.append(np.hstack(shown))
-    return np.vstack(lines)
+def _line(members: Members, settings: Stylize, pictures: Iterable[Picture]) -> Picture:
+    """A render, its first control picture and its stylised pictures side by side, those of the object on grey."""
+    alpha = decode_image(members["render.png"])[..., 3]
+    control = _request(members, settings, colour="", seed=0).controls[0]
+    shown = [_on_grey(members), cv2.resize(control, alpha.shape[::-1], interpolation=cv2.INTER_AREA)]
+    return np.hstack([*shown, *(on_grey(picture, alpha) for picture in pictures)])
 
 
 def _rendered(run: Run, per_category: int) -> Iterable[Members]:
@@ -129,16 +130,40 @@ def _rendered(run: Run, per_category: int) -> Iterable[Members]:
             yield from (members for _, members in islice(read_shard(run.tar("render", shard)), per_category))
 
 
+def _survival_table(found: dict[str, list[float]]) -> dict[str, Any]:
+    rows = []
+    for kind, scores in found.items():
+        low, middle, high = np.percentile(scores, (5, 50, 95)).tolist()
+        rows.append((kind, len(scores), float(np.mean(scores)), low, middle, high))
+    show("label survival", ("picture", "how many", "mean", "5 %", "median", "95 %"), rows)
+    return {
+        f"survival_{kind}": dict(zip(("mean", "p5", "p50", "p95"), figures, strict=True)) for kind, _, *figures in rows
+    }
+
+
+def _colour_table(paints: dict[str, list[Paint]]) -> dict[str, Any]:
+    rows = []
+    for colour, found in paints.items():
+        lightness, chroma = np.median([(paint.lightness, paint.chroma) for paint in found], axis=0).tolist()
+        share = float(np.mean([obeys(paint, colour) for paint in found]))
+        rows.append((colour, len(found), share, lightness, chroma))
+    show("colours of the paint in the stylised pictures", ("colour", "pictures", "obeyed", "lightness", "chroma"), rows)
+    obeyed = {f"obeyed_{colour}": share for colour, _, share, _, _ in rows}
+    return {"obeyed": float(np.mean([share for _, _, share, _, _ in rows])), **obeyed}
+
+
 def measure(settings: Stylize, base_dir: Path, picture: Path | None = None, per_category: int = 1) -> dict[str, Any]:
     """Stylise held-out parametric shapes of every category in every colour of the settings.
 
-    Prints a table; returns the share of obedient pictures of each colour and of all. picture: a JPEG to write, the
-    first shape of each category in six colours.
+    Prints tables; returns the share of obedient pictures of each colour and of all, label survival of them and of the
+    renders that they were made from, and seconds per image. picture: a JPEG to write, the first shape of each category,
+    its edges, and it in six colours.
     """
     stylizer = DiffusionStylizer(settings, base_dir)
-    obedient: dict[str, list[bool]] = {colour: [] for colour in settings.colours}
     paints: dict[str, list[Paint]] = {colour: [] for colour in settings.colours}
-    shown: dict[str, tuple[Members, dict[str, Picture]]] = {}
+    scores: dict[str, list[float]] = {"none": [], "stylised": []}
+    lines: dict[str, Picture] = {}
+    seconds: list[float] = []
     sections: dict[str, dict[str, Any]] = {
         "cad": {"variants": list(HELD_OUT)},
         "camera": {"image_hw": [SIDE_PX, SIDE_PX], "focal_px": 800.0, "distance": [4.5, 5.5]},
@@ -147,20 +172,18 @@ def measure(settings: Stylize, base_dir: Path, picture: Path | None = None, per_
     }
     with temporary_run(CATEGORIES, per_category, per_category, **sections) as run:
         for members in _rendered(run, per_category):
+            labels = json.loads(members["json"])
+            start = time.perf_counter()
             pictures = in_colours(stylizer, settings, members, settings.colours)
+            seconds.append((time.perf_counter() - start) / len(pictures))
+            expected = expected_of(run, labels, members)
+            scores["none"].append(survival(_on_grey(members), expected).score)
+            scores["stylised"] += [survival(made, expected).score for made in pictures.values()]
             painted = painted_pixels(members)
-            for colour, made in pictures.items():
-                if painted.any():
-                    paints[colour].append(paint_of(made, painted))
-                    obedient[colour].append(obeys(paints[colour][-1], colour))
-            category = json.loads(members["json"])["category"]
-            shown.setdefault(category, (members, {c: pictures[c] for c in _GRID_COLOURS if c in pictures}))
-    rows = []
-    for colour, found in paints.items():
-        lightness, chroma = np.median([(paint.lightness, paint.chroma) for paint in found], axis=0).tolist()
-        rows.append((colour, len(found), float(np.mean(obedient[colour])), lightness, chroma))
-    show("colours of the paint in the stylised pictures", ("colour", "pictures", "obeyed", "lightness", "chroma"), rows)
+            for colour, made in pictures.items() if painted.any() else ():
+                paints[colour].append(paint_of(made, painted))
+            shown = [pictures[colour] for colour in _GRID_COLOURS if colour in pictures]
+            lines.setdefault(labels["category"], _line(members, settings, shown))
     if picture is not None:
-        write_bytes(picture, encode_jpeg(grid(shown.values()), quality=88))
-    obeyed = {f"obeyed_{colour}": share for colour, _, share, _, _ in rows}
-    return {"obeyed": float(np.mean([share for _, _, share, _, _ in rows])), **obeyed}
+        write_bytes(picture, encode_jpeg(np.vstack(list(lines.values())), quality=88))
+    return _colour_table(paints) | _survival_table(scores) | {"s_per_image": float(np.median(seconds))}

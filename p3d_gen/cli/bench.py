@@ -54,7 +54,7 @@ def stylize(parts: tuple[str, ...], settings: Path | None, picture: Path | None)
     \b
     Example:
       p3dgen bench stylize --part stage --part speed
-      p3dgen bench stylize --part colours --settings few.toml --picture grid.jpg
+      p3dgen bench stylize --part colours --settings manifests/stylizations/small.toml --picture grid.jpg
     """
     from p3d_gen.bench import conclude
     from p3d_gen.bench.stylize import PARTS
