@@ -42,7 +42,7 @@ class Step:
 
     name: models, render, stylize or pack. pieces: how many models or samples are in each piece of work that one worker
     does: a model, or a shard. startup_s: of a worker. item_s, item_bytes: of a model or a sample. model_share: of that
-    time, in which a diffusion pipeline was at work. shares_cores: whether one worker has all cores already.
+    time, in which a diffusion pipeline was at work.
     """
 
     name: str
@@ -51,7 +51,6 @@ class Step:
     item_s: float
     item_bytes: float
     model_share: float = 0.0
-    shares_cores: bool = False
 
     @property
     def items(self) -> int:
@@ -65,7 +64,7 @@ class Step:
 
     def seconds(self, workers: int) -> float:
         """The time until the last worker is done."""
-        return self.startup_s + self.item_s * busiest(self.pieces, 1 if self.shares_cores else workers)
+        return self.startup_s + self.item_s * busiest(self.pieces, workers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +200,6 @@ def _step(
         item_s=seconds / (run.manifest.samples_per_category * len(run.manifest.categories)),
         item_bytes=size / made,
         model_share=sum(ledger.model_seconds for ledger in ledgers) / seconds if seconds else 0.0,
-        shares_cores=not alone,
     )
     return step, failures
 
@@ -209,10 +207,10 @@ def _step(
 def _stages(settings: Stylize, how: Supervision) -> list[tuple[str, str, Stage, bool]]:
     """The name of each stage, its folder, what makes a shard of it, and whether a worker of it has one core."""
     device = "cpu" if how.device == "CPU" else "auto"
-    shares_cores = settings.stylizer != "none" and (device == "cpu" or count_gpus() == 0)
+    on_gpu = settings.stylizer != "none" and device != "cpu" and count_gpus() > 0
     return [
         ("render", "render", functools.partial(render_shard, how=how), True),
-        ("stylize", "stylize", functools.partial(stylize_shard, device=device), not shares_cores),
+        ("stylize", "stylize", functools.partial(stylize_shard, device=device), not on_gpu),
         ("pack", "shards", pack_shard, True),
     ]
 

@@ -41,7 +41,7 @@ def step(name, **changes):
 
 
 def test_time_and_disk_of_a_job():
-    render, stylize = step("render"), step("stylize", shares_cores=True, item_s=3.0)
+    render, stylize = step("render"), step("stylize", pieces=(25,), item_s=3.0)
     plan = Plan(steps=(render, stylize), workers=2, calibrated=4, failures=(), notes=())
     assert (render.items, render.bytes) == (25, 25e6)
     assert [render.seconds(n) for n in (1, 2, 3, 9)] == [110, 90, 80, 80]  # 15 of 25 for the busier one of two

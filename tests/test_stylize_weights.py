@@ -8,7 +8,7 @@ import pytest
 
 from p3d_gen.errors import DependencyError, ManifestError
 from p3d_gen.stylize.settings import Control, Lora, Speed, Stylize
-from p3d_gen.stylize.weights import check_weights, licence, model_source, revision, source, weights_file
+from p3d_gen.stylize.weights import are_light, check_weights, licence, model_source, revision, source, weights_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -159,3 +159,14 @@ def test_looking_for_weights_loads_no_torch(tmp_path, model):
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_only_small_files_are_light(tmp_path, model):
+    embedded = Stylize(base="embedded", control=[Control(weights="embedded")])
+    assert are_light(embedded, tmp_path)
+    assert not are_light(embedded.model_copy(update={"base": "owner/name"}), tmp_path)
+    local = embedded.model_copy(update={"base": "./model"})
+    assert are_light(local, tmp_path)
+    with (tmp_path / "model" / "large.safetensors").open("wb") as file:
+        file.truncate(300_000_000)
+    assert not are_light(local, tmp_path)

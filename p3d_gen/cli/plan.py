@@ -59,8 +59,6 @@ def _tell(found: Plan) -> None:
         share = slowest.seconds(workers) / (3600 * found.hours(workers))
         click.echo(f"{who}: {_time(3600 * found.hours(workers))}; the bottleneck is {slowest.name} ({share:.0%})")
     click.echo(f"disk: {_size(found.bytes)}")
-    if found.steps[2].shares_cores:
-        click.echo("the stylizer computes on the CPU, where one worker has all cores: more workers make it no faster")
     click.echo(
         f"worked out from {found.calibrated} samples made here: a worker starts up once and makes its shards one after "
         "the other, the stages follow each other, and every worker has a core or GPU like this one for itself"

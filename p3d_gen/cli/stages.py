@@ -154,14 +154,16 @@ def render_run(run: Run, effort: Effort, how: Supervision) -> list[Failure]:
 def _stylize(run: Run, what: Stylization, effort: Effort, device: str) -> list[Failure]:
     from p3d_gen.engines import available_cores
     from p3d_gen.stylize.stage import count_gpus, stylize_shard
+    from p3d_gen.stylize.weights import are_light
 
     stage = functools.partial(stylize_shard, name=what.name, device=device)
     if what.settings.stylizer == "none":
         way = _Way(local=len(available_cores()))
     else:
         here = 0 if device == "cpu" or effort.ray else count_gpus()
+        on_cpu = len(available_cores()) if are_light(what.settings, what.base_dir) else 1  # else it takes gigabytes
         there = effort.gpus if effort.gpus is not None else float(device != "cpu")
-        way = _Way(local=here or 1, spread=True, gpus=there)  # a pipeline takes gigabytes
+        way = _Way(local=here or on_cpu, spread=True, gpus=there)
     return _run_stage(run, what.stage, stage, effort, way)
 
 

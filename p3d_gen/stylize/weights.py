@@ -18,6 +18,7 @@ from p3d_gen.stylize.settings import Stylize
 
 T = TypeVar("T")
 # owner/name, then a file of that repository, then @revision
+_LIGHT_BYTES = 200e6
 _HUB = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:/(?P<file>[\w./-]+\.\w+))?(?:@(?P<revision>[\w./-]+))?")
 _FORMATS = (".safetensors", ".bin", ".pt")
 
@@ -92,6 +93,15 @@ def all_sources(settings: Stylize, base_dir: Path) -> dict[str, list[Source]]:
             for i, name in enumerate(settings.textual_inversion)
         ],
     }
+
+
+def are_light(settings: Stylize, base_dir: Path) -> bool:
+    """Whether all weights lie in files so small that every core may have a pipeline of its own in memory."""
+    paths = [each.path for sources in all_sources(settings, base_dir).values() for each in sources]
+    if None in paths:
+        return False
+    files = [file for path in paths if path is not None for file in (path, *path.rglob("*")) if file.is_file()]
+    return sum(file.stat().st_size for file in files) <= _LIGHT_BYTES
 
 
 def check_weights(settings: Stylize, base_dir: Path) -> None:
