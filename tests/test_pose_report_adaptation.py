@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,84 +10,23 @@ import threading
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from adaptation_runs import epoch, page_of, write_history, write_model, write_run
 from click.testing import CliRunner
-from safetensors.numpy import save_file
-from test_report import Page
 
-from p3d_gen.cuboid import cuboid
 from pose_models.cli import main
 from pose_models.report.adaptation import watch, write_page
-from pose_models.report.lines import Line, line_chart, paired_histograms, round_ticks
 from pose_models.report.runs import read_history, read_run, run_folders, state
-from pose_models.report.vertices import VertexRates, colours, counts, read_vertices, vertices_picture, write_vertices
 
 BIN = Path(sys.executable).parent / "pose-models"
-LOWER, UPPER = (-0.2, -0.45, -0.18), (0.2, 0.45, 0.18)
-MESH = cuboid(np.float32(LOWER), np.float32(UPPER), 200)
 HOSTILE = "<img src=x onerror=alert(1)>&amp;\"'"
 LEFT, RIGHT, TOP, FLOOR = 44, 346, 8, 120
-
-
-def epoch(number, **more):
-    """An epoch in which everything gets better."""
-    bins = np.histogram(np.linspace(0.1, 0.5, 24) + 0.04 * number, 10, (0, 1))[0]
-    known = {
-        "epoch": number,
-        "accepted_share": 0.2 + 0.05 * number,
-        "coverage": min(1.0, 0.3 + 0.1 * number),
-        "bank_moves": 2 * number,
-        "images_passed": 10 + number,
-        "confidence_mean": 0.3 + 0.04 * number,
-        "seconds": 2.5,
-        "acc_pi_6": 0.4 + 0.03 * number,
-        "acc_pi_18": 0.1 + 0.02 * number,
-        "median_deg": 40.0 - 2 * number,
-    }
-    known |= {f"confidence_histogram_{i:02d}": int(count) for i, count in enumerate(bins)}
-    return known | ({"loss": 3.0 - 0.1 * number} if number else {}) | more
-
-
-def write_history(run, entries, tail=""):
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries) + tail)
-
-
-def write_model(folder, category="box"):
-    folder.mkdir(parents=True, exist_ok=True)
-    mesh = {"category": category, "vertices": 200, "box_lower": LOWER, "box_upper": UPPER}
-    (folder / "model.json").write_text(json.dumps({"schema": 2, "meshes": [mesh]}))
-
-
-def write_rates(run, rows, category="box"):
-    rates = np.asarray(rows, dtype=np.float32)
-    save_file({f"{category}/acceptance": rates, f"{category}/similarity": rates}, run / "vertices.safetensors")
-
-
-def write_run(run, epochs=6, images=24):
-    """A run folder as 3DUDA leaves it, not finished."""
-    write_history(run, [epoch(number) for number in range(epochs)])
-    (run / "adapt.toml").write_text("kappa = 14.0\ndelta = 0.8\nepochs = 20\n\n[pose]\nmirror = false\n")
-    lines = [{"key": f"{i}", "subset": "fog" if i % 4 else "", "category": "box"} for i in range(images)]
-    (run / "target.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    write_model(run.parent / "source")
-    (run / "source.json").write_text(json.dumps({"model": str(run.parent / "source")}))
-    rising = np.linspace(0.1, 0.6, epochs)[:, None] + np.zeros(len(MESH.vertices))
-    write_rates(run, rising)
-    return run
 
 
 @pytest.fixture
 def run(tmp_path):
     return write_run(tmp_path / "uda-box")
-
-
-def page_of(folder, *, reload=False, now_s=None):
-    written = write_page(folder, time.time() if now_s is None else now_s, reload=reload)
-    assert written.path == folder / "live.html"
-    return Page(written.path.read_text())
 
 
 def points(d):
@@ -310,141 +248,6 @@ def test_a_model_for_each_category(tmp_path):
     # another category may begin any moment
     assert not write_page(tmp_path / "out", time.time(), reload=True).finished
     assert write_page(tmp_path / "out", time.time() + 130, reload=True).finished
-
-
-def test_the_picture_is_on_the_page_and_in_the_folder(run):
-    page = page_of(run)
-    assert "img" in page.tags
-    picture = cv2.imread(str(run / "vertices.png"))
-    assert picture.shape[1] == 2 * (2 * 350 + 4) + 3 * 24
-    os.utime(run / "vertices.safetensors", (1, 1))
-    before = (run / "vertices.png").stat().st_mtime_ns
-    write_vertices(run, "t")
-    assert (run / "vertices.png").stat().st_mtime_ns == before
-    write_rates(run, np.zeros((2, len(MESH.vertices))))
-    write_vertices(run, "t")
-    assert (run / "vertices.png").stat().st_mtime_ns > before
-
-
-def rates_of(before, after=None):
-    return VertexRates(category="box", mesh=MESH, before=before, after=after)
-
-
-def test_counts_add_up_to_the_vertices():
-    rates = np.array([0.0, 0.1, 0.49, 0.5, 1.0, np.nan])
-    assert counts(rates) == {"robust": 2, "sometimes": 2, "never": 1, "never shown": 1}
-    assert sum(counts(rates).values()) == len(rates)
-
-
-def test_colours_are_ordered_by_luminance():
-    found = np.array(colours(np.linspace(0, 0.5, 50), 0.5))
-    luminance = found @ [0.2126, 0.7152, 0.0722]
-    assert (np.diff(luminance) > 0).all()
-    assert colours(np.array([0.5]), 0.5) == colours(np.array([1.0]), 1.0)
-
-
-def test_vertices_have_the_colour_of_their_rate_where_they_are():
-    right = (MESH.normals[:, 0] < 0) * 1.0
-    picture = vertices_picture([rates_of(right, 1 - right)], "t")
-    yellow, dark = (colours(np.array([rate]), 1.0)[0] for rate in (1.0, 0.0))
-    front_left, back_right = ((picture[180:480, left : left + 350]) for left in (24, 24 + 354))
-
-    def share(panel, colour):
-        return (panel == colour).all(axis=2).mean()
-
-    assert share(front_left, yellow) == 0
-    assert share(front_left, dark) > 0.1
-    assert share(back_right, yellow) > 0.05
-    adapted_left = picture[180:480, 24 + 704 + 24 :][:, :350]
-    assert share(adapted_left, dark) == 0
-    assert share(adapted_left, yellow) > 0.1
-
-
-def test_every_vertex_but_the_underside_is_a_dot():
-    unseen = np.full(len(MESH.vertices), np.nan)
-    base = vertices_picture([rates_of(unseen)], "t")
-    above = np.flatnonzero(MESH.normals[:, 2] >= 0)
-    for row in above[:: len(above) // 11]:
-        one = unseen.copy()
-        one[row] = 1.0
-        changed = (vertices_picture([rates_of(one)], "t") != base).any(axis=2)
-        assert changed[180:480, 24 : 24 + 704].sum() > 10
-    below = unseen.copy()
-    below[MESH.normals[:, 2] < 0] = 1.0
-    assert (vertices_picture([rates_of(below)], "t") == base)[180:480].all()
-
-
-def test_pictures_of_few_epochs_and_of_nothing(run):
-    write_rates(run, np.full((1, len(MESH.vertices)), 0.3))
-    (single,) = read_vertices(run)
-    assert single.after is None
-    assert page_of(run).tags.count("img") == 1
-    assert vertices_picture([rates_of(np.full(len(MESH.vertices), np.nan))], "t").shape[2] == 3
-    with pytest.raises(ValueError, match="no vertices to show"):
-        vertices_picture([], "t")
-    with pytest.raises(ValueError, match=r"shares in 0\.\.1, not 0 to 2"):
-        vertices_picture([rates_of(np.linspace(0, 2, len(MESH.vertices)))], "t")
-    (run / "vertices.safetensors").unlink()
-    assert read_vertices(run) == []
-    assert write_vertices(run, "t") is None
-
-
-def test_the_mesh_is_that_of_the_model_once_there_is_one(run):
-    write_model(run)
-    write_model(run.parent / "source", category="other")
-    assert [each.category for each in read_vertices(run)] == ["box"]
-    (run / "model.json").unlink()
-    with pytest.raises(ValueError, match=r"box/acceptance .* does not fit the meshes of .*source.model\.json"):
-        read_vertices(run)
-    (run.parent / "source" / "model.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"cannot read the meshes in .*source.model\.json"):
-        read_vertices(run)
-    (run.parent / "source" / "model.json").unlink()
-    with pytest.raises(ValueError, match=r"source\.json names the source model .* start in the folder"):
-        read_vertices(run)
-    (run / "source.json").unlink()
-    with pytest.raises(ValueError, match=r"neither model\.json nor source\.json"):
-        read_vertices(run)
-    (run / "vertices.safetensors").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"cannot read .*vertices\.safetensors"):
-        read_vertices(run)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "whole", "ticks"),
-    [
-        (0.0, 0.62, False, [0, 0.2, 0.4, 0.6, 0.8]),
-        (0.0, 1.0, False, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-        (0, 1, True, [0, 1]),
-        (0, 7, True, [0, 2, 4, 6, 8]),
-        (0, 1200, True, [0, 250, 500, 750, 1000, 1250]),
-        (-0.3, 0.2, False, [-0.3, -0.2, -0.1, 0, 0.1, 0.2]),
-    ],
-)
-def test_ticks_are_round_and_hold_the_range(low, high, whole, ticks):
-    np.testing.assert_allclose(round_ticks(low, high, whole=whole), ticks, atol=1e-12)
-
-
-def test_ticks_hold_any_range():
-    rng = np.random.default_rng([1, 1])
-    for _ in range(300):
-        low = float(rng.normal() * 10.0 ** rng.integers(-6, 7))
-        high = low + float(rng.random() * 10.0 ** rng.integers(-6, 7)) + 1e-6 * abs(low)
-        ticks = round_ticks(low, high)
-        slack = 1e-6 * (ticks[-1] - ticks[0])
-        assert ticks[0] <= low + slack
-        assert ticks[-1] >= high - slack
-        assert 2 <= len(ticks) <= 7
-
-
-def test_charts_of_nothing_are_refused():
-    line = Line(name="a", x=np.arange(3.0), y=np.full(3, 2.0))
-    assert "svg" in line_chart("constant", [line], "step")
-    for lines in ([], [line] * 4, [Line(name="a", x=np.zeros(0), y=np.zeros(0))]):
-        with pytest.raises(ValueError, match="give 1 to 3 lines"):
-            line_chart("t", lines, "step")
-    with pytest.raises(ValueError, match="one or two histograms, not 0"):
-        paired_histograms("t", {}, "cosine")
 
 
 def call(*words):
