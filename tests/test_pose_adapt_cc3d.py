@@ -23,7 +23,7 @@ from pose_models.data.shards import ShardSamples
 from pose_models.data.views import Views, loader
 from pose_models.estimate import EstimateConfig, load_estimators
 from pose_models.evaluate import evaluate
-from pose_models.geometry import random_rotations
+from pose_models.geometry import random_rotations, rotation_cam_obj
 from pose_models.look import Seen
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import load_model
@@ -107,6 +107,26 @@ def test_equally_confident_labels_keep_their_order_and_few_are_all_taken():
     labels = [label(i, "car", sure) for i, sure in enumerate([0.5, 0.7, 0.5, 0.7])]
     assert trusted(labels, top=3, threshold=None) == [1, 3, 0]
     assert trusted(labels, top=100, threshold=None) == [1, 3, 0, 2]
+
+
+def test_views_take_turns_and_those_that_run_out_leave_their_turn():
+    """Azimuths of 0, 90 and 180 degrees in four views: sure ones from the front, some from a side, one from behind."""
+    azimuths = [0] * 6 + [90] * 3 + [180]
+    confidences = np.linspace(0.9, 0.1, len(azimuths))
+    R = rotation_cam_obj(torch.deg2rad(torch.tensor([[a, 10.0, 0.0] for a in azimuths], dtype=torch.float64))).numpy()
+    labels = [replace(label(i, "car", confidences[i]), R_cam_obj=R[i]) for i in range(len(azimuths))]
+    assert trusted(labels, top=6, threshold=None) == [0, 1, 2, 3, 4, 5]
+    assert trusted(labels, top=6, threshold=None, views=4) == [0, 1, 2, 6, 7, 9]
+    assert trusted(labels, top=9, threshold=None, views=4) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert trusted(labels, top=99, threshold=None, views=4) == list(range(10))
+    with pytest.raises(ValueError, match="a threshold takes all that reach it"):
+        Cc3dConfig(views=4, threshold=0.8)
+
+
+def test_the_front_lies_in_the_middle_of_a_view():
+    R = rotation_cam_obj(torch.deg2rad(torch.tensor([[a, 0.0, 0.0] for a in (350, 10, 30)]).double())).numpy()
+    labels = [replace(label(i, "car", 0.5 - 0.1 * i), R_cam_obj=R[i]) for i in range(3)]
+    assert trusted(labels, top=2, threshold=None, views=12) == [0, 2]
 
 
 def test_a_threshold_takes_all_that_reach_it():

@@ -194,7 +194,8 @@ class _Round:
             labels = pseudo_labels(self._target, self._estimator, progress, observer.on_image)
         else:
             labels = read_labels(path)
-        chosen = trusted(labels, top=self._config.top, threshold=self._config.threshold)
+        wanted = self._config
+        chosen = trusted(labels, top=wanted.top, threshold=wanted.threshold, views=wanted.views)
         images = PseudoLabelled(self._target, labels, chosen, self._source, self._config.pose.distance)
         training = round_config(self._source.config, self._config, self._number, precision)
         renders = replay.renders if needs_renders(self._config) else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pose_models.config import Section
 
@@ -23,8 +23,9 @@ class Cc3dConfig(Section):
     """CC3D (P3D-Diffusion, section 3.3): which pseudo-labels are trusted, and how they are learnt from.
 
     Selection: the `top` most confident images of each category (S_conf, equation 6), or, where `threshold` is given,
-    all at least so confident. confidence: over all cells that the object covers, or "positive", as released, over
-    those with a positive score.
+    all at least so confident. views: the `top` are taken in turn from so many equal ranges of azimuth, since the surest
+    of all show few views; 1, as in the paper, for the surest of all. confidence: over all cells that the object covers,
+    or "positive", as released, over those with a positive score.
     arm "paper": L_con + L_rec on source renders and pseudo-labelled images, and alpha L_domain (equation 5) on the
     latter; alpha None balances the two at the first step. arm "released": the plain loss on the pseudo-labelled images
     alone. rounds: how often labels are made again with the adapted model. real_share: of pseudo-labelled images in a
@@ -33,6 +34,7 @@ class Cc3dConfig(Section):
 
     arm: Literal["paper", "released"] = "paper"
     top: Annotated[int, Field(ge=1)] = 100
+    views: Annotated[int, Field(ge=1)] = 1
     threshold: float | None = None
     confidence: Literal["mean", "positive"] = "mean"
     alpha: Annotated[float, Field(ge=0)] | None = None
@@ -44,6 +46,14 @@ class Cc3dConfig(Section):
     head_lr: Positive = 1e-4
     seed: Annotated[int, Field(ge=0)] = 0
     pose: PoseConfig = PoseConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Cc3dConfig:
+        if self.views > 1 and self.threshold is not None:
+            raise ValueError(
+                "views are for the `top` labels, and a threshold takes all that reach it: give one of them"
+            )
+        return self
 
 
 class FinetuneConfig(Section):

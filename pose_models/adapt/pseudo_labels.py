@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from p3d_gen.errors import did_you_mean
 from p3d_gen.files import write_bytes
@@ -18,6 +21,7 @@ from pose_models.adapt.target import Target
 from pose_models.data.sample import Sample
 from pose_models.estimate import Estimator
 from pose_models.evaluate import nearest_rotation, placed
+from pose_models.geometry import viewpoint_of
 
 LABELS_FILE = "pseudo_labels.jsonl"
 PREFIX = "target/"
@@ -69,18 +73,36 @@ def pseudo_labels(
     return found
 
 
-def trusted(labels: Sequence[PseudoLabel], *, top: int, threshold: float | None) -> list[int]:
+def _in_turn(labels: Sequence[PseudoLabel], order: Sequence[int], views: int) -> list[int]:
+    """An order of labels by their rank among those of the same view, equal ranks as they were; a view is one of so many
+    equal ranges of azimuth, the first centred on the object's front."""
+    rotations = torch.tensor(np.array([labels[i].R_cam_obj for i in order]))
+    view = (viewpoint_of(rotations)[:, 0] * views / (2 * math.pi)).round().long() % views
+    seen: Counter[int] = Counter()
+    ranks = []
+    for each in view.tolist():
+        ranks.append(seen[each])
+        seen[each] += 1
+    return [order[i] for i in sorted(range(len(order)), key=ranks.__getitem__)]
+
+
+def trusted(labels: Sequence[PseudoLabel], *, top: int, threshold: float | None, views: int = 1) -> list[int]:
     """The numbers of the labels to learn from, by category in the order in which these come, then by falling
     confidence, equals in their order.
 
-    Without a threshold the `top` most confident of each category (CC3D: 100), all where it has no more; with one all
-    that are at least so confident. ValueError where none is.
+    Without a threshold the `top` most confident of each category (CC3D: 100), all where it has no more; of several
+    `views`, equal ranges of azimuth, the most confident of each in turn. With a threshold all that are at least so
+    confident. ValueError where none is.
     """
     order = sorted(range(len(labels)), key=lambda i: -labels[i].confidence)
     chosen = []
     for category in dict.fromkeys(label.category for label in labels):
         own = [i for i in order if labels[i].category == category]
-        chosen += own[:top] if threshold is None else [i for i in own if labels[i].confidence >= threshold]
+        if threshold is None:
+            kept = frozenset(_in_turn(labels, own, views)[:top])
+            chosen += [i for i in own if i in kept]
+        else:
+            chosen += [i for i in own if labels[i].confidence >= threshold]
     if not chosen:
         best = max(label.confidence for label in labels)
         raise ValueError(

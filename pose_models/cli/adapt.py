@@ -57,7 +57,10 @@ _LEARNING = (
     click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
     device_option,
 )  # fmt: skip
-_OWN = ("arm", "top", "threshold", "confidence", "alpha", "rounds", "real_share", "steps", "batch", "lr", "head_lr")
+_OWN = (
+    "arm", "top", "views", "threshold", "confidence", "alpha", "rounds", "real_share", "steps", "batch", "lr",
+    "head_lr",
+)  # fmt: skip
 
 
 def _learning_options(command: Command) -> Command:
@@ -80,6 +83,7 @@ def adapt() -> None:
 @click.option("--source-shards", multiple=True, help="Synthetic images to replay: folder or glob; may be repeated.")
 @click.option("--backgrounds", type=FOLDER, help="Pictures pasted behind the object of replayed images.")
 @click.option("--top", type=click.IntRange(1), help="Labels that are trusted, of each category.  [default: 100]")
+@click.option("--views", type=click.IntRange(1), help="Ranges of azimuth that take turns at the top.  [default: 1]")
 @click.option("--threshold", type=float, help="Trust all labels at least so confident instead.")
 @click.option(
     "--confidence",
