@@ -56,6 +56,9 @@ def rendered(run):
     return run
 
 
+ONE = ("--workers", 1)  # is this process, in which the pipeline is another one
+
+
 def invoke(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -78,9 +81,9 @@ def hashes(root):
 
 def test_several_stand_side_by_side(rendered, noisy_toml):
     run = rendered
-    assert invoke("stylize", run.root, "--workers", 1).exit_code == 0
+    assert invoke("stylize", run.root, *ONE).exit_code == 0
     own = hashes(run.root)
-    for command in (("stylize", "--settings", noisy_toml), ("pack", "--workers", 1)):
+    for command in (("stylize", "--settings", noisy_toml, *ONE), ("pack", *ONE)):
         result = invoke(command[0], run.root, "--name", "a-1", *command[1:])
         assert result.exit_code == 0, result.output
     assert "6 samples in 4 shards, 0 failed" in result.output
@@ -99,8 +102,8 @@ def test_several_stand_side_by_side(rendered, noisy_toml):
 
 def test_what_is_said_of_a_named_one(rendered, noisy_toml):
     run = rendered
-    invoke("stylize", run.root, "--name", "a", "--settings", noisy_toml)
-    assert invoke("pack", run.root, "--workers", 1, "--name", "a").exit_code == 0
+    invoke("stylize", run.root, "--name", "a", "--settings", noisy_toml, *ONE)
+    assert invoke("pack", run.root, "--name", "a", *ONE).exit_code == 0
     for command, file in (("sheet", "contact_sheet-a.jpg"), ("report", "report-a.html")):
         result = invoke(command, run.root, "--name", "a")
         assert result.exit_code == 0, result.output
@@ -137,11 +140,11 @@ def test_a_name_keeps_its_meaning(rendered, noisy_toml):
 def test_least_survival_is_recorded(rendered, noisy_toml):
     run = rendered
     for arguments in (("--settings", noisy_toml, "--min-survival", 1), ()):
-        result = invoke("stylize", run.root, "--name", "a", "--allow-failures", 6, *arguments)
+        result = invoke("stylize", run.root, "--name", "a", "--allow-failures", 6, *ONE, *arguments)
         assert result.exit_code == 0, result.output
         assert "stylize-a: 0 samples in 4 shards, 6 failed; label survival below 1.0: 18; model busy" in result.output
     assert open_stylization(run, "a").settings.min_survival == 1.0
-    result = invoke("stylize", run.root, "--name", "a")
+    result = invoke("stylize", run.root, "--name", "a", *ONE)
     assert result.exit_code == 1
     assert "6 samples failed, 0 are allowed" in result.output
     assert "car-000000: given up after 3 pictures: label survival below 1.0 (3), at best 0." in result.output
@@ -185,7 +188,7 @@ def test_damaged_settings(rendered, noisy_toml, content):
 
 def test_failures_of_a_named_one_can_be_retried(rendered, noisy_toml):
     run = rendered
-    arguments = ("stylize", run.root, "--name", "a", "--settings", noisy_toml, "--min-survival", 1)
+    arguments = ("stylize", run.root, "--name", "a", "--settings", noisy_toml, "--min-survival", 1, *ONE)
     assert invoke(*arguments).exit_code == 1
     before = [run.tar("stylize-a", shard).stat().st_ino for shard in run.all_shards()]
     assert invoke(*arguments).exit_code == 1
