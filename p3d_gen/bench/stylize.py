@@ -172,11 +172,13 @@ def _of_stylizer(place: _Place, settings: Stylize, folder: Path) -> float:
 
 
 def _of_defaults(place: _Place, folder: Path, steps: int) -> float:
-    """What diffusers does by itself: its own types and scheduler, one picture a call."""
+    """What diffusers does by itself: single precision, its own scheduler, one picture a call."""
+    import torch
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 
-    controlnet = ControlNetModel.from_pretrained(folder / "controlnet")
-    pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder / "base", controlnet=controlnet)
+    single = {"torch_dtype": torch.float32}  # transformers would take what is stored
+    controlnet = ControlNetModel.from_pretrained(folder / "controlnet", **single)
+    pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder / "base", controlnet=controlnet, **single)
     pipeline.to(place.device).set_progress_bar_config(disable=True)
     (request,) = _requests(place.size, 1)
     edges = Image.fromarray(request.controls[0])
