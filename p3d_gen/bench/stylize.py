@@ -176,7 +176,7 @@ def _of_defaults(place: _Place, folder: Path, steps: int) -> float:
     import torch
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 
-    single = {"torch_dtype": torch.float32}  # transformers would take what is stored
+    single = {"dtype": torch.float32}  # transformers would take what is stored
     controlnet = ControlNetModel.from_pretrained(folder / "controlnet", **single)
     pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder / "base", controlnet=controlnet, **single)
     pipeline.to(place.device).set_progress_bar_config(disable=True)
