@@ -106,12 +106,13 @@ def _checkpoints(what: Stylization) -> Iterator[Material]:
         except DependencyError:
             stated = UNKNOWN
         found = Licence(id=stated, stated_in="" if stated == UNKNOWN else "its model card")
-        yield Material(kind="checkpoint", id=weights.name, file="", path=None, licence=found)
+        part = f"/{weights.path.name}" if weights.name == EMBEDDED and weights.path else ""
+        yield Material(kind="checkpoint", id=weights.name + part, file="", path=None, licence=found)
 
 
 def materials(run: Run, what: Stylization) -> list[Material]:
     """All that samples of a run may be made of. AssetError where a `licences.toml` cannot be used."""
-    return [*_assets(run), *_checkpoints(what)]
+    return [*_assets(run), *dict.fromkeys(_checkpoints(what))]
 
 
 def check_allowed(found: Iterable[Material], allowed: Iterable[str]) -> None:

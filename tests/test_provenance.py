@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from p3d_gen.pack import pack_shard
 from p3d_gen.provenance import provenance, used_materials
 from p3d_gen.sampling import spec
 from p3d_gen.store import create_run, read_ledger
+from p3d_gen.stylize.settings import Control, Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import open_stylization
 from p3d_gen.versions import COMMAND_VARIABLE, changed, command, versions
@@ -63,6 +65,14 @@ def test_an_entry_for_every_sample(packed, assets):
         assert set(entry["made_by"]) == {"render", "stylize", "shards"}
         assert entry["made_by"]["shards"]["versions"]["numpy"] == version("numpy")
         assert entry["made_by"]["shards"]["command"] == command()
+
+
+def test_weights_that_are_used_twice_count_once(packed):
+    control = Control(weights="embedded")
+    settings = Stylize(stylizer="controlnet", base="embedded", control=[control, control])
+    used = used_materials(packed, replace(open_stylization(packed), settings=settings))
+    found = [(each.id, each.licence.id, samples) for each, samples in used if each.kind == "checkpoint"]
+    assert found == [("embedded/base", "CC0-1.0", 6), ("embedded/controlnet", "CC0-1.0", 6)]
 
 
 def test_the_commands(packed):

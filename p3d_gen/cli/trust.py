@@ -156,7 +156,7 @@ def _licence_table(used: Sequence[tuple[Material, int]]) -> Table:
     groups: dict[tuple[bool, str, str], list[tuple[Material, int]]] = {}
     for each, samples in used:
         groups.setdefault((each.licence.id != UNKNOWN, each.kind, each.licence.id), []).append((each, samples))
-    table = Table("what", "licence", "stated in", "how many", "used by samples")
+    table = Table("what", "licence", "stated in", "how many", "uses")
     for (_, kind, licence), members in sorted(groups.items()):
         stated_in = sorted({each.licence.stated_in for each, _ in members})
         more = " ..." if len(stated_in) > 1 else ""
