@@ -72,7 +72,11 @@
 
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => (event.target.type === "checkbox" ? drawLines() : restart()));
-  form.addEventListener("reset", () => setTimeout(restart));  // after the controls have their first values again
+  form.querySelector("[type=reset]").addEventListener("click", (event) => {
+    event.preventDefault();  // the button by itself would reset the controls after the listeners
+    form.reset();
+    restart();
+  });
   more.addEventListener("click", () => {
     limit += STEP;
     show();
