@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from conftest import wedge
+from conftest import save_picture, wedge
 
 from p3d_gen.annotations import Rendered, annotate
 from p3d_gen.cads import CadModel, load_cad, save_cad
+from p3d_gen.engines import run_shards
 from p3d_gen.files import compact_json
 from p3d_gen.geometry import cam_T_obj
 from p3d_gen.labels import ray_cast
+from p3d_gen.pack import pack_shard
 from p3d_gen.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
 from p3d_gen.render import cuboid_of
 from p3d_gen.sampling import spec
-from p3d_gen.store import seal, stage_inputs
+from p3d_gen.store import create_run, seal, stage_inputs
 from p3d_gen.stylize.diffusion import Stylized
+from p3d_gen.stylize.stage import stylize_shard
 
 
 def body(stretch):
@@ -105,3 +108,14 @@ class Noisy:
         share, noise = rng.random(), rng.integers(0, 256, (*image_hw, 3))
         init = cv2.resize(request.init, image_hw[::-1], interpolation=cv2.INTER_AREA)
         return Stylized(picture=np.rint((1 - share) * init + share * noise).astype(np.uint8), fault="")
+
+
+def packed_run(folder, manifest, background_hw):
+    """A run of a manifest's text, packed before three backgrounds, and the ledgers of stylizing and packing."""
+    for i in range(3):
+        save_picture(folder / "backgrounds" / f"b{i}.jpg", i, background_hw)
+    (folder / "manifest.toml").write_text(manifest)
+    run = create_run(folder / "run", folder / "manifest.toml")
+    fake_renders(run)
+    stages = (stylize_shard, pack_shard)
+    return run, [ledger for stage in stages for ledger in run_shards(stage, str(run.root), run.all_shards(), 1, int)]

@@ -17,16 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import save_picture
-from fake_runs import fake_renders
+from fake_runs import packed_run
 
 from p3d_gen.cli import main
-from p3d_gen.engines import run_shards
 from p3d_gen.errors import P3DError
-from p3d_gen.pack import pack_shard
 from p3d_gen.sampling import spec
 from p3d_gen.store import create_run, open_run, read_ledger
-from p3d_gen.stylize.stage import stylize_shard
 
 FAST, ALL = 200, 1000
 PATIENCE_S = 30
@@ -360,14 +356,8 @@ def attempt(arguments):
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """A finished run of four samples in four shards."""
-    folder = tmp_path_factory.mktemp("sound")
-    for i in range(3):
-        save_picture(folder / "backgrounds" / f"b{i}.jpg", i, (40, 60))
-    (folder / "manifest.toml").write_text(MANIFEST)
-    run = create_run(folder / "run", folder / "manifest.toml")
-    fake_renders(run)
-    for stage in (stylize_shard, pack_shard):
-        assert all(ledger.count == 1 for ledger in run_shards(stage, str(run.root), run.all_shards(), 1, int))
+    run, ledgers = packed_run(tmp_path_factory.mktemp("sound"), MANIFEST, (40, 60))
+    assert all(ledger.count == 1 for ledger in ledgers)
     return run
 
 

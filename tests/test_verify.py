@@ -10,16 +10,12 @@ import zlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import save_picture
-from fake_runs import fake_renders
+from fake_runs import packed_run
 
 from p3d_gen.cli import main
-from p3d_gen.engines import run_shards
 from p3d_gen.files import read_shard, write_shard
 from p3d_gen.images import decode_image, encode_npz, encode_png
-from p3d_gen.pack import pack_shard
-from p3d_gen.store import create_run, open_run, read_ledger, seal
-from p3d_gen.stylize.stage import stylize_shard
+from p3d_gen.store import open_run, read_ledger, seal
 from p3d_gen.verify import amount, verify_run, write_verification
 
 MANIFEST = """
@@ -41,15 +37,8 @@ members = ["mask", "amodal", "depth", "render", "edges", "stylized"]
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """A finished run."""
-    folder = tmp_path_factory.mktemp("sound")
-    for i in range(3):
-        save_picture(folder / "backgrounds" / f"b{i}.jpg", i, (90, 120))
-    (folder / "manifest.toml").write_text(MANIFEST)
-    run = create_run(folder / "run", folder / "manifest.toml")
-    fake_renders(run)
-    for stage in (stylize_shard, pack_shard):
-        assert not [failure for ledger in run_shards(stage, str(run.root), run.all_shards(), 1, int)
-                    for failure in ledger.failures]  # fmt: skip
+    run, ledgers = packed_run(tmp_path_factory.mktemp("sound"), MANIFEST, (90, 120))
+    assert not [failure for ledger in ledgers for failure in ledger.failures]
     return run
 
 
