@@ -79,9 +79,10 @@ class CameraRule:
 def _extremes(R: Tensor, outlines: Tensor, distance: float) -> tuple[Tensor, Tensor]:
     """Which points of outlines (C, N, 3) project leftmost and topmost, and rightmost and lowest: two (..., C, 2)."""
     with torch.no_grad():
-        points = (outlines.flatten(0, 1) @ R.mT).unflatten(-2, outlines.shape[:2])
-        seen = points[..., :2] / (points[..., 2:] + distance)
-        return seen.argmin(-2), seen.argmax(-2)
+        # Points along the last axis: the search for the extremes reads memory in order.
+        points = R @ outlines.flatten(0, 1).mT
+        seen = (points[..., :2, :] / (points[..., 2:, :] + distance)).unflatten(-1, outlines.shape[:2])
+        return seen.argmin(-1).mT, seen.argmax(-1).mT
 
 
 def _mean_corner(R: Tensor, outlines: Tensor, index: Tensor, distance: float) -> Tensor:
