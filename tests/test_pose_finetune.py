@@ -104,6 +104,21 @@ def test_a_model_is_trained_further_and_its_folder_stays(run, tmp_path, kind):
     assert tested.exit_code == 0, tested.output
 
 
+def test_photographs_without_a_camera_stand_where_the_option_says(run, tmp_path):
+    given = ["--real", photographs(run), "--labels", 4, *SMALL]
+    further = ["finetune", "--model", run / "train", *given]
+    for name, words in (("near", ["--distance", 2]), ("default", [])):
+        done = call(*further, *words, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+    near, default = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("near", "default"))
+    assert near != default
+    small = ["--category", "box", "--cads", run / "cad", "--backbone", "test_resnet", "--image-size", 64]
+    done = call("train", *given, *small, "--real-distance", 2, "--out", tmp_path / "scratch")
+    assert done.exit_code == 0, done.output
+    (mesh,) = json.loads((tmp_path / "scratch" / "model.json").read_text())["meshes"]
+    assert mesh["distance"] == pytest.approx(2)
+
+
 class _StopError(Exception):
     pass
 

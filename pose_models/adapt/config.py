@@ -58,10 +58,12 @@ class Cc3dConfig(Section):
 
 class FinetuneConfig(Section):
     """Training that goes on with few labels. labels: "N" images of each category, or "P%" of them; label_seed: of their
-    choice, see `data.labels`. The other fields as in `config.LoopConfig`."""
+    choice, see `data.labels`. distance: where images tell only the rotation and the box, in box diagonals, None for
+    the model's mean training distance. The other fields as in `config.LoopConfig`."""
 
     labels: str
     label_seed: Annotated[int, Field(ge=0)] = 0
+    distance: Annotated[float, Field(gt=1)] | None = None
     steps: Annotated[int, Field(ge=1)] = 200
     batch: Annotated[int, Field(ge=2)] = 12
     lr: Positive = 1e-4

@@ -48,7 +48,7 @@ def finetune(
                 known = ", ".join(source.model.spec.categories)
                 raise ValueError(f"sample {sample.key} is a {sample.category!r}, but {folder} knows {known}")
             record.append(described(sample))
-            yield source.with_camera(shrunk(sample, training.image_size), None)
+            yield source.with_camera(shrunk(sample, training.image_size), config.distance)
 
     photographs = Encoded(ready(labelled))
     save_config(config, out / ADAPT_FILE)

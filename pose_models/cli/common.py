@@ -107,6 +107,11 @@ _TRAINING_OPTIONS = (
     click.option("--shards", multiple=True, help="Folder with CATEGORY-*.tar, or a glob; may be repeated."),
     click.option("--real", multiple=True, help="Labelled photographs, KIND:PATH, train split; may be repeated."),
     click.option("--real-share", type=click.FloatRange(0, 1), help="Of each batch.  [default: 0.5 beside shards]"),
+    click.option(
+        "--real-distance",
+        type=click.FloatRange(1, min_open=True),
+        help="Box diagonals to a photograph's object, where not annotated.  [default: 3]",
+    ),
     click.option("--labels", help="N or P%: only so many photographs of each category, drawn by --label-seed."),
     click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]"),
     click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the shards]"),
@@ -147,7 +152,10 @@ def training_options(command: Command) -> Command:
 
 
 SCRATCH: dict[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3}
-_PLAIN = ("weights", "freeze", "backbone", "steps", "batch", "image_size", "lr", "ema", "seed", "real_share")
+_PLAIN = (
+    *("weights", "freeze", "backbone", "steps", "batch", "image_size", "lr", "ema", "seed"),
+    *("real_share", "real_distance"),
+)
 
 
 def chosen_categories(options: dict[str, Any]) -> tuple[str, ...]:

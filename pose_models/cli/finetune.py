@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
 @click.option("--labels", required=True, help="N or P%: only so many images of each category are used.")
 @click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]")
+@click.option("--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where not annotated.")
 @click.option("--steps", type=click.IntRange(1), help="[default: 200]")
 @click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12]")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 1e-4]")
@@ -68,7 +69,8 @@ def finetune(**options: Any) -> None:
 
     parse_labels(options["labels"])
     seed = options["seed"] if options["label_seed"] is None else options["label_seed"]
-    given = {name: options[name] for name in ("steps", "batch", "lr", "head_lr") if options[name] is not None}
+    names = ("distance", "steps", "batch", "lr", "head_lr")
+    given = {name: options[name] for name in names if options[name] is not None}
     config = FinetuneConfig(labels=options["labels"], label_seed=seed, seed=options["seed"], **given)
     check_apart(options["model_folder"], options["out"])
     console = Console()
