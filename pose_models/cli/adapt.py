@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pose_models.cli.common import (
-    FILE,
-    FOLDER,
     Group,
     accuracy_watcher,
     chosen_images,
-    device_option,
-    image_options,
     progress_bar,
     run_device,
     run_precision,
     start_or_resume,
     validated,
+)
+from pose_models.cli.options import (
+    COUNT,
+    FILE,
+    FOLDER,
+    SHARE,
+    distance_option,
+    grouped,
+    image_options,
+    learning_options,
+    loop_options,
+    watch_options,
 )
 
 if TYPE_CHECKING:
@@ -34,39 +42,18 @@ if TYPE_CHECKING:
     from pose_models.estimate import Estimator
     from pose_models.training import Step
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_LEARNING = (
-    click.option("--steps", type=click.IntRange(1), help="Of each round.  [default: 200]"),
-    click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12]"),
-    click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 1e-4]"),
-    click.option("--head-lr", type=click.FloatRange(0, min_open=True), help="Of the rest.  [default: 1e-4]"),
-    click.option("--rounds", type=click.IntRange(1), help="Labels are made again before each.  [default: 1]"),
+_PLAN = grouped(
+    click.option("--rounds", type=COUNT, help="Of labels and training.  [default: 1]"),
     click.option("--seed", type=click.IntRange(0)),
     click.option("--mirror/--no-mirror", default=None, help="Solve the mirrored image as well, for the labels."),
-    click.option("--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where not annotated."),
-    click.option("--watch", is_flag=True, help="Follow the accuracy by the target's labels, used for nothing else."),
-    click.option("--watch-every", type=click.IntRange(1), default=50, show_default=True, help="Steps."),
-    click.option("--watch-limit", type=click.IntRange(1), default=200, show_default=True, help="Images a category."),
-    click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images."),
-    click.option("--checkpoint-every", type=click.IntRange(1), default=50, show_default=True, help="Steps."),
-    click.option(
-        "--precision", type=click.Choice(["auto", "no", "bf16", "fp16"]), default="auto", show_default=True,
-        help="auto: bf16 where the processor has matrix units for it.",
-    ),
-    click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
-    device_option,
-)  # fmt: skip
+    distance_option,
+    watch_options(50, "Steps"),
+    loop_options(50),
+)
 _OWN = (
     "arm", "top", "views", "threshold", "confidence", "alpha", "rounds", "real_share", "steps", "batch", "lr",
     "head_lr",
 )  # fmt: skip
-
-
-def _learning_options(command: Command) -> Command:
-    for option in reversed(_LEARNING):
-        command = option(command)
-    return command
 
 
 @click.group(cls=Group)
@@ -82,8 +69,8 @@ def adapt() -> None:
 @click.option("--arm", type=click.Choice(["paper", "released"]), help="See above.  [default: paper]")
 @click.option("--source-shards", multiple=True, help="Synthetic images to replay: folder or glob; may be repeated.")
 @click.option("--backgrounds", type=FOLDER, help="Pictures pasted behind the object of replayed images.")
-@click.option("--top", type=click.IntRange(1), help="Labels that are trusted, of each category.  [default: 100]")
-@click.option("--views", type=click.IntRange(1), help="Ranges of azimuth that take turns at the top.  [default: 1]")
+@click.option("--top", type=COUNT, help="Labels that are trusted, of each category.  [default: 100]")
+@click.option("--views", type=COUNT, help="Ranges of azimuth that take turns at the top.  [default: 1]")
 @click.option("--threshold", type=float, help="Trust all labels at least so confident instead.")
 @click.option(
     "--confidence",
@@ -91,8 +78,9 @@ def adapt() -> None:
     help="Over all cells under the mesh, or, as released, those with a positive score.  [default: mean]",
 )
 @click.option("--alpha", type=click.FloatRange(0), help="Of L_domain.  [default: as large as L_con at first]")
-@click.option("--real-share", type=click.FloatRange(0, 1), help="Of target images in a batch.  [default: 0.5]")
-@_learning_options
+@click.option("--real-share", type=SHARE, help="Of target images in a batch.  [default: 0.5]")
+@learning_options
+@_PLAN
 def cc3d(**options: Any) -> None:
     """CC3D: train on the model's own most confident poses of unlabelled images.
 
@@ -114,7 +102,8 @@ def cc3d(**options: Any) -> None:
 @image_options("--target", "train", "--image-seed")
 @click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
 @click.option("--threshold", type=float, default=0.9, show_default=True, help="Least confidence of trusted labels.")
-@_learning_options
+@learning_options
+@_PLAN
 def pseudo_labels(**options: Any) -> None:
     """The pseudo-label baseline of any model: train on all of its poses that are confident enough.
 

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pose_models.cli.common import (
-    FILE,
-    FOLDER,
     accuracy_watcher,
     chosen_images,
-    device_option,
-    image_options,
     progress_bar,
     run_device,
     run_precision,
     start_or_resume,
     validated,
+)
+from pose_models.cli.options import (
+    COUNT,
+    FILE,
+    FOLDER,
+    POSITIVE,
+    SHARE,
+    distance_option,
+    grouped,
+    image_options,
+    run_options,
+    watch_options,
 )
 
 if TYPE_CHECKING:
@@ -29,59 +37,47 @@ if TYPE_CHECKING:
     from pose_models.data.images import Images
     from pose_models.nmm import NeuralMeshModel
 
-_SHARE, _POSITIVE = click.FloatRange(0, 1), click.FloatRange(0, min_open=True)
 _FIELDS = (
     "epochs", "delta", "source_quantile", "momentum", "kappa", "hypotheses", "spacing_deg", "solve_every",
     "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "augment", "batch", "lr",
     "weight_decay", "seed",
 )  # fmt: skip
-_OPTIONS = (
+_OPTIONS = grouped(
     click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it."),
-    click.option("--epochs", type=click.IntRange(1), help="[default: 20]"),
+    click.option("--epochs", type=COUNT, help="[default: 20]"),
     click.option("--delta", help="Least cosine of a trusted vertex, or 'source': its own, kept with the model."
                  "  [default: 0.8]"),
     click.option("--source-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True),
                  help="Of the source's features that --delta source leaves out.  [default: 0.05]"),
-    click.option("--momentum", type=_SHARE, help="alpha of equation 4.  [default: 0.96]"),
-    click.option("--kappa", type=_POSITIVE, help="Concentration of the vertices' distributions.  [default: 14.3]"),
+    click.option("--momentum", type=SHARE, help="alpha of equation 4.  [default: 0.96]"),
+    click.option("--kappa", type=POSITIVE, help="Concentration of the vertices' distributions.  [default: 14.3]"),
     click.option("--hypotheses", type=click.IntRange(1, 5), help="Poses kept for each image.  [default: 3]"),
     click.option("--spacing-deg", type=click.FloatRange(0, 180, min_open=True), help="Between them.  [default: 30]"),
-    click.option("--solve-every", type=click.IntRange(1), help="Epochs between searches for poses.  [default: 5]"),
-    click.option("--minimum-similar", type=_SHARE, help="Of those a pose shows, else none counts.  [default: 0.05]"),
-    click.option("--bank-images", type=click.IntRange(1), help="After so many vertices move.  [default: 32]"),
-    click.option("--coverage", type=_SHARE, help="Of the vertices seen; then they move before.  [default: 0.8]"),
-    click.option("--dropped", type=_SHARE, help="Least similar images of a batch that are dropped.  [default: 0.2]"),
+    click.option("--solve-every", type=COUNT, help="Epochs between searches for poses.  [default: 5]"),
+    click.option("--minimum-similar", type=SHARE, help="Of those a pose shows, else none counts.  [default: 0.05]"),
+    click.option("--bank-images", type=COUNT, help="After so many vertices move.  [default: 32]"),
+    click.option("--coverage", type=SHARE, help="Of the vertices seen; then they move before.  [default: 0.8]"),
+    click.option("--dropped", type=SHARE, help="Least similar images of a batch that are dropped.  [default: 0.2]"),
     click.option("--selective/--no-selective", default=None, help="Vertices one by one, or all of a pose or none."),
     click.option("--bank/--no-bank", default=None, help="Move the vertices, equation 4."),
     click.option("--backbone/--no-backbone", default=None, help="Train the backbone, equation 5."),
     click.option("--augment/--no-augment", default=None, help="As in the source's training.  [default: no]"),
     click.option("--batch", type=click.IntRange(2), help="[default: 12]"),
-    click.option("--lr", type=_POSITIVE, help="Of the backbone.  [default: 2e-5]"),
+    click.option("--lr", type=POSITIVE, help="Of the backbone.  [default: 2e-5]"),
     click.option("--weight-decay", type=click.FloatRange(0), help="[default: 1e-4]"),
     click.option("--seed", type=click.IntRange(0)),
     click.option("--mirror/--no-mirror", default=None, help="Solve the mirrored image as well."),
-    click.option("--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where not annotated."),
-    click.option("--watch", is_flag=True, help="Follow the accuracy by the target's labels, used for nothing else."),
-    click.option("--watch-every", type=click.IntRange(1), default=1, show_default=True, help="Epochs."),
-    click.option("--watch-limit", type=click.IntRange(1), default=200, show_default=True, help="Images a category."),
-    click.option("--precision", type=click.Choice(["auto", "no", "bf16"]), default="auto", show_default=True,
-                 help="auto: bf16 where the processor has matrix units for it."),
-    click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
-    device_option,
+    distance_option,
+    watch_options(1, "Epochs"),
+    run_options("no", "bf16"),
 )  # fmt: skip
-
-
-def _uda_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.command("3duda")
 @click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training; only read.")
 @image_options("--target", "train", "--image-seed")
 @click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
-@_uda_options
+@_OPTIONS
 def uda(**options: Any) -> None:
     """3DUDA: follow unlabelled images vertex by vertex, without any source image.
 

@@ -14,8 +14,8 @@ from pose_models.cli.common import (
     start_or_resume,
     training_config,
     training_images,
-    training_options,
 )
+from pose_models.cli.options import training_options
 
 _OWN = ("bins", "heads", "max_stride", "optimiser", "head_lr")
 

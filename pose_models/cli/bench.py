@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.common import FOLDER, Group
+from pose_models.cli.common import Group
+from pose_models.cli.options import FOLDER
 
 
 @click.group(cls=Group)

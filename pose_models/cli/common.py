@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from pose_models.data.shards import ShardSamples
     from pose_models.estimate import Estimator
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-Command = TypeVar("Command", bound=Callable[..., Any])
 Config = TypeVar("Config", bound="LoopConfig")
 Validated = TypeVar("Validated", bound="Section")
 
@@ -44,48 +41,6 @@ class Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-def device_option(command: Command) -> Command:
-    """`--device`."""
-    option = click.option(
-        "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where it runs."
-    )
-    return option(command)
-
-
-def image_options(flag: str, split: str, seed_flag: str = "--seed") -> Callable[[Command], Command]:
-    """The options that name the images of a command: `flag` is that of the dataset, `split` the default one."""
-    options = (
-        click.option(flag, "address", required=True, help="KIND:PATH, a folder of shards, or a CSV file; see below."),
-        click.option("--split", default=split, show_default=True, help="Of the dataset; shards have none."),
-        click.option("--part", help="I/N: of N parts of the images, by their keys, the one of number I, from 0."),
-        click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the data]"),
-        click.option("--limit", type=click.IntRange(1), help="Only the first images of each category."),
-        click.option("--corrupt", multiple=True, help="An ImageNet-C corruption, or 'all'; may be repeated."),
-        click.option("--severity", type=click.IntRange(1, 5), default=3, show_default=True, help="Of the corruptions."),
-        click.option("--occlude", multiple=True, help="Paste occluders at level L1, L2 or L3; may be repeated."),
-        click.option("--occluders", type=FOLDER, help="Cut-out pictures (RGBA PNG) to paste.  [default: drawn shapes]"),
-        click.option("--stacked", is_flag=True, help="Corrupt the occluded images, not each of the two alone."),
-        click.option(
-            "--crop", help="By annotated distance and principal point as a table says: nemo, p3d-diffusion, ..."
-        ),
-        click.option(
-            seed_flag,
-            "image_seed",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="Of corruptions and occluders.",
-        ),
-    )
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def chosen_images(options: dict[str, Any]) -> Images:
     """The images that `image_options` name; other options are left alone."""
     from pose_models.data.images import Images
@@ -101,54 +56,6 @@ def _part(text: str) -> tuple[int, int]:
     if not (slash and index.isdecimal() and count.isdecimal()):
         raise click.UsageError(f"--part {text}: write I/N, such as 0/2 and 1/2 for the two halves")
     return int(index), int(count)
-
-
-_TRAINING_OPTIONS = (
-    click.option("--shards", multiple=True, help="Folder with CATEGORY-*.tar, or a glob; may be repeated."),
-    click.option("--real", multiple=True, help="Labelled photographs, KIND:PATH, train split; may be repeated."),
-    click.option("--real-share", type=click.FloatRange(0, 1), help="Of each batch.  [default: 0.5 beside shards]"),
-    click.option(
-        "--real-distance",
-        type=click.FloatRange(1, min_open=True),
-        help="Box diagonals to a photograph's object, where not annotated.  [default: 3]",
-    ),
-    click.option("--labels", help="N or P%: only so many photographs of each category, drawn by --label-seed."),
-    click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]"),
-    click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the shards]"),
-    click.option("--out", required=True, type=FOLDER, help="Run folder to write: configuration, log, curves, model."),
-    click.option("--config", "config_file", type=FILE, help="Start from a run's config.toml; options go before it."),
-    click.option("--weights", help="Of the backbone: a .safetensors file or 'hub' (timm).  [default: random]"),
-    click.option("--freeze", type=click.Choice(["none", "norm", "stem", "body"]), help="Of the body.  [default: stem]"),
-    click.option("--backbone", help="Any timm network.  [default: resnet18]"),
-    click.option("--backgrounds", type=FOLDER, help="Pictures pasted behind the object, new at every step."),
-    click.option("--steps", type=click.IntRange(1), help="[default: 1200 with weights, else 600]"),
-    click.option("--batch", type=click.IntRange(2), help="Images a step, over all processes.  [default: 12]"),
-    click.option("--image-size", type=click.IntRange(32), help="Long side in pixels.  [default: 256, else 128]"),
-    click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 3e-4, else 2e-3]"),
-    click.option("--ema", type=click.FloatRange(0, 1, max_open=True), help="Decay of averaged weights; 0 for none."),
-    click.option(
-        "--augment",
-        type=click.Choice(["strong", "mild"]),
-        help="Strong aims at photographs, mild at renders.  [default: strong with weights, else mild]",
-    ),
-    click.option("--mirror/--no-mirror", default=None, help="Mirror half of the pictures, with their label."),
-    click.option("--seed", type=click.IntRange(0)),
-    click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images."),
-    click.option("--checkpoint-every", type=click.IntRange(1), default=200, show_default=True, help="Steps."),
-    click.option(
-        "--precision", type=click.Choice(["auto", "no", "bf16", "fp16"]), default="auto", show_default=True,
-        help="auto: bf16 where the processor has matrix units for it.",
-    ),
-    click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
-    device_option,
-)  # fmt: skip
-
-
-def training_options(command: Command) -> Command:
-    """The options of every command that trains."""
-    for option in reversed(_TRAINING_OPTIONS):
-        command = option(command)
-    return command
 
 
 SCRATCH: dict[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3}

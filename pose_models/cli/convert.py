@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.common import FILE, FOLDER, Group, progress_bar
+from pose_models.cli.common import Group, progress_bar
+from pose_models.cli.options import FILE, FOLDER
 
 
 @click.group(cls=Group)

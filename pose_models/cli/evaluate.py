@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from pose_models.cli.common import FILE, FOLDER, chosen_images, device_option, image_options, progress_bar, run_device
+from pose_models.cli.common import chosen_images, progress_bar, run_device
+from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, image_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @image_options("--data", "val")
 @click.option("--solver", default="default", show_default=True, help="'released' is the schedule of the papers' code.")
 @click.option("--mirror/--no-mirror", default=False, show_default=True, help="Solve the mirrored image as well.")
-@click.option("--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where it is not annotated.")
+@distance_option
 @click.option("--decode", type=click.Choice(["centre", "edge"]), default="centre", show_default=True, help="Of bins.")
 @click.option("--infer-category", is_flag=True, help="Take the category whose mesh explains the features best.")
 @click.option("--out", type=FOLDER, help="Write predictions, figures, tables and pictures into this folder.")

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import (
-    FOLDER,
-    chosen_images,
-    device_option,
-    image_options,
-    progress_bar,
-    run_device,
-    run_precision,
-    start_or_resume,
-)
+from pose_models.cli.common import chosen_images, progress_bar, run_device, run_precision, start_or_resume
+from pose_models.cli.options import FOLDER, distance_option, image_options, learning_options, loop_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,23 +24,10 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
 @click.option("--labels", required=True, help="N or P%: only so many images of each category are used.")
 @click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]")
-@click.option("--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where not annotated.")
-@click.option("--steps", type=click.IntRange(1), help="[default: 200]")
-@click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12]")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Of the body.  [default: 1e-4]")
-@click.option("--head-lr", type=click.FloatRange(0, min_open=True), help="Of the rest.  [default: 1e-4]")
+@distance_option
+@learning_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images.")
-@click.option("--checkpoint-every", type=click.IntRange(1), default=50, show_default=True, help="Steps.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "no", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 where the processor has matrix units for it.",
-)
-@click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run.")
-@device_option
+@loop_options(50)
 def finetune(**options: Any) -> None:
     """Train a model further on few labelled photographs: a synthetic one, or one that was adapted.
 

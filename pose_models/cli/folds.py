@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pose_models.cli.common import (
-    FILE,
-    FOLDER,
     SCRATCH,
     chosen_categories,
     progress_bar,
     run_device,
     training_config,
     training_images,
-    training_options,
 )
+from pose_models.cli.options import FILE, FOLDER, training_options
 
 if TYPE_CHECKING:
     from rich.console import Console

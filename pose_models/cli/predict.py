@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pose_models.cli.common import FILE, FOLDER, device_option, run_device
+from pose_models.cli.common import run_device
+from pose_models.cli.options import FILE, FOLDER, device_option
 
 if TYPE_CHECKING:
     from pose_models.predict import Answer

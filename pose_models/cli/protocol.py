@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import FILE, FOLDER, device_option
+from pose_models.cli.options import FILE, FOLDER, device_option
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.common import FOLDER, device_option, run_device
+from pose_models.cli.common import run_device
+from pose_models.cli.options import FOLDER, device_option
 
 
 @click.command()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pose_models.cli.common import (
-    FOLDER,
     SCRATCH,
     chosen_categories,
     progress_bar,
@@ -16,8 +15,8 @@ from pose_models.cli.common import (
     start_or_resume,
     training_config,
     training_images,
-    training_options,
 )
+from pose_models.cli.options import FOLDER, training_options
 
 if TYPE_CHECKING:
     from rich.console import Console

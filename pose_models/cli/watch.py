@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.common import FOLDER
+from pose_models.cli.options import FOLDER
 
 
 @click.command()
