@@ -16,7 +16,7 @@ from pose_models.cli.common import (
     training_config,
     training_images,
 )
-from pose_models.cli.options import FILE, FOLDER, training_options
+from pose_models.cli.options import FILE, FOLDER, shard_training_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from pose_models.training import Step
 
 _LIMIT_DEG = 30.0
-_NO_PHOTOGRAPHS: dict[str, Any] = {"real": (), "real_share": None, "labels": None, "label_seed": None}
+# The judges learn from what they judge alone.
+_NO_PHOTOGRAPHS: dict[str, Any] = {"real": (), "real_share": None, "real_distance": None, "labels": None}
 
 
 @click.command()
-@training_options
+@click.option("--out", required=True, type=FILE, help="JSON file to write; the models are kept beside it.")
+@shard_training_options
 @click.option("--cads", type=FOLDER, help="Folder with CATEGORY/*.npz|off|obj|ply|glb.  [default: beside the shards]")
 @click.option("--folds", "count", type=click.IntRange(2), default=5, show_default=True, help="Parts to judge.")
 @click.option(
@@ -84,11 +86,6 @@ def folds(**options: Any) -> None:
     write_residuals(out, everything, folds=options["count"], by=split.by)
     _print_table(console, config.categories[0], [list(part.values()) for part in found])
     console.print(f"{len(everything)} residuals written to {out}", highlight=False, soft_wrap=True)
-
-
-# The result is a file, where a training writes a folder; the judges learn from what they judge, not from photographs.
-_OUT = click.Option(["--out"], required=True, type=FILE, help="JSON file to write; the models are kept beside it.")
-folds.params = [_OUT if each.name == "out" else each for each in folds.params if each.name not in _NO_PHOTOGRAPHS]
 
 
 def _config(options: dict[str, Any]) -> LoopConfig:

@@ -94,19 +94,9 @@ def watch_options(every: int, unit: str) -> Decorator:
     )
 
 
-training_options = grouped(
+shard_training_options = grouped(
     click.option("--shards", multiple=True, help="Folder with CATEGORY-*.tar, or a glob; may be repeated."),
-    click.option("--real", multiple=True, help="Labelled photographs, KIND:PATH, train split; may be repeated."),
-    click.option("--real-share", type=SHARE, help="Of each batch.  [default: 0.5 beside shards]"),
-    click.option(
-        "--real-distance",
-        type=click.FloatRange(1, min_open=True),
-        help="Box diagonals to a photograph's object, where not annotated.  [default: 3]",
-    ),
-    click.option("--labels", help="N or P%: only so many photographs of each category, drawn by --label-seed."),
-    click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]"),
     click.option("--category", "categories", multiple=True, help="May be repeated.  [default: all in the shards]"),
-    click.option("--out", required=True, type=FOLDER, help="Run folder to write: configuration, log, curves, model."),
     click.option("--config", "config_file", type=FILE, help="Start from a run's config.toml; options go before it."),
     click.option("--weights", help="Of the backbone: a .safetensors file or 'hub' (timm).  [default: random]"),
     click.option("--freeze", type=click.Choice(["none", "norm", "stem", "body"]), help="Of the body.  [default: stem]"),
@@ -126,7 +116,21 @@ training_options = grouped(
     click.option("--seed", type=click.IntRange(0)),
     loop_options(200),
 )
-"""Of every command that trains from shards and photographs."""
+"""Of every command that trains on renders."""
+training_options = grouped(
+    click.option("--out", required=True, type=FOLDER, help="Run folder to write: configuration, log, curves, model."),
+    shard_training_options,
+    click.option("--real", multiple=True, help="Labelled photographs, KIND:PATH, train split; may be repeated."),
+    click.option("--real-share", type=SHARE, help="Of each batch.  [default: 0.5 beside shards]"),
+    click.option(
+        "--real-distance",
+        type=click.FloatRange(1, min_open=True),
+        help="Box diagonals to a photograph's object, where not annotated.  [default: 3]",
+    ),
+    click.option("--labels", help="N or P%: only so many photographs of each category, drawn by --label-seed."),
+    click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]"),
+)
+"""Of those that train on photographs too, and write a run folder."""
 learning_options = grouped(
     click.option("--steps", type=COUNT, help="Of training.  [default: 200]"),
     click.option("--batch", type=click.IntRange(2), help="Images a step.  [default: 12]"),
