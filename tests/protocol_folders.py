@@ -1,6 +1,7 @@
-"""Small benchmarks in their published layouts, of coloured boxes, for the tests of the protocols."""
+"""For the tests of the protocols: requests, and small benchmarks of coloured boxes in their published layouts."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,9 +10,17 @@ from pose_helpers import COLOURS, draw_box, write_run
 
 from p3d_gen import geometry as g
 from p3d_gen.types import Camera, Viewpoint
+from pose_models.protocols.plan import Request
 
+PROTOCOLS = Path(__file__).parents[1] / "manifests" / "protocols"
 CAMERA = Camera(focal_px=480.0, principal_px=(66.0, 47.0), image_hw=(96, 128))
 CATEGORIES = ("car", "bus")
+
+
+def anything(protocol, **more):
+    """A request for a protocol without any data."""
+    shards = {name: Path("/runs") / name / "shards" for name in protocol.shards}
+    return Request(data=Path("/data"), shards=shards, cads=Path("/cad"), **more)
 
 
 def photograph(rng):
