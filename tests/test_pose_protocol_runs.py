@@ -237,6 +237,7 @@ SLOW = (
     ("3duda_table2", "pascal"),
     ("3duda_table3", "ood"),
     ("cars3d", "cars"),
+    ("cars3d_ablation", "cars"),
 )
 # More labels than the small folders have photographs.
 TOO_MANY = ("20 labels", "50 labels")
