@@ -228,13 +228,13 @@ def plan(
     samples: int,
     workers: int,
     how: Supervision,
-    on_sample: Callable[[], None] = lambda: None,
+    on_sample: Callable[[int], None] = lambda total: None,
 ) -> Plan:
     """Make about that many of a manifest's samples, as many of each category, and reckon what all of them take.
 
     base_dir: where the manifest's relative paths start. workers: that the plan is made for; the calibration has one.
-    on_sample is called after each sample in each stage. Sizes are those of the tars and CAD files. Failed samples are
-    counted as if they were made. RunError where all samples of a stage fail.
+    on_sample is called after each sample in each stage, and told how often it will be. Sizes are those of the tars and
+    CAD files. Failed samples are counted as if they were made. RunError where all samples of a stage fail.
     """
     whole = take_inventory(manifest, base_dir)
     failures: list[Failure] = []
@@ -244,9 +244,11 @@ def plan(
         create_stylization(run)  # before anything is made: are its weights there?
         steps = [_models(run, whole, notes)]
         run = open_run(run.root)
-        for name, folder_of, stage, alone in _stages(manifest.stylize, how):
-            step, failed = _step(run, name, folder_of, stage, _pieces(manifest), alone, on_sample)
+        made = run.manifest.samples_per_category * len(run.manifest.categories)
+        stages = _stages(manifest.stylize, how)
+        tick = functools.partial(on_sample, made * len(stages))
+        for name, folder_of, stage, alone in stages:
+            step, failed = _step(run, name, folder_of, stage, _pieces(manifest), alone, tick)
             steps.append(step)
             failures += failed
-        made = run.manifest.samples_per_category * len(run.manifest.categories)
     return Plan(steps=tuple(steps), workers=workers, calibrated=made, failures=tuple(failures), notes=tuple(notes))

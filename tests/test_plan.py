@@ -10,7 +10,10 @@ from click.testing import CliRunner
 from conftest import edit
 
 from p3d_gen.cli import main
+from p3d_gen.manifest import load_manifest
 from p3d_gen.plan import Plan, Step, busiest
+from p3d_gen.plan import plan as work_out
+from p3d_gen.render import Supervision
 
 
 def invoke(*arguments):
@@ -108,6 +111,15 @@ def test_few_samples_need_few_models(manifest_path, scratch):
     assert "worked out from 2 samples" in result.output
     assert "600000" in result.output
     assert "2 workers: " in result.output
+
+
+@pytest.mark.blender
+def test_progress_knows_its_end(manifest_path, scratch):
+    """Two samples go through three stages."""
+    told = []
+    loaded, how = load_manifest(manifest_path), Supervision()
+    work_out(loaded, manifest_path.parent, samples=1, workers=1, how=how, on_sample=told.append)
+    assert told == [6] * 6
 
 
 def test_what_is_wrong_is_told_before_anything_is_made(manifest_path, scratch):

@@ -182,8 +182,9 @@ def measure(settings: Stylize, base_dir: Path, picture: Path | None = None, per_
             painted = painted_pixels(members)
             for colour, made in pictures.items() if painted.any() else ():
                 paints[colour].append(paint_of(made, painted))
-            shown = [pictures[colour] for colour in _GRID_COLOURS if colour in pictures]
-            lines.setdefault(labels["category"], _line(members, settings, shown))
+            if labels["category"] not in lines:
+                shown = [pictures[colour] for colour in _GRID_COLOURS if colour in pictures]
+                lines[labels["category"]] = _line(members, settings, shown)
     if picture is not None:
         write_bytes(picture, encode_jpeg(np.vstack(list(lines.values())), quality=88))
     return _colour_table(paints) | _survival_table(scores) | {"s_per_image": float(np.median(seconds))}

@@ -102,7 +102,7 @@ def plan(manifest: Path, samples: int, workers: int | None, as_json: bool, how: 
             samples=samples,
             workers=workers or len(available_cores()),
             how=how,
-            on_sample=lambda: progress.advance(task),
+            on_sample=lambda total: progress.update(task, advance=1, total=total),
         )
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
