@@ -14,6 +14,7 @@ from pose_models.cli.common import (
     chosen_images,
     progress_bar,
     run_device,
+    run_how,
     run_precision,
     start_or_resume,
     validated,
@@ -152,14 +153,11 @@ def _adapt(
     from pose_models.adapt.cc3d import adapt as adapt_model
     from pose_models.adapt.source import ADAPT_FILE, source_config
     from pose_models.adapt.target import Target
-    from pose_models.training import How
 
-    device = run_device(options["device"])
     start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
     replay = _replay(images.categories or (), options)
     target = Target(images.read(), source_config(folder).image_size)
-    how = How(cpu=device.type == "cpu", workers=options["workers"], checkpoint_every=options["checkpoint_every"])
-    precision = run_precision(options["precision"], device)
+    how, precision = run_how(options), run_precision(options["precision"], run_device(options["device"]))
     console.print(f"{folder} -> {out}: {len(target)} images of {images.name()}", highlight=False, soft_wrap=True)
     with progress_bar(console) as progress:
         watch = accuracy_watcher(folder, images, options) if options["watch"] else None

@@ -9,11 +9,11 @@ import click
 from pose_models.cli.common import (
     SCRATCH,
     chosen_categories,
-    progress_bar,
-    run_device,
+    run_how,
     start_or_resume,
     training_config,
     training_images,
+    training_progress,
 )
 from pose_models.cli.options import training_options
 
@@ -59,7 +59,6 @@ def train(**options: Any) -> None:
 
     from pose_models.baselines.config import BaselineConfig
     from pose_models.baselines.training import train as train_baseline
-    from pose_models.training.loop import How, Step
 
     console, out = Console(), options["out"]
     config = training_config(BaselineConfig, chosen_categories(options), options, SCRATCH, _OWN)
@@ -72,13 +71,5 @@ def train(**options: Any) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    cpu = run_device(options["device"]).type == "cpu"
-    how = How(cpu=cpu, workers=options["workers"], checkpoint_every=options["checkpoint_every"])
-    with progress_bar(console) as progress:
-        task = progress.add_task("train", total=config.steps, note="")
-
-        def on_step(step: Step) -> None:
-            progress.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
-
-        train_baseline(config, renders, real, backgrounds, out, how, on_step)
-    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
+    with training_progress(console, config.steps, out) as on_step:
+        train_baseline(config, renders, real, backgrounds, out, run_how(options), on_step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pose_models.data.sample import Sample
     from pose_models.data.shards import ShardSamples
     from pose_models.estimate import Estimator
+    from pose_models.training.loop import How, Step
 
 Config = TypeVar("Config", bound="LoopConfig")
 Validated = TypeVar("Validated", bound="Section")
@@ -196,6 +198,23 @@ def progress_bar(console: Console) -> Progress:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=console)
+
+
+@contextmanager
+def training_progress(console: Console, steps: int, out: Path) -> Iterator[Callable[[Step], None]]:
+    """A bar for a training of so many steps, by what is told of every one; at its end, where the model is."""
+    with progress_bar(console) as progress:
+        task = progress.add_task("train", total=steps, note="")
+        yield lambda step: progress.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
+    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
+
+
+def run_how(options: dict[str, Any]) -> How:
+    """How the training loop runs, by `loop_options`."""
+    from pose_models.training.loop import How
+
+    cpu = run_device(options["device"]).type == "cpu"
+    return How(cpu=cpu, workers=options["workers"], checkpoint_every=options["checkpoint_every"])
 
 
 def run_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import chosen_images, progress_bar, run_device, run_precision, start_or_resume
+from pose_models.cli.common import chosen_images, run_device, run_how, run_precision, start_or_resume, training_progress
 from pose_models.cli.options import FOLDER, distance_option, image_options, learning_options, loop_options
 
 if TYPE_CHECKING:
@@ -63,9 +63,7 @@ def _finetune(
     from pose_models.adapt.finetune import finetune as train_further
     from pose_models.adapt.source import ADAPT_FILE
     from pose_models.data.labels import labelled_samples, parse_labels
-    from pose_models.training import How, Step
 
-    device = run_device(options["device"])
     start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
     labels = parse_labels(config.labels)
     labelled = (
@@ -79,14 +77,7 @@ def _finetune(
             name,
         )
     )
-    how = How(cpu=device.type == "cpu", workers=options["workers"], checkpoint_every=options["checkpoint_every"])
-    precision = run_precision(options["precision"], device)
+    precision = run_precision(options["precision"], run_device(options["device"]))
     console.print(f"{folder} -> {out}: {config.labels} of {images.name()}", highlight=False, soft_wrap=True)
-    with progress_bar(console) as progress:
-        task = progress.add_task("train", total=config.steps, note="")
-
-        def on_step(step: Step) -> None:
-            progress.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
-
-        train_further(folder, labelled, config, out, how, precision=precision, on_step=on_step)
-    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
+    with training_progress(console, config.steps, out) as on_step:
+        train_further(folder, labelled, config, out, run_how(options), precision=precision, on_step=on_step)

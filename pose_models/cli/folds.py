@@ -13,6 +13,7 @@ from pose_models.cli.common import (
     chosen_categories,
     progress_bar,
     run_device,
+    run_how,
     training_config,
     training_images,
 )
@@ -105,11 +106,10 @@ def _trainer(config: LoopConfig, options: dict[str, Any], backgrounds: Backgroun
     from pose_models.baselines.config import BaselineConfig
     from pose_models.baselines.training import train as train_baseline
     from pose_models.config import TrainConfig
-    from pose_models.training import How, Sources
+    from pose_models.training import Sources
     from pose_models.training import train as train_mesh
 
-    cpu = run_device(options["device"]).type == "cpu"
-    how = How(cpu=cpu, workers=options["workers"], checkpoint_every=options["checkpoint_every"])
+    how = run_how(options)
     cads = _cads(config.categories[0], options) if isinstance(config, TrainConfig) else {}
 
     def train(renders: ShardSamples, held_out: frozenset[str], folder: Path) -> None:

@@ -10,11 +10,11 @@ import click
 from pose_models.cli.common import (
     SCRATCH,
     chosen_categories,
-    progress_bar,
-    run_device,
+    run_how,
     start_or_resume,
     training_config,
     training_images,
+    training_progress,
 )
 from pose_models.cli.options import FOLDER, training_options
 
@@ -67,7 +67,7 @@ def train(**options: Any) -> None:
 
 def _train(console: Console, categories: tuple[str, ...], out: Path, options: dict[str, Any]) -> None:
     from pose_models.config import TrainConfig
-    from pose_models.training import How, Sources, Step
+    from pose_models.training import Sources
     from pose_models.training import train as train_model
 
     config = training_config(TrainConfig, categories, options, SCRATCH | {"vertices": 300}, _OWN)
@@ -82,16 +82,8 @@ def _train(console: Console, categories: tuple[str, ...], out: Path, options: di
         soft_wrap=True,
     )
     sources = Sources(renders=renders, real=real, cads=cads, backgrounds=backgrounds)
-    cpu = run_device(options["device"]).type == "cpu"
-    how = How(cpu=cpu, workers=options["workers"], checkpoint_every=options["checkpoint_every"])
-    with progress_bar(console) as progress:
-        task = progress.add_task("train", total=config.steps, note="")
-
-        def on_step(step: Step) -> None:
-            progress.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
-
-        train_model(config, sources, out, how, on_step)
-    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
+    with training_progress(console, config.steps, out) as on_step:
+        train_model(config, sources, out, run_how(options), on_step)
 
 
 def _cads(categories: tuple[str, ...], options: dict[str, Any]) -> dict[str, dict[str, Array]]:
