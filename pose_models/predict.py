@@ -98,9 +98,11 @@ def predict(
     boxes_xyxy: Sequence[tuple[float, ...] | None],
     category: str | None,
     config: SolveConfig,
+    distance: float | None = None,
 ) -> list[Answer]:
     """The pose of the object in each picture (H, W, 3) RGB; position and scale are taken from its box, None for the
-    whole picture. Without a category it is that, of all models, whose mesh explains the features best.
+    whole picture, at a distance in box diagonals of the object, None for the mean of its model's training. Without a
+    category it is that, of all models, whose mesh explains the features best.
 
     ValueError for a box outside its picture, and for a category that no model knows.
     """
@@ -112,7 +114,7 @@ def predict(
     canvases: list[list[Array]] = []
     for model in models:
         if category is None or category in model.spec.categories:
-            found, canvas = _candidates(model, pictures, boxes, category)
+            found, canvas = _candidates(model, pictures, boxes, category, distance)
             among += found
             canvases += [canvas] * len(found)
     best, solutions, losses = infer_category(among, config)
@@ -143,6 +145,7 @@ def _candidates(
     pictures: Sequence[Picture],
     boxes: Sequence[tuple[float, float, float, float]],
     category: str | None,
+    distance: float | None,
 ) -> tuple[list[Candidate], list[Array]]:
     """The categories of one model for the pictures, and the maps (3, 3) from each picture's pixels to the canvas'."""
     samples = [
@@ -162,7 +165,7 @@ def _candidates(
     batch = collate(placed).to(model.clutter.device)
     features = model.net(batch.image.contiguous(memory_format=torch.channels_last))
     unknown = torch.full_like(batch.cam_T_obj, torch.nan), torch.full_like(batch.K, torch.nan)
-    found = candidates(model, features, *unknown, batch.box_xyxy)
+    found = candidates(model, features, *unknown, batch.box_xyxy, distance)
     return [c for c in found if category in (None, c.category)], [sample.K for sample in placed]
 
 

@@ -64,8 +64,9 @@ def picture():
     return draw_box(reference.cam_T_obj(viewpoint), camera, np.random.default_rng([0, 1]))[0]
 
 
-def test_every_hypothesis_fills_the_box_in_the_picture_s_own_pixels(model, picture):
-    answers = predict([model], [picture, picture], [BOX, None], "box", QUICK)
+@pytest.mark.parametrize("distance", [None, 2.5])
+def test_every_hypothesis_fills_the_box_in_the_picture_s_own_pixels(model, picture, distance):
+    answers = predict([model], [picture, picture], [BOX, None], "box", QUICK, distance)
     whole = (0.0, 0.0, float(PICTURE_HW[1]), float(PICTURE_HW[0]))
     for answer, box in zip(answers, (BOX, whole), strict=True):
         assert answer.box_xyxy == box
@@ -76,6 +77,7 @@ def test_every_hypothesis_fills_the_box_in_the_picture_s_own_pixels(model, pictu
             pixels = g.project(g.transform(pose, CORNERS.double()), K)
             found = torch.cat([pixels.amin(0), pixels.amax(0)])
             torch.testing.assert_close(found, torch.tensor(box, dtype=torch.float64), atol=0.05, rtol=0)
+            assert pose[2, 3] == pytest.approx(distance or model.spec.meshes[0].distance)
 
 
 def test_the_category_is_inferred_unless_it_is_given(model, picture):

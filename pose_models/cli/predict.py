@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pose_models.cli.common import run_device
-from pose_models.cli.options import FILE, FOLDER, device_option
+from pose_models.cli.options import FILE, FOLDER, device_option, distance_option
 
 if TYPE_CHECKING:
     from pose_models.predict import Answer
@@ -23,6 +23,7 @@ _AT_ONCE = 8
     "--box", nargs=4, type=float, metavar="X1 Y1 X2 Y2", help="Of the object, in pixels.  [default: the whole image]"
 )
 @click.option("--category", help="What the image shows.  [default: the one that fits best]")
+@distance_option
 @click.option("--out", type=FOLDER, default=Path("predictions"), show_default=True, help="Folder to write.")
 @click.option("--cad", type=FILE, help="Draw the outline of this CAD (.npz of a run, .off, .obj, .ply, .glb).")
 @device_option
@@ -31,6 +32,7 @@ def predict(
     model_folder: Path,
     box: tuple[float, ...] | None,
     category: str | None,
+    distance: float | None,
     out: Path,
     cad: Path | None,
     device: str,
@@ -58,7 +60,7 @@ def predict(
     for first in range(0, len(images), _AT_ONCE):
         chunk = images[first : first + _AT_ONCE]
         pictures = [read_picture(path) for path in chunk]
-        answers = predict(models, pictures, [box] * len(chunk), category, SolveConfig())
+        answers = predict(models, pictures, [box] * len(chunk), category, SolveConfig(), distance)
         for path, picture, answer in zip(chunk, pictures, answers, strict=True):
             write_json(out / f"{path.stem}.json", {"image": str(path), **answer.as_dict()})
             write_bytes(out / f"{path.stem}.png", encode_png(overlay(picture, answer, shape)))

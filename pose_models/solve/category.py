@@ -27,7 +27,12 @@ class Candidate:
 
 
 def candidates(
-    model: NeuralMeshModel, features: Tensor, cam_T_obj: Tensor, K: Tensor, box_xyxy: Tensor
+    model: NeuralMeshModel,
+    features: Tensor,
+    cam_T_obj: Tensor,
+    K: Tensor,
+    box_xyxy: Tensor,
+    distance: float | None = None,
 ) -> list[Candidate]:
     """All categories of a model, for its features of B images, with cameras by `camera_rule`."""
     meshes = {category: model.neural_mesh(category) for category in model.spec.categories}
@@ -37,7 +42,7 @@ def candidates(
             mesh=mesh,
             clutter=model.clutter_mean(),
             features=features,
-            camera=camera_rule(mesh, cam_T_obj, K, box_xyxy),
+            camera=camera_rule(mesh, cam_T_obj, K, box_xyxy, distance),
         )
         for category, mesh in meshes.items()
     ]
