@@ -15,7 +15,7 @@ from pose_models.cli.common import (
     training_images,
     training_progress,
 )
-from pose_models.cli.options import training_options
+from pose_models.cli.options import POSITIVE, training_options
 
 _OWN = ("bins", "heads", "max_stride", "optimiser", "head_lr")
 
@@ -42,7 +42,7 @@ def baseline() -> None:
 @click.option(
     "--optimiser", type=click.Choice(["adamw", "sgd"]), help="The papers': sgd at --lr 0.01.  [default: adamw]"
 )
-@click.option("--head-lr", type=click.FloatRange(0, min_open=True), help="Of the output.  [default: 1e-3, else 2e-3]")
+@click.option("--head-lr", type=POSITIVE, help="Of the output.  [default: 1e-3, else 2e-3]")
 def train(**options: Any) -> None:
     """Train Res-General, one network for all categories that tells azimuth, elevation and in-plane angle by bins.
 
