@@ -328,6 +328,18 @@ def test_what_does_not_fit_is_named(made, command, samples, tmp_path):
     assert "another configuration (epochs = 7, now 20)" in call(*command, code=1)
 
 
+def test_the_benchmark_compares_epochs_of_the_same_images(made):
+    before = hashes(made / "model")
+    options = ["--model", made / "model", "--target", made / "target", "--limit", "10", "--device", "cpu"]
+    figures = json.loads(call("bench", "adapt", *options).splitlines()[-1])
+    assert hashes(made / "model") == before
+    assert figures["images"] == 10
+    training, kept, searched = (figures[f"{name}_s"] for name in ("training", "uda_kept_poses", "uda_searched_poses"))
+    assert figures["uda_searching_over_training"] == searched / training
+    assert figures["uda_over_training"] == pytest.approx((searched + 4 * kept) / 5 / training)
+    assert figures["cc3d_over_training"] == pytest.approx(1 + figures["labels_s"] / training)
+
+
 @pytest.mark.slow
 def test_a_killed_command_goes_on_bit_for_bit(command, tmp_path):
     code = "import torch; torch.set_num_threads(1); from pose_models.cli import main; main()"

@@ -35,7 +35,11 @@ def call(*words):
 
 
 @pytest.mark.parametrize(
-    "command", [["train"], ["evaluate"], ["predict"], ["baseline", "train"], ["convert", "cars3d"], ["bench", "raster"]]
+    "command",
+    [
+        *(["train"], ["evaluate"], ["predict"], ["baseline", "train"], ["convert", "cars3d"]),
+        *(["bench", "raster"], ["bench", "adapt"]),
+    ],
 )
 def test_help_has_an_example(command):
     result = call(*command, "--help")

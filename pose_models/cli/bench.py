@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pose_models.cli.common import Group
-from pose_models.cli.options import FOLDER
+from pose_models.cli.common import Group, chosen_images
+from pose_models.cli.options import FOLDER, device_option, image_options
 
 
 @click.group(cls=Group)
@@ -130,3 +131,25 @@ def read(shards: Path, rounds: int) -> None:
     if not tars:
         raise click.ClickException(f"{shards} holds no shards: run `p3dgen pack` first")
     conclude(figures(tars, rounds))
+
+
+@bench.command()
+@click.option("--model", type=FOLDER, required=True, help="The --out of a training; only read.")
+@image_options("--target", "train")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
+@device_option
+def adapt(model: Path, threads: int, device: str, **options: Any) -> None:
+    """Adaptation: epochs of 3DUDA, and CC3D's labels, against an epoch of training on the same images.
+
+    \b
+    Example:
+      pose-models bench adapt --model runs/nmm-car --target cars3d:$P3D_DATA/cars3d --limit 240
+    """
+    import torch
+
+    from p3d_gen.bench import conclude
+    from pose_models.bench.adapt import figures
+    from pose_models.cli.common import run_device
+
+    torch.set_num_threads(threads)
+    conclude(figures(model, chosen_images(options), run_device(device)))
