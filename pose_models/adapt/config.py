@@ -78,6 +78,8 @@ class UdaConfig(Section):
     taken for the vertex (equation 3), or "source", each vertex's own, kept with the source model as the
     `source_quantile` of its source features. momentum: alpha of equation 4.
     hypotheses: poses kept for each image, at least `spacing_deg` apart; solve_every: epochs between searches for poses.
+    round_images: an epoch takes the images in rounds of so many, each searched, moving the vertices and training the
+    backbone before the next is searched: with thousands at once the backbone learns wrong poses by heart.
     Gates: an image counts where at least `minimum_similar` of its visible vertices are similar; vertices move once
     `bank_images` passed or `coverage` of the vertices seen have an update; images whose mean similarity is among the
     lowest `dropped` of a batch do not train the backbone. selective False takes all vertices of an image or none:
@@ -92,8 +94,9 @@ class UdaConfig(Section):
     momentum: Unit = 0.96
     hypotheses: Annotated[int, Field(ge=1, le=5)] = 3
     spacing_deg: Annotated[float, Field(gt=0, le=180)] = 30.0
-    epochs: Annotated[int, Field(ge=1)] = 20
-    solve_every: Annotated[int, Field(ge=1)] = 5
+    epochs: Annotated[int, Field(ge=1)] = 3
+    solve_every: Annotated[int, Field(ge=1)] = 1
+    round_images: Annotated[int, Field(ge=1)] = 600
     minimum_similar: Unit = 0.05
     bank_images: Annotated[int, Field(ge=1)] = 32
     coverage: Unit = 0.8
@@ -103,7 +106,7 @@ class UdaConfig(Section):
     backbone: bool = True
     augment: bool = False
     batch: Annotated[int, Field(ge=2)] = 12
-    lr: Positive = 2e-5
+    lr: Positive = 5e-5
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     precision: Literal["no", "bf16"] = "no"
     seed: Annotated[int, Field(ge=0)] = 0

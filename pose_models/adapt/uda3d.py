@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from pose_models.training.step import contrast, drawn_cells, neighbours
 VERTICES_FILE = "vertices.safetensors"
 Figures = dict[str, float]
 OnEpoch = Callable[[Figures, NeuralMeshModel], Mapping[str, float]]
-_BANK, _BACKBONE, _VIEW, _CLUTTER = 1, 2, 3, 4
+_ORDER, _VIEW, _CLUTTER = 1, 3, 4
 
 
 class Adaptation:
@@ -77,25 +77,31 @@ class Adaptation:
         self.state = State(self.model, len(target), config).to(device)
 
     def epoch(self, number: int) -> Figures:
-        """Epoch 0 searches poses with the source model and measures it; every other one is a bank pass, with a new
-        search where it is due, and a backbone pass. BatchNorm keeps its statistics: the model stays in evaluation mode.
+        """Epoch 0 searches poses with the source model and measures it; every other one takes the images in rounds, and
+        each round is a bank pass, with a new search where it is due, and a backbone pass. BatchNorm keeps its
+        statistics: the model stays in evaluation mode.
         """
-        began = time.perf_counter()
-        due = number == 0 or (number > 1 and (number - 1) % self._config.solve_every == 0)
-        tally = self._bank_pass(number, search_poses=due, move=number > 0 and self._config.bank)
+        began, losses = time.perf_counter(), []
+        tally = Tally(self.model, self._config)
+        searching = number == 0 or (number - 1) % self._config.solve_every == 0
+        for index, batches in enumerate(self._rounds(number)):
+            # In the first round after epoch 0 the model is still the one that searched there.
+            due = searching and (number, index) != (1, 0)
+            self._bank_pass(batches, tally, search_poses=due, move=number > 0 and self._config.bank)
+            if number > 0 and self._config.backbone:
+                losses += self._backbone_pass(number, batches)
         for name, found in tally.per_vertex().items():
             self.state.record(number, name, *found)
         figures: Figures = {"epoch": number, **tally.figures()}
-        if number > 0 and self._config.backbone:
-            figures["loss"] = self._backbone_pass(number)
+        if losses:
+            figures["loss"] = float(np.mean(losses))
         return figures | {"seconds": time.perf_counter() - began}
 
-    def _batches(self, epoch: int, stream: int) -> Iterator[Tensor]:
-        """All images once, in an order of the epoch's own."""
-        order = np.random.default_rng([self._config.seed, stream, epoch]).permutation(len(self._target))
-        for rows in torch.from_numpy(order).split(self._config.batch):
-            yield rows
-            self._on_images(len(rows))
+    def _rounds(self, epoch: int) -> list[list[Tensor]]:
+        """All images once, in an order of the epoch's own: the batches of each round."""
+        order = np.random.default_rng([self._config.seed, _ORDER, epoch]).permutation(len(self._target))
+        rounds = torch.from_numpy(order).split(self._config.round_images)
+        return [list(images.split(self._config.batch)) for images in rounds]
 
     def _features(self, batch: Batch) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
@@ -109,17 +115,16 @@ class Adaptation:
         return place(replace(sample, mask=picture), self.model.spec.canvas_hw, self.model.spec.box_fill)
 
     @torch.no_grad()
-    def _bank_pass(self, epoch: int, *, search_poses: bool, move: bool) -> Tally:
-        """Equations 3 and 4 over all images and hypotheses."""
-        tally = Tally(self.model, self._config)
-        for rows in self._batches(epoch, _BANK):
+    def _bank_pass(self, batches: Iterable[Tensor], tally: Tally, *, search_poses: bool, move: bool) -> None:
+        """Equations 3 and 4 over all hypotheses."""
+        for rows in batches:
             batch = collate([self._placed(int(i)) for i in rows]).to(self._device)
             features = self._features(batch)
             if search_poses:
                 self.state.keep(rows.to(self._device), search(self.model, batch, features, self._config))
             for name, images in by_category(batch).items():
                 self._look_at(name, features, batch, images, rows, tally, move)
-        return tally
+            self._on_images(len(rows))
 
     def _look_at(
         self, name: str, features: Tensor, batch: Batch, images: Tensor, rows: Tensor, tally: Tally, move: bool
@@ -171,12 +176,12 @@ class Adaptation:
         rng = np.random.default_rng([self._config.seed, _VIEW, epoch, index])
         return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, how, None, rng)
 
-    def _backbone_pass(self, epoch: int) -> float:
-        """Equation 5 over all images; the mean loss. ValueError where it is lost."""
+    def _backbone_pass(self, epoch: int, batches: Iterable[Tensor]) -> list[float]:
+        """Equation 5; the loss of each batch. ValueError where it is lost."""
         losses = []
-        for step, rows in enumerate(self._batches(epoch, _BACKBONE)):
+        for rows in batches:
             batch = self._views(epoch, rows)
-            loss = self._backbone_loss(batch, self._features(batch), epoch, step)
+            loss = self._backbone_loss(batch, self._features(batch), [self._config.seed, _CLUTTER, epoch, int(rows[0])])
             if not torch.isfinite(loss):
                 raise ValueError(
                     f"the loss became {loss.item()} in epoch {epoch}: lower the learning rate (now {self._config.lr})"
@@ -185,10 +190,12 @@ class Adaptation:
             loss.backward()
             self.optimiser.step()
             losses.append(loss.item())
-        return float(np.mean(losses))
+            self._on_images(len(rows))
+        return losses
 
-    def _backbone_loss(self, batch: Batch, features: Tensor, epoch: int, step: int) -> Tensor:
-        """The mean over the visible vertices of the images that are not dropped; fills the clutter bank."""
+    def _backbone_loss(self, batch: Batch, features: Tensor, key: list[int]) -> Tensor:
+        """The mean over the visible vertices of the images that are not dropped; cells drawn by `key` go to the clutter
+        bank."""
         found, fit = [], features.new_zeros(len(features))
         for name, images in by_category(batch).items():
             neural = self.model.neural_mesh(name)
@@ -200,7 +207,7 @@ class Adaptation:
         parts = [replace(seen, visible=seen.visible & kept[seen.rows, None]) for seen in found]
         counts = torch.stack([seen.visible.sum() for seen in parts]).float()
         terms = torch.stack([contrast(self.model, seen, self._near, self._source) for seen in parts])
-        self._refresh_clutter(batch, features.detach(), [self._config.seed, _CLUTTER, epoch, step])
+        self._refresh_clutter(batch, features.detach(), key)
         return (terms * counts / counts.sum().clamp(min=1)).sum()
 
     def _refresh_clutter(self, batch: Batch, features: Tensor, key: list[int]) -> None:

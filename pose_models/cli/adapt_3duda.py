@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 _FIELDS = (
     "epochs", "delta", "source_quantile", "momentum", "kappa", "hypotheses", "spacing_deg", "solve_every",
-    "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "augment", "batch", "lr",
-    "weight_decay", "seed",
+    "round_images", "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "augment",
+    "batch", "lr", "weight_decay", "seed",
 )  # fmt: skip
 _OPTIONS = grouped(
     click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it."),
-    click.option("--epochs", type=COUNT, help="[default: 20]"),
+    click.option("--epochs", type=COUNT, help="[default: 3]"),
     click.option("--delta", help="Least cosine of a trusted vertex, or 'source': its own, kept with the model."
                  "  [default: 0.8]"),
     click.option("--source-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -53,7 +53,8 @@ _OPTIONS = grouped(
     click.option("--kappa", type=POSITIVE, help="Concentration of the vertices' distributions.  [default: 14.3]"),
     click.option("--hypotheses", type=click.IntRange(1, 5), help="Poses kept for each image.  [default: 3]"),
     click.option("--spacing-deg", type=click.FloatRange(0, 180, min_open=True), help="Between them.  [default: 30]"),
-    click.option("--solve-every", type=COUNT, help="Epochs between searches for poses.  [default: 5]"),
+    click.option("--solve-every", type=COUNT, help="Epochs between searches for poses.  [default: 1]"),
+    click.option("--round-images", type=COUNT, help="Searched and learnt from before the next are.  [default: 600]"),
     click.option("--minimum-similar", type=SHARE, help="Of those a pose shows, else none counts.  [default: 0.05]"),
     click.option("--bank-images", type=COUNT, help="After so many vertices move.  [default: 32]"),
     click.option("--coverage", type=SHARE, help="Of the vertices seen; then they move before.  [default: 0.8]"),
@@ -63,7 +64,7 @@ _OPTIONS = grouped(
     click.option("--backbone/--no-backbone", default=None, help="Train the backbone, equation 5."),
     click.option("--augment/--no-augment", default=None, help="As in the source's training.  [default: no]"),
     click.option("--batch", type=click.IntRange(2), help="[default: 12]"),
-    click.option("--lr", type=POSITIVE, help="Of the backbone.  [default: 2e-5]"),
+    click.option("--lr", type=POSITIVE, help="Of the backbone.  [default: 5e-5]"),
     click.option("--weight-decay", type=click.FloatRange(0), help="[default: 1e-4]"),
     click.option("--seed", type=click.IntRange(0)),
     click.option("--mirror/--no-mirror", default=None, help="Solve the mirrored image as well."),
