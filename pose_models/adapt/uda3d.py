@@ -41,7 +41,7 @@ from pose_models.training.step import contrast, drawn_cells, neighbours
 VERTICES_FILE = "vertices.safetensors"
 Figures = dict[str, float]
 OnEpoch = Callable[[Figures, NeuralMeshModel], Mapping[str, float]]
-_ORDER, _VIEW, _CLUTTER = 1, 3, 4
+_ORDER, _VIEW, _CLUTTER = 1, 2, 3
 
 
 class Adaptation:
