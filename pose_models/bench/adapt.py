@@ -39,13 +39,14 @@ def figures(folder: Path, images: Images, device: torch.device) -> dict[str, Any
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         estimator = source.estimator(EstimateConfig())
+        labels: list[PseudoLabel] = []
 
-        def label() -> list[PseudoLabel]:
+        def label() -> None:
             (place / LABELS_FILE).unlink(missing_ok=True)
-            return pseudo_labels(target, estimator, place / LABELS_FILE)
+            labels[:] = pseudo_labels(target, estimator, place / LABELS_FILE)
 
         took["labels"] = seconds(label, device, 0)
-        labelled = PseudoLabelled(target, label(), range(len(target)), source, None)
+        labelled = PseudoLabelled(target, labels, range(len(labels)), source, None)
         steps = math.ceil(len(target) / source.config.batch)
         training = source.config.model_copy(update={"steps": steps, "real_share": 1.0, "ema": 0.0})
         views = Views((), labelled, source.model.spec.canvas_hw, training, None)
