@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from p3d_gen.types import Array
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import Sample
+from pose_models.estimate import EstimateConfig
 from pose_models.geometry import viewpoint_of
 from pose_models.nmm import NeuralMeshModel
 from pose_models.rasterise import face_map, rasterise
 from pose_models.report.draw import Picture, draw_pose, enlarged, polyline
-from pose_models.solve import Candidate, SolveConfig, candidates, infer_category
+from pose_models.solve import Candidate, candidates, infer_category, views_of
 
 _SMALLEST_OVERLAY = 480
 _CAD_COLOUR = (255, 90, 200)
@@ -97,12 +98,10 @@ def predict(
     pictures: Sequence[Picture],
     boxes_xyxy: Sequence[tuple[float, ...] | None],
     category: str | None,
-    config: SolveConfig,
-    distance: float | None = None,
+    how: EstimateConfig,
 ) -> list[Answer]:
     """The pose of the object in each picture (H, W, 3) RGB; position and scale are taken from its box, None for the
-    whole picture, at a distance in box diagonals of the object, None for the mean of its model's training. Without a
-    category it is that, of all models, whose mesh explains the features best.
+    whole picture. Without a category it is that, of all models, whose mesh explains the features best.
 
     ValueError for a box outside its picture, and for a category that no model knows.
     """
@@ -114,10 +113,10 @@ def predict(
     canvases: list[list[Array]] = []
     for model in models:
         if category is None or category in model.spec.categories:
-            found, canvas = _candidates(model, pictures, boxes, category, distance)
+            found, canvas = _candidates(model, pictures, boxes, category, mirror=how.mirror)
             among += found
             canvases += [canvas] * len(found)
-    best, solutions, losses = infer_category(among, config)
+    best, solutions, losses = infer_category(among, how.solve, how.distance, how.confidence)
     answers = []
     for i, box in enumerate(boxes):
         chosen = int(best[i])
@@ -145,7 +144,8 @@ def _candidates(
     pictures: Sequence[Picture],
     boxes: Sequence[tuple[float, float, float, float]],
     category: str | None,
-    distance: float | None,
+    *,
+    mirror: bool,
 ) -> tuple[list[Candidate], list[Array]]:
     """The categories of one model for the pictures, and the maps (3, 3) from each picture's pixels to the canvas'."""
     samples = [
@@ -163,9 +163,9 @@ def _candidates(
     # Placement maps K as it maps pixels: of the identity it leaves the map.
     placed = [place(sample, model.spec.canvas_hw, model.spec.box_fill) for sample in samples]
     batch = collate(placed).to(model.clutter.device)
-    features = model.net(batch.image.contiguous(memory_format=torch.channels_last))
     unknown = torch.full_like(batch.cam_T_obj, torch.nan), torch.full_like(batch.K, torch.nan)
-    found = candidates(model, features, *unknown, batch.box_xyxy, distance)
+    batch = replace(batch, cam_T_obj=unknown[0], K=unknown[1])
+    found = candidates(model, views_of(model, batch, mirror=mirror))
     return [c for c in found if category in (None, c.category)], [sample.K for sample in placed]
 
 

@@ -10,7 +10,7 @@ from pose_models.config import MILD, TrainConfig
 from pose_models.data.augment import collate, mirrored, place
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
-from pose_models.estimate import EstimateConfig, MeshEstimator, chosen_rows, load_estimators, mirrored_batch
+from pose_models.estimate import EstimateConfig, MeshEstimator, load_estimators
 from pose_models.evaluate import cases, evaluate
 from pose_models.training import How, Sources, train
 
@@ -38,7 +38,7 @@ def batch_of(model, samples):
 def test_a_mirrored_batch_holds_mirrored_samples(made):
     model, samples, _ = made
     placed = [place(sample, model.spec.canvas_hw, model.spec.box_fill) for sample in samples]
-    found, expected = mirrored_batch(collate(placed)), collate([mirrored(sample) for sample in placed])
+    found, expected = collate(placed).mirrored(), collate([mirrored(sample) for sample in placed])
     for name in ("image", "mask", "occluder", "cam_T_obj", "K", "box_xyxy"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=2e-5, err_msg=name)
 
@@ -48,7 +48,7 @@ def test_with_mirroring_left_and_right_are_alike(made):
     model, samples, _ = made
     batch = batch_of(model, samples)
     estimator = MeshEstimator(model, EstimateConfig(mirror=True))
-    here, there = estimator.estimate(batch), estimator.estimate(mirrored_batch(batch))
+    here, there = estimator.estimate(batch), estimator.estimate(batch.mirrored())
     np.testing.assert_allclose(here.loss, there.loss, atol=1e-4)
     back, _ = g.hflip(there.cam_T_obj, there.K, batch.image.shape[-1])
     errors = g.rotation_error_rad(here.cam_T_obj[:, :3, :3], back[:, :3, :3])
@@ -73,7 +73,7 @@ def test_unknown_cameras_take_the_distance_that_is_given(made):
 def test_a_batch_can_be_taken_apart(made):
     model, samples, _ = made
     batch = batch_of(model, samples)
-    part = chosen_rows(batch, [4, 1])
+    part = batch.take(torch.tensor([4, 1]))
     assert part.key == [batch.key[4], batch.key[1]]
     np.testing.assert_array_equal(part.image, batch.image[[4, 1]])
 

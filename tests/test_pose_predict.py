@@ -1,6 +1,7 @@
 """Poses of pictures: canvas and picture agree, JSON and overlays are written, and bad input is named."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from p3d_gen.types import Camera, Viewpoint
 from pose_models import geometry as g
 from pose_models.backbone import BackboneSpec
 from pose_models.cli.predict import predict as command
+from pose_models.estimate import EstimateConfig
 from pose_models.nmm import MeshSpec, ModelSpec, NeuralMeshModel, save_model
 from pose_models.predict import checked_box, overlay, predict, read_cad
 from pose_models.solve import SolveConfig
@@ -21,7 +23,7 @@ from pose_models.solve import SolveConfig
 CORNERS = torch.from_numpy(reference.box_corners(EXTENT)).float()
 PICTURE_HW = (110, 150)
 BOX = (20.0, 25.0, 120.0, 95.0)
-QUICK = SolveConfig(steps=2)
+QUICK = EstimateConfig(solve=SolveConfig(steps=2))
 
 
 def mesh_spec(category, extent):
@@ -66,7 +68,7 @@ def picture():
 
 @pytest.mark.parametrize("distance", [None, 2.5])
 def test_every_hypothesis_fills_the_box_in_the_picture_s_own_pixels(model, picture, distance):
-    answers = predict([model], [picture, picture], [BOX, None], "box", QUICK, distance)
+    answers = predict([model], [picture, picture], [BOX, None], "box", replace(QUICK, distance=distance))
     whole = (0.0, 0.0, float(PICTURE_HW[1]), float(PICTURE_HW[0]))
     for answer, box in zip(answers, (BOX, whole), strict=True):
         assert answer.box_xyxy == box
@@ -78,6 +80,21 @@ def test_every_hypothesis_fills_the_box_in_the_picture_s_own_pixels(model, pictu
             found = torch.cat([pixels.amin(0), pixels.amax(0)])
             torch.testing.assert_close(found, torch.tensor(box, dtype=torch.float64), atol=0.05, rtol=0)
             assert pose[2, 3] == pytest.approx(distance or model.spec.meshes[0].distance)
+
+
+def test_with_mirroring_the_mirrored_picture_has_the_mirrored_answer(model, picture):
+    width = PICTURE_HW[1]
+    left, top, right, bottom = BOX
+    there = np.ascontiguousarray(picture[:, ::-1]), (width - right, top, width - left, bottom)
+    how = replace(QUICK, mirror=True)
+    here, mirrored = (predict([model], [p], [box], "box", how)[0] for p, box in ((picture, BOX), there))
+    losses = [[h.loss for h in answer.hypotheses] for answer in (here, mirrored)]
+    assert len(losses[0]) == 6
+    assert losses[0] == sorted(losses[0])
+    np.testing.assert_allclose(*losses, atol=1e-4)
+    best = mirrored.hypotheses[0]
+    back, _ = g.hflip(torch.from_numpy(best.cam_T_obj)[None], torch.from_numpy(best.K)[None], width)
+    np.testing.assert_allclose(back[0], here.hypotheses[0].cam_T_obj, atol=1e-3)
 
 
 def test_the_category_is_inferred_unless_it_is_given(model, picture):

@@ -7,12 +7,14 @@ import torch
 
 from pose_models import geometry as g
 from pose_models.bench.solve import random_poses, rendered, smooth_mesh
+from pose_models.data.sample import Batch
 from pose_models.losses import reconstruction
 from pose_models.solve import (
     PRESETS,
     Candidate,
     Scorer,
     SolveConfig,
+    View,
     box_camera,
     camera_rule,
     confidence,
@@ -313,13 +315,26 @@ def test_confidence_is_the_mean_over_cells_or_as_released_over_the_positive_ones
     torch.testing.assert_close(confidence(similarity, pose, 3, "positive"), torch.tensor([0.0, 0.8, 0.5]))
 
 
-def test_the_category_is_the_one_whose_mesh_explains_the_features(mesh, images, camera, poses, K):
+def test_the_category_is_the_one_whose_mesh_explains_the_features(mesh, images, poses, K, boxes):
     features, clutter = images
     other = smooth_mesh(400, 32, torch.Generator().manual_seed(9))
     theirs, _ = rendered(other, poses, K, HW, 0.0, torch.Generator().manual_seed(2))
     mixed = torch.cat([features[:2], theirs[2:]])
+    height, width = 8 * HW[0], 8 * HW[1]
+    batch = Batch(
+        image=torch.zeros(IMAGES, 3, height, width),
+        mask=torch.zeros(IMAGES, height, width),
+        occluder=torch.zeros(IMAGES, height, width, dtype=torch.bool),
+        cam_T_obj=poses,
+        K=K,
+        box_xyxy=boxes,
+        category=[""] * IMAGES,
+        key=[""] * IMAGES,
+        subset=[""] * IMAGES,
+    )
+    views = [View(batch=batch, features=mixed)]
     among = [
-        Candidate(category=name, mesh=of, clutter=clutter, features=mixed, camera=camera)
+        Candidate(category=name, mesh=of, clutter=clutter, views=views)
         for name, of in (("mine", mesh), ("other", other))
     ]
     best, solutions, losses = infer_category(among, DEFAULT)

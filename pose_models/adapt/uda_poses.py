@@ -10,12 +10,11 @@ from torch import Tensor
 from pose_models.adapt.config import UdaConfig
 from pose_models.backbone import STRIDE
 from pose_models.data.sample import Batch
-from pose_models.estimate import agreed_hypotheses, chosen_rows, mirrored_batch
 from pose_models.geometry import rotation_error_rad, transform
 from pose_models.look import by_category
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.rasterise import rasterise
-from pose_models.solve import Scorer, SolveConfig, camera_rule, solve
+from pose_models.solve import SolveConfig, View, solve_views, views_of
 from pose_models.solve.scoring import in_cells
 
 Found = tuple[Tensor, Tensor, Tensor]
@@ -27,31 +26,19 @@ image has fewer hypotheses."""
 def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaConfig) -> Found:
     """The hypotheses with the lowest losses for a batch's feature maps (B, D, h, w): refined starts, of which those
     that came within `spacing_deg` of a better one are dropped. With `pose.mirror` those for the mirrored image too."""
-    views = [(batch, features)]
+    views = [View(batch=batch, features=features)]
     if config.pose.mirror:
-        mirror = mirrored_batch(batch)
-        views.append((mirror, model.net(mirror.image.contiguous(memory_format=torch.channels_last))))
+        views += views_of(model, batch.mirrored(), mirror=False)
+    how = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
     count, hypotheses = len(features), config.hypotheses
     poses, K = features.new_zeros(count, hypotheses, 4, 4), features.new_zeros(count, hypotheses, 3, 3)
     losses = features.new_zeros(count, hypotheses)
     for name, rows in by_category(batch).items():
-        parts = [(chosen_rows(view, rows.tolist()), maps[rows]) for view, maps in views]
-        found = _searched(model.neural_mesh(name), model.clutter_mean(), parts, config)
+        parts = [view.take(rows) for view in views]
+        solved = solve_views(model.neural_mesh(name), model.clutter_mean(), parts, how, config.pose.distance)
+        found = solved.hypotheses_cam_T_obj, solved.hypotheses_K, solved.hypotheses_loss
         poses[rows], K[rows], losses[rows] = apart(*found, hypotheses, math.radians(config.spacing_deg))
     return poses, K, losses
-
-
-def _searched(mesh: NeuralMesh, clutter: Tensor, views: list[tuple[Batch, Tensor]], config: UdaConfig) -> Found:
-    how = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
-    solutions = []
-    for batch, features in views:
-        rule = camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, config.pose.distance)
-        solutions.append(solve(mesh, clutter, features, rule, how))
-    first = solutions[0]
-    if len(views) == 1:
-        return first.hypotheses_cam_T_obj, first.hypotheses_K, first.hypotheses_loss
-    scorers = [Scorer(mesh, clutter, features) for _, features in views]
-    return agreed_hypotheses(scorers, solutions, views[0][0].image.shape[-1])
 
 
 def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from pose_models.cli.common import chosen_images, progress_bar, run_device
-from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, image_options
+from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, image_options, mirror_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training command.")
 @image_options("--data", "val")
 @click.option("--solver", default="default", show_default=True, help="'released' is the schedule of the papers' code.")
-@click.option("--mirror/--no-mirror", default=False, show_default=True, help="Solve the mirrored image as well.")
+@mirror_option
 @distance_option
 @click.option("--decode", type=click.Choice(["centre", "edge"]), default="centre", show_default=True, help="Of bins.")
 @click.option("--infer-category", is_flag=True, help="Take the category whose mesh explains the features best.")

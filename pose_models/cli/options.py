@@ -29,6 +29,9 @@ def grouped(*options: Decorator) -> Decorator:
 device_option = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where it runs."
 )
+mirror_option = click.option(
+    "--mirror/--no-mirror", default=False, show_default=True, help="Solve the mirrored image as well."
+)
 distance_option = click.option(
     "--distance", type=click.FloatRange(1, min_open=True), help="Box diagonals, where not annotated."
 )

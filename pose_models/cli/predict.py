@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pose_models.cli.common import run_device
-from pose_models.cli.options import FILE, FOLDER, device_option, distance_option
+from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, mirror_option
 
 if TYPE_CHECKING:
     from pose_models.predict import Answer
@@ -23,6 +23,7 @@ _AT_ONCE = 8
     "--box", nargs=4, type=float, metavar="X1 Y1 X2 Y2", help="Of the object, in pixels.  [default: the whole image]"
 )
 @click.option("--category", help="What the image shows.  [default: the one that fits best]")
+@mirror_option
 @distance_option
 @click.option("--out", type=FOLDER, default=Path("predictions"), show_default=True, help="Folder to write.")
 @click.option("--cad", type=FILE, help="Draw the outline of this CAD (.npz of a run, .off, .obj, .ply, .glb).")
@@ -32,6 +33,7 @@ def predict(
     model_folder: Path,
     box: tuple[float, ...] | None,
     category: str | None,
+    mirror: bool,
     distance: float | None,
     out: Path,
     cad: Path | None,
@@ -48,19 +50,19 @@ def predict(
     """
     from p3d_gen.files import write_bytes, write_json
     from p3d_gen.images import encode_png
-    from pose_models.estimate import model_folders
+    from pose_models.estimate import EstimateConfig, model_folders
     from pose_models.nmm import load_model
     from pose_models.predict import overlay, predict, read_cad, read_picture
-    from pose_models.solve import SolveConfig
 
     _check_names(images, box)
     where = run_device(device)
     shape = None if cad is None else read_cad(cad)
     models = [load_model(path, where) for path in model_folders(model_folder)]
+    how = EstimateConfig(mirror=mirror, distance=distance)
     for first in range(0, len(images), _AT_ONCE):
         chunk = images[first : first + _AT_ONCE]
         pictures = [read_picture(path) for path in chunk]
-        answers = predict(models, pictures, [box] * len(chunk), category, SolveConfig(), distance)
+        answers = predict(models, pictures, [box] * len(chunk), category, how)
         for path, picture, answer in zip(chunk, pictures, answers, strict=True):
             write_json(out / f"{path.stem}.json", {"image": str(path), **answer.as_dict()})
             write_bytes(out / f"{path.stem}.png", encode_png(overlay(picture, answer, shape)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from p3d_gen.types import Array
+from pose_models import geometry
 
 Image = NDArray[np.uint8]
 
@@ -57,3 +58,24 @@ class Batch:
         """The batch with its tensors on a device."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in values.items()})
+
+    def take(self, images: Tensor) -> Batch:
+        """Some of the images (N,) int64, in the given order."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        rows = images.tolist()
+        return Batch(**{k: v[images] if isinstance(v, Tensor) else [v[i] for i in rows] for k, v in values.items()})
+
+    def mirrored(self) -> Batch:
+        """The horizontally mirrored batch, for objects symmetric in their x: as `data.augment.mirrored`."""
+        width = self.image.shape[-1]
+        cam_T_obj, K = geometry.hflip(self.cam_T_obj, self.K, width)
+        left, top, right, bottom = self.box_xyxy.unbind(1)
+        return replace(
+            self,
+            image=self.image.flip(-1),
+            mask=self.mask.flip(-1),
+            occluder=self.occluder.flip(-1),
+            cam_T_obj=cam_T_obj,
+            K=K,
+            box_xyxy=torch.stack([width - right, top, width - left, bottom], dim=1),
+        )

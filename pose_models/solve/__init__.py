@@ -5,6 +5,7 @@ from pose_models.solve.category import Candidate, candidates, infer_category
 from pose_models.solve.config import PRESETS, SolveConfig
 from pose_models.solve.scoring import Scorer
 from pose_models.solve.solver import ConfidenceForm, Solutions, confidence, solve, spread
+from pose_models.solve.views import View, solve_views, views_of
 
 __all__ = [
     "PRESETS",
@@ -14,6 +15,7 @@ __all__ = [
     "Scorer",
     "Solutions",
     "SolveConfig",
+    "View",
     "box_camera",
     "camera_rule",
     "candidates",
@@ -21,5 +23,7 @@ __all__ = [
     "infer_category",
     "known_camera",
     "solve",
+    "solve_views",
     "spread",
+    "views_of",
 ]

@@ -9,51 +9,40 @@ import torch
 from torch import Tensor
 
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
-from pose_models.solve.cameras import CameraRule, camera_rule
 from pose_models.solve.config import SolveConfig
-from pose_models.solve.solver import ConfidenceForm, Solutions, solve
+from pose_models.solve.solver import ConfidenceForm, Solutions
+from pose_models.solve.views import View, solve_views
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A category that B images may show: the arguments of `solve` for it. Features (B, D, h, w) may be those of one
-    backbone, the same for all candidates, or each candidate's own model's."""
+    """A category that B images may show: the arguments of `solve_views` for it. Views may be those of one backbone, the
+    same for all candidates, or each candidate's own model's."""
 
     category: str
     mesh: NeuralMesh
     clutter: Tensor
-    features: Tensor
-    camera: CameraRule
+    views: Sequence[View]
 
 
-def candidates(
-    model: NeuralMeshModel,
-    features: Tensor,
-    cam_T_obj: Tensor,
-    K: Tensor,
-    box_xyxy: Tensor,
-    distance: float | None = None,
-) -> list[Candidate]:
-    """All categories of a model, for its features of B images, with cameras by `camera_rule`."""
-    meshes = {category: model.neural_mesh(category) for category in model.spec.categories}
+def candidates(model: NeuralMeshModel, views: Sequence[View]) -> list[Candidate]:
+    """All categories of a model, for what its network sees in B images."""
+    clutter = model.clutter_mean()
     return [
-        Candidate(
-            category=category,
-            mesh=mesh,
-            clutter=model.clutter_mean(),
-            features=features,
-            camera=camera_rule(mesh, cam_T_obj, K, box_xyxy, distance),
-        )
-        for category, mesh in meshes.items()
+        Candidate(category=name, mesh=model.neural_mesh(name), clutter=clutter, views=views)
+        for name in model.spec.categories
     ]
 
 
 def infer_category(
-    among: Sequence[Candidate], config: SolveConfig, confidence_form: ConfidenceForm = "mean"
+    among: Sequence[Candidate],
+    config: SolveConfig,
+    distance: float | None = None,
+    confidence_form: ConfidenceForm = "mean",
 ) -> tuple[Tensor, Solutions, Tensor]:
     """For B images the index (B,) int64 of the candidate with the lowest reconstruction loss, its solutions, and the
     losses (B, C) of all candidates."""
-    solved = [solve(c.mesh, c.clutter, c.features, c.camera, config, confidence_form) for c in among]
+    solved = [solve_views(c.mesh, c.clutter, c.views, config, distance, confidence_form) for c in among]
     losses = torch.stack([s.loss for s in solved], dim=1)
     best = losses.argmin(dim=1)
     rows = torch.arange(len(best), device=best.device)
