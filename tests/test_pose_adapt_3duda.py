@@ -209,25 +209,6 @@ def test_a_round_is_searched_with_what_the_one_before_has_taught(made, samples):
     assert searched(3) == 24
 
 
-def test_the_averaged_backbone_searches_and_remains(made, samples, tmp_path):
-    """After two steps, the second weighed by 2^(-2/3) in the mean that is still short."""
-
-    def weights(net):
-        return net.head.project.weight.detach().clone()
-
-    adaptation, seen = Adaptation(made / "model", Target(samples[:16], 96), changed(ema=0.9), CPU), []
-    adaptation.student.register_forward_hook(lambda net, *_: seen.append(weights(net)))
-    adaptation.epoch(0)
-    assert not seen
-    adaptation.epoch(1)
-    source, first = seen
-    last = weights(adaptation.student)
-    assert not torch.equal(source, first)
-    torch.testing.assert_close(weights(adaptation.model.net), first + 2 ** (-2 / 3) * (last - first))
-    model = run(made / "model", Target(samples[:16], 96), changed(ema=0.0, epochs=1), tmp_path / "run", CPU)
-    torch.testing.assert_close(weights(model.net), last)
-
-
 def test_the_backbone_may_see_other_views(made, samples, tmp_path):
     target = Target(samples[:8], 96)
     states = [

@@ -83,10 +83,9 @@ class UdaConfig(Section):
     Gates: an image counts where at least `minimum_similar` of its visible vertices are similar; vertices move once
     `bank_images` passed or `coverage` of the vertices seen have an update; images whose mean similarity is among the
     lowest `dropped` of a batch do not train the backbone. selective False takes all vertices of an image or none:
-    global pseudo-labelling. bank, backbone: whether equation 4 and equation 5 run. ema: decay of the averaged backbone,
-    which searches, moves the vertices and remains; it rises from 0 over the first steps, and 0 is no average. augment:
-    whether the backbone sees the images mirrored, shifted and recoloured as in the source's training. precision: bf16
-    computes the network's layers in bfloat16.
+    global pseudo-labelling. bank, backbone: whether equation 4 and equation 5 run. augment: whether the backbone sees
+    the images mirrored, shifted and recoloured as in the source's training. precision: bf16 computes the network's
+    layers in bfloat16.
     """
 
     kappa: Positive = 1 / 0.07
@@ -105,7 +104,6 @@ class UdaConfig(Section):
     selective: bool = True
     bank: bool = True
     backbone: bool = True
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.97
     augment: bool = False
     batch: Annotated[int, Field(ge=2)] = 12
     lr: Positive = 5e-5

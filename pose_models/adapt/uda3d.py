@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save
-from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import Tensor
 
 from p3d_gen.files import write_bytes
 from pose_models.adapt.config import UdaConfig
@@ -46,11 +45,7 @@ _ORDER, _VIEW, _CLUTTER = 1, 2, 3
 
 
 class Adaptation:
-    """Model, student, optimiser and state of one adaptation, and its epochs.
-
-    The student is the network that learns. The model's own is its average: it searches, moves the vertices, is watched
-    and is what remains.
-    """
+    """Model, optimiser and state of one adaptation, and its epochs."""
 
     def __init__(
         self,
@@ -77,10 +72,7 @@ class Adaptation:
         self._near = {name: near.to(device) for name, near in neighbours(self.model, source.neighbour_radius).items()}
         if source.weights:
             freeze(self.model.net, source)
-        self.student = self.model.net
-        self._average = ModelEmaV3(self.student, decay=config.ema, use_warmup=True)
-        self.model.net = self._average.module
-        learnt = [p for p in self.student.parameters() if p.requires_grad]
+        learnt = [p for p in self.model.net.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(learnt, lr=config.lr, weight_decay=config.weight_decay)
         self.state = State(self.model, len(target), config).to(device)
 
@@ -111,9 +103,9 @@ class Adaptation:
         rounds = torch.from_numpy(order).split(self._config.round_images)
         return [list(images.split(self._config.batch)) for images in rounds]
 
-    def _features(self, net: nn.Module, batch: Batch) -> Tensor:
+    def _features(self, batch: Batch) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
-            found: Tensor = net(batch.image.contiguous(memory_format=torch.channels_last))
+            found: Tensor = self.model.net(batch.image.contiguous(memory_format=torch.channels_last))
         return found.float()
 
     def _placed(self, index: int) -> Sample:
@@ -127,7 +119,7 @@ class Adaptation:
         """Equations 3 and 4 over all hypotheses."""
         for rows in batches:
             batch = collate([self._placed(int(i)) for i in rows]).to(self._device)
-            features = self._features(self.model.net, batch)
+            features = self._features(batch)
             if search_poses:
                 self.state.keep(rows.to(self._device), search(self.model, batch, features, self._config))
             for name, images in by_category(batch).items():
@@ -189,8 +181,7 @@ class Adaptation:
         losses = []
         for rows in batches:
             batch = self._views(epoch, rows)
-            features = self._features(self.student, batch)
-            loss = self._backbone_loss(batch, features, [self._config.seed, _CLUTTER, epoch, int(rows[0])])
+            loss = self._backbone_loss(batch, self._features(batch), [self._config.seed, _CLUTTER, epoch, int(rows[0])])
             if not torch.isfinite(loss):
                 raise ValueError(
                     f"the loss became {loss.item()} in epoch {epoch}: lower the learning rate (now {self._config.lr})"
@@ -198,8 +189,6 @@ class Adaptation:
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
-            self.state.steps += 1
-            self._average.update(self.student, step=int(self.state.steps))
             losses.append(loss.item())
             self._on_images(len(rows))
         return losses
@@ -264,7 +253,7 @@ def run(
     save_config(config, out / ADAPT_FILE)
     write_source(out, source_folder)
     write_target(out, target)
-    kept = {"model": adaptation.model, "student": adaptation.student, "state": adaptation.state}
+    kept = {"model": adaptation.model, "state": adaptation.state}
     done = load_checkpoint(out, kept, adaptation.optimiser)
     history = (out / HISTORY_FILE).read_text().splitlines(keepends=True)[:done] if done else []
     for number in range(done, config.epochs + 1):

@@ -19,16 +19,14 @@ class State(nn.Module):
     """The part of an adaptation that a checkpoint keeps beside model and optimiser, all of it buffers.
 
     poses (N, H, 4, 4), K (N, H, 3, 3), losses (N, H): the hypotheses of the N target images on the model's canvas, by
-    rising loss, infinity where there is none. steps (): how many the backbone has made. pending: by category.
-    acceptance, similarity of a category (E + 1, R): of each epoch from 0, the source model, and each vertex the share
-    of the best hypotheses showing it that had it accepted, and the mean cosine; NaN where no image showed it, and for
-    epochs to come.
+    rising loss, infinity where there is none. pending: by category. acceptance, similarity of a category (E + 1, R): of
+    each epoch from 0, the source model, and each vertex the share of the best hypotheses showing it that had it
+    accepted, and the mean cosine; NaN where no image showed it, and for epochs to come.
     """
 
     poses: Tensor
     K: Tensor
     losses: Tensor
-    steps: Tensor
 
     def __init__(self, model: NeuralMeshModel, images: int, config: UdaConfig) -> None:
         """Before the first epoch."""
@@ -37,7 +35,6 @@ class State(nn.Module):
         self.register_buffer("poses", bank.new_zeros(images, config.hypotheses, 4, 4))
         self.register_buffer("K", bank.new_zeros(images, config.hypotheses, 3, 3))
         self.register_buffer("losses", bank.new_full((images, config.hypotheses), torch.inf))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64, device=bank.device))
         self.pending = nn.ModuleDict({name: Pending(neural) for name, neural in model.meshes.items()})
         for name, neural in model.meshes.items():
             empty = bank.new_full((config.epochs + 1, len(neural.vertex_features)), torch.nan)

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 _FIELDS = (
     "epochs", "delta", "source_quantile", "momentum", "kappa", "hypotheses", "spacing_deg", "solve_every",
-    "round_images", "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "ema",
-    "augment", "batch", "lr", "weight_decay", "seed",
+    "round_images", "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "augment",
+    "batch", "lr", "weight_decay", "seed",
 )  # fmt: skip
 _OPTIONS = grouped(
     click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it."),
-    click.option("--epochs", type=COUNT, help="For thousands of images 1.  [default: 3]"),
+    click.option("--epochs", type=COUNT, help="[default: 3]"),
     click.option("--delta", help="Least cosine of a trusted vertex, or 'source': its own, kept with the model."
                  "  [default: 0.8]"),
     click.option("--source-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -62,8 +62,6 @@ _OPTIONS = grouped(
     click.option("--selective/--no-selective", default=None, help="Vertices one by one, or all of a pose or none."),
     click.option("--bank/--no-bank", default=None, help="Move the vertices, equation 4."),
     click.option("--backbone/--no-backbone", default=None, help="Train the backbone, equation 5."),
-    click.option("--ema", type=click.FloatRange(0, 1, max_open=True),
-                 help="Decay of the averaged backbone; 0 for the last weights.  [default: 0.97]"),
     click.option("--augment/--no-augment", default=None, help="As in the source's training.  [default: no]"),
     click.option("--batch", type=click.IntRange(2), help="[default: 12]"),
     click.option("--lr", type=POSITIVE, help="Of the backbone.  [default: 5e-5]"),
