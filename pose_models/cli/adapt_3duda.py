@@ -44,7 +44,7 @@ _FIELDS = (
 )  # fmt: skip
 _OPTIONS = grouped(
     click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it."),
-    click.option("--epochs", type=COUNT, help="[default: 3]"),
+    click.option("--epochs", type=COUNT, help="With thousands of images 1.  [default: 3]"),
     click.option("--delta", help="Least cosine of a trusted vertex, or 'source': its own, kept with the model."
                  "  [default: 0.8]"),
     click.option("--source-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True),
