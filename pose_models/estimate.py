@@ -15,7 +15,7 @@ from pose_models.nmm import MODEL_FILE, NeuralMeshModel, load_model
 from pose_models.solve import (
     ConfidenceForm,
     SolveConfig,
-    camera_rule,
+    batch_camera,
     candidates,
     infer_category,
     solve_views,
@@ -126,9 +126,7 @@ class MeshEstimator(Estimator):
         found = []
         for i, category in enumerate(batch.category):
             one = batch.take(torch.tensor([i]))
-            rule = camera_rule(
-                self.model.neural_mesh(category), one.cam_T_obj, one.K, one.box_xyxy, self._config.distance
-            )
+            rule = batch_camera(self.model.neural_mesh(category), one, self._config.distance)
             found.append(rule(one.cam_T_obj[:, None, :3, :3]))
         return torch.cat([pose[:, 0] for pose, _ in found]), torch.cat([K[:, 0] for _, K in found])
 

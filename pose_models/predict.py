@@ -163,8 +163,7 @@ def _candidates(
     # Placement maps K as it maps pixels: of the identity it leaves the map.
     placed = [place(sample, model.spec.canvas_hw, model.spec.box_fill) for sample in samples]
     batch = collate(placed).to(model.clutter.device)
-    unknown = torch.full_like(batch.cam_T_obj, torch.nan), torch.full_like(batch.K, torch.nan)
-    batch = replace(batch, cam_T_obj=unknown[0], K=unknown[1])
+    batch = replace(batch, cam_T_obj=torch.full_like(batch.cam_T_obj, torch.nan), K=torch.full_like(batch.K, torch.nan))
     found = candidates(model, views_of(model, batch, mirror=mirror))
     return [c for c in found if category in (None, c.category)], [sample.K for sample in placed]
 

@@ -5,7 +5,7 @@ from pose_models.solve.category import Candidate, candidates, infer_category
 from pose_models.solve.config import PRESETS, SolveConfig
 from pose_models.solve.scoring import Scorer
 from pose_models.solve.solver import ConfidenceForm, Solutions, confidence, solve, spread
-from pose_models.solve.views import View, solve_views, views_of
+from pose_models.solve.views import View, batch_camera, solve_views, views_of
 
 __all__ = [
     "PRESETS",
@@ -16,6 +16,7 @@ __all__ = [
     "Solutions",
     "SolveConfig",
     "View",
+    "batch_camera",
     "box_camera",
     "camera_rule",
     "candidates",

@@ -28,10 +28,10 @@ class View:
         """Some of the images (N,) int64, in the given order."""
         return View(batch=self.batch.take(images), features=self.features[images])
 
-    def camera(self, mesh: NeuralMesh, distance: float | None) -> CameraRule:
-        """Where the object stands in each image, by `camera_rule`."""
-        batch = self.batch
-        return camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, distance)
+
+def batch_camera(mesh: NeuralMesh, batch: Batch, distance: float | None) -> CameraRule:
+    """The `camera_rule` for a mesh in the images of a batch."""
+    return camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, distance)
 
 
 @torch.no_grad()
@@ -53,7 +53,8 @@ def solve_views(
     """As `solve`, for B images. Where there is a second view, of the images mirrored, the solutions are those of both
     views, in the images themselves, by the mean of their losses over the two."""
     solved: list[Solutions] = [
-        solve(mesh, clutter, view.features, view.camera(mesh, distance), config, confidence_form) for view in views
+        solve(mesh, clutter, view.features, batch_camera(mesh, view.batch, distance), config, confidence_form)
+        for view in views
     ]
     if len(views) == 1:
         return solved[0]
