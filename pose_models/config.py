@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from p3d_gen.files import write_bytes
+from p3d_gen.run.files import write_bytes
 
 Precision = Literal["no", "bf16", "fp16"]
 Positive = Annotated[float, Field(gt=0)]

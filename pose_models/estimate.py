@@ -2,73 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
-
 import torch
 from torch import Tensor
 
 from pose_models.data.sample import Batch
+from pose_models.estimator import EstimateConfig, Estimates, Estimator
 from pose_models.look import by_category
-from pose_models.nmm import MODEL_FILE, NeuralMeshModel, load_model
+from pose_models.nmm import NeuralMeshModel
 from pose_models.solve import (
-    ConfidenceForm,
-    SolveConfig,
     batch_camera,
     candidates,
     infer_category,
     solve_views,
     views_of,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimates:
-    """The poses of B images: cam_T_obj (B, 4, 4) and K (B, 3, 3) in canvas pixels, loss and confidence (B,), and the
-    category that each image was taken for."""
-
-    cam_T_obj: Tensor
-    K: Tensor
-    loss: Tensor
-    confidence: Tensor
-    category: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EstimateConfig:
-    """How a model is used. solve: of neural mesh models; mirror: the mirrored image is used as well; infer: the
-    category is that whose mesh explains the features best; distance: where it is not annotated, box diagonals, None for
-    the model's mean training distance; confidence: of neural mesh models, the form of `solve.confidence`; decode: of
-    Res-General's bins, "centre" or, as released, "edge"."""
-
-    solve: SolveConfig = field(default_factory=SolveConfig)
-    mirror: bool = False
-    infer: bool = False
-    distance: float | None = None
-    confidence: ConfidenceForm = "mean"
-    decode: Literal["centre", "edge"] = "centre"
-
-
-class Estimator(Protocol):
-    """What can be evaluated. canvas_hw, box_fill: how its images are placed; mode_rotations: the most frequent training
-    rotation (3, 3) of each category; boxes (2, 3): lower and upper corner of each category's box in obj axes."""
-
-    canvas_hw: tuple[int, ...]
-    box_fill: float
-    mode_rotations: dict[str, Tensor]
-    boxes: dict[str, Tensor]
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The categories that it knows."""
-        return tuple(self.boxes)
-
-    def estimate(self, batch: Batch) -> Estimates:
-        """The poses of the images of a batch."""
-
-    def camera(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """cam_T_obj (B, 4, 4) and K (B, 3, 3) that go with the true rotations of a batch."""
 
 
 class MeshEstimator(Estimator):
@@ -129,28 +76,3 @@ class MeshEstimator(Estimator):
             rule = batch_camera(self.model.neural_mesh(category), one, self._config.distance)
             found.append(rule(one.cam_T_obj[:, None, :3, :3]))
         return torch.cat([pose[:, 0] for pose, _ in found]), torch.cat([K[:, 0] for _, K in found])
-
-
-def model_folders(folder: Path) -> list[Path]:
-    """The models of a run folder: itself, or its sub-folders where each holds one. ValueError where there is none."""
-    if (folder / MODEL_FILE).is_file():
-        return [folder]
-    found = sorted(path.parent for path in folder.glob(f"*/{MODEL_FILE}"))
-    if not found:
-        raise ValueError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished `pose-models train`")
-    return found
-
-
-def load_estimators(folder: Path, device: torch.device, config: EstimateConfig) -> list[Estimator]:
-    """An estimator for each model in a run folder; errors as `model_folders` and the model's own loader."""
-    return [_load(path, device, config) for path in model_folders(folder)]
-
-
-def _load(folder: Path, device: torch.device, config: EstimateConfig) -> Estimator:
-    from pose_models.baselines.predict import BaselineEstimator
-    from pose_models.baselines.res_general import KIND, load_baseline, model_kind
-
-    if model_kind(folder) == KIND:
-        flip: Literal["probabilities", "none"] = "probabilities" if config.mirror else "none"
-        return BaselineEstimator(load_baseline(folder, device), decode=config.decode, flip=flip)
-    return MeshEstimator(load_model(folder, device), config)

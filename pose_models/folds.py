@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from p3d_gen.files import file_sha256, write_json
-from p3d_gen.store import difference
+from p3d_gen.run.files import file_sha256, write_json
+from p3d_gen.run.store import difference
 from p3d_gen.stylize.judge import By
 from pose_models.config import LoopConfig
 from pose_models.data.shards import ShardSamples
-from pose_models.estimate import EstimateConfig, load_estimators
+from pose_models.estimator import EstimateConfig
 from pose_models.judge import residuals_deg
+from pose_models.loading import load_estimators
 from pose_models.nmm import MODEL_FILE
 
 _SPLIT = 4

@@ -1,6 +1,6 @@
-"""The torch twin of `p3d_gen.geometry`: the same frames and conventions, batched and on any device.
+"""The torch twin of `p3d_gen.core.geometry`: the same frames and conventions, batched and on any device.
 
-Frames are those of `p3d_gen.geometry`: obj (z up, front at -y), cam (OpenCV: x right, y down, z forward).
+Frames are those of `p3d_gen.core.geometry`: obj (z up, front at -y), cam (OpenCV: x right, y down, z forward).
 Leading dimensions `...` broadcast.
 """
 
@@ -85,7 +85,7 @@ def project(points_cam: Tensor, K: Tensor) -> Tensor:
 
 def hflip(cam_T_obj: Tensor, K: Tensor, width: float) -> tuple[Tensor, Tensor]:
     """Poses (..., 4, 4) and cameras (..., 3, 3) after mirroring an image of that width, for objects symmetric in their
-    x: as `p3d_gen.geometry.hflip`."""
+    x: as `p3d_gen.core.geometry.hflip`."""
     flip = cam_T_obj.new_tensor([-1.0, 1.0, 1.0, 1.0])
     mirrored = K.clone()
     mirrored[..., 0, 2] = width - K[..., 0, 2]

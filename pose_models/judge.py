@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p3d_gen.errors import ManifestError, RunError, did_you_mean
-from p3d_gen.files import file_sha256
-from p3d_gen.manifest import digest
+from p3d_gen.core.digest import digest
+from p3d_gen.core.errors import ManifestError, RunError, did_you_mean
+from p3d_gen.run.files import file_sha256
 from pose_models.data.sample import Sample
-from pose_models.estimate import EstimateConfig, Estimator, load_estimators, model_folders
-from pose_models.evaluate import evaluate
+from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.evaluation import evaluate
+from pose_models.loading import load_estimators, model_folders
 from pose_models.metrics.symmetry import symmetric_error_rad
 from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import p3d_gen.cuboid
-from p3d_gen.types import Array
+import p3d_gen.core.cuboid
+from p3d_gen.core.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,8 @@ class Mesh:
 
 
 def cuboid(lower: Array, upper: Array, vertices: int = 1000) -> Mesh:
-    """The neural mesh of a box, as tensors; see `p3d_gen.cuboid.cuboid`."""
-    box = p3d_gen.cuboid.cuboid(lower, upper, vertices)
+    """The neural mesh of a box, as tensors; see `p3d_gen.core.cuboid.cuboid`."""
+    box = p3d_gen.core.cuboid.cuboid(lower, upper, vertices)
     return Mesh(
         vertices=torch.tensor(box.vertices, dtype=torch.float32),
         faces=torch.tensor(box.faces),

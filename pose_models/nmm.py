@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.files import write_bytes, write_json
+from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import STRIDE, BackboneSpec, FeatureNet
 from pose_models.mesh import Mesh, cuboid
 
@@ -29,8 +29,8 @@ SCHEMA = 2
 class MeshSpec:
     """One category's neural mesh, and what a solver must know of its training.
 
-    box_lower, box_upper: corners of the cuboid in obj axes; vertices: aim of its grid (`p3d_gen.cuboid`); cads: how
-    many CAD models the mesh stands for; distance: mean training distance in box diagonals.
+    box_lower, box_upper: corners of the cuboid in obj axes; vertices: aim of its grid (`p3d_gen.core.cuboid`);
+    cads: number of CAD models that the mesh stands for; distance: mean training distance in box diagonals.
     elevations_rad, thetas_rad: smallest and largest of the training viewpoints.
     mode_rotation: R_cam_obj, the most frequent training rotation, its 9 numbers row by row.
     """

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import Sample
-from pose_models.estimate import EstimateConfig
+from pose_models.estimator import EstimateConfig
 from pose_models.geometry import viewpoint_of
 from pose_models.nmm import NeuralMeshModel
 from pose_models.rasterise import face_map, rasterise

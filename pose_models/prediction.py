@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.files import write_bytes
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
+from p3d_gen.run.files import write_bytes
 
 _ROTATION_TOLERANCE = 1e-3
 _TEXTS = ("key", "category", "subset", "category_predicted")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.stylize.settings import Control, Speed, Stylize
+from p3d_gen.spec.stylize import Control, Speed, Stylize
 
 
 @dataclass(frozen=True, kw_only=True)

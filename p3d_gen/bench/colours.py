@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from p3d_gen.bench import show
 from p3d_gen.bench.scenes import temporary_run
-from p3d_gen.cads import prepare_models
-from p3d_gen.categories import CATEGORIES
-from p3d_gen.engines import available_cores, run_shards
-from p3d_gen.files import Members, read_shard, write_bytes
-from p3d_gen.images import decode_image, encode_jpeg
-from p3d_gen.materials import colour_rgb, takes_colour
-from p3d_gen.render import render_shard
-from p3d_gen.store import Run
+from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.codecs import decode_image, encode_jpeg
+from p3d_gen.render.prepare import prepare_models
+from p3d_gen.render.stage import render_shard
+from p3d_gen.run.files import Members, read_shard, write_bytes
+from p3d_gen.run.local import available_cores, run_shards
+from p3d_gen.run.store import Run
+from p3d_gen.spec.materials import colour_rgb, takes_colour
+from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.diffusion import DiffusionStylizer, Request
 from p3d_gen.stylize.edges import on_grey
-from p3d_gen.stylize.settings import Stylize
 from p3d_gen.stylize.stage import expected_of
 from p3d_gen.stylize.survival import survival
 

@@ -27,17 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.bench import show
-from p3d_gen.bench.scenes import SIDE_PX, one_core, temporary_run
+from p3d_gen.bench.scenes import SIDE_PX, temporary_run
 from p3d_gen.blender.client import BlenderWorker
-from p3d_gen.cads import ensure_models
-from p3d_gen.engines import run_shards
-from p3d_gen.errors import DependencyError, RunError
-from p3d_gen.files import Members, compact_json
-from p3d_gen.images import encode_jpeg
-from p3d_gen.pack import pack_shard
-from p3d_gen.render import ShardRenderer
-from p3d_gen.sampling import sample_key, spec
-from p3d_gen.store import Remarks, Run, open_run, seal, stage_inputs
+from p3d_gen.core.codecs import encode_jpeg
+from p3d_gen.core.errors import DependencyError, RunError
+from p3d_gen.pack.stage import pack_shard
+from p3d_gen.render.prepare import ensure_models
+from p3d_gen.render.stage import ShardRenderer
+from p3d_gen.run.files import Members, compact_json
+from p3d_gen.run.local import one_core, run_shards
+from p3d_gen.run.store import Remarks, Run, open_run, seal, stage_inputs
+from p3d_gen.spec.sampling import sample_key, spec
 from p3d_gen.stylize.stage import stylized
 from p3d_gen.stylize.stylization import open_stylization
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from p3d_gen.bench import show
 from p3d_gen.bench.quality import settings
-from p3d_gen.bench.scenes import SIDE_PX, Scenes, one_core, temporary_run
+from p3d_gen.bench.scenes import SIDE_PX, Scenes, temporary_run
 from p3d_gen.blender.client import BlenderWorker
-from p3d_gen.cads import ensure_models, prepare_models
-from p3d_gen.categories import CATEGORIES
-from p3d_gen.engines import available_cores, run_shards
-from p3d_gen.passes import read_passes
-from p3d_gen.render import render_shard
-from p3d_gen.store import Run
+from p3d_gen.blender.passes import read_passes
+from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.render.prepare import ensure_models, prepare_models
+from p3d_gen.render.stage import render_shard
+from p3d_gen.run.local import available_cores, one_core, run_shards
+from p3d_gen.run.store import Run
 
 Figures = dict[str, Any]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.blender.client import BlenderWorker
-from p3d_gen.cads import ensure_models, load_cad
-from p3d_gen.files import Members
-from p3d_gen.passes import Passes, read_passes
-from p3d_gen.render import ShardRenderer
-from p3d_gen.sampling import spec
-from p3d_gen.store import Run, create_run
+from p3d_gen.blender.passes import Passes, read_passes
+from p3d_gen.render.prepare import ensure_models
+from p3d_gen.render.stage import ShardRenderer
+from p3d_gen.run.cad_model import load_cad
+from p3d_gen.run.files import Members
+from p3d_gen.run.store import Run, create_run
+from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
 
 Picture = NDArray[np.uint8]
@@ -42,17 +42,6 @@ def temporary_run(
         manifest = Path(folder) / "manifest.toml"
         manifest.write_text(_manifest(categories, samples, shard_size, sections))
         yield create_run(Path(folder) / "run", manifest)
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """This process and those it starts on one processor, as a pool's worker is."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 class Scenes:

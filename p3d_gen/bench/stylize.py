@@ -22,14 +22,14 @@ from p3d_gen.bench import show
 from p3d_gen.bench.architectures import SD15, SMALL, Architecture, save_random, settings_of
 from p3d_gen.bench.scenes import temporary_run
 from p3d_gen.bench.survival import embedded
-from p3d_gen.errors import RunError
-from p3d_gen.files import read_shard
-from p3d_gen.images import decode_image
-from p3d_gen.render import render_shard
-from p3d_gen.store import Run
+from p3d_gen.core.codecs import decode_image
+from p3d_gen.core.errors import RunError
+from p3d_gen.render.stage import render_shard
+from p3d_gen.run.files import read_shard
+from p3d_gen.run.store import Run
+from p3d_gen.spec.stylize import Speed, Stylize
 from p3d_gen.stylize.diffusion import DiffusionStylizer, Request, device_of
 from p3d_gen.stylize.pipeline import load_pipeline
-from p3d_gen.stylize.settings import Speed, Stylize
 from p3d_gen.stylize.stage import count_gpus, stylize_shard
 from p3d_gen.stylize.stylization import create_stylization
 

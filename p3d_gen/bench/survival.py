@@ -14,24 +14,23 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from scipy.stats import mannwhitneyu
 
-from p3d_gen.annotations import stretched
-from p3d_gen.assets.backgrounds import background
-from p3d_gen.assets.sources import blender_environments
 from p3d_gen.bench import show
 from p3d_gen.bench.scenes import temporary_run
-from p3d_gen.cads import load_cad
-from p3d_gen.categories import CATEGORIES
-from p3d_gen.composite import composite
-from p3d_gen.engines import run_shards
-from p3d_gen.errors import RunError
-from p3d_gen.files import Members, read_shard
-from p3d_gen.geometry import cam_T_obj, rot_z, rotation_error_rad, viewpoint_of
-from p3d_gen.images import decode_image
-from p3d_gen.labels import camera_of
-from p3d_gen.render import render_shard
+from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.codecs import decode_image
+from p3d_gen.core.composite import composite
+from p3d_gen.core.errors import RunError
+from p3d_gen.core.geometry import cam_T_obj, rot_z, rotation_error_rad, viewpoint_of
+from p3d_gen.core.silhouette import camera_of
+from p3d_gen.core.types import Array, Camera, Window
+from p3d_gen.pack.backgrounds import background
+from p3d_gen.render.stage import render_shard
+from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.files import Members, read_shard
+from p3d_gen.run.local import run_shards
+from p3d_gen.spec.inventory import blender_environments
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.survival import Survival, expected_edges, survival
-from p3d_gen.types import Array, Camera, Window
 
 Picture = NDArray[np.uint8]
 ANGLES_DEG = (15, 30, 90)

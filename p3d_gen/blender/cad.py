@@ -11,11 +11,11 @@ import bmesh
 import bpy
 import numpy as np
 
-from p3d_gen.assets.cleaning import Surface, normalised
+from p3d_gen.blender.cleaning import Surface, normalised
 from p3d_gen.blender.readers import Source, read, reset
-from p3d_gen.cads import CadModel, check_keypoints, materials_file, save_cad
-from p3d_gen.files import write_bytes
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
+from p3d_gen.run.cad_model import CadModel, check_keypoints, materials_file, save_cad
+from p3d_gen.run.files import write_bytes
 
 _AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 _UV_ANGLE_RAD = np.radians(66.0)

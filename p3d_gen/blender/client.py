@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from p3d_gen.doctor import missing_system_packages
-from p3d_gen.errors import DependencyError
+from p3d_gen.blender.system import missing_system_packages
+from p3d_gen.core.errors import DependencyError
 
 _LAST_WORDS = 600
 

@@ -8,11 +8,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from p3d_gen.assets.cleaning import normalised
-from p3d_gen.assets.topology import same_way_edges
 from p3d_gen.blender.cad import load_materials, make_mesh
+from p3d_gen.blender.cleaning import normalised
 from p3d_gen.blender.readers import read, reset
-from p3d_gen.cads import load_cad, materials_file
+from p3d_gen.blender.topology import same_way_edges
+from p3d_gen.run.cad_model import load_cad, materials_file
 
 
 def survey(source: str, category: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from p3d_gen.assets.environment import mean_radiance, read_environment
-from p3d_gen.types import Environment, Lamp, Sun
+from p3d_gen.core.environment import mean_radiance, read_environment
+from p3d_gen.core.types import Environment, Lamp, Sun
 
 _AMBIENT = 0.05
 _HDRI_IMPORTANCE_MAP = 1024

@@ -10,13 +10,13 @@ from typing import Any
 import bpy
 import numpy as np
 
-from p3d_gen.assets.cleaning import Surface, plain
-from p3d_gen.assets.parametric import Mesh, build
-from p3d_gen.assets.parametric.ply import is_parametric_ply, mesh_of_ply
-from p3d_gen.assets.sources import PARAMETRIC, parse_parametric
-from p3d_gen.cads import read_sidecar
-from p3d_gen.geometry import transform
-from p3d_gen.types import Array
+from blender_assets.shapes import Mesh, build
+from blender_assets.shapes.ply import is_parametric_ply, mesh_of_ply
+from p3d_gen.blender.cleaning import Surface, plain
+from p3d_gen.core.geometry import transform
+from p3d_gen.core.types import Array
+from p3d_gen.run.cad_model import read_sidecar
+from p3d_gen.spec.inventory import PARAMETRIC, parse_parametric
 
 _Y_UP = ("y", "z")
 _Z_UP = ("z", "-y")

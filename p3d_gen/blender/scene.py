@@ -12,12 +12,12 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from p3d_gen.assets import parametric
+from blender_assets import shapes as parametric
 from p3d_gen.blender.cad import clear, load_materials, make_mesh
 from p3d_gen.blender.light import add_ambient, add_environment, add_lamp, add_sun
+from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX
 from p3d_gen.blender.surface import materials_of_parts
-from p3d_gen.cads import load_cad, materials_file
-from p3d_gen.geometry import (
+from p3d_gen.core.geometry import (
     BLENDER_SENSOR_MM,
     blender_lens_mm,
     blender_matrix_world,
@@ -27,8 +27,8 @@ from p3d_gen.geometry import (
     project,
     transform,
 )
-from p3d_gen.passes import OBJECT_INDEX, OCCLUDER_INDEX
-from p3d_gen.types import Array, Camera, Environment, Lamp, Material, Sun, Viewpoint
+from p3d_gen.core.types import Array, Camera, Environment, Lamp, Material, Sun, Viewpoint
+from p3d_gen.run.cad_model import load_cad, materials_file
 
 SMOOTH_BELOW_RAD = np.radians(35.0)
 _BORDER_PX = 2.0

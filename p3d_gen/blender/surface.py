@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import bpy
 
-from p3d_gen.types import Material
+from p3d_gen.core.types import Material
 
 
 def _principled(spec: Material, texture: str) -> bpy.types.Material:

@@ -56,7 +56,8 @@ def doctor(apt: bool) -> None:
     Example:
       p3dgen doctor
     """
-    from p3d_gen.doctor import examine, missing_system_packages
+    from p3d_gen.blender.system import missing_system_packages
+    from p3d_gen.report.doctor import examine
 
     if apt:
         click.echo(" ".join(missing_system_packages()))

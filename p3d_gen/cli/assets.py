@@ -16,9 +16,9 @@ from rich.table import Table
 from p3d_gen.cli.common import progress_bar
 
 if TYPE_CHECKING:
-    from p3d_gen.assets.check import Report
-    from p3d_gen.assets.collect import Collection
-    from p3d_gen.assets.sources import Asset
+    from p3d_gen.catalogue.check import Report
+    from p3d_gen.catalogue.collect import Collection
+    from p3d_gen.spec.inventory import Asset
 
 _SHOWN_IDS = 6
 _FILE_WIDTH = 160  # columns of a table that no terminal limits
@@ -36,8 +36,8 @@ def _print(table: Table) -> None:
 
 def _category(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
     """A category, "" where none is given; checked here, so that --help need not load the list."""
-    from p3d_gen.categories import CATEGORIES
-    from p3d_gen.errors import did_you_mean
+    from p3d_gen.core.categories import CATEGORIES
+    from p3d_gen.core.errors import did_you_mean
 
     if value and value not in CATEGORIES:
         raise click.BadParameter(f"{value!r} is no category{did_you_mean(value, CATEGORIES)}")
@@ -59,9 +59,9 @@ def _add_cads(table: Table, cads: dict[str, tuple[Asset, ...]], where: str) -> N
 
 
 def _list_manifest(table: Table, path: Path) -> None:
-    from p3d_gen.assets.sources import background_folder, light_folder, take_inventory, texture_folder
-    from p3d_gen.manifest import load_manifest, resolve_folder
-    from p3d_gen.sections import EMBEDDED
+    from p3d_gen.spec.inventory import background_folder, light_folder, take_inventory, texture_folder
+    from p3d_gen.spec.manifest import load_manifest, resolve_folder
+    from p3d_gen.spec.sections import EMBEDDED
 
     manifest, base_dir = load_manifest(path), path.parent
     inventory = take_inventory(manifest, base_dir)
@@ -77,8 +77,8 @@ def _list_manifest(table: Table, path: Path) -> None:
 
 
 def _list_library(table: Table) -> None:
-    from p3d_gen.assets.parametric import BODY_TYPES, CATEGORIES
-    from p3d_gen.assets.sources import parametric_address
+    from blender_assets.shapes import BODY_TYPES, CATEGORIES
+    from p3d_gen.spec.inventory import parametric_address
 
     for category in CATEGORIES:
         table.add_row(f"CAD {category}", "any", f"{BODY_TYPES} body types", parametric_address(category, 0))
@@ -94,7 +94,7 @@ def list_(source: str) -> None:
       p3dgen assets list manifests/quickstart.toml
       p3dgen assets list PASCAL3D+_release1.1
     """
-    from p3d_gen.assets.collect import Wanted, collect
+    from p3d_gen.catalogue.collect import Wanted, collect
 
     table = Table("what", "number", "which", "where")
     if source == "parametric":
@@ -155,9 +155,9 @@ def check_(source: str, category: str, as_json: bool) -> None:
       p3dgen assets check PASCAL3D+_release1.1 --category car
       p3dgen assets check model.glb --category chair
     """
-    from p3d_gen.assets.check import check
-    from p3d_gen.assets.collect import Wanted, collect
     from p3d_gen.blender.client import BlenderWorker
+    from p3d_gen.catalogue.check import check
+    from p3d_gen.catalogue.collect import Wanted, collect
 
     found = collect(source, Wanted(category=category))
     total = sum(len(models) for models in found.cads.values())
@@ -188,8 +188,8 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _check_value(name: str, value: str) -> None:
     """The value is one that the manifest's [cad] knows."""
-    from p3d_gen.errors import did_you_mean
-    from p3d_gen.manifest import Axis, Cad
+    from p3d_gen.core.errors import did_you_mean
+    from p3d_gen.spec.manifest import Axis, Cad
 
     layouts = get_args(Cad.model_fields["layout"].annotation)
     valid = layouts if name == "layout" else (*get_args(Axis), "auto")
@@ -199,7 +199,7 @@ def _check_value(name: str, value: str) -> None:
 
 def _merged(collections: Iterable[Collection]) -> dict[str, tuple[Asset, ...]]:
     """The models of several sources; AssetError where two of them would get one file."""
-    from p3d_gen.errors import AssetError
+    from p3d_gen.core.errors import AssetError
 
     merged: dict[str, dict[str, Asset]] = {}
     for collection in collections:
@@ -228,9 +228,9 @@ def import_(sources: tuple[str, ...], category: str, out: Path, up: str, front: 
       p3dgen assets import ShapeNetCore.v2 --category car --out cad
       p3dgen assets import *.obj --category chair --up y --front z --out cad
     """
-    from p3d_gen.assets.collect import Wanted, collect
-    from p3d_gen.assets.convert import convert
     from p3d_gen.blender.client import BlenderWorker
+    from p3d_gen.catalogue.collect import Wanted, collect
+    from p3d_gen.catalogue.convert import convert
 
     for name, value in (("up", up), ("front", front), ("layout", layout)):
         _check_value(name, value)

@@ -69,7 +69,7 @@ def stylize(parts: tuple[str, ...], settings: Path | None, picture: Path | None)
 
 def _colours(settings: Path, picture: Path | None) -> dict[str, object]:
     from p3d_gen.bench.colours import measure
-    from p3d_gen.stylize.settings import load_settings
+    from p3d_gen.spec.stylize import load_settings
 
     return measure(load_settings(settings), settings.parent, picture)
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from p3d_gen.errors import P3DError
+from p3d_gen.core.errors import P3DError
 
 
 class Group(click.Group):
@@ -38,7 +38,7 @@ class RunFolder(click.ParamType[Path]):
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The folder; a UPath of a URL."""
         if isinstance(value, str) and "://" in value:
-            from p3d_gen.remote import place
+            from p3d_gen.run.remote import place
 
             return place(value)
         kind = click.Path(exists=self._exists, file_okay=False, path_type=Path)
@@ -129,7 +129,7 @@ def blender_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_how(device: str, sample_timeout: float, recycle_after: int, memory_mb: int, **others: Any) -> None:
-        from p3d_gen.render import Supervision
+        from p3d_gen.render.stage import Supervision
 
         how = Supervision(
             timeout_s=sample_timeout, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
@@ -183,7 +183,7 @@ def progress_bar() -> Progress:
 
 
 def _licence_ids(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
-    from p3d_gen.assets.licences import spdx
+    from p3d_gen.spec.licences import spdx
 
     try:
         return tuple(spdx(name.strip()) for name in text.split(",")) if text else ()

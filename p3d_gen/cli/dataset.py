@@ -98,7 +98,7 @@ def make(
     from p3d_gen.dataset.build import make_dataset
     from p3d_gen.dataset.samples import open_sources
     from p3d_gen.dataset.splits import Recipe
-    from p3d_gen.sections import validated
+    from p3d_gen.spec.sections import validated
 
     given: dict[str, Any] = {"seed": seed, "shares": shares, "split_by": split_by, "depth16": depth16, **shard_size}
     recipe = validated(Recipe, given, "the command line", "recipe")

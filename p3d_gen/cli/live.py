@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from p3d_gen.store import Ledger
+    from p3d_gen.run.store import Ledger
 
 _LINE_EVERY_S = 15.0
 _RATE_OVER_S = 120.0

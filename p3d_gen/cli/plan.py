@@ -13,8 +13,8 @@ from rich.table import Table
 from p3d_gen.cli.common import blender_options, progress_bar
 
 if TYPE_CHECKING:
-    from p3d_gen.plan import Plan, Step
-    from p3d_gen.render import Supervision
+    from p3d_gen.render.stage import Supervision
+    from p3d_gen.report.plan import Plan, Step
 
 _HEADS = ("step", "how many", "start-up", "each", "size of each", "1 worker", "{n} workers", "on disk")
 
@@ -87,9 +87,9 @@ def plan(manifest: Path, samples: int, workers: int | None, as_json: bool, how: 
     Example:
       p3dgen plan manifests/pascal3d12.toml --workers 64
     """
-    from p3d_gen.engines import available_cores
-    from p3d_gen.manifest import load_manifest
-    from p3d_gen.plan import plan as work_out
+    from p3d_gen.report.plan import plan as work_out
+    from p3d_gen.run.local import available_cores
+    from p3d_gen.spec.manifest import load_manifest
     from p3d_gen.stylize.stylization import check_settings
 
     loaded, base_dir = load_manifest(manifest), manifest.parent.resolve()

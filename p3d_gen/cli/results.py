@@ -20,8 +20,8 @@ def sheet(run_folder: Path, name: str, per_category: int) -> None:
     Example:
       p3dgen sheet runs/quickstart --per-category 8
     """
-    from p3d_gen.sheet import write_contact_sheet
-    from p3d_gen.store import open_run
+    from p3d_gen.report.sheet import write_contact_sheet
+    from p3d_gen.run.store import open_run
 
     click.echo(write_contact_sheet(open_run(run_folder), per_category, name))
 
@@ -46,10 +46,10 @@ def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
     Example:
       p3dgen report runs/quickstart
     """
-    from p3d_gen.files import reading_samples
     from p3d_gen.report import write_report
     from p3d_gen.report.follow import follow_run
-    from p3d_gen.store import open_run
+    from p3d_gen.run.files import reading_samples
+    from p3d_gen.run.store import open_run
 
     with reading_samples(run_folder):
         if follow:

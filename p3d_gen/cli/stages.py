@@ -25,10 +25,10 @@ from p3d_gen.cli.live import stage_view
 
 if TYPE_CHECKING:
     from p3d_gen.cli.live import StageView
-    from p3d_gen.engines import Stage
-    from p3d_gen.pack import Filter
-    from p3d_gen.render import Supervision
-    from p3d_gen.store import Failure, Ledger, Run
+    from p3d_gen.pack.stage import Filter
+    from p3d_gen.render.stage import Supervision
+    from p3d_gen.run.stage import Stage
+    from p3d_gen.run.store import Failure, Ledger, Run
     from p3d_gen.stylize.stylization import Stylization
 
 _SHOWN_FAILURES = 10
@@ -52,13 +52,13 @@ def _ledgers(
     stage: Stage, run: Run, shards: Sequence[str], effort: Effort, way: _Way, view: StageView
 ) -> Iterator[Ledger]:
     """The ledgers of the shards as they are made, wherever that is."""
-    from p3d_gen.engines import run_shards
+    from p3d_gen.run.local import run_shards
 
     run_dir = str(run.root.absolute())
     if not effort.ray:
         yield from run_shards(stage, run_dir, shards, effort.workers or way.local, view.on_sample, way.spread)
         return
-    from p3d_gen.engines.cluster import Needs, run_shards_on_ray
+    from p3d_gen.run.ray import Needs, run_shards_on_ray
 
     needs = Needs(cpus=1.0 if effort.cpus is None else effort.cpus, gpus=way.gpus)
     for ledger in run_shards_on_ray(
@@ -70,7 +70,7 @@ def _ledgers(
 
 
 def _run_stage(run: Run, name: str, stage: Stage, effort: Effort, way: _Way) -> list[Failure]:
-    from p3d_gen.engines.shards import chosen_shards
+    from p3d_gen.run.selection import chosen_shards
 
     shards, made = chosen_shards(run, effort.shards), 0
     failures: list[Failure] = []
@@ -97,8 +97,8 @@ def _run_stage(run: Run, name: str, stage: Stage, effort: Effort, way: _Way) -> 
 
 def _begin(run: Run, stages: Iterable[str], effort: Effort) -> None:
     """Check which shards are wanted, and forget their failures where they are to be made again."""
-    from p3d_gen.engines.shards import chosen_shards
-    from p3d_gen.store import forget_failures
+    from p3d_gen.run.selection import chosen_shards
+    from p3d_gen.run.store import forget_failures
 
     shards = chosen_shards(run, effort.shards)
     if effort.retry_failed:
@@ -116,8 +116,8 @@ def _conclude(failures: list[Failure], allowed: int) -> None:
 
 def _create(manifest: Path, out: Path) -> Run:
     """The run of a manifest, whose every stage is checked as far as that can be done before there is a run."""
-    from p3d_gen.manifest import load_manifest
-    from p3d_gen.store import create_run
+    from p3d_gen.run.store import create_run
+    from p3d_gen.spec.manifest import load_manifest
     from p3d_gen.stylize.stylization import check_settings
 
     loaded = load_manifest(manifest)
@@ -127,7 +127,7 @@ def _create(manifest: Path, out: Path) -> Run:
 
 def _check_licences(run: Run, what: Stylization, allowed: tuple[str, ...]) -> None:
     """Before anything is paid for: may all that samples could be made of be used?"""
-    from p3d_gen.provenance import check_allowed, materials
+    from p3d_gen.verify.provenance import check_allowed, materials
 
     if allowed:
         check_allowed(materials(run, what), allowed)
@@ -135,9 +135,9 @@ def _check_licences(run: Run, what: Stylization, allowed: tuple[str, ...]) -> No
 
 def render_run(run: Run, effort: Effort, how: Supervision) -> list[Failure]:
     """Prepare a run's models and render its samples, with a table; returns what failed."""
-    from p3d_gen.cads import prepare_models
-    from p3d_gen.engines import available_cores
-    from p3d_gen.render import count_gpus, render_shard
+    from p3d_gen.render.prepare import prepare_models
+    from p3d_gen.render.stage import count_gpus, render_shard
+    from p3d_gen.run.local import available_cores
 
     cores = len(available_cores())
     with progress_bar() as progress:
@@ -152,7 +152,7 @@ def render_run(run: Run, effort: Effort, how: Supervision) -> list[Failure]:
 
 
 def _stylize(run: Run, what: Stylization, effort: Effort, device: str) -> list[Failure]:
-    from p3d_gen.engines import available_cores
+    from p3d_gen.run.local import available_cores
     from p3d_gen.stylize.stage import count_gpus, stylize_shard
     from p3d_gen.stylize.weights import are_light
 
@@ -168,9 +168,9 @@ def _stylize(run: Run, what: Stylization, effort: Effort, device: str) -> list[F
 
 
 def _pack(run: Run, what: Stylization, effort: Effort, by: Filter | None = None) -> list[Failure]:
-    from p3d_gen.engines import available_cores
-    from p3d_gen.pack import pack_shard
-    from p3d_gen.sheet import write_contact_sheet
+    from p3d_gen.pack.stage import pack_shard
+    from p3d_gen.report.sheet import write_contact_sheet
+    from p3d_gen.run.local import available_cores
 
     stage = functools.partial(pack_shard, name=what.name, by=by)
     way = _Way(local=len(available_cores()), composites=run.manifest.background.per_render)
@@ -236,8 +236,8 @@ def stylize(
       p3dgen stylize runs/quickstart
       p3dgen stylize runs/quickstart --name fewstep --settings fewstep.toml
     """
-    from p3d_gen.store import open_run
-    from p3d_gen.stylize.settings import load_settings
+    from p3d_gen.run.store import open_run
+    from p3d_gen.spec.stylize import load_settings
     from p3d_gen.stylize.stylization import create_stylization
 
     run = open_run(run_folder)
@@ -280,8 +280,8 @@ def pack(
       p3dgen pack runs/quickstart
       p3dgen pack runs/quickstart --residuals car.json --max-residual 30 --allow-failures 50
     """
-    from p3d_gen.pack import Filter
-    from p3d_gen.store import open_run
+    from p3d_gen.pack.stage import Filter
+    from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
 
     run = open_run(run_folder)
@@ -307,7 +307,7 @@ def run(manifest: Path, out: Path, allow_licenses: tuple[str, ...], effort: Effo
     Example:
       p3dgen run manifests/quickstart.toml --out runs/quickstart
     """
-    from p3d_gen.store import STAGES
+    from p3d_gen.run.store import STAGES
     from p3d_gen.stylize.stylization import create_stylization
 
     opened = _create(manifest, out)

@@ -18,7 +18,7 @@ from rich.text import Text
 from p3d_gen.cli.common import run_folder_argument
 
 if TYPE_CHECKING:
-    from p3d_gen.status import News, RunStatus, StageStatus, Watch
+    from p3d_gen.report.status import News, RunStatus, StageStatus, Watch
 
 _SHOWN_REASONS = 3
 
@@ -151,7 +151,7 @@ def status(run_folder: Path, watching: bool, every: float, as_json: bool) -> Non
     Example:
       p3dgen status runs/quickstart --watch
     """
-    from p3d_gen.status import Watch
+    from p3d_gen.report.status import Watch
 
     if watching and as_json:
         raise click.UsageError("--watch and --json do not go together: call --json as often as you like")

@@ -10,7 +10,7 @@ import click
 from p3d_gen.cli.common import Effort, blender_options, progress_bar
 
 if TYPE_CHECKING:
-    from p3d_gen.render import Supervision
+    from p3d_gen.render.stage import Supervision
 
 
 @click.command("train-stylizer")
@@ -27,7 +27,7 @@ def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, 
       p3dgen train-stylizer manifests/stylizer/recipe.toml --out runs/stylizer
     """
     from p3d_gen.cli.stages import render_run
-    from p3d_gen.store import create_run
+    from p3d_gen.run.store import create_run
     from p3d_gen.stylize.training.fit import pick_device, train
     from p3d_gen.stylize.training.pairs import read_pairs
     from p3d_gen.stylize.training.recipe import load_recipe

@@ -16,9 +16,9 @@ from p3d_gen.cli.common import blender_options, licence_option, name_option, pro
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from p3d_gen.provenance import Material
-    from p3d_gen.render import Supervision
+    from p3d_gen.render.stage import Supervision
     from p3d_gen.verify import Verification
+    from p3d_gen.verify.provenance import Material
 
 _SHOWN_FINDINGS = 20
 
@@ -97,8 +97,8 @@ def verify(
       p3dgen verify runs/quickstart
       p3dgen verify runs/quickstart --rerender 1%
     """
-    from p3d_gen.engines import available_cores
-    from p3d_gen.store import open_run
+    from p3d_gen.run.local import available_cores
+    from p3d_gen.run.store import open_run
     from p3d_gen.verify import Rerender, verify_run, write_verification
 
     run = open_run(run_folder)
@@ -132,9 +132,9 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, how: Supervi
       p3dgen replay runs/quickstart car-000017
       p3dgen replay runs/quickstart car-000017 --out /tmp/car-000017
     """
-    from p3d_gen.replay import replays, write_members
-    from p3d_gen.store import open_run
+    from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
+    from p3d_gen.verify.replay import replays, write_members
 
     run = open_run(run_folder)
     device = "cpu" if how.device == "CPU" else "auto"
@@ -151,7 +151,7 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, how: Supervi
 
 def _licence_table(used: Sequence[tuple[Material, int]]) -> Table:
     """A row for each kind of asset and its licence, unknown ones first."""
-    from p3d_gen.assets.licences import UNKNOWN
+    from p3d_gen.spec.licences import UNKNOWN
 
     groups: dict[tuple[bool, str, str], list[tuple[Material, int]]] = {}
     for each, samples in used:
@@ -178,10 +178,10 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     Example:
       p3dgen licences runs/quickstart --allow-licenses CC0-1.0,CC-BY-4.0
     """
-    from p3d_gen.files import reading_samples
-    from p3d_gen.provenance import check_allowed, used_materials, write_licences
-    from p3d_gen.store import open_run
+    from p3d_gen.run.files import reading_samples
+    from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
+    from p3d_gen.verify.provenance import check_allowed, used_materials, write_licences
 
     run = open_run(run_folder)
     what = open_stylization(run, name)
@@ -207,11 +207,11 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
       p3dgen provenance runs/quickstart
       p3dgen provenance runs/quickstart car-000017
     """
-    from p3d_gen.files import reading_samples
-    from p3d_gen.provenance import provenance as entries
-    from p3d_gen.provenance import write_provenance
-    from p3d_gen.store import open_run
+    from p3d_gen.run.files import reading_samples
+    from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
+    from p3d_gen.verify.provenance import provenance as entries
+    from p3d_gen.verify.provenance import write_provenance
 
     run = open_run(run_folder)
     what = open_stylization(run, name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.card import dataset_card
 from p3d_gen.dataset.folder import (
     CARD,
@@ -24,9 +25,8 @@ from p3d_gen.dataset.plan import Plan, make_plan
 from p3d_gen.dataset.samples import Entry, Source, list_samples
 from p3d_gen.dataset.splits import KINDS, Recipe
 from p3d_gen.dataset.survey import Survey, survey
-from p3d_gen.errors import RunError
-from p3d_gen.files import Members, file_sha256, read_json, write_bytes, write_json, write_shard
-from p3d_gen.store import difference
+from p3d_gen.run.files import Members, file_sha256, read_json, write_bytes, write_json, write_shard
+from p3d_gen.run.store import difference
 
 _SHOWN = 10
 

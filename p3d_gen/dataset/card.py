@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from p3d_gen.assets.licences import UNKNOWN
 from p3d_gen.dataset.markdown import markdown
 from p3d_gen.dataset.schema import MEMBERS
+from p3d_gen.spec.licences import UNKNOWN
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGE = "1M<n<10M"

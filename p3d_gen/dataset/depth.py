@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.files import Members, compact_json
-from p3d_gen.images import decode_npz
+from p3d_gen.core.codecs import decode_npz
+from p3d_gen.run.files import Members, compact_json
 
 MEMBER, STEP = "depth.png16", "depth16_step"
 _MOST = 65535

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.splits import Recipe
-from p3d_gen.errors import RunError
-from p3d_gen.files import read_json, write_bytes
-from p3d_gen.sections import validated
+from p3d_gen.run.files import read_json, write_bytes
+from p3d_gen.spec.sections import validated
 
 FORMAT_VERSION = 1
 RECIPE, INDEX, CARD, DATASET = "recipe.json", "index.json", "README.md", "dataset.json"

@@ -6,9 +6,9 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.samples import Entry
 from p3d_gen.dataset.splits import Recipe, place_in_order, split_of
-from p3d_gen.errors import RunError
 
 _ENDING = 2 * tarfile.BLOCKSIZE
 

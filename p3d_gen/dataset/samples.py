@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.depth import with_depth16
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import Kind, asset_ids
-from p3d_gen.errors import RunError
-from p3d_gen.files import Members, compact_json, open_samples, read_member
-from p3d_gen.remote import place
-from p3d_gen.store import Run, difference, open_run, upstream_ledger
+from p3d_gen.run.files import Members, compact_json, open_samples, read_member
+from p3d_gen.run.remote import place
+from p3d_gen.run.store import Run, difference, open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
 
 _SHOWN = 3

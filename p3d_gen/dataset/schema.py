@@ -11,7 +11,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from p3d_gen.categories import Category
+from p3d_gen.core.categories import Category
 from p3d_gen.dataset.markdown import markdown
 
 _STYLIZER = "stylizer_"

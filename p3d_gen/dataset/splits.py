@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from p3d_gen.sections import Positive, Section
+from p3d_gen.spec.sections import Positive, Section
 
 Kind = Literal["cad", "texture", "background", "hdri"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.folder import INDEX, Dataset, read_part
 from p3d_gen.dataset.samples import sample_shape, scan_shard
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import KINDS, Kind, asset_ids, split_of
-from p3d_gen.errors import RunError
-from p3d_gen.files import file_sha256
-from p3d_gen.store import difference
+from p3d_gen.run.files import file_sha256
+from p3d_gen.run.store import difference
 
 _SHOWN = 3
 

@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.cads import CadModel, load_cad
+from p3d_gen.core.codecs import decode_image, encode_png, mask_bytes
+from p3d_gen.core.errors import RunError
+from p3d_gen.core.geometry import rot_z
+from p3d_gen.core.silhouette import camera_of, mask_box, silhouette
 from p3d_gen.dataset.folder import write_new
-from p3d_gen.errors import RunError
 from p3d_gen.export.material import Material, Shot, shots
-from p3d_gen.files import write_bytes, write_json
-from p3d_gen.geometry import rot_z
-from p3d_gen.images import decode_image, encode_png, mask_bytes
-from p3d_gen.labels import camera_of, mask_box, silhouette
+from p3d_gen.run.cad_model import CadModel, load_cad
+from p3d_gen.run.files import write_bytes, write_json
 
 MM = 1000.0
 _DEPTH_MM = 0.1

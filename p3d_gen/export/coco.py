@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.annotations import OUTSIDE
-from p3d_gen.categories import CATEGORIES, KEYPOINTS
+from p3d_gen.core.categories import CATEGORIES, KEYPOINTS
+from p3d_gen.core.silhouette import mask_box
 from p3d_gen.dataset.folder import write_new
 from p3d_gen.export.material import Material, Shot, shots
-from p3d_gen.files import write_bytes
-from p3d_gen.labels import mask_box
+from p3d_gen.render.annotations import OUTSIDE
+from p3d_gen.run.files import write_bytes
 
 _POSE = ("cam_T_obj", "focal_px", "principal_px", "cad_id")
 

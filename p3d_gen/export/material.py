@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg
+from p3d_gen.core.errors import RunError
+from p3d_gen.core.types import Array
 from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
 from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
-from p3d_gen.errors import RunError
-from p3d_gen.files import Members, file_sha256, read_json, read_shard, write_json
-from p3d_gen.images import decode_image, decode_npz, encode_jpeg
-from p3d_gen.store import open_run, upstream_ledger
+from p3d_gen.run.files import Members, file_sha256, read_json, read_shard, write_json
+from p3d_gen.run.store import open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
-from p3d_gen.types import Array
 
 _MARK = "export.json"
 _JPEG_QUALITY = 95

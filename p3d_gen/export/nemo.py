@@ -18,15 +18,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.annotations import VISIBLE
-from p3d_gen.categories import KEYPOINTS
+from p3d_gen.core.categories import KEYPOINTS
+from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg, encode_npz
+from p3d_gen.core.geometry import Crop, distance_crop, viewpoint_of
+from p3d_gen.core.types import Array
 from p3d_gen.dataset.folder import write_new
 from p3d_gen.export.material import Material, Shot, shots
 from p3d_gen.export.pascal3d import cad_numbers, off
-from p3d_gen.files import write_bytes
-from p3d_gen.geometry import Crop, distance_crop, viewpoint_of
-from p3d_gen.images import decode_image, decode_npz, encode_jpeg, encode_npz
-from p3d_gen.types import Array
+from p3d_gen.render.annotations import VISIBLE
+from p3d_gen.run.files import write_bytes
 
 DISTANCE = 5.0
 _MULTIPLE = 32

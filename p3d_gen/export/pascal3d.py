@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.annotations import HIDDEN, OUTSIDE, VISIBLE
-from p3d_gen.cads import load_cad
-from p3d_gen.categories import KEYPOINTS
+from p3d_gen.core.categories import KEYPOINTS
+from p3d_gen.core.errors import RunError
+from p3d_gen.core.geometry import viewpoint_of
 from p3d_gen.dataset.folder import write_new
-from p3d_gen.errors import RunError
 from p3d_gen.export.material import Material, Shot, shots
-from p3d_gen.files import write_bytes
-from p3d_gen.geometry import viewpoint_of
+from p3d_gen.render.annotations import HIDDEN, OUTSIDE, VISIBLE
+from p3d_gen.run.cad_model import load_cad
+from p3d_gen.run.files import write_bytes
 
 _OFF_AXIS = 1e-5
 # Visible, occluded by the object itself or another, outside the picture; and what cannot be told.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from p3d_gen.files import write_bytes
 from p3d_gen.report.asked import manifest_section
 from p3d_gen.report.collect import Labels, Ledgers, furthest, read_ledgers, read_samples
 from p3d_gen.report.gallery import gallery
@@ -20,7 +19,8 @@ from p3d_gen.report.samples import (
     picture_section,
     survival_section,
 )
-from p3d_gen.store import Run
+from p3d_gen.run.files import write_bytes
+from p3d_gen.run.store import Run
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 
 _MADE = {"pack": "packed", "stylize": "stylised", "render": "rendered"}

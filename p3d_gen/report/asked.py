@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from p3d_gen.manifest import Manifest
 from p3d_gen.report.page import Section, Table
-from p3d_gen.store import Run
+from p3d_gen.run.store import Run
+from p3d_gen.spec.manifest import Manifest
 from p3d_gen.stylize.stylization import Stylization
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 
 _WIDTH = 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 36, 14, 8, 20

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from p3d_gen.errors import RunError
-from p3d_gen.files import read_labels, read_shard
-from p3d_gen.store import Ledger, Run, read_ledger
+from p3d_gen.core.errors import RunError
+from p3d_gen.run.files import read_labels, read_shard
+from p3d_gen.run.store import Ledger, Run, read_ledger
 from p3d_gen.stylize.stylization import Stylization
 
 # The labels that the sections read; those of stylised samples may be missing.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p3d_gen.manifest import Manifest
-from p3d_gen.types import Array
-from p3d_gen.viewpoints import elevation_cdf
+from p3d_gen.core.types import Array
+from p3d_gen.spec.manifest import Manifest
+from p3d_gen.spec.viewpoints import elevation_cdf
 
 _CELL_SAMPLES, _MOST_ROWS = 10, 18
 _EXPECTED_TO_COMPARE = 5

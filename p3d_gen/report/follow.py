@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from p3d_gen.report import write_report
-from p3d_gen.status import RunStatus, Watch
-from p3d_gen.store import open_run
+from p3d_gen.report.status import RunStatus, Watch
+from p3d_gen.run.store import open_run
 from p3d_gen.stylize.stylization import open_stylization
 
 _PAUSE_S = 5.0

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.files import Members, read_shard
-from p3d_gen.images import decode_image, decode_npz, encode_jpeg
+from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg
+from p3d_gen.core.types import Array
 from p3d_gen.report.collect import Labels, Ledgers
-from p3d_gen.sampling import render_key
-from p3d_gen.sheet import axis_lines, box_lines
-from p3d_gen.store import Run
+from p3d_gen.report.sheet import axis_lines, box_lines
+from p3d_gen.run.files import Members, read_shard
+from p3d_gen.run.store import Run
+from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import Stylization
-from p3d_gen.types import Array
 
 _SIDE_PX, _QUALITY = 288, 82
 _CONTOUR_PX = 0.4

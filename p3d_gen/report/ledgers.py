@@ -10,7 +10,7 @@ import numpy as np
 
 from p3d_gen.report.collect import Ledgers
 from p3d_gen.report.page import Section, Table
-from p3d_gen.store import Failure, Ledger, Run
+from p3d_gen.run.store import Failure, Ledger, Run
 
 _SHOWN_REASONS = 20
 

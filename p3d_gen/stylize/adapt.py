@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.errors import DependencyError, ManifestError
-from p3d_gen.stylize.settings import Speed, Stylize
+from p3d_gen.core.errors import DependencyError, ManifestError
+from p3d_gen.spec.stylize import Speed, Stylize
 from p3d_gen.stylize.weights import Source, loaded, weights_file
 
 # backends of torch's attention: diffusers' name -> torch.nn.attention.SDPBackend's

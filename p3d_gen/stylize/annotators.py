@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.errors import DependencyError, ManifestError, did_you_mean
+from p3d_gen.core.errors import DependencyError, ManifestError, did_you_mean
 
 HUB_WEIGHTS = "lllyasviel/Annotators"
 # Packages that controlnet_aux does not install, and without which these annotators fail far from the cause.

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.errors import DependencyError, ManifestError, RunError
+from p3d_gen.core.errors import DependencyError, ManifestError, RunError
+from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.adapt import SDP_BACKENDS, resolved_dtype
 from p3d_gen.stylize.pipeline import control_argument, load_pipeline, takes, union_modes
-from p3d_gen.stylize.settings import Stylize
 
 # Distinct prompts whose embeddings are kept, of 0.2 MB (SD 1.5) to 0.7 MB (SDXL) each
 _PROMPTS_KEPT = 512

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.composite import composite
+from p3d_gen.core.composite import composite
 from p3d_gen.stylize.annotators import annotate
 
 # The released recipe sees edges on the render before Blender's grey world, which is 64 in sRGB.

@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.errors import DependencyError, RunError
-from p3d_gen.files import write_json
+from p3d_gen.core.errors import DependencyError, RunError
+from p3d_gen.run.files import write_json
 
 GROUP, NAME = "p3dgen.judges", "pose"
 SCHEMA = 1

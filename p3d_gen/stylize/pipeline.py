@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.errors import DependencyError, ManifestError
+from p3d_gen.core.errors import DependencyError, ManifestError
+from p3d_gen.spec.stylize import Control, Stylize
 from p3d_gen.stylize.adapt import adapt, denoisers, resolved_dtype, speed_up
-from p3d_gen.stylize.settings import Control, Stylize
 from p3d_gen.stylize.weights import Source, all_sources, licence, loaded, location, pinned, revision
 
 # settings' name -> the class for models trained on a noise schedule, and the one for flow matching: the DDIM step with

@@ -8,11 +8,11 @@ from pathlib import Path
 from string import Formatter
 from typing import cast
 
-from p3d_gen.categories import Category
-from p3d_gen.errors import ManifestError
-from p3d_gen.manifest import Manifest, resolve_file
-from p3d_gen.streams import Stream, pick, stream
-from p3d_gen.stylize.settings import Stylize
+from p3d_gen.core.categories import Category
+from p3d_gen.core.errors import ManifestError
+from p3d_gen.spec.manifest import Manifest, resolve_file
+from p3d_gen.spec.streams import Stream, pick, stream
+from p3d_gen.spec.stylize import Stylize
 
 _FIELDS = ("colour", "category", "word")
 

@@ -18,22 +18,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.ahead import ahead
-from p3d_gen.annotations import stretched
-from p3d_gen.cads import load_cad
-from p3d_gen.engines import available_cores, make_shard, tick, worker_number
-from p3d_gen.errors import DependencyError
-from p3d_gen.files import Members, compact_json, read_shard, reading_samples
-from p3d_gen.images import decode_image, encode_png
-from p3d_gen.labels import camera_of
-from p3d_gen.manifest import resolve_folder
-from p3d_gen.store import Failure, Ledger, Remarks, Run, open_run
+from p3d_gen.core.codecs import decode_image, encode_png
+from p3d_gen.core.errors import DependencyError
+from p3d_gen.core.silhouette import camera_of
+from p3d_gen.run.ahead import ahead
+from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.files import Members, compact_json, read_shard, reading_samples
+from p3d_gen.run.local import available_cores
+from p3d_gen.run.stage import make_shard, tick, worker_number
+from p3d_gen.run.store import Failure, Ledger, Remarks, Run, open_run
+from p3d_gen.spec.manifest import resolve_folder
+from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.edges import on_grey, resized
 from p3d_gen.stylize.flow import Refusal, Task, in_batches, in_rounds, thread_pool
 from p3d_gen.stylize.judge import Judge, load_judge
 from p3d_gen.stylize.prompts import Style, style
-from p3d_gen.stylize.settings import Stylize
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.stylize.survival import Expected, expected_edges, survival
 

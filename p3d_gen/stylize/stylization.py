@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.errors import ManifestError, RunError, did_you_mean
-from p3d_gen.files import read_json, write_json
-from p3d_gen.manifest import Manifest, resolve_folder
-from p3d_gen.sections import validated
-from p3d_gen.store import SCHEMA_VERSION, Run, difference
+from p3d_gen.core.errors import ManifestError, RunError, did_you_mean
+from p3d_gen.run.files import read_json, write_json
+from p3d_gen.run.store import SCHEMA_VERSION, Run, difference
+from p3d_gen.spec.manifest import Manifest, resolve_folder
+from p3d_gen.spec.sections import validated
+from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import needed_members
 from p3d_gen.stylize.prompts import check_words, load_templates
-from p3d_gen.stylize.settings import Stylize
 from p3d_gen.stylize.weights import check_weights
 
 Given = tuple[Stylize, Path]

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.geometry import transform
-from p3d_gen.images import mask_bytes
-from p3d_gen.labels import ray_cast
-from p3d_gen.types import Array, Camera
+from p3d_gen.core.codecs import mask_bytes
+from p3d_gen.core.geometry import transform
+from p3d_gen.core.silhouette import ray_cast
+from p3d_gen.core.types import Array, Camera
 
 # Pictures are judged at this diagonal where they are larger, so that tolerance and time do not depend on their size:
 # that of 256 x 256 pixels.

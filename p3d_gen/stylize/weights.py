@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from p3d_gen.assets.sources import embedded_folder
-from p3d_gen.errors import DependencyError
-from p3d_gen.files import file_sha256
-from p3d_gen.manifest import resolve_file, resolve_folder
-from p3d_gen.sections import EMBEDDED
-from p3d_gen.stylize.settings import Stylize
+from p3d_gen.core.errors import DependencyError
+from p3d_gen.run.files import file_sha256
+from p3d_gen.spec.inventory import embedded_folder
+from p3d_gen.spec.manifest import resolve_file, resolve_folder
+from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.stylize import Stylize
 
 T = TypeVar("T")
 # owner/name, then a file of that repository, then @revision

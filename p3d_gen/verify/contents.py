@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from p3d_gen.files import Members, is_member
+from p3d_gen.run.files import Members, is_member
 from p3d_gen.verify.findings import Findings, shown
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from p3d_gen.store import stage_command
+from p3d_gen.run.store import stage_command
 
 CHECKS = ("ledger", "checksum", "count", "schema", "content", "labels", "geometry", "duplicate", "rerender")
 _SHOWN_CHARS = 300

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.annotations import stretched
-from p3d_gen.cads import load_cad
-from p3d_gen.files import Members
-from p3d_gen.geometry import project, transform
-from p3d_gen.images import decode_image, decode_nocs, decode_npz
-from p3d_gen.labels import camera_of, mask_box, mask_iou, ray_cast
-from p3d_gen.store import Run
-from p3d_gen.types import Array, Camera
+from p3d_gen.core.codecs import decode_image, decode_nocs, decode_npz
+from p3d_gen.core.geometry import project, transform
+from p3d_gen.core.silhouette import camera_of, mask_box, mask_iou, ray_cast
+from p3d_gen.core.types import Array, Camera
+from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.files import Members
+from p3d_gen.run.store import Run
 
 
 @dataclass(frozen=True, kw_only=True)

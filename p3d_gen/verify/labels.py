@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.annotations import Rendered, json_labels, stretched
-from p3d_gen.cads import load_cad
-from p3d_gen.geometry import cam_T_obj, project, transform
-from p3d_gen.labels import Amodal, amodal, camera_of
-from p3d_gen.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
-from p3d_gen.sampling import spec
-from p3d_gen.store import Run
+from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
+from p3d_gen.core.geometry import cam_T_obj, project, transform
+from p3d_gen.core.silhouette import Amodal, amodal, camera_of
+from p3d_gen.core.types import Array, Camera, RenderSpec
+from p3d_gen.render.annotations import Rendered, json_labels
+from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.store import Run
+from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.prompts import style
 from p3d_gen.stylize.stylization import Stylization
 from p3d_gen.stylize.survival import expected_edges, survival
-from p3d_gen.types import Array, Camera, RenderSpec
 from p3d_gen.verify.findings import shown
 from p3d_gen.verify.members import Decoded
 

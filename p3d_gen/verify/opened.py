@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from p3d_gen.files import file_sha256
-from p3d_gen.store import Ledger, Run, read_ledger, stage_command, stage_inputs
+from p3d_gen.run.files import file_sha256
+from p3d_gen.run.store import Ledger, Run, read_ledger, stage_command, stage_inputs
 from p3d_gen.verify.contents import Contents, read_contents
 from p3d_gen.verify.findings import Findings
 from p3d_gen.verify.schema import Form

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.files import Members
-from p3d_gen.labels import MIN_MASK_IOU, mask_iou
-from p3d_gen.replay import composed, differences
-from p3d_gen.store import Run
+from p3d_gen.core.silhouette import MIN_MASK_IOU, mask_iou
+from p3d_gen.run.files import Members
+from p3d_gen.run.store import Run
+from p3d_gen.run.versions import changed
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.edges import control_hw
 from p3d_gen.stylize.stylization import Stylization
@@ -27,8 +27,8 @@ from p3d_gen.verify.labels import (
 )
 from p3d_gen.verify.members import JSON_MEMBERS, KNOWN_MEMBERS, Decoded, decode, decode_cuboid, read_json
 from p3d_gen.verify.opened import Opened
+from p3d_gen.verify.replay import composed, differences
 from p3d_gen.verify.schema import form_of, untyped
-from p3d_gen.versions import changed
 
 # Of a render's coverage and its masks, which need not be the same at soft edges and of thin parts.
 _MIN_COVERAGE_IOU = 0.8

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from p3d_gen.engines import tick
-from p3d_gen.sampling import packed_key, sample_key
-from p3d_gen.store import Run, open_run
+from p3d_gen.run.stage import tick
+from p3d_gen.run.store import Run, open_run
+from p3d_gen.spec.sampling import packed_key, sample_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.verify.findings import Finding
 from p3d_gen.verify.geometry import Agreement

@@ -13,20 +13,20 @@ from typing import cast
 
 import numpy as np
 
-from p3d_gen.cads import load_cad
-from p3d_gen.engines import Stage, run_shards
-from p3d_gen.engines.contract import enter
-from p3d_gen.files import write_json
-from p3d_gen.render import Supervision
-from p3d_gen.replay import replays
-from p3d_gen.sampling import render_key
-from p3d_gen.store import Run
+from p3d_gen.render.stage import Supervision
+from p3d_gen.run.cad_model import load_cad
+from p3d_gen.run.files import write_json
+from p3d_gen.run.local import run_shards
+from p3d_gen.run.stage import Stage, enter
+from p3d_gen.run.store import Run
+from p3d_gen.run.versions import versions
+from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.verify.findings import CHECKS, Finding, Findings
 from p3d_gen.verify.geometry import Agreement
+from p3d_gen.verify.replay import replays
 from p3d_gen.verify.schema import Form, deviation
 from p3d_gen.verify.shard import ShardReport, check_shard
-from p3d_gen.versions import versions
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d*)?)(%?)")
 

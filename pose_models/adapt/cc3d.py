@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p3d_gen.files import write_bytes
+from p3d_gen.run.files import write_bytes
 from pose_models.adapt.config import Cc3dConfig
-from pose_models.adapt.history import History
 from pose_models.adapt.pseudo_labels import (
     LABELS_FILE,
     PREFIX,
@@ -36,9 +35,10 @@ from pose_models.config import Precision, TrainConfig, save_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.sample import Batch, Sample
 from pose_models.data.views import Views, loader
-from pose_models.estimate import EstimateConfig, Estimator
+from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.look import Seen
 from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE, NeuralMeshModel
+from pose_models.training.history import History
 from pose_models.training.loop import CONFIG_FILE, How, Processes, Step, Trainee, fit
 from pose_models.training.step import MeshTrainee, seen_in
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.files import write_bytes
-from p3d_gen.types import Array
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.types import Array
+from p3d_gen.run.files import write_bytes
 from pose_models.adapt.source import Source
 from pose_models.adapt.target import Target
 from pose_models.data.sample import Sample
-from pose_models.estimate import Estimator
-from pose_models.evaluate import nearest_rotation, placed
+from pose_models.estimator import Estimator
+from pose_models.evaluation import nearest_rotation, placed
 from pose_models.geometry import viewpoint_of
 
 LABELS_FILE = "pseudo_labels.jsonl"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.files import file_sha256, write_json
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.run.files import file_sha256, write_json
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import CUBE, BaselineEstimator
 from pose_models.baselines.res_general import KIND, ResGeneral, load_baseline, model_kind
@@ -20,7 +20,9 @@ from pose_models.data.datasets import open_dataset
 from pose_models.data.images import Images
 from pose_models.data.photographs import with_camera
 from pose_models.data.sample import Sample
-from pose_models.estimate import EstimateConfig, Estimator, MeshEstimator, model_folders
+from pose_models.estimate import MeshEstimator
+from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.loading import model_folders
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, load_model
 from pose_models.training.loop import CONFIG_FILE, Trainee
 from pose_models.training.spec import freeze

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from p3d_gen.files import write_bytes
+from p3d_gen.run.files import write_bytes
 from pose_models.data.photographs import Encoded, shrunk
 from pose_models.data.sample import Sample
 

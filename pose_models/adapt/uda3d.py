@@ -19,12 +19,10 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from p3d_gen.files import write_bytes
+from p3d_gen.run.files import write_bytes
 from pose_models.adapt.config import UdaConfig
-from pose_models.adapt.history import HISTORY_FILE
 from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
 from pose_models.adapt.target import Target, write_target
-from pose_models.adapt.thresholds import source_thresholds
 from pose_models.adapt.uda_poses import on_canvas, search, uncovered
 from pose_models.adapt.uda_state import State, Tally
 from pose_models.adapt.vertices import accepted
@@ -34,7 +32,9 @@ from pose_models.data.sample import Batch, Sample
 from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel, save_model
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from pose_models.training.history import HISTORY_FILE
 from pose_models.training.loop import CONFIG_FILE
+from pose_models.training.source_similarity import source_thresholds
 from pose_models.training.spec import freeze
 from pose_models.training.step import contrast, drawn_cells, neighbours
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from pose_models.data.photographs import Encoded, shrunk
 from pose_models.data.sample import Sample
-from pose_models.estimate import Estimator
-from pose_models.evaluate import evaluate
+from pose_models.estimator import Estimator
+from pose_models.evaluation import evaluate
 from pose_models.metrics import pose_metrics, prediction_errors
 
 

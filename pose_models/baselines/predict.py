@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p3d_gen.geometry import box_corners
+from p3d_gen.core.geometry import box_corners
 from pose_models.baselines.bins import Decode, mirrored_bins, viewpoints_of
 from pose_models.baselines.res_general import ResGeneral
 from pose_models.data.sample import Batch
-from pose_models.estimate import Estimates, Estimator
+from pose_models.estimator import Estimates, Estimator
 from pose_models.geometry import box_intrinsics, pose, rotation_cam_obj
 
 Flip = Literal["none", "probabilities", "scores"]

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.files import write_bytes, write_json
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import create_body
 from pose_models.baselines.config import Heads
 from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.types import Array
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.types import Array
 from pose_models.backbone import load_weights
 from pose_models.baselines.bins import bins_of
 from pose_models.baselines.config import BaselineConfig

@@ -18,7 +18,7 @@ from pose_models.adapt.uda3d import Adaptation
 from pose_models.bench import device_name, seconds
 from pose_models.data.images import Images
 from pose_models.data.views import Views
-from pose_models.estimate import EstimateConfig
+from pose_models.estimator import EstimateConfig
 from pose_models.training.loop import How, fit
 
 

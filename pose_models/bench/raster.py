@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from p3d_gen.bench import show
-from p3d_gen.errors import DependencyError
+from p3d_gen.core.errors import DependencyError
 from pose_models import geometry
 from pose_models.bench import device_name, seconds
 from pose_models.mesh import Mesh, cuboid

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import torch
 
-from p3d_gen import geometry
 from p3d_gen.bench import show
-from p3d_gen.types import Camera, Viewpoint
+from p3d_gen.core import geometry
+from p3d_gen.core.types import Camera, Viewpoint
 from pose_models.bench import device_name
 from pose_models.bench.raster import CAR_EXTENT
 from pose_models.config import TrainConfig

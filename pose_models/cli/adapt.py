@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pose_models.adapt.config import Cc3dConfig
     from pose_models.adapt.pseudo_labels import PseudoLabel
     from pose_models.data.images import Images
-    from pose_models.estimate import Estimator
+    from pose_models.estimator import Estimator
     from pose_models.training import Step
 
 _PLAN = grouped(

@@ -149,7 +149,8 @@ def _watch(
     folder: Path, images: Images, config: UdaConfig, options: dict[str, Any]
 ) -> Callable[[int, NeuralMeshModel], Mapping[str, float]]:
     """What follows the accuracy, in the epochs that are asked for."""
-    from pose_models.estimate import EstimateConfig, MeshEstimator
+    from pose_models.estimate import MeshEstimator
+    from pose_models.estimator import EstimateConfig
 
     if not options["watch"]:
         return lambda epoch, model: {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from p3d_gen.errors import P3DError
+from p3d_gen.core.errors import P3DError
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pose_models.data.images import Images
     from pose_models.data.sample import Sample
     from pose_models.data.shards import ShardSamples
-    from pose_models.estimate import Estimator
+    from pose_models.estimator import Estimator
     from pose_models.training.loop import How, Step
 
 Config = TypeVar("Config", bound="LoopConfig")

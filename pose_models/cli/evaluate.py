@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pose_models.data.images import Images
-    from pose_models.estimate import EstimateConfig
-    from pose_models.evaluate import Evaluated
+    from pose_models.estimator import EstimateConfig
+    from pose_models.evaluation import Evaluated
     from pose_models.metrics.summary import Summary
     from pose_models.prediction import Prediction
     from pose_models.report.cases import Case
@@ -57,8 +57,8 @@ def evaluate(
       pose-models evaluate --model runs/nmm-car --data runs/quickstart-heldout/shards
       pose-models evaluate --model runs/nmm-car --data cars3d:$P3D_DATA/cars3d --corrupt snow --out runs/nmm-car/snow
     """
-    from p3d_gen.errors import did_you_mean
-    from pose_models.estimate import EstimateConfig
+    from p3d_gen.core.errors import did_you_mean
+    from pose_models.estimator import EstimateConfig
     from pose_models.solve import PRESETS
 
     if solver not in PRESETS:
@@ -72,9 +72,9 @@ def _evaluate(
 ) -> None:
     from rich.console import Console
 
-    from p3d_gen.files import write_json
-    from pose_models.estimate import load_estimators
-    from pose_models.evaluate import evaluate as evaluate_all
+    from p3d_gen.run.files import write_json
+    from pose_models.evaluation import evaluate as evaluate_all
+    from pose_models.loading import load_estimators
     from pose_models.metrics.summary import summary
     from pose_models.report.write import write_report
 
@@ -115,7 +115,7 @@ def _print_tables(console: Console, result: Summary, title: str) -> None:
 
 def _shown(images: Images, evaluated: Sequence[Evaluated], result: Summary) -> Callable[[Prediction], Case]:
     """The pictures of the worst and the typical images, read again."""
-    from pose_models.evaluate import cases
+    from pose_models.evaluation import cases
     from pose_models.report.cases import worst_and_typical
     from pose_models.report.write import CASES
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from p3d_gen.types import Array
+    from p3d_gen.core.types import Array
     from pose_models.config import LoopConfig
     from pose_models.data.augment import Backgrounds
     from pose_models.data.shards import ShardSamples

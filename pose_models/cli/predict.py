@@ -48,9 +48,10 @@ def predict(
     Example:
       pose-models predict car.jpg --model runs/nmm-car --box 40 60 410 290
     """
-    from p3d_gen.files import write_bytes, write_json
-    from p3d_gen.images import encode_png
-    from pose_models.estimate import EstimateConfig, model_folders
+    from p3d_gen.core.codecs import encode_png
+    from p3d_gen.run.files import write_bytes, write_json
+    from pose_models.estimator import EstimateConfig
+    from pose_models.loading import model_folders
     from pose_models.nmm import load_model
     from pose_models.predict import overlay, predict, read_cad, read_picture
 

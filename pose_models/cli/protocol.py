@@ -55,11 +55,11 @@ def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device:
     """
     from rich.console import Console
 
-    from p3d_gen.files import write_bytes
-    from pose_models.cli import main
+    from p3d_gen.run.files import write_bytes
     from pose_models.protocols.manifest import load_protocol
     from pose_models.protocols.plan import make_plan
 
+    main = _commands()
     console = Console()
     chosen = load_protocol(manifest)
     plan = make_plan(chosen, _request(chosen, options), main)
@@ -70,12 +70,20 @@ def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device:
     _run(console, plan, out, device, keep_going)
 
 
+def _commands() -> click.Group:
+    """Return the group of all commands, to which a plan's commands belong."""
+    root = click.get_current_context().find_root().command
+    assert isinstance(root, click.Group)
+    return root
+
+
 def _run(console: Console, plan: Plan, out: Path, device: str, keep_going: bool) -> None:
-    from pose_models.cli import main
     from pose_models.protocols.manifest import EVALUATE
     from pose_models.protocols.run import run_jobs
     from pose_models.protocols.table import notes, write_protocol
     from pose_models.report.tables import rich_table
+
+    main = _commands()
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)

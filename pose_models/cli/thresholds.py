@@ -29,10 +29,10 @@ def thresholds(
     Example:
       pose-models thresholds --model runs/nmm-car --shards runs/quickstart/shards
     """
-    from pose_models.adapt.thresholds import LEVELS, SIMILARITY_FILE, write_source_similarity
     from pose_models.data.shards import ShardSamples, shard_paths
-    from pose_models.estimate import model_folders
+    from pose_models.loading import model_folders
     from pose_models.nmm import load_model
+    from pose_models.training.source_similarity import LEVELS, SIMILARITY_FILE, write_source_similarity
 
     for folder in model_folders(model_folder):
         model = load_model(folder, run_device(device))

@@ -21,7 +21,7 @@ from pose_models.cli.options import FOLDER, training_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from p3d_gen.types import Array
+    from p3d_gen.core.types import Array
 
 _OWN = ("merge", "max_stride", "vertices", "bank_update")
 

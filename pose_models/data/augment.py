@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, Sample
 
@@ -78,7 +78,7 @@ def _warp(
 
 
 def mirrored(sample: Sample) -> Sample:
-    """The horizontally mirrored sample, for objects symmetric in their x: as `p3d_gen.geometry.hflip`."""
+    """The horizontally mirrored sample, for objects symmetric in their x: as `p3d_gen.core.geometry.hflip`."""
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     width = sample.image.shape[1]
     K = sample.K.copy()

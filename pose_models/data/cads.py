@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 
 _MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply")
 

@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image as Pictures
 from PIL import UnidentifiedImageError
 
-from p3d_gen.files import write_bytes
-from p3d_gen.images import encode_jpeg
+from p3d_gen.core.codecs import encode_jpeg
+from p3d_gen.run.files import write_bytes
 from pose_models.data.viewpoint import pose_of
 
 _ANGLES = ("azimuth", "elevation", "theta")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.types import Array
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.types import Array
 from pose_models.data import corruptions as c
 from pose_models.data.sample import Image, Sample
 

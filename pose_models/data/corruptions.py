@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from scipy import ndimage
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models.data.sample import Image
 
 _Random = np.random.RandomState

@@ -14,9 +14,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.geometry import Crop, distance_crop
-from p3d_gen.types import Array
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.geometry import Crop, distance_crop
+from p3d_gen.core.types import Array
 from pose_models.data.sample import Image, Sample
 
 Labels = Literal["exact", "released"]

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from p3d_gen.errors import did_you_mean
+from p3d_gen.core.errors import did_you_mean
 from pose_models.data.pictures import read_mask, read_picture
 from pose_models.data.sample import Sample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from p3d_gen.errors import did_you_mean
+from p3d_gen.core.errors import did_you_mean
 from pose_models.data.cars3d import cars3d_samples
 from pose_models.data.csv_folder import csv_folder
 from pose_models.data.image_folder import image_folder

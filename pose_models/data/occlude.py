@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.types import Array
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.types import Array
 from pose_models.data.sample import Image, Sample
 
 LEVELS: dict[str, tuple[float, float]] = {"L1": (0.2, 0.4), "L2": (0.4, 0.6), "L3": (0.6, 0.8)}

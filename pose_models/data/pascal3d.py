@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.errors import did_you_mean
+from p3d_gen.core.errors import did_you_mean
 from pose_models.data.pictures import read_picture
 from pose_models.data.sample import Sample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models import geometry
 
 Image = NDArray[np.uint8]
@@ -22,7 +22,7 @@ class Sample:
 
     image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None where the source has none; occluder (H, W)
     uint8, 255 where something else stands in front of the object, None where nothing does or it is not known.
-    cam_T_obj (4, 4) and K (3, 3) as in `p3d_gen.geometry`, square pixels; where a source knows only the rotation,
+    cam_T_obj (4, 4) and K (3, 3) as in `p3d_gen.core.geometry`, square pixels; where a source knows only the rotation,
     the translation and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates. subset: the part of a
     benchmark that it belongs to ("weather", "L1", ...), "" where there are no parts.
     """

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from p3d_gen.files import check_tar_ending
+from p3d_gen.run.files import check_tar_ending
 from pose_models.data.sample import Image, Sample
 
 _PICTURES = ("png", "jpg")

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from p3d_gen import geometry
-from p3d_gen.types import Array, Camera, Viewpoint
+from p3d_gen.core import geometry
+from p3d_gen.core.types import Array, Camera, Viewpoint
 
 UNKNOWN = math.nan
 

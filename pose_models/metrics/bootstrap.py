@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from torch import Tensor
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models.metrics.groups import Grouped, members
 
 RESAMPLES = 1000

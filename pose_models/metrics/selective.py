@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 
 COVERAGES = (0.5, 0.8, 0.9, 1.0)
 _CURVE_POINTS = 100

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p3d_gen.categories import SYMMETRY_ORDER
-from p3d_gen.types import Array
+from p3d_gen.core.categories import SYMMETRY_ORDER
+from p3d_gen.core.types import Array
 from pose_models.geometry import rotation_error_rad
 from pose_models.metrics.accuracy import PoseMetrics, pose_metrics, random_rotation_metrics
 from pose_models.metrics.bootstrap import LEVEL, RESAMPLES, Intervals, grouped_intervals

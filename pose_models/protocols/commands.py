@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from p3d_gen.errors import did_you_mean
+from p3d_gen.core.errors import did_you_mean
 from pose_models.protocols.manifest import Options, Value
 
 TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")

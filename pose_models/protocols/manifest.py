@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from p3d_gen.errors import did_you_mean
-from p3d_gen.sections import Section, read_toml, validated
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.spec.sections import Section, read_toml, validated
 
 Value = bool | int | float | str | tuple[str | int | float, ...]
 Options = dict[str, Value]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from p3d_gen.errors import did_you_mean
+from p3d_gen.core.errors import did_you_mean
 from pose_models.protocols.commands import TRUE, flags, leaf_command, option_names, takes
 from pose_models.protocols.manifest import (
     DATA,

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import click
 
-from p3d_gen.files import write_json
+from p3d_gen.run.files import write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.plan import STEPS, Job, arguments, output

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from p3d_gen.files import write_bytes, write_json
+from p3d_gen.run.files import write_bytes, write_json
 from pose_models.metrics.bootstrap import over_seeds
 from pose_models.metrics.summary import MODEL
 from pose_models.protocols.manifest import Number, Row

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p3d_gen.errors import did_you_mean
+from p3d_gen.core.errors import did_you_mean
 from pose_models.rasterise import pytorch3d, reference, zbuffer
 from pose_models.rasterise.features import render_features, similarity_scores
 from pose_models.rasterise.hits import NEAR, Backend, Hits, face_map, hits_of

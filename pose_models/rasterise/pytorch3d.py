@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from p3d_gen.errors import DependencyError
+from p3d_gen.core.errors import DependencyError
 from pose_models.rasterise.hits import homogeneous
 
 _CLIP = 1e-4

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p3d_gen.geometry import viewpoint_of
-from p3d_gen.types import Array
+from p3d_gen.core.geometry import viewpoint_of
+from p3d_gen.core.types import Array
 from pose_models.prediction import Prediction
 from pose_models.report.draw import FAINT, INK, Picture, blank, draw_pose, enlarged, fitted, write_texts
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models.metrics.selective import RiskCoverage
 from pose_models.report.draw import FAINT, INK, Colour, Picture, blank, fitted, polyline, write_texts
 

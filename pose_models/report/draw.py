@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from p3d_gen.geometry import box_corners, transform
-from p3d_gen.types import Array
+from p3d_gen.core.geometry import box_corners, transform
+from p3d_gen.core.types import Array
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -79,7 +79,7 @@ def draw_pose(image: Picture, K: Array, cam_T_obj: Array, box: Array) -> Picture
     K (3, 3), its two focal lengths may differ; cam_T_obj (4, 4); box (2, 3): its lower and upper corner in obj axes.
     ValueError where pose or K is not finite.
     """
-    from p3d_gen.sheet import draw_labels
+    from p3d_gen.report.sheet import draw_labels
 
     if not (np.isfinite(cam_T_obj).all() and np.isfinite(K).all()):
         raise ValueError("a pose can only be drawn with its translation and camera: those of the solver's rule")

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 
 _WIDTH, _HEIGHT = 360, 112
 _LEFT, _RIGHT, _TOP, _AXIS, _LEGEND = 44, 14, 8, 20, 18

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.types import Array
-from pose_models.adapt.history import HISTORY_FILE
+from p3d_gen.core.types import Array
+from pose_models.training.history import HISTORY_FILE
 
 CONFIG_FILE, TARGET_FILE, MODEL_FILE, SOURCE_FILE = "adapt.toml", "target.jsonl", "model.json", "source.json"
 RUN_FILES = (HISTORY_FILE, CONFIG_FILE, TARGET_FILE, MODEL_FILE, SOURCE_FILE)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p3d_gen.types import Array
+from p3d_gen.core.types import Array
 from pose_models.geometry import viewpoint_of
 from pose_models.prediction import Prediction
 from pose_models.report.draw import FAINT, INK, Colour, Picture, blank, fitted, polyline, write_texts

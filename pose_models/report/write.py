@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from p3d_gen.files import write_bytes, write_json
-from p3d_gen.images import encode_png
+from p3d_gen.core.codecs import encode_png
+from p3d_gen.run.files import write_bytes, write_json
 from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
 from pose_models.prediction import Prediction, write_predictions

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from torch.utils.data import ConcatDataset
 
-from p3d_gen.types import Array
-from pose_models.adapt.thresholds import write_source_similarity
+from p3d_gen.core.types import Array
 from pose_models.config import TrainConfig
 from pose_models.data.augment import Backgrounds
 from pose_models.data.photographs import Photographs
@@ -17,6 +16,7 @@ from pose_models.data.sample import Sample
 from pose_models.data.views import Views
 from pose_models.nmm import NeuralMeshModel, load_model
 from pose_models.training.loop import How, Step, fit
+from pose_models.training.source_similarity import write_source_similarity
 from pose_models.training.spec import build, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from p3d_gen.files import write_bytes
+from p3d_gen.run.files import write_bytes
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from p3d_gen.files import write_bytes
+from p3d_gen.run.files import write_bytes
 from pose_models.config import LoopConfig, save_config
 from pose_models.data.sample import Batch
 from pose_models.data.views import Views, loader

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from p3d_gen.cuboid import fit_box
-from p3d_gen.types import Array
+from p3d_gen.core.cuboid import fit_box
+from p3d_gen.core.types import Array
 from pose_models import geometry
 from pose_models.backbone import BackboneSpec, FeatureNet, load_weights, stem
 from pose_models.config import LoopConfig, TrainConfig

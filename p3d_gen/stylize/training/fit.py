@@ -19,8 +19,8 @@ from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor
 
-from p3d_gen.errors import RunError
-from p3d_gen.files import atomic_file, write_json
+from p3d_gen.core.errors import RunError
+from p3d_gen.run.files import atomic_file, write_json
 from p3d_gen.stylize.training.networks import Networks, build, save, words_of
 from p3d_gen.stylize.training.pairs import Example, Pair, example
 from p3d_gen.stylize.training.recipe import Phase, Recipe

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.errors import RunError
-from p3d_gen.files import read_shard
-from p3d_gen.images import decode_image
+from p3d_gen.core.codecs import decode_image
+from p3d_gen.core.errors import RunError
+from p3d_gen.run.files import read_shard
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.training.recipe import Recipe
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from p3d_gen.sections import Positive, Section, Unit, ordered, read_toml, validated
+from p3d_gen.spec.sections import Positive, Section, Unit, ordered, read_toml, validated
 
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=64, le=1024, multiple_of=64)]

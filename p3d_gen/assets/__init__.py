@@ -1,1 +1,0 @@
-"""Sources of shapes, textures and backgrounds, with defaults made by this package itself."""

@@ -1,0 +1,132 @@
+"""The surface of a CAD model between its file and its normalised form: merging, dropping and scaling. Pure numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from p3d_gen.core.types import Array
+
+MERGE_DISTANCE = 1e-6
+_MIN_HEIGHT = 1e-7
+_MAX_PARTS = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface:
+    """A triangle mesh, in the axes and units of its file until `normalised` turns and scales it.
+
+    vertices (V, 3); faces (F, 3); uv (F, 3, 2): the source's own texture coordinates of each corner, zeros where it
+    has none; face_part (F,): index into part_names; keypoints: name -> (3,), in the axes and units of the vertices.
+    """
+
+    vertices: Array
+    faces: NDArray[np.int64]
+    uv: NDArray[np.float32]
+    face_part: NDArray[np.int64]
+    part_names: tuple[str, ...]
+    keypoints: dict[str, Array] = field(default_factory=dict)
+
+    def faces_where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Surface:
+        """The surface with some of its faces only, and all of its vertices."""
+        return replace(self, faces=self.faces[keep], uv=self.uv[keep], face_part=self.face_part[keep])
+
+    def flipped(self, where: NDArray[np.bool_]) -> Surface:
+        """The surface with the winding of some faces reversed; each corner keeps its texture coordinates."""
+        faces, uv = self.faces.copy(), self.uv.copy()
+        faces[where], uv[where] = faces[where, ::-1], uv[where, ::-1]
+        return replace(self, faces=faces, uv=uv)
+
+
+def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
+    """A surface of one nameless part without texture coordinates."""
+    return Surface(
+        vertices=np.asarray(vertices, np.float64),
+        faces=np.asarray(faces, np.int64),
+        uv=np.zeros((len(faces), 3, 2), np.float32),
+        face_part=np.zeros(len(faces), np.int64),
+        part_names=("",),
+    )
+
+
+def _compact(surface: Surface) -> Surface:
+    """Without the vertices and the parts that no face uses."""
+    vertices, faces = np.unique(surface.faces, return_inverse=True)
+    parts, face_part = np.unique(surface.face_part, return_inverse=True)
+    return replace(
+        surface,
+        vertices=surface.vertices[vertices],
+        faces=faces.reshape(-1, 3),
+        face_part=face_part.reshape(-1),
+        part_names=tuple(surface.part_names[part] for part in parts),
+    )
+
+
+def _scaled(surface: Surface) -> Surface:
+    """Centred on its bounding box, whose diagonal becomes 1."""
+    low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
+    centre, diagonal = (low + high) / 2, float(np.linalg.norm(high - low))
+    if diagonal == 0.0:
+        raise ValueError("all its vertices coincide")
+    return replace(
+        surface,
+        vertices=(surface.vertices - centre) / diagonal,
+        keypoints={name: (point - centre) / diagonal for name, point in surface.keypoints.items()},
+    )
+
+
+def _representatives(vertices: Array) -> NDArray[np.int64]:
+    """For each vertex (V, 3) the index of the first that coincides with it.
+
+    Equal cells of a grid are merged first: a k-d tree alone would list every pair of a vertex given many times. It
+    then merges those that a border between two cells separates.
+    """
+    cells = np.round(vertices / MERGE_DISTANCE).astype(np.int64)
+    _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    pairs = cKDTree(vertices[first]).query_pairs(MERGE_DISTANCE, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
+    count, group = connected_components(links, directed=False)
+    leader = np.full(count, len(vertices))
+    np.minimum.at(leader, group, first)
+    return np.asarray(leader[group[cell.reshape(-1)]], np.int64)
+
+
+def _solid_faces(surface: Surface) -> NDArray[np.bool_]:
+    """Which faces have three different corners that are not on one line."""
+    a, b, c = surface.vertices[surface.faces].transpose(1, 0, 2)
+    doubled_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    longest = np.sqrt(np.max([((b - a) ** 2).sum(1), ((c - b) ** 2).sum(1), ((a - c) ** 2).sum(1)], axis=0))
+    return np.asarray(doubled_area > _MIN_HEIGHT * longest)
+
+
+def normalised(surface: Surface, rotation: Array) -> Surface:
+    """The surface in object axes, its box centred with diagonal 1, with nothing in it that renderers trip over.
+
+    rotation (3, 3): from the source's axes to z up, front -y. Coincident vertices are merged; degenerate faces, the
+    doubles of a face (which render black) and unused vertices and parts are dropped; of doubled faces the first stays.
+    Winding is left as it is. ValueError names what cannot be mended.
+    """
+    if len(surface.faces) == 0:
+        raise ValueError("it holds no faces")
+    if surface.faces.min() < 0 or surface.faces.max() >= len(surface.vertices):
+        raise ValueError(f"a face names vertex {surface.faces.max()}, and there are {len(surface.vertices)}")
+    surface = _compact(surface)
+    if not np.isfinite(surface.vertices).all():
+        raise ValueError("a vertex is not finite")
+    keypoints = {name: rotation @ point for name, point in surface.keypoints.items()}
+    surface = _scaled(replace(surface, vertices=surface.vertices @ rotation.T, keypoints=keypoints))
+    surface = replace(surface, faces=_representatives(surface.vertices)[surface.faces])
+    surface = surface.faces_where(_solid_faces(surface))
+    if len(surface.faces) == 0:
+        raise ValueError("all its faces are degenerate")
+    _, first = np.unique(np.sort(surface.faces, axis=1), axis=0, return_index=True)
+    surface = _scaled(_compact(surface.faces_where(np.sort(first))))
+    if len(surface.part_names) > _MAX_PARTS:
+        raise ValueError(f"it has {len(surface.part_names)} materials, {_MAX_PARTS} are allowed; join some of them")
+    return surface

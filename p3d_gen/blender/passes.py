@@ -1,0 +1,99 @@
+"""The layers of one render, from Blender's multilayer EXR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenEXR
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from p3d_gen.core.colour import srgb_bytes
+from p3d_gen.core.errors import RunError
+
+OBJECT_INDEX, OCCLUDER_INDEX = 1, 2
+_SOLID = np.float32(0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """The layers of one render, each (H, W) or (H, W, 3); at a pixel they tell of the surface at its centre.
+
+    rgba: straight 8-bit sRGB. index: OBJECT_INDEX, OCCLUDER_INDEX, or 0 where neither covers the pixel's centre.
+    depth: planar z in box diagonals, of whatever is there. normals: in world axes, towards the viewer, averaged over
+    the pixel. positions: in object axes. parts: 1 + the part's number. The last three are None unless asked for.
+    """
+
+    rgba: NDArray[np.uint8]
+    index: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    normals: NDArray[np.float32] | None
+    positions: NDArray[np.float32] | None
+    parts: NDArray[np.uint8] | None
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where the object is seen."""
+        return np.equal(self.index, OBJECT_INDEX)
+
+    @property
+    def occluders(self) -> NDArray[np.bool_]:
+        """Where an occluder is seen."""
+        return np.equal(self.index, OCCLUDER_INDEX)
+
+
+def _straight(premultiplied: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Straight colours (H, W, 3). The denoiser spreads a little light past the silhouette, so a pixel that is covered
+    by less than half takes the colour of the nearest that is covered by more, and one not covered is black."""
+    solid = alpha >= _SOLID
+    if not solid.any():
+        return np.zeros_like(premultiplied)
+    nearest = distance_transform_edt(~solid, return_distances=False, return_indices=True)
+    colours = premultiplied / np.maximum(alpha, _SOLID)[..., None]
+    return np.where(alpha[..., None] > 0, colours[tuple(nearest)], np.float32(0))
+
+
+def _eight_bit(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Linear premultiplied colours (H, W, 4) as straight sRGB, worked out only where there is anything."""
+    alpha = np.clip(colours[..., 3], 0.0, 1.0)
+    rgba = np.zeros(colours.shape, np.uint8)
+    rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
+    if rows.size:
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        rgba[(*box, slice(3))] = srgb_bytes(_straight(colours[(*box, slice(3))], alpha[box]))
+        rgba[(*box, 3)] = np.rint(alpha[box] * 255)
+    return rgba
+
+
+def _layers(path: Path) -> dict[str, NDArray[np.float32]]:
+    try:
+        channels: dict[str, Any] = OpenEXR.File(str(path), separate_channels=True).channels()
+    except Exception as error:  # OpenEXR raises several types of its own
+        raise RunError(f"Blender wrote no whole picture to {path} ({error}): is the disk full?") from None
+    return {name.partition(".")[2]: channel.pixels for name, channel in channels.items()}
+
+
+def read_passes(path: Path) -> Passes:
+    """The passes of Blender's multilayer EXR, whose colours are linear and premultiplied.
+
+    RunError where it is missing or cut: Blender itself says nothing when it cannot write.
+    """
+    layers = _layers(path)
+
+    def stacked(name: str, axes: str) -> NDArray[np.float32] | None:
+        return np.stack([layers[f"{name}.{axis}"] for axis in axes], axis=-1) if f"{name}.{axes[0]}" in layers else None
+
+    colours = stacked("Combined", "RGBA")
+    assert colours is not None
+    index = layers["IndexOB.X"].astype(np.uint8)
+    return Passes(
+        rgba=_eight_bit(colours),
+        index=index,
+        depth=np.where(index > 0, layers["Depth.Z"], 0.0).astype(np.float32),
+        normals=stacked("Normal", "XYZ"),
+        positions=stacked("Position", "XYZ"),
+        parts=layers["IndexMA.X"].astype(np.uint8) if "IndexMA.X" in layers else None,
+    )

@@ -1,0 +1,1 @@
+"""CAD models: list, check, convert and picture them."""

@@ -1,0 +1,117 @@
+"""What is known of CAD models once Blender has prepared them, and what may be wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.topology import is_watertight, same_way_edges
+from p3d_gen.catalogue.collect import Collection
+from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
+from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.licences import asset_licence
+
+MANY_FACES = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One CAD model. licence: see `licences`. error: why it cannot be used, "" where it can; its numbers are 0 then.
+
+    extent_xyz: of the normalised model, whose box diagonal is 1. parts: the names of its material slots. keypoints:
+    how many it has. warnings: what is odd, mended or missing, and does not keep it from being used.
+    """
+
+    category: str
+    id: str
+    address: str
+    licence: str
+    error: str = ""
+    faces: int = 0
+    vertices: int = 0
+    extent_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    parts: tuple[str, ...] = ()
+    has_materials: bool = False
+    has_native_uv: bool = False
+    keypoints: int = 0
+    watertight: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def _counted(number: int, what: str) -> Iterator[str]:
+    if number:
+        yield f"{what}: {number}"
+
+
+def _warnings(found: dict[str, Any], model: CadModel) -> tuple[str, ...]:
+    """What the file held (see `blender.exchange.survey`) that the prepared model does not, or should not."""
+    left = same_way_edges(model.faces)
+    return (
+        *_counted(found["unused"], "vertices of no face dropped"),
+        *_counted(found["faces"] - len(model.faces), "degenerate or doubled faces dropped"),
+        *_counted(max(found["same_way"] - left, 0), "edges whose faces were wound inconsistently, mended"),
+        *_counted(left, "edges where the surface cannot be wound consistently"),
+        *_counted(
+            len(model.faces) if len(model.faces) > MANY_FACES else 0,
+            "more faces than is good, they slow down every stage",
+        ),
+        *model.warnings,
+    )
+
+
+def prepare(worker: BlenderWorker, category: str, asset: Asset) -> Path:
+    """Prepare a model among the worker's own files; returns its npz. BlenderError says what is wrong with it."""
+    target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
+    request = {"source": asset.address, "up": asset.up, "front": asset.front, "category": category}
+    worker.ask({"op": "prepare", "target": str(target), **request})
+    return target
+
+
+def discard(cad: Path) -> None:
+    """Remove a prepared model: the worker's files lie in memory."""
+    shutil.rmtree(cad.parent, ignore_errors=True)
+
+
+def reason(error: Exception) -> str:
+    """An error as a user reads it, without the name of Python's type."""
+    return str(error).removeprefix("ValueError: ")
+
+
+def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path | None) -> Report:
+    """Prepare one model and report on it; `root` is the folder of its source."""
+    report = Report(category=category, id=asset.id, address=asset.address, licence=asset_licence(asset, root).id)
+    try:
+        path = prepare(worker, category, asset)
+        found = worker.ask({"op": "survey", "source": asset.address, "category": category})
+    except BlenderError as error:
+        return replace(report, error=reason(error))
+    model = load_cad(path)
+    x, y, z = np.ptp(model.vertices, axis=0).tolist()
+    report = replace(
+        report,
+        faces=len(model.faces),
+        vertices=len(model.vertices),
+        extent_xyz=(x, y, z),
+        parts=tuple(name for name in model.part_names if name),
+        has_materials=materials_file(path).exists(),
+        has_native_uv=bool(model.native_uv.any()),
+        keypoints=len(model.keypoints),
+        watertight=is_watertight(model.faces),
+        warnings=_warnings(found, model),
+    )
+    discard(path)
+    return report
+
+
+def check(worker: BlenderWorker, collection: Collection) -> Iterator[Report]:
+    """A report on each model, category by category."""
+    for category, assets in collection.cads.items():
+        for asset in assets:
+            yield check_model(worker, category, asset, collection.root)

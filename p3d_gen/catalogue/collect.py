@@ -1,0 +1,108 @@
+"""Which CAD models a user means: a manifest's, those of a folder or a file, or parametric shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
+from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.errors import AssetError, did_you_mean
+from p3d_gen.spec.inventory import PARAMETRIC, Asset, folder_cads, parametric_assets, parse_parametric_range, take_cads
+from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, recognise
+from p3d_gen.spec.manifest import Cad, load_manifest, resolve_folder
+from p3d_gen.spec.sections import EMBEDDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How a user narrows a source down: one category, or "" for all; layout and axes as in the manifest's [cad]."""
+
+    category: str = ""
+    layout: str = "auto"
+    up: str = "auto"
+    front: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """CAD models by category. root: the folder that they come from; None for parametric shapes."""
+
+    cads: dict[str, tuple[Asset, ...]]
+    root: Path | None
+
+
+def _one_category(path: Path, wanted: Wanted) -> str:
+    """The category of files that lie in no category's folder: the one wanted, or the name of their folder."""
+    category = wanted.category or path.name
+    if category not in CATEGORIES:
+        raise AssetError(
+            f"the category of the models in {path} is not known: say --category, one of {', '.join(CATEGORIES)}"
+        )
+    return category
+
+
+def _files(paths: list[Path], folder: Path, wanted: Wanted) -> Collection:
+    named = [Model(id=path.stem, path=path, up=wanted.up, front=wanted.front) for path in paths]
+    check_ids(named)
+    assets = tuple(Asset(id=model.id, address=str(model.path), up=model.up, front=model.front) for model in named)
+    return Collection(cads={_one_category(folder, wanted): assets}, root=folder)
+
+
+def _folder(root: Path, wanted: Wanted) -> Collection:
+    flat = sorted(path for path in root.iterdir() if path.suffix.lower() in CAD_SUFFIXES and path.is_file())
+    if flat and wanted.layout == "auto":
+        return _files(flat, root.resolve(), wanted)
+    among = (wanted.category,) if wanted.category else CATEGORIES
+    layout = recognise(root, among) if wanted.layout == "auto" else wanted.layout
+    found = categories_of(root, layout) if not wanted.category else among
+    cads = {category: folder_cads(root, layout, category, wanted.up, wanted.front) for category in found}
+    if not cads:
+        raise AssetError(f"{root} holds no CAD model of any category in the layout {layout!r}; try --layout auto")
+    return Collection(cads=cads, root=root)
+
+
+def _parametric(source: str, wanted: Wanted) -> Collection:
+    if wanted.up != "auto":
+        raise AssetError("parametric shapes have axes of their own: leave --up and --front out")
+    if source == PARAMETRIC.removesuffix(":"):
+        categories = (wanted.category,) if wanted.category else PARAMETRIC_CATEGORIES
+        first_ones = range(*Cad().variants)
+        return Collection(cads={name: parametric_assets(name, first_ones) for name in categories}, root=None)
+    category, variants = parse_parametric_range(source)
+    if wanted.category not in ("", category):
+        raise AssetError(f"{source} is no {wanted.category}: leave --category out")
+    return Collection(cads={category: parametric_assets(category, variants)}, root=None)
+
+
+def _manifest(path: Path, wanted: Wanted) -> Collection:
+    manifest = load_manifest(path)
+    source, cads = manifest.cad.source, take_cads(manifest, path.parent)
+    if wanted.category and wanted.category not in cads:
+        raise AssetError(f"{path} has no category {wanted.category!r}{did_you_mean(wanted.category, cads)}")
+    return Collection(
+        cads={category: cads[category] for category in cads if wanted.category in ("", category)},
+        root=None if source == EMBEDDED else resolve_folder(source, path.parent, "cad.source"),
+    )
+
+
+def collect(source: str, wanted: Wanted) -> Collection:
+    """The CAD models at a source: `parametric`, a parametric address, a manifest, a folder, or a model's file.
+
+    A folder may have any layout, or hold the files of one category itself. AssetError where it holds none.
+    """
+    if (wanted.up == "auto") != (wanted.front == "auto"):
+        raise AssetError("give both --up and --front, or neither")
+    if wanted.up != "auto" and wanted.up[-1] == wanted.front[-1]:
+        raise AssetError(f"--up {wanted.up} and --front {wanted.front} lie on one axis")
+    if source == PARAMETRIC.removesuffix(":") or source.startswith(PARAMETRIC):
+        return _parametric(source, wanted)
+    path = Path(source)
+    if path.is_dir():
+        return _folder(path, wanted)
+    if path.is_file() and path.suffix == ".toml":
+        return _manifest(path, wanted)
+    if path.is_file() and path.suffix.lower() in CAD_SUFFIXES:
+        return _files([path], path.resolve().parent, wanted)
+    what = "has none of the suffixes .toml, " + ", ".join(CAD_SUFFIXES) if path.is_file() else "is no file or folder"
+    raise AssetError(f"{source} {what}: name a manifest, a folder or file of CAD models, or parametric:car?variant=17")

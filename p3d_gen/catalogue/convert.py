@@ -1,0 +1,117 @@
+"""CAD models of any source as files of the plain layout, <out>/<category>/<id>.<suffix>, normalised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from blender_assets.shapes import Mesh, build
+from blender_assets.shapes.ply import ply_bytes
+from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.catalogue.check import discard, prepare, reason
+from p3d_gen.core.categories import SYMMETRY_ORDER
+from p3d_gen.core.errors import AssetError
+from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
+from p3d_gen.run.files import write_bytes
+from p3d_gen.spec.inventory import Asset, parse_parametric
+from p3d_gen.spec.layouts import CAD_SUFFIXES
+from p3d_gen.spec.licences import UNKNOWN, asset_licence, is_own_ply
+
+# GLB is y up, front z; object axes are z up, front -y
+_GLB_FROM_OBJECT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+
+def _own_ply(model: CadModel) -> bytes:
+    mesh = Mesh(
+        vertices=model.vertices,
+        faces=model.faces.astype(np.int64),
+        face_part=model.face_part.astype(np.int16),
+        part_names=model.part_names,
+        keypoints=model.keypoints,
+        symmetry_order=model.symmetry_order,
+    )
+    return ply_bytes(mesh)
+
+
+def _plain_ply(model: CadModel) -> bytes:
+    mesh = trimesh.Trimesh(model.vertices, model.faces, process=False)
+    return bytes(mesh.export(file_type="ply", vertex_normal=False))
+
+
+def _glb(worker: BlenderWorker, cad: Path) -> bytes:
+    target = worker.scratch / "model.glb"
+    worker.ask({"op": "export", "cad": str(cad), "target": str(target)})
+    return target.read_bytes()
+
+
+def _sidecar(model: CadModel, category: str, suffix: str) -> bytes:
+    """The keypoints and symmetry order as `<id>.keypoints.json` in the axes of the new file; empty for the defaults."""
+    turn = _GLB_FROM_OBJECT if suffix == ".glb" else np.eye(3)
+    entries: dict[str, object] = {name: (turn @ point).tolist() for name, point in model.keypoints.items()}
+    if model.symmetry_order != SYMMETRY_ORDER[category]:
+        entries["symmetry_order"] = model.symmetry_order
+    return (json.dumps(entries, indent=2) + "\n").encode() if entries else b""
+
+
+def _write(folder: Path, name: str, suffix: str, content: bytes, sidecar: bytes = b"") -> Path:
+    """Write a model, keypoints first; AssetError where another suffix of that name is there, which would be a twin."""
+    target = folder / f"{name}{suffix}"
+    twins = [path for other in CAD_SUFFIXES if other != suffix and (path := target.with_suffix(other)).exists()]
+    if twins:
+        raise AssetError(f"{twins[0]} is there already: remove it, or choose another --out")
+    notes = folder / f"{name}.keypoints.json"
+    if sidecar:
+        write_bytes(notes, sidecar)
+    else:
+        notes.unlink(missing_ok=True)
+    write_bytes(target, content)
+    return target
+
+
+def _write_licence(model: Path, licence: str) -> None:
+    """Write what is known of the licence of a new file beside it."""
+    path = model.with_name(f"{model.name}.license")
+    if licence == UNKNOWN:
+        path.unlink(missing_ok=True)
+    else:
+        write_bytes(path, f"SPDX-License-Identifier: {licence}\n".encode())
+
+
+def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Path) -> Path:
+    cad = prepare(worker, category, asset)
+    try:
+        model = load_cad(cad)
+        if is_own_ply(asset.path):
+            return _write(folder, asset.id, ".ply", _own_ply(model))
+        if materials_file(cad).exists() or model.native_uv.any():
+            return _write(folder, asset.id, ".glb", _glb(worker, cad), _sidecar(model, category, ".glb"))
+        return _write(folder, asset.id, ".ply", _plain_ply(model), _sidecar(model, category, ".ply"))
+    finally:
+        discard(cad)
+
+
+def convert(
+    worker: BlenderWorker, cads: dict[str, tuple[Asset, ...]], out: Path, roots: Mapping[str, Path | None]
+) -> Iterator[tuple[Asset, Path | None, str]]:
+    """Write every model below `out`; yields each with its new file, or None and why it could not be converted.
+
+    A parametric shape, or a file written from one, becomes PLY with its parts and keypoints; a model with materials or
+    texture coordinates GLB; any other PLY. Keypoints from a file beside the model come along, and its licence, where
+    the source states one, as <file>.license. roots: the source of each asset by its address, see `asset_licence`.
+    """
+    for category, assets in cads.items():
+        for asset in assets:
+            folder = out / category
+            try:
+                if asset.is_parametric:
+                    path = _write(folder, asset.id, ".ply", ply_bytes(build(*parse_parametric(asset.address))))
+                else:
+                    path = _convert_file(worker, category, asset, folder)
+                    _write_licence(path, asset_licence(asset, roots.get(asset.address)).id)
+                yield asset, path, ""
+            except (AssetError, BlenderError) as error:
+                yield asset, None, reason(error)

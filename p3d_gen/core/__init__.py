@@ -1,0 +1,1 @@
+"""Types, geometry, colour and codecs that every stage shares."""

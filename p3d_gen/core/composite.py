@@ -1,0 +1,37 @@
+"""Pure compositing: a foreground over a background."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.core.colour import srgb_bytes, srgb_light
+
+Picture = NDArray[np.uint8]
+
+
+def _in_srgb(c: Picture, foreground: Picture, background: Picture) -> Picture:
+    """c foreground + (255 - c) background over 255, rounded, without a division."""
+    share = c.astype(np.uint16)
+    weighted = share * foreground + (255 - share) * background + 128  # 255 * 255 + 128 at most, which 16 bits hold
+    return np.asarray((weighted + (weighted >> 8)) >> 8, dtype=np.uint8)
+
+
+def _in_linear_light(c: Picture, foreground: Picture, background: Picture) -> Picture:
+    share = c / 255
+    return srgb_bytes(share * srgb_light(foreground) + (1 - share) * srgb_light(background))
+
+
+def composite(foreground: Picture, coverage: Picture, background: Picture, *, linear: bool = False) -> Picture:
+    """foreground (+) background, all (H, W, 3) sRGB, by a coverage (H, W) in 0..255.
+
+    Where coverage is 0 the result is the background to the bit, where it is 255 the foreground; between, it is
+    c foreground + (1 - c) background, rounded: of sRGB values, or of `linear` light.
+    """
+    result = np.asarray(cv2.copyTo(foreground, coverage, background.copy()))
+    c, *colours = coverage.reshape(-1, 1), foreground.reshape(-1, 3), background.reshape(-1, 3)
+    partly = np.flatnonzero((c > 0) & (c < 255))  # few pixels, which alone are worked out
+    blend = _in_linear_light if linear else _in_srgb
+    result.reshape(-1, 3)[partly] = blend(c[partly], *(colour[partly] for colour in colours))
+    return result

@@ -1,0 +1,1 @@
+"""Stage 3: composites on random backgrounds, in WebDataset shards."""

@@ -1,0 +1,213 @@
+"""Stage 3: render and stylised picture -> composite -> one complete WebDataset shard."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.core.codecs import decode_alpha, decode_image, encode_jpeg, encode_png
+from p3d_gen.core.composite import composite
+from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.core.silhouette import camera_of
+from p3d_gen.core.types import Backdrop
+from p3d_gen.pack.backgrounds import background, surroundings
+from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
+from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
+from p3d_gen.run.cad_model import load_cad
+from p3d_gen.run.files import Members, compact_json, file_sha256, read_shard, reading_samples
+from p3d_gen.run.stage import make_shard, tick
+from p3d_gen.run.store import Failure, Ledger, Run, open_run
+from p3d_gen.spec.manifest import Background, Output
+from p3d_gen.spec.sampling import backdrop, packed_key
+from p3d_gen.stylize.judge import read_residuals
+from p3d_gen.stylize.stylization import Stylization, open_stylization
+
+Picture = NDArray[np.uint8]
+_FILES = {
+    "mask": "mask.png",
+    "amodal": "amodal.png",
+    "occluders": "occluders.png",
+    "depth": "depth.npz",
+    "normals": "normals.npz",
+    "nocs": "nocs.npz",
+    "parts": "parts.png",
+    "cuboid": "cuboid.npz",
+    "render": "render.png",
+    "edges": "edges.png",
+}
+
+
+def _encode(pixels: Picture, output: Output) -> bytes:
+    return encode_png(pixels) if output.image_format == "png" else encode_jpeg(pixels, output.jpeg_quality)
+
+
+def _coverage(members: Members, edge: str) -> Picture:
+    """How much of each pixel (H, W) is foreground, occluders included: `soft` by alpha, `hard` by the masks."""
+    if edge == "soft":
+        return decode_alpha(members["render.png"])
+    masks = [decode_image(members[name]) for name in ("mask.png", "occluders.png") if name in members]
+    return np.asarray(np.max(masks, axis=0), dtype=np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What all composites of one render share. labels: those of both earlier stages. stylized: the stylised picture.
+    coverage: how much of each pixel is foreground. hidden: how much light (H, W) the object takes from the ground, None
+    where no shadow is wanted. members: those that are passed on."""
+
+    labels: dict[str, Any]
+    stylized: Picture
+    coverage: Picture
+    hidden: NDArray[np.float32] | None
+    members: Members
+
+
+def _hidden(run: Run, labels: dict[str, Any]) -> NDArray[np.float32] | None:
+    wanted = run.manifest.background
+    if not wanted.shadow:
+        return None
+    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    ground = cad_ground(model, tuple(labels["stretch_xyz"]), wanted.shadow_softness)
+    return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
+
+
+def _source(run: Run, members: Members) -> _Source:
+    output = run.manifest.output
+    labels, stylized = json.loads(members["json"]), decode_image(members["stylized.png"])
+    passed_on: Members = {}
+    for member in output.members:
+        if member == "stylized":
+            passed_on[f"stylized.{output.image_format}"] = _encode(stylized, output)
+        elif member in _FILES:
+            passed_on[_FILES[member]] = members[_FILES[member]]
+    return _Source(
+        labels=labels | json.loads(members["stylize.json"]),
+        stylized=stylized,
+        coverage=_coverage(members, run.manifest.background.edge),
+        hidden=_hidden(run, labels),
+        members=passed_on,
+    )
+
+
+def _scene(run: Run, labels: dict[str, Any], before: Backdrop) -> Picture:
+    """What the object stands before (H, W, 3)."""
+    path, camera = run.inventory.background_files[before.background_id], camera_of(labels)
+    if before.environment:
+        return surroundings(path, before.environment, np.array(labels["cam_T_obj"]), camera)
+    return background(path, camera.image_hw, before.window)
+
+
+def _image(wanted: Background, source: _Source, scene: Picture) -> tuple[Picture, dict[str, Any]]:
+    """A composite, and labels that tell what was done to object and background to match them."""
+    picture, coverage = source.stylized, source.coverage
+    done: dict[str, Any] = {}
+    if wanted.match_colour:
+        done["match_colour"] = wanted.match_colour
+        picture = match_colour(picture, coverage, scene, wanted.match_colour)
+    if wanted.match_blur:
+        done["blur_px"] = blur_to_match(picture, coverage, scene, wanted.match_blur)
+        picture, coverage = blurred(picture, coverage, done["blur_px"])
+    if source.hidden is not None:
+        done["shadow"] = wanted.shadow
+        scene = shaded(scene, source.hidden, wanted.shadow)
+    return composite(picture, coverage, scene, linear=True), done
+
+
+def _packed(run: Run, source: _Source, number: int, more: dict[str, Any]) -> Members:
+    """The fixed members of composite `number` of a render. more: labels besides."""
+    wanted, output, labels = run.manifest.background, run.manifest.output, source.labels
+    before = backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
+    image, done = _image(wanted, source, _scene(run, labels, before))
+    own = {"key": packed_key(run.manifest, labels["key"], number), "background_id": before.background_id}
+    which = {"composite": number} if wanted.per_render > 1 else {}
+    return {
+        output.image_format: _encode(image, output),
+        **source.members,
+        "json": compact_json(labels | own | more | which | done),
+    }
+
+
+def pack_sample(run: Run, members: Members, number: int = 0, more: dict[str, Any] | None = None) -> Members:
+    """The members of a packed sample from those of both earlier stages: of composite `number` of the render.
+
+    more: labels besides, such as a filter's. AssetError where its background cannot be read.
+    """
+    return _packed(run, _source(run, members), number, more or {})
+
+
+def joined(run: Run, what: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
+    """The samples of a stylization's shard, each with its render's members."""
+    renders = read_shard(run.tar("render", shard))
+    for key, stylized in read_shard(run.tar(what.stage, shard)):
+        render = next((members for render_key, members in renders if render_key == key), None)
+        if render is None:
+            raise RunError(f"{run.tar('render', shard)} holds no {key}, or not in order; delete it and make it again")
+        yield key, render | stylized
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Pose residuals, as `pose-models folds` writes them, and how large one may be in degrees."""
+
+    files: tuple[Path, ...]
+    max_deg: float
+
+    def residuals(self) -> dict[str, float]:
+        """The residuals of all files by sample key."""
+        return {key: residual for path in self.files for key, residual in read_residuals(path).items()}
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which samples stay."""
+        return {"residuals": [file_sha256(path) for path in self.files], "max_residual_deg": self.max_deg}
+
+
+class _LeftOutError(Exception):
+    """Why a sample is not to be packed."""
+
+
+def _judged(by: Filter, residuals: dict[str, float], key: str) -> dict[str, Any]:
+    """The label of a packed sample's pose residual, which is small enough."""
+    if key not in residuals:
+        files = ", ".join(map(str, by.files))
+        raise RunError(f"{files}: there is no pose residual of {key}; judge all shards that are to be packed")
+    if residuals[key] > by.max_deg:
+        raise _LeftOutError(f"pose residual of {residuals[key]:.0f} degrees, above {by.max_deg:g}")
+    return {"pose_residual_deg": residuals[key]}
+
+
+def _samples(
+    what: Stylization, by: Filter | None, run: Run, shard: str, failures: list[Failure]
+) -> Iterator[tuple[str, Members]]:
+    residuals = by.residuals() if by else {}
+    tar = run.tar(what.stage, shard)
+    for render, members in joined(run, what, shard):
+        with reading_samples(tar, render):
+            source = _source(run, members)
+        for number in range(run.manifest.background.per_render):
+            key = packed_key(run.manifest, render, number)
+            try:
+                more = _judged(by, residuals, key) if by else {}
+                with reading_samples(tar, render):
+                    packed = _packed(run, source, number, more)
+            except (AssetError, _LeftOutError) as error:
+                failures.append(Failure(key=key, reason=str(error)))
+            else:
+                yield key, packed
+            tick()
+
+
+def pack_shard(run_dir: str, shard: str, name: str = "", by: Filter | None = None) -> Ledger:
+    """Pack one shard of the stylization of that name, "" for the manifest's own, or return its ledger where it is
+    finished already. by: leaves out the samples whose pose residual is too large."""
+    run = open_run(run_dir)
+    what = open_stylization(run, name)
+    made_from = {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **by.identity()} if by else None
+    make = functools.partial(_samples, what, by)
+    return make_shard(run, what.packed, shard, ("render", what.stage), make, made_from=made_from)

@@ -1,0 +1,176 @@
+"""Normalised CAD models, what RUN/cad/<category>/<id>.npz holds, and the preparation of all that a run needs."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from collections.abc import Callable, Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.run.cad_model import (
+    load_cad,
+    materials_file,
+)
+from p3d_gen.run.files import write_bytes, write_json
+from p3d_gen.run.remote import is_remote, place
+from p3d_gen.run.store import Run, open_run, read_models
+from p3d_gen.spec.inventory import Asset
+
+_PATIENCE_S = 300.0
+
+
+@contextmanager
+def _local_target(cad: Path) -> Iterator[Path]:
+    """Where Blender may write a model: its place, or a local one from which it is uploaded after the block, the npz
+    last, since it marks a model as done."""
+    if not is_remote(cad):
+        yield cad
+        return
+    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder:
+        local = Path(folder) / cad.name
+        yield local
+        for source, target in ((materials_file(local), materials_file(cad)), (local, cad)):
+            if source.exists():
+                write_bytes(target, source.read_bytes())
+
+
+def _prepare(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> None:
+    """Prepare one model, or do nothing where it is there. What fails is tried once more: Blender may have been killed.
+
+    RunError where the run folder cannot be written: that is not the model's fault.
+    """
+    target = run.cad_file(category, asset.id)
+    if target.exists():
+        return
+    request = {"source": asset.address, "up": asset.up, "front": asset.front, "category": category}
+    for last in (False, True):
+        try:
+            with _local_target(target) as local:
+                worker.ask({"op": "prepare", "target": str(local), **request})
+            return
+        except BlenderError as error:
+            if str(error).startswith("RunError: "):
+                raise RunError(str(error).removeprefix("RunError: ")) from None
+            if last:
+                raise
+
+
+def prepare_model(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> str:
+    """Prepare one model unless it is there; returns why it cannot be used, or "" where it can."""
+    try:
+        _prepare(run, worker, category, asset)
+    except BlenderError as error:
+        return str(error)
+    return ""
+
+
+def _reasons(run: Run, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None]) -> Iterator[str]:
+    """Prepare models with up to that many Blender processes; yields for each, in order, what `prepare_model` says."""
+    with ExitStack() as stack, ThreadPoolExecutor(workers) as pool:
+        idle: SimpleQueue[BlenderWorker] = SimpleQueue()
+        for _ in range(workers):
+            idle.put(stack.enter_context(BlenderWorker(timeout_s=_PATIENCE_S)))
+
+        def one(model: tuple[str, Asset]) -> str:
+            worker = idle.get()
+            try:
+                return prepare_model(run, worker, *model)
+            finally:
+                idle.put(worker)
+
+        for reason in pool.map(one, models):
+            on_model()
+            yield reason
+
+
+@contextmanager
+def _alone(run_folder: Path) -> Iterator[None]:
+    """Hold the run's lock: of several processes that want its models, one prepares them, the others wait. Under a URL
+    there is no lock: all of them write the same bytes, and the last one wins."""
+    if is_remote(run_folder):
+        yield
+        return
+    with (run_folder / "run.json").open("r+b") as file:  # which is there already: no file stays behind
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    model = load_cad(path)
+    return {
+        "vertices": len(model.vertices),
+        "faces": len(model.faces),
+        "part_names": list(model.part_names),
+        "has_materials": materials_file(path).exists(),
+        "has_keypoints": bool(model.keypoints),
+        "symmetry_order": model.symmetry_order,
+        "warnings": list(model.warnings),
+    }
+
+
+def _check(run: Run, broken: list[tuple[str, Asset, str]]) -> None:
+    """AssetError where broken models may not be left out, or nothing of a category would be left."""
+    listed = "\n".join(f"  {cad.address}: {reason}" for _, cad, reason in broken)
+    if broken and (run.prepared or not run.manifest.cad.quarantine):
+        raise AssetError(
+            "these CAD models cannot be used; mend them, leave them out by cad.include, or let the run leave them out "
+            f"by cad.quarantine = true:\n{listed}"
+        )
+    for category, cads in run.inventory.cads.items():
+        if len(cads) == len([name for name, _, _ in broken if name == category]):
+            raise AssetError(f"no CAD model of {category!r} can be used; mend one of them:\n{listed}")
+
+
+def _facts(run: Run, broken: Container[str]) -> dict[str, dict[str, Any]]:
+    """Category -> id -> what the prepared model is. Nothing in it depends on the clock or on an earlier attempt."""
+    return {
+        category: {
+            cad.id: _summary(run.cad_file(category, cad.id)) for cad in cads if f"{category}/{cad.id}" not in broken
+        }
+        for category, cads in run.inventory.cads.items()
+    }
+
+
+def _notes(models: dict[str, Any]) -> list[str]:
+    """What a user should know of the models in RUN/cad/models.json."""
+    left_out = [f"{name} is left out: {reason}" for name, reason in models.pop("quarantined").items()]
+    return left_out + [
+        f"{category}/{name}: {warning}"
+        for category, facts in models.items()
+        for name, fact in facts.items()
+        for warning in fact["warnings"]
+    ]
+
+
+def prepare_models(run: Run, workers: int = 1, on_model: Callable[[], None] = lambda: None) -> list[str]:
+    """Prepare all CAD models of a run and list them in RUN/cad/models.json, which is written last.
+
+    workers: how many Blender processes at most. on_model is called after each model. Returns what a user should know:
+    which models are left out, and what materials lack. AssetError lists the models that cannot be used; where
+    cad.quarantine is true they are left out of the run instead, which has to be opened again to show it.
+    """
+    with _alone(run.root):
+        run = open_run(run.root)  # another process may have prepared it in the meantime
+        models = [(category, cad) for category, cads in run.inventory.cads.items() for cad in cads]
+        todo = [(category, cad) for category, cad in models if not run.cad_file(category, cad.id).exists()]
+        for _ in range(len(models) - len(todo)):
+            on_model()
+        reasons = list(_reasons(run, todo, min(workers, len(todo)), on_model)) if todo else []
+        broken = [(category, cad, reason) for (category, cad), reason in zip(todo, reasons, strict=True) if reason]
+        _check(run, broken)
+        if not run.prepared:
+            left_out = {f"{category}/{cad.id}": reason for category, cad, reason in broken}
+            write_json(run.models_file, {**_facts(run, left_out), "quarantined": left_out})
+    return _notes(read_models(run.root) or {})
+
+
+def ensure_models(run_folder: str | Path) -> None:
+    """Prepare the models of a run where that has not been done: at once where it has."""
+    if read_models(place(run_folder)) is None:
+        prepare_models(open_run(run_folder))

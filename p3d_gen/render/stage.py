@@ -1,0 +1,188 @@
+"""Stage 1: resolved samples -> a Blender process -> checked pictures and labels -> a sealed shard."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from blender_assets.shapes import Mesh, build
+from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.passes import Passes, read_passes
+from p3d_gen.core.codecs import encode_npz
+from p3d_gen.core.cuboid import Cuboid, category_cuboid
+from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.core.silhouette import MIN_MASK_IOU
+from p3d_gen.core.types import RenderSpec
+from p3d_gen.render.annotations import Rendered, annotate
+from p3d_gen.render.arrange import arrange
+from p3d_gen.render.prepare import ensure_models
+from p3d_gen.run.cad_model import CadModel, load_cad, materials_file, stretched
+from p3d_gen.run.files import Members, compact_json, write_bytes
+from p3d_gen.run.remote import local_copy
+from p3d_gen.run.stage import make_shard, tick, worker_number
+from p3d_gen.run.store import Failure, Ledger, Run, open_run
+from p3d_gen.spec.sampling import spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervision:
+    """How Blender processes are kept, see `BlenderWorker`. What is rendered does not depend on it, but for `device`:
+    pixels are the same on one build and device."""
+
+    timeout_s: float = 600.0
+    recycle_after: int = 1000
+    memory_mb: int = 4096
+    device: str = "AUTO"
+
+
+@functools.lru_cache(maxsize=1)
+def _worker(how: Supervision) -> BlenderWorker:
+    """This process's Blender, kept from one shard to the next."""
+    worker = BlenderWorker(**asdict(how), ordinal=worker_number())
+    atexit.register(worker.close)
+    return worker
+
+
+def count_gpus(how: Supervision) -> int:
+    """How many GPUs there are for that device: each takes a process of its own. RunError where there is none of a
+    kind that was asked for."""
+    if how.device == "CPU":
+        return 0
+    with BlenderWorker(**asdict(how)) as worker:
+        try:
+            gpus = int(worker.ask({"op": "count_gpus"})["gpus"])
+        except BlenderError as error:
+            raise RunError(str(error)) from None
+    return gpus
+
+
+@functools.lru_cache(maxsize=64)
+def _check_picture(path: Path) -> None:
+    """AssetError where a texture cannot be decoded to its end: Blender itself would render it black or pink."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise AssetError(f"{path} is not a readable picture: {error}") from None
+
+
+@functools.lru_cache(maxsize=32)
+def _occluder_shape(category: str, variant: int) -> Mesh:
+    return build(category, variant)
+
+
+def cuboid_of(run: Run, category: str) -> Cuboid:
+    """The cuboid around all models of a category, also kept as RUN/cad/<category>.cuboid.npz."""
+    models = (load_cad(run.cad_file(category, cad.id)) for cad in run.inventory.cads[category])
+    cuboid = category_cuboid(model.vertices for model in models)
+    path = run.root / "cad" / f"{category}.cuboid.npz"
+    if not path.exists():
+        write_bytes(path, encode_npz(vertices=cuboid.vertices, faces=cuboid.faces, normals=cuboid.normals))
+    return cuboid
+
+
+class ShardRenderer:
+    """What a shard's samples share: the run, the process, the paths of the assets, and the category's cuboid."""
+
+    def __init__(self, run: Run, worker: BlenderWorker, category: str) -> None:
+        """The run's models must have been prepared."""
+        self._run = run
+        self._worker = worker
+        self._textures = {asset.id: asset.path for asset in run.inventory.textures}
+        self._hdris = {asset.id: asset.path for asset in run.inventory.hdris}
+        self._cuboid = cuboid_of(run, category) if "cuboid" in run.manifest.output.members else None
+
+    def request(self, sample: RenderSpec, model: CadModel) -> dict[str, Any]:
+        """What is asked of Blender for a sample; ValueError where truncation or occlusion cannot be had."""
+        texture = self._textures.get(sample.texture_id)
+        if texture:
+            _check_picture(texture)
+        hdri = self._hdris[sample.environment.hdri_id] if sample.environment else None
+        occluder = sample.occluder and _occluder_shape(sample.occluder.category, sample.occluder.variant)
+        arrangement = arrange(
+            sample,
+            stretched(model, sample.stretch_xyz),
+            model.faces,
+            (occluder.vertices, occluder.faces) if occluder else None,
+        )
+        place = arrangement.cam_T_occluder
+        manifest = self._run.manifest
+        cad = self._run.cad_file(sample.category, sample.cad_id)
+        native = manifest.texture.kind == "native"
+        if "keypoints" in manifest.output.members and not model.keypoints:
+            raise AssetError(
+                f"{sample.cad_id} has no keypoints: put {sample.cad_id}.keypoints.json beside its file, "
+                "or leave keypoints out of output.members"
+            )
+        if native and not materials_file(cad).exists():
+            raise AssetError(f"{sample.cad_id} has no materials of its own: use another texture.kind than 'native'")
+        return {
+            "op": "render",
+            "spec": asdict(sample),
+            "camera": asdict(arrangement.camera),
+            "cam_T_occluder": None if place is None else place.tolist(),
+            "labels": list(manifest.output.members),
+            "samples": manifest.render.samples,
+            "denoise": manifest.render.denoise,
+            "cad": str(local_copy(cad, materials_file(cad))),
+            "native": native,
+            "texture": str(texture.resolve()) if texture else "",
+            "hdri": str(hdri.resolve()) if hdri else "",
+            "target": str(self._worker.scratch / "passes.exr"),
+        }
+
+    def _render(self, request: dict[str, Any]) -> tuple[dict[str, Any], Passes]:
+        """The render of a request; where Blender was lost over it, of a second try."""
+        try:
+            answer = self._worker.ask(request)
+        except BlenderError:
+            answer = self._worker.ask(request)
+        return answer, read_passes(Path(request["target"]))
+
+    def members(self, sample: RenderSpec, model: CadModel, answer: dict[str, Any], passes: Passes) -> Members:
+        """The members of one sample from its render; ValueError where picture and pose disagree."""
+        manifest = self._run.manifest
+        members, labels = annotate(
+            Rendered.of(sample, model, passes, answer),
+            manifest.output.members,
+            self._cuboid,
+            manifest.occlusion.level != "none",
+        )
+        if (iou := labels["mask_iou"]) < MIN_MASK_IOU:
+            raise ValueError(f"the mask and the projected mesh agree to IoU {iou:.4f} only, below {MIN_MASK_IOU}")
+        return members | {"json": compact_json(labels)}
+
+    def sample(self, sample: RenderSpec) -> Members:
+        """The members of one sample, rendered now."""
+        model = load_cad(self._run.cad_file(sample.category, sample.cad_id))
+        answer, passes = self._render(self.request(sample, model))
+        return self.members(sample, model, answer, passes)
+
+    def samples(self, specs: Iterable[RenderSpec], failures: list[Failure]) -> Iterator[tuple[str, Members]]:
+        """The samples that could be made; the others are appended to `failures`."""
+        for sample in specs:
+            try:
+                members = self.sample(sample)
+            except (BlenderError, AssetError, ValueError) as error:
+                failures.append(Failure(key=sample.key, reason=str(error)))
+            else:
+                yield sample.key, members
+            tick()
+
+
+def _samples(how: Supervision, run: Run, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
+    category, indices = run.members_of(shard)
+    specs = [spec(run.manifest, run.inventory, category, index) for index in indices]
+    yield from ShardRenderer(run, _worker(how), category).samples(specs, failures)
+
+
+def render_shard(run_dir: str, shard: str, how: Supervision | None = None) -> Ledger:
+    """Render one shard, or return its ledger where it is finished already."""
+    ensure_models(run_dir)
+    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, how or Supervision()))

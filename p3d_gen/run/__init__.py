@@ -1,0 +1,1 @@
+"""The run folder: files, shards, ledgers, and the engines that make them."""

@@ -1,0 +1,144 @@
+"""A prepared CAD model: its file in a run, and the side file with its keypoints."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.core.categories import KEYPOINTS, SYMMETRY_ORDER
+from p3d_gen.core.codecs import encode_npz
+from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.types import Array
+from p3d_gen.run.files import write_bytes
+from p3d_gen.run.remote import local_copy
+
+_FAR = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CadModel:
+    """A triangle mesh in object axes: z up, front -y, bounding box centred on 0 with diagonal 1.
+
+    vertices (V, 3); faces (F, 3), indices of vertices, wound the same way where the surface is manifold;
+    uv (F, 3, 2): smart UV in [0, 1] of every corner; native_uv (F, 3, 2): the source's own, zeros where it has none;
+    face_part (F,): index into part_names; part_names: the source's material slots, ("",) where it has none;
+    keypoints: name -> (3,), empty where the source has none;
+    symmetry_order: how many turns about z leave the shape as it is, 0 any angle, 1 only the full turn;
+    warnings: what its materials lack.
+    """
+
+    vertices: Array
+    faces: NDArray[np.int32]
+    uv: NDArray[np.float32]
+    native_uv: NDArray[np.float32]
+    face_part: NDArray[np.uint8]
+    part_names: tuple[str, ...]
+    keypoints: dict[str, Array]
+    symmetry_order: int
+    warnings: tuple[str, ...] = ()
+
+
+def save_cad(path: Path, model: CadModel) -> None:
+    """Write a normalised CAD model atomically; the bytes depend on the model alone."""
+    content = encode_npz(
+        vertices=model.vertices,
+        faces=model.faces,
+        uv=model.uv,
+        native_uv=model.native_uv,
+        face_part=model.face_part,
+        part_names=np.array(model.part_names, np.str_),
+        keypoint_names=np.array(list(model.keypoints), np.str_),
+        keypoints=np.array(list(model.keypoints.values()), np.float64).reshape(-1, 3),
+        symmetry_order=np.array(model.symmetry_order),
+        warnings=np.array(model.warnings, np.str_),
+    )
+    write_bytes(path, content)
+
+
+def load_cad(path: Path) -> CadModel:
+    """The normalised CAD model of a file written by `save_cad`."""
+    copy = local_copy(path)
+    return _loaded(copy, copy.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(path: Path, mtime_ns: int) -> CadModel:
+    """A model of the file as it was at that time: a run may be deleted, and another made in its place."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is damaged
+        names = [str(name) for name in arrays["keypoint_names"]]
+        return CadModel(
+            vertices=arrays["vertices"],
+            faces=arrays["faces"],
+            uv=arrays["uv"],
+            native_uv=arrays["native_uv"],
+            face_part=arrays["face_part"],
+            part_names=tuple(str(name) for name in arrays["part_names"]),
+            keypoints=dict(zip(names, arrays["keypoints"], strict=True)),
+            symmetry_order=int(arrays["symmetry_order"]),
+            warnings=tuple(str(warning) for warning in arrays["warnings"]),
+        )
+
+
+def materials_file(cad: Path) -> Path:
+    """The Blender library with the materials of a normalised CAD model; not there where its source has none."""
+    return cad.with_suffix(".blend")
+
+
+def _point(name: str, value: Any) -> Array:
+    if (
+        not isinstance(value, list)
+        or len(value) != 3
+        or not all(isinstance(x, int | float) and not isinstance(x, bool) and np.isfinite(x) for x in value)
+    ):
+        raise ValueError(f"{name!r} is {value!r}, not three finite numbers")
+    return np.array(value, np.float64)
+
+
+def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
+    """The keypoints, name -> (3,) in the file's own axes and units, and the symmetry order of a CAD file.
+
+    They stand in `<stem>.keypoints.json` beside it, {name: [x, y, z], ..., "symmetry_order": n}; without it there are
+    no keypoints and the order is the category's. ValueError names the file and the wrong entry.
+    """
+    path = model.with_suffix(".keypoints.json")
+    if not path.exists():
+        return {}, SYMMETRY_ORDER[category]
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError("it is no JSON object {name: [x, y, z]}")
+        order = data.pop("symmetry_order", SYMMETRY_ORDER[category])
+        if type(order) is not int or order < 0:
+            raise ValueError(f"'symmetry_order' is {order!r}, not a whole number from 0 on")
+        _check_names(data, category)
+        return {name: _point(name, value) for name, value in data.items()}, order
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _check_names(keypoints: dict[str, Any], category: str) -> None:
+    for name in keypoints:
+        if name not in KEYPOINTS[category]:
+            raise ValueError(f"{name!r} is no keypoint of {category}{did_you_mean(name, KEYPOINTS[category])}")
+
+
+def check_keypoints(keypoints: dict[str, Array], category: str) -> None:
+    """ValueError where a keypoint of a normalised model has a name that is not the category's, or is nowhere near."""
+    _check_names(keypoints, category)
+    for name, point in keypoints.items():
+        if np.linalg.norm(point) > _FAR:
+            raise ValueError(
+                f"the keypoint {name!r} lies far outside the model: give it in the axes and units of the model's file"
+            )
+
+
+def stretched(model: CadModel, stretch_xyz: Sequence[float] | Array) -> Array:
+    """The vertices (V, 3) of a sample's object in object axes."""
+    return np.asarray(model.vertices * np.asarray(stretch_xyz))

@@ -1,0 +1,101 @@
+"""The local engine: shards are made in this process, or in a pool of pinned local processes."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing as mp
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for
+from typing import Any
+
+from p3d_gen.core.errors import RunError
+from p3d_gen.run.remote import in_this_process_only
+from p3d_gen.run.stage import Stage, enter
+from p3d_gen.run.store import Ledger
+
+
+def available_cores() -> list[int]:
+    """The processors that this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def _die_with_parent() -> None:
+    parent = mp.parent_process()
+    assert parent is not None
+    wait_for([parent.sentinel])
+    os._exit(1)
+
+
+def _start_worker(ticks: Any, started: Any, share: int) -> None:
+    """Pin this pool process to a core of its own, or to one in `share` cores, and end it when its parent is killed."""
+    with started.get_lock():
+        number = started.value
+        started.value += 1
+    enter(functools.partial(ticks.put, None), number)
+    cores = available_cores()
+    first = number % len(cores)
+    os.sched_setaffinity(0, cores[first::share] if share else {cores[first]})
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _pool(
+    stage: Stage, run_dir: str, shards: Sequence[str], workers: int, on_sample: Callable[[], None], spread: bool
+) -> Iterator[Ledger]:
+    context = mp.get_context("spawn")  # a fork would inherit locks of Blender's and torch's threads
+    ticks, started = context.SimpleQueue(), context.Value("i", 0)
+    with ProcessPoolExecutor(workers, context, _start_worker, (ticks, started, workers if spread else 0)) as pool:
+        pending = {pool.submit(stage, run_dir, shard) for shard in shards}
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not ticks.empty():
+                    ticks.get()
+                    on_sample()
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool:
+            raise RunError(
+                "a worker process died (out of memory?): run the same command again with fewer --workers; "
+                "finished shards are kept"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_shards(
+    stage: Stage,
+    run_dir: str,
+    shards: Sequence[str],
+    workers: int,
+    on_sample: Callable[[], None],
+    spread: bool = False,
+) -> Iterator[Ledger]:
+    """Yield the ledger of each shard as it is finished, in any order; `on_sample` is called after every sample.
+
+    Of several workers each has one core of its own; with `spread`, an equal share of all cores, for its threads. A run
+    in memory:// is seen by this process alone, so that it makes the shards itself.
+
+    The first error of a stage stops the run and is raised here. What a shard holds does not depend on `workers`.
+    """
+    if workers > 1 and len(shards) > 1 and not in_this_process_only(run_dir):
+        yield from _pool(stage, run_dir, shards, min(workers, len(shards)), on_sample, spread)
+        return
+    enter(on_sample)
+    for shard in shards:
+        yield stage(run_dir, shard)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """This process and those it starts on one processor, as a pool's worker is."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

@@ -1,0 +1,168 @@
+"""The engine on a Ray cluster: every shard is a task, on whichever node has what it needs.
+
+All nodes need this package, the manifest's sources under the same paths, and the run folder: on a shared disk under the
+same path, or under a URL.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+import os
+import secrets
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from p3d_gen.core.errors import DependencyError, P3DError, RunError
+from p3d_gen.run.remote import in_this_process_only
+from p3d_gen.run.stage import Stage, enter
+from p3d_gen.run.store import Ledger
+from p3d_gen.run.versions import COMMAND_VARIABLE, command
+
+_TRIES = 4
+_PATIENCE_S = 10.0
+_IN_FLIGHT = 1000
+_LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for this machine's address in the network
+# The stages choose among all GPUs by their number: a process that has used one of them cannot be shown another.
+_ENVIRONMENT = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What Ray sets aside for each shard that is being made, in processors and GPUs."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+def _check_answer(address: str) -> None:
+    """RunError at once where nobody listens: Ray itself tries for minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Ray cluster answers at {address} ({error}): mend --address or RAY_ADDRESS; "
+            "`ray start --head` starts a cluster"
+        ) from None
+
+
+@functools.cache
+def connect(address: str | None) -> ModuleType:
+    """The package ray, connected to the cluster at `address` until this process ends; None stands for the environment's
+    RAY_ADDRESS, and where that is not set for a cluster of this machine alone, which ends with this process.
+
+    DependencyError where Ray is not installed, RunError where no cluster answers.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise DependencyError("--engine ray needs the package ray, which is not there: pip install 'p3dgen[ray]'")
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address and ":" in address:
+        _check_answer(address)
+    if not address:  # Ray's ports are open to the network all the same, and whoever talks to them runs what he likes
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    import ray  # which reads the token
+
+    alone = {"address": "local", "include_dashboard": False, "_node_ip_address": _LOOPBACK}
+    environment = {"env_vars": {**_ENVIRONMENT, COMMAND_VARIABLE: command()}}
+    try:
+        ray.init(
+            **({"address": address} if address else alone),
+            runtime_env=environment,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # Ray raises bare Exceptions too where one of its processes does not start
+        where = f"Ray cannot join the cluster {address}" if address else "Ray cannot be started on this machine"
+        raise RunError(f"{where}: {error}; `ray status` says more of a cluster") from error
+    return ray
+
+
+def _check_reach(ray: ModuleType, run_dir: str, needs: Needs) -> None:
+    """RunError where no node could ever make a shard: Ray would wait for one in silence."""
+    if in_this_process_only(run_dir):
+        raise RunError(f"{run_dir} is seen by this process alone: use --engine local, or a folder that all nodes share")
+    wanted = {"CPU": needs.cpus, "GPU": needs.gpus}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(node.get(kind, 0) >= number for kind, number in wanted.items()) for node in nodes):
+        raise RunError(
+            f"no node of the Ray cluster has {needs.cpus:g} processors and {needs.gpus:g} GPUs, which one shard takes: "
+            "add such a node, or ask for less by --num-cpus and --num-gpus"
+        )
+
+
+def _gpu_number(assigned: Sequence[Any], visible: str | None) -> int:
+    """The place of the GPU that Ray has assigned among those that this process sees; 0 where it has assigned none."""
+    if not assigned:
+        return 0
+    return visible.split(",").index(str(assigned[0])) if visible else int(assigned[0])
+
+
+def _make(stage: Stage, run_dir: str, shard: str) -> Ledger:
+    import ray
+
+    enter(lambda: None, _gpu_number(ray.get_gpu_ids(), os.environ.get("CUDA_VISIBLE_DEVICES")))
+    return stage(run_dir, shard)
+
+
+def _ledger(ray: ModuleType, reference: Any, shard: str) -> Ledger | str:
+    """The ledger of a task that has ended, or how Ray lost it. The stage's own error is raised as it is."""
+    try:
+        ledger: Ledger = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, P3DError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        return str(error).strip().partition("\n")[0]
+    return ledger
+
+
+def run_shards_on_ray(
+    stage: Stage,
+    run_dir: str,
+    shards: Sequence[str],
+    *,
+    address: str | None,
+    needs: Needs,
+    at_once: int | None,
+    on_news: Callable[[str], None],
+) -> Iterator[Ledger]:
+    """Yield the ledger of each shard as it is finished, in any order.
+
+    address: see `connect`. at_once: how many shards at most are made at the same time; None: as many as the cluster has
+    room for. A shard whose worker or node was lost is made again elsewhere, up to four times in all, and `on_news` is
+    told; an error of the stage itself stops the run and is raised here, as with the local engine.
+    """
+    ray = connect(address)
+    _check_reach(ray, run_dir, needs)
+    task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0, max_calls=0)(_make)
+    waiting, lost = deque(shards), Counter[str]()
+    running: dict[Any, str] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < (at_once or _IN_FLIGHT):
+                shard = waiting.popleft()
+                running[task.remote(stage, run_dir, shard)] = shard
+            for reference in ray.wait(list(running))[0]:
+                shard = running.pop(reference)
+                found = _ledger(ray, reference, shard)
+                if isinstance(found, Ledger):
+                    yield found
+                    continue
+                lost[shard] += 1
+                if lost[shard] == _TRIES:
+                    raise RunError(
+                        f"Ray lost {shard} {_TRIES} times, at last so: {found}; see to the cluster's nodes (out of "
+                        "memory?) and run the same command again: finished shards are kept"
+                    )
+                on_news(f"{shard} was lost and is made again: {found}")
+                waiting.append(shard)
+    finally:
+        for reference in running:
+            ray.cancel(reference)

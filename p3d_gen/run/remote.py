@@ -1,0 +1,133 @@
+"""Folders under a URL, such as s3://bucket/run: fsspec's drivers, used as a Path is through universal-pathlib."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from p3d_gen.core.errors import DependencyError, P3DError, RunError, did_you_mean
+
+# protocol -> the extra of this package that brings its driver
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+# An upload to these takes its name when it is complete; listings are not to be remembered, other processes write too.
+_OBJECT_STORES = {*_EXTRAS, "az", "abfs", "abfss", "adl", "oci", "oss"}
+
+
+def place(address: str | Path) -> Path:
+    """The folder at a local path, or at a URL: then a UPath, which is used as a Path is, see `is_remote`.
+
+    DependencyError where the driver of its protocol is not installed, RunError where there is none.
+    """
+    if not isinstance(address, str):
+        return address
+    protocol, separator, rest = address.partition("://")
+    if not separator:
+        return Path(address)
+    if protocol in ("file", "local"):
+        return Path(rest)
+    from upath import UPath
+
+    options: dict[str, Any] = {"use_listings_cache": False} if protocol in _OBJECT_STORES else {}
+    try:
+        path = UPath(address, **options)
+        assert path.fs is not None  # which loads the driver
+    except ImportError as error:
+        remedy = f"pip install 'p3dgen[{_EXTRAS[protocol]}]'" if protocol in _EXTRAS else "install it by pip"
+        raise DependencyError(f"{address} needs a driver that is not there ({error}): {remedy}") from None
+    except ValueError as error:
+        known = did_you_mean(protocol, [*_OBJECT_STORES, "memory", "file", "sftp"])
+        raise RunError(f"{address} is no folder ({error}){known}") from None
+    return cast(Path, path)
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path is a URL's, so that nothing but this package can open it by name."""
+    return not isinstance(path, Path)
+
+
+def in_this_process_only(address: str) -> bool:
+    """Whether what is written there is seen by no other process."""
+    return address.startswith("memory:")
+
+
+@contextmanager
+def remote_errors(path: Path) -> Iterator[None]:
+    """RunError where a driver cannot reach its store. Local errors pass through, and so does what is wrong with a file
+    itself: it is not there, or no tar."""
+    try:
+        yield
+    except (FileNotFoundError, tarfile.TarError, P3DError):
+        raise
+    except Exception as error:  # drivers raise errors of their own kinds: botocore's are no OSErrors
+        if not is_remote(path):
+            raise
+        raise RunError(
+            f"{path} cannot be reached: {error}; see to the address, the network and the credentials, and run the same "
+            "command again: finished shards are kept"
+        ) from error
+
+
+def _upload(local: str, path: Any) -> None:
+    if path.protocol in (*_OBJECT_STORES, "memory"):
+        path.fs.put_file(local, path.path)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.fs.put_file(local, partial.path)
+    path.fs.mv(partial.path, path.path)
+
+
+@contextmanager
+def uploaded_file(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file, local and without a name, that becomes the remote `path` when the block ends without an exception.
+
+    The remote file is whole or not there: stores of objects show an upload when it is complete, elsewhere a file takes
+    its name after that. Of two writers the last one wins.
+    """
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.flush()
+        try:
+            with remote_errors(path):
+                _upload(f"/dev/fd/{file.fileno()}", path)
+        except FileNotFoundError as error:
+            raise RunError(f"{path} cannot be written: {error}; make the bucket first") from error
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p3dgen"
+
+
+def _fetch(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        try:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, file)
+            Path(file.name).replace(target)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+
+
+def local_copy(path: Path, *beside: Path) -> Path:
+    """A local file with the content of `path`: itself, or of a remote one a copy, which is fetched once for each of its
+    versions into `~/.cache/p3dgen`. beside: files of the same folder that shall lie beside it, where they are there."""
+    if not is_remote(path):
+        return path
+    with remote_errors(path):
+        version = cast(Any, path).fs.ukey(cast(Any, path).path)
+        copy = _cache() / hashlib.sha256(f"{path} {version}".encode()).hexdigest()[:32] / path.name
+        if not copy.exists():
+            for other in beside:
+                if other.exists():
+                    _fetch(other, copy.with_name(other.name))
+            _fetch(path, copy)
+    return copy

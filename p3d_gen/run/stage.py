@@ -1,0 +1,54 @@
+"""The contract of a stage, fn(run_dir, shard) -> ledger, which every engine calls in processes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from p3d_gen.run.files import Members
+from p3d_gen.run.store import Failure, Ledger, Remarks, Run, read_ledger, seal, stage_inputs, upstream_ledger
+
+Stage = Callable[[str, str], Ledger]
+_tick: Callable[[], None] = lambda: None  # noqa: E731  replaced by the engine
+_number = 0  # replaced by the engine
+
+
+def enter(on_sample: Callable[[], None], number: int = 0) -> None:
+    """Called by an engine in each of its processes: what `tick` and `worker_number` mean there."""
+    global _tick, _number
+    _tick, _number = on_sample, number
+
+
+def tick() -> None:
+    """Called by a stage after every sample, for the progress table."""
+    _tick()
+
+
+def worker_number() -> int:
+    """Which of an engine's processes this is, from 0; with several GPUs it says whose turn is which."""
+    return _number
+
+
+def make_shard(
+    run: Run,
+    stage: str,
+    shard: str,
+    upstream: tuple[str, ...],
+    make: Callable[[Run, str, list[Failure]], Iterator[tuple[str, Members]]],
+    *,
+    made_from: Any = None,
+    remarks: Remarks | None = None,
+) -> Ledger:
+    """What all stages do: return the ledger of a shard that is finished, else make its samples and seal them.
+
+    upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends
+    those that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: which `make` may fill.
+    """
+    inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream), made_from=made_from)
+    ledger = read_ledger(run, stage, shard)
+    if ledger and ledger.inputs == inputs:
+        for _ in range(ledger.count + len(ledger.failures)):
+            tick()
+        return ledger
+    failures: list[Failure] = []
+    return seal(run, stage, shard, inputs, make(run, shard, failures), failures, remarks)

@@ -1,0 +1,331 @@
+"""The run folder: its identity, its shards and their ledgers. A final name never holds half a file.
+
+RUN/run.json                   manifest, sources and versions that the run was made from
+RUN/cad/<category>/<id>.npz    normalised CAD models, see `p3d_gen.run.cad_model.CadModel`
+RUN/cad/<category>/<id>.blend  their own materials, where they have any
+RUN/cad/models.json            what they are, and which models are left out; written last: the mark of preparation
+RUN/<stage>/<shard>.tar        samples; <shard> is <category>-NNNNN in every stage
+RUN/<stage>/<shard>.json       its ledger, written last: the mark that the shard is finished
+
+The stages are render, stylize and shards, and stylize-NAME and shards-NAME of a stylization with a name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from p3d_gen.core.digest import digest
+from p3d_gen.core.errors import RunError
+from p3d_gen.run.files import Members, file_sha256, read_json, write_json, write_shard
+from p3d_gen.run.remote import place, remote_errors
+from p3d_gen.run.versions import command, versions
+from p3d_gen.spec.inventory import Inventory, take_inventory
+from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_manifest
+
+SCHEMA_VERSION = 4
+_SHOWN_LIST = 8
+STAGES = ("render", "stylize", "shards")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A sample that could not be made, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """What is known of a finished shard.
+
+    count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time;
+    model_seconds: that part of it in which a model was at work. notes: what else happened, such as retries, and how
+    often. made_with: the versions of what made it; command: by which command line. Only these five may differ between
+    two makings of the same shard.
+    """
+
+    stage: str
+    shard: str
+    count: int
+    sha256: str
+    inputs: str
+    failures: tuple[Failure, ...]
+    seconds: float
+    model_seconds: float = 0.0
+    notes: dict[str, int] = field(default_factory=dict)
+    made_with: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+
+
+@dataclass(kw_only=True)
+class Remarks:
+    """What a stage remarks on while it makes a shard, for the ledger's fields of these names."""
+
+    model_seconds: float = 0.0
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """An open run folder.
+
+    root: a Path, or a UPath, see `remote.place`. base_dir: where the manifest's relative paths start. prepared: whether
+    its CAD models are; inventory: what its samples are drawn from, which is known for certain then only where unusable
+    models are to be left out.
+    """
+
+    root: Path
+    manifest: Manifest
+    base_dir: Path
+    manifest_hash: str
+    inventory: Inventory
+    prepared: bool
+
+    def shards(self, category: str) -> list[str]:
+        """The names of a category's shards."""
+        size = self.manifest.shard_size
+        return [f"{category}-{n:05d}" for n in range(-(-self.manifest.samples_per_category // size))]
+
+    def all_shards(self) -> list[str]:
+        """The names of all shards, category by category."""
+        return [shard for category in self.manifest.categories for shard in self.shards(category)]
+
+    def members_of(self, shard: str) -> tuple[str, range]:
+        """The category and the sample indices of a shard."""
+        category, number = shard.rsplit("-", 1)
+        first = int(number) * self.manifest.shard_size
+        return category, range(first, min(first + self.manifest.shard_size, self.manifest.samples_per_category))
+
+    def tar(self, stage: str, shard: str) -> Path:
+        """The path of a shard."""
+        return self.root / stage / f"{shard}.tar"
+
+    def cad_file(self, category: str, cad_id: str) -> Path:
+        """The path of a normalised CAD model."""
+        return self.root / "cad" / category / f"{cad_id}.npz"
+
+    @property
+    def models_file(self) -> Path:
+        """The path of the list of its prepared CAD models."""
+        return _models_file(self.root)
+
+
+def _models_file(root: Path) -> Path:
+    return root / "cad" / "models.json"
+
+
+def read_models(run_folder: Path) -> dict[str, Any] | None:
+    """What is known of a run's CAD models, {category: {id: facts}, ..., "quarantined": {"category/id": reason}}; None
+    until they are prepared."""
+    path = _models_file(run_folder)
+    try:
+        models = read_json(path)
+        if not all(isinstance(reason, str) for reason in models["quarantined"].values()):
+            raise TypeError("a reason is no text")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is no list of models: {error!r}; delete it, and the run prepares them again") from None
+    return dict(models)
+
+
+def _without(inventory: Inventory, quarantined: Container[str]) -> Inventory:
+    cads = {
+        category: tuple(cad for cad in assets if f"{category}/{cad.id}" not in quarantined)
+        for category, assets in inventory.cads.items()
+    }
+    return replace(inventory, cads=cads)
+
+
+_ledger = cache(lambda: TypeAdapter(Ledger))
+
+
+def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
+    """The ledger of a shard; None while the shard or its ledger is not there."""
+    tar = run.tar(stage, shard)
+    path = tar.with_suffix(".json")
+    try:
+        with remote_errors(path):
+            ledger = _ledger().validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RunError(f"{path} is not a ledger ({faults}): delete it, and the run makes the shard again") from None
+    with remote_errors(tar):
+        return ledger if tar.exists() else None
+
+
+def stage_inputs(run: Run, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
+    """The hash of all that decides the bytes of a shard: schema, stage, its upstream shards, and `made_from`, which is
+    JSON; where that is None, the manifest and its sources.
+
+    RunError while it is open which models will be left out: a sample's model is drawn from those that stay.
+    """
+    if run.manifest.cad.quarantine and not run.prepared:
+        raise RunError(
+            f"{run.models_file} is not there, so it is not known which models are left out (cad.quarantine): "
+            "run `p3dgen render` first"
+        )
+    return digest(
+        {
+            "schema": SCHEMA_VERSION,
+            "stage": stage.partition("-")[0],
+            "upstream": [ledger.sha256 for ledger in upstream],
+            "made_from": made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()},
+        }
+    )
+
+
+def stage_command(stage: str) -> str:
+    """The command that makes the shards of a stage."""
+    kind, _, name = stage.partition("-")
+    return f"p3dgen {'pack' if kind == 'shards' else kind}" + (f" --name {name}" if name else "")
+
+
+def upstream_ledger(run: Run, stage: str, shard: str) -> Ledger:
+    """The ledger of a finished upstream shard; RunError names the command that makes it."""
+    command = stage_command(stage)
+    ledger = read_ledger(run, stage, shard)
+    if ledger is None:
+        raise RunError(f"{run.tar(stage, shard)} is not there: run `{command}` first")
+    if file_sha256(run.tar(stage, shard)) != ledger.sha256:
+        raise RunError(f"{run.tar(stage, shard)} is not what its ledger says: delete it and run `{command}` again")
+    return ledger
+
+
+def difference(old: Any, new: Any, path: str = "") -> str:
+    """The first place where two JSON values differ, as 'key: old -> new'."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                return difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > _SHOWN_LIST:
+        gone, come = ([item for item in a if item not in b] for a, b in ((old, new), (new, old)))
+        return f"{path}: {len(gone)} gone {gone[:1]}, {len(come)} new {come[:1]}"
+    return f"{path}: {old!r} -> {new!r}"
+
+
+def _is_begun(root: Path) -> bool:
+    """Whether a folder is a run's already; RunError where it is something else's."""
+    with remote_errors(root):
+        names = {path.name for path in root.iterdir()} if root.exists() else set()
+    if "run.json" not in names and names - {".run.json.partial"}:  # which another process may be writing just now
+        raise RunError(f"{root} is not empty and no run folder: choose another --out")
+    return "run.json" in names
+
+
+def create_run(root: Path, manifest_path: Path) -> Run:
+    """Open the run folder of a manifest, and make it where it does not exist; several processes may do so at once.
+
+    RunError where the folder belongs to another manifest, to other sources, or holds something else.
+    """
+    manifest = load_manifest(manifest_path)
+    run = begin_run(root, manifest, manifest_path.parent.resolve())
+    if run.manifest != manifest:
+        change = difference(run.manifest.model_dump(mode="json"), manifest.model_dump(mode="json"))
+        raise RunError(f"{root} was made from another manifest than {manifest_path} ({change}): choose another --out")
+    return run
+
+
+def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> Run:
+    """Open a run folder, and make it for this manifest where it does not exist. base_dir: where the manifest's relative
+    paths start. RunError where the folder holds something else."""
+    inventory = take_inventory(manifest, base_dir)
+    if not _is_begun(root):
+        write_json(
+            root / "run.json",
+            {
+                "schema_version": SCHEMA_VERSION,
+                "base_dir": str(base_dir),
+                "manifest": manifest.model_dump(mode="json"),
+                "sources": inventory.listing(),
+                "versions": {"p3dgen": version("p3dgen")},
+            },
+        )
+    return open_run(root)
+
+
+def open_run(folder: str | Path, look_at_sources: bool = True) -> Run:
+    """Open an existing run folder, at a path or under a URL; its inventory lacks the models that could not be prepared.
+
+    look_at_sources: without it the inventory is empty, and the run is good for looking at what it holds.
+    RunError where it is none, damaged, or its sources have changed since.
+    """
+    root = place(folder)
+    path = root / "run.json"
+    try:
+        data = read_json(path)
+        schema, values = data["schema_version"], data["manifest"]
+        base_dir, sources = Path(data["base_dir"]), data["sources"]
+    except FileNotFoundError:
+        raise RunError(f"{root} is no run folder: it holds no run.json; make one with `p3dgen render`") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    if schema != SCHEMA_VERSION:
+        raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
+    manifest = parse_manifest(values, str(path))
+    nothing = Inventory(cads={}, textures=(), hdris=(), backgrounds=())
+    inventory = take_inventory(manifest, base_dir) if look_at_sources else nothing
+    if look_at_sources and inventory.listing() != sources:
+        change = difference(sources, inventory.listing())
+        raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
+    models = read_models(root)
+    return Run(
+        root=root,
+        manifest=manifest,
+        base_dir=base_dir,
+        manifest_hash=manifest_hash(manifest),
+        inventory=_without(inventory, models["quarantined"]) if models else inventory,
+        prepared=models is not None,
+    )
+
+
+def seal(
+    run: Run,
+    stage: str,
+    shard: str,
+    inputs: str,
+    samples: Iterable[tuple[str, Members]],
+    failures: list[Failure],
+    remarks: Remarks | None = None,
+) -> Ledger:
+    """Write a shard and then its ledger. `failures` and `remarks` are read when the samples have run out, so that they
+    may fill them."""
+    remarks = remarks or Remarks()
+    start = time.perf_counter()
+    count, sha256 = write_shard(run.tar(stage, shard), samples)
+    ledger = Ledger(
+        stage=stage,
+        shard=shard,
+        count=count,
+        sha256=sha256,
+        inputs=inputs,
+        failures=tuple(failures),
+        seconds=round(time.perf_counter() - start, 3),
+        model_seconds=round(remarks.model_seconds, 3),
+        notes=dict(remarks.notes),
+        made_with=versions(),
+        command=command(),
+    )
+    write_json(run.tar(stage, shard).with_suffix(".json"), asdict(ledger))
+    return ledger
+
+
+def forget_failures(run: Run, stages: Iterable[str], shards: Iterable[str]) -> None:
+    """Unmark those of these shards with failed samples in these stages, so that the next run makes them again."""
+    for stage, shard in product(stages, shards):
+        ledger = read_ledger(run, stage, shard)
+        if ledger and ledger.failures:
+            run.tar(stage, shard).with_suffix(".json").unlink()

@@ -1,0 +1,1 @@
+"""The manifest, and what it resolves to: every number of every sample."""

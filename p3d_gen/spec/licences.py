@@ -1,0 +1,175 @@
+"""Under which licence an asset may be used, as far as that is stated beside it. What is not stated is unknown.
+
+For a file these are looked at, the first that is there counts:
+
+<file>.license             its licence: an SPDX id, or a line `SPDX-License-Identifier: <id>`
+licences.toml              in its folder or one above, up to its source: `"<glob>" = "<SPDX id>"`, the first glob that
+                           matches; a glob is of the path below the folder of that file, and `*` matches `/` as well
+LICENSE*, LICENCE*,        in the nearest such folder: the id as above, or the title of a well-known licence's own text
+COPYING*
+
+An id is an expression of SPDX ids, or `LicenseRef-<name>` for a licence that has none.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from blender_assets.shapes.ply import is_parametric_ply
+from p3d_gen.core.errors import AssetError
+from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.sections import read_toml
+
+UNKNOWN = "unknown"
+LICENCES_FILE = "licences.toml"
+_OWN = "CC0-1.0"
+_TEXTS = ("license", "licence", "copying")
+_TAG = re.compile(r"SPDX-License-Identifier:\s*(.+)")
+_MAGIC_BYTES = 100
+# The first words of licences' own texts, in small letters.
+_TITLES = {
+    "mit license": "MIT",
+    "the mit license": "MIT",
+    "the mit license (mit)": "MIT",
+    "apache license version 2.0": "Apache-2.0",
+    "apache license version 2.0, january 2004": "Apache-2.0",
+    "cc0 1.0 universal": "CC0-1.0",
+    "creative commons legal code cc0 1.0 universal": "CC0-1.0",
+    "attribution 4.0 international": "CC-BY-4.0",
+    "attribution-sharealike 4.0 international": "CC-BY-SA-4.0",
+    "attribution-noncommercial 4.0 international": "CC-BY-NC-4.0",
+    "attribution-noncommercial-sharealike 4.0 international": "CC-BY-NC-SA-4.0",
+    # of the environment maps that come with Blender
+    "all hdris are licensed as cc0.": "CC0-1.0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence:
+    """A licence: an SPDX expression, or `UNKNOWN`; and what states it, "" where nothing does."""
+
+    id: str
+    stated_in: str
+
+
+def spdx(text: str) -> str:
+    """An SPDX expression in its canonical spelling. ValueError where it is none."""
+    try:
+        return str(canonicalize_license_expression(text))
+    except InvalidLicenseExpression as error:
+        raise ValueError(
+            f"{text!r} is no SPDX id ({error}); write LicenseRef-<name> for a licence that has none"
+        ) from None
+
+
+def is_own_ply(path: Path) -> bool:
+    """Whether a file was written from a parametric shape, so that it holds its parts and keypoints itself."""
+    with path.open("rb") as file:
+        return path.suffix.lower() == ".ply" and is_parametric_ply(file.read(_MAGIC_BYTES))
+
+
+def _mtime(path: Path) -> int:
+    """What changes with a file or folder, so that what is remembered of it does not outlive it."""
+    return path.stat().st_mtime_ns
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_text(path: Path, _: int) -> str:
+    """The licence that a text names; `UNKNOWN` where it names none by its id or title."""
+    text = path.read_text(errors="replace")
+    tag = _TAG.search(text)
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    if tag is None and lines:
+        for title in (lines[0].lower(), " ".join(lines[:2]).lower()):
+            if title in _TITLES:
+                return _TITLES[title]
+    try:
+        return spdx(tag[1].strip() if tag else lines[0] if lines else "")
+    except ValueError:
+        return UNKNOWN
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_globs(path: Path, _: int) -> tuple[tuple[str, str], ...]:
+    """The globs of a `licences.toml` and their licences; AssetError names an entry that is none."""
+    globs = []
+    for glob, text in read_toml(path).items():
+        try:
+            globs.append((glob, spdx(text)))
+        except (ValueError, AttributeError, TypeError):
+            raise AssetError(
+                f'{path}: {glob!r} = {text!r}: write "<glob>" = "<SPDX id>", such as "CC-BY-4.0", or '
+                '"LicenseRef-<name>" for a licence that has no id'
+            ) from None
+    return tuple(globs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _texts(folder: Path, _: int) -> tuple[Path, ...]:
+    """The licence texts of a folder."""
+    found = (p for p in folder.iterdir() if p.name.lower().startswith(_TEXTS) and p.name != LICENCES_FILE)
+    return tuple(sorted(path for path in found if path.is_file()))
+
+
+def _folders(path: Path, root: Path) -> Iterator[Path]:
+    """The folders from a file's own up to its source's root."""
+    for folder in path.parents:
+        yield folder
+        if folder == root:
+            return
+
+
+def _below(path: Path, root: Path) -> str:
+    """A path as it is told to others: from the source's own folder on."""
+    return path.relative_to(root.parent).as_posix()
+
+
+def file_licence(path: Path, root: Path) -> Licence:
+    """The licence of a file of the source at `root`. AssetError where a `licences.toml` cannot be used."""
+    path, root = path.resolve(), root.resolve()
+    sidecar = path.with_name(f"{path.name}.license")
+    if sidecar.is_file():
+        return Licence(id=_read_text(sidecar, _mtime(sidecar)), stated_in=_below(sidecar, root))
+    for folder in _folders(path, root):
+        if (listed := folder / LICENCES_FILE).is_file():
+            name = path.relative_to(folder).as_posix()
+            for glob, licence in _read_globs(listed, _mtime(listed)):
+                if fnmatch(name, glob):
+                    return Licence(id=licence, stated_in=_below(listed, root))
+    for folder in _folders(path, root):
+        for text in _texts(folder, _mtime(folder))[:1]:
+            return Licence(id=_read_text(text, _mtime(text)), stated_in=_below(text, root))
+    return Licence(id=UNKNOWN, stated_in="")
+
+
+def asset_licence(asset: Asset, root: Path | None) -> Licence:
+    """The licence of an asset; root: of its source, None where it is a file without a source, or computed."""
+    if asset.is_parametric or is_own_ply(asset.path):
+        return Licence(id=_OWN, stated_in="p3dgen's parametric library")
+    return file_licence(asset.path, root or asset.path.parent)
+
+
+def stated_licence(text: str) -> str:
+    """The SPDX id for what a model card states, or `LicenseRef-<text>` where that is none; `UNKNOWN` stays."""
+    if text == UNKNOWN:
+        return UNKNOWN
+    try:
+        return spdx(text)
+    except ValueError:
+        return f"LicenseRef-{re.sub(r'[^A-Za-z0-9.-]+', '-', text)}"
+
+
+def is_allowed(licence: str, allowed: Iterable[str]) -> bool:
+    """Whether a licence is among those allowed; of alternatives (OR) one is enough, of several (AND) all are needed.
+    An expression with brackets is allowed only as a whole."""
+    ids = set(allowed)
+    return licence in ids or any(
+        all(part in ids for part in alternative.split(" AND ")) for alternative in licence.split(" OR ")
+    )

@@ -1,0 +1,175 @@
+"""(manifest, inventory, category, index) -> RenderSpec. Pure: no I/O, and the same numbers everywhere.
+
+Every property draws from its own stream of `streams`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from p3d_gen.core.geometry import camera_centre, random_rotation
+from p3d_gen.core.types import (
+    Backdrop,
+    Camera,
+    Environment,
+    Lamp,
+    Material,
+    Occluder,
+    RenderSpec,
+    Sun,
+    Truncation,
+    Viewpoint,
+    Window,
+)
+from p3d_gen.spec.inventory import Asset, Inventory
+from p3d_gen.spec.manifest import Manifest, Texture
+from p3d_gen.spec.materials import plain, realistic
+from p3d_gen.spec.streams import Stream, pick, stream
+from p3d_gen.spec.viewpoints import draw_viewpoint
+
+# Irradiance of the key, fill and back lamp, and their side length; like the mean radiance of an environment, bright
+# enough for a mid-grey object to be mid-grey.
+_LAMPS = ((2.6, 2.0), (1.3, 3.0), (1.3, 2.0))
+_LAMP_JITTER = 3.0
+_MEAN_RADIANCE = 0.6
+_SUN_IRRADIANCE, _SKY_RADIANCE = 3.5, 0.35
+# Shares of the silhouette that the levels of the occluded benchmarks hide, a little within their bounds.
+_LEVELS = {"L1": (0.22, 0.38), "L2": (0.42, 0.58), "L3": (0.62, 0.78)}
+_OCCLUDER_VARIANTS = 1000
+
+
+def _lamps(rng: np.random.Generator, manifest: Manifest, viewpoint: Viewpoint) -> tuple[Lamp, ...]:
+    strength = rng.uniform(*manifest.light.strength)
+    lamps = []
+    for irradiance, size in _LAMPS:
+        x, y, z = (camera_centre(viewpoint) + rng.uniform(-_LAMP_JITTER, _LAMP_JITTER, 3)).tolist()
+        lamps.append(Lamp(position=(x, y, z), size=size, irradiance=float(strength * irradiance)))
+    return tuple(lamps)
+
+
+def _environment(rng: np.random.Generator, manifest: Manifest, hdris: Sequence[Asset]) -> Environment:
+    return Environment(
+        hdri_id=pick(rng, hdris).id,
+        turn_rad=float(rng.uniform(0, 2 * np.pi)),
+        radiance=float(_MEAN_RADIANCE * rng.uniform(*manifest.light.strength)),
+    )
+
+
+def _sun(rng: np.random.Generator, manifest: Manifest) -> Sun:
+    strength = float(rng.uniform(*manifest.light.strength))
+    return Sun(
+        azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
+        elevation_rad=float(np.radians(rng.uniform(*manifest.light.sun_elevation_deg))),
+        irradiance=_SUN_IRRADIANCE * strength,
+        sky_radiance=_SKY_RADIANCE * strength,
+    )
+
+
+def _stretch(rng: np.random.Generator, manifest: Manifest) -> tuple[float, float, float]:
+    most = manifest.cad.stretch
+    x, y, z = rng.uniform(1 - most, 1 + most, 3).tolist()
+    return x, y, z
+
+
+def _materials(rng: np.random.Generator, texture: Texture, colour: str, category: str) -> tuple[Material, ...]:
+    if texture.kind == "native":
+        return ()
+    if texture.kind == "realistic":
+        return realistic(rng, colour, category)
+    return (plain(rng, texture.roughness, texture.metallic),)
+
+
+def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Occluder | None:
+    """An occluder of another category than the sample's, where there is one: it must not pass for the object."""
+    occlusion = manifest.occlusion
+    if occlusion.level == "none" or rng.random() >= occlusion.probability:
+        return None
+    others = [name for name in occlusion.occluders if name != category]
+    shape = pick(rng, others or occlusion.occluders)
+    return Occluder(
+        category=shape,
+        variant=int(rng.integers(_OCCLUDER_VARIANTS)),
+        turn=tuple(random_rotation(rng).ravel().tolist()),
+        depth=float(rng.uniform(0.4, 0.6)),
+        size=float(rng.uniform(0.5, 1.1)),
+        direction_rad=float(rng.uniform(0, 2 * np.pi)),
+        hides=float(rng.uniform(*_LEVELS[occlusion.level])),
+        materials=realistic(rng, pick(rng, manifest.stylize.colours), shape),
+    )
+
+
+def _truncation(rng: np.random.Generator, manifest: Manifest) -> Truncation | None:
+    occlusion = manifest.occlusion
+    if occlusion.truncation[1] == 0.0 or rng.random() >= occlusion.probability:
+        return None
+    return Truncation(direction_rad=float(rng.uniform(0, 2 * np.pi)), cuts=float(rng.uniform(*occlusion.truncation)))
+
+
+def _window(rng: np.random.Generator) -> Window:
+    return Window(
+        u=float(rng.random()), v=float(rng.random()), scale=float(rng.uniform(0.6, 1.0)), flip=bool(rng.random() < 0.5)
+    )
+
+
+def sample_key(category: str, index: int) -> str:
+    """The key of a sample in every stage's shards. It holds no dot: WebDataset splits names at the first one."""
+    return f"{category}-{index:06d}"
+
+
+def packed_key(manifest: Manifest, key: str, number: int) -> str:
+    """The key of a render's composite `number`: the render's own where it has but one, else with -b0, -b1, ..."""
+    return key if manifest.background.per_render == 1 else f"{key}-b{number}"
+
+
+def render_key(key: str) -> str:
+    """The key of the render that a packed sample was made from: the inverse of `packed_key`."""
+    return re.sub(r"-b\d+$", "", key)
+
+
+def backdrop(manifest: Manifest, inventory: Inventory, category: str, index: int, number: int = 0) -> Backdrop:
+    """What composite `number` of sample `index` of `category` stands before."""
+    light = None
+    if manifest.background.draw == "environment":
+        light = _environment(stream(manifest, Stream.LIGHT, category, index), manifest, inventory.hdris)
+    if number:
+        rng = stream(manifest, Stream.COMPOSITE, category, index, number)
+    else:
+        rng = stream(manifest, Stream.BACKGROUND, category, index)
+    drawn = pick(rng, inventory.backgrounds_of(category)).id
+    return Backdrop(background_id=light.hdri_id if light else drawn, window=_window(rng), environment=light)
+
+
+def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
+    """The resolved sample `index` of `category`."""
+    viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
+    height, width = manifest.camera.image_hw
+    light = stream(manifest, Stream.LIGHT, category, index)
+    before = backdrop(manifest, inventory, category, index)
+    colour = pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
+    textures = [texture.id for texture in inventory.textures] or [""]
+    lit_by = manifest.light.kind
+    return RenderSpec(
+        key=sample_key(category, index),
+        category=category,
+        index=index,
+        cad_id=pick(stream(manifest, Stream.CAD, category, index), inventory.cads[category]).id,
+        stretch_xyz=_stretch(stream(manifest, Stream.STRETCH, category, index), manifest),
+        viewpoint=viewpoint,
+        camera=Camera(
+            focal_px=manifest.camera.focal_px, principal_px=(width / 2, height / 2), image_hw=(height, width)
+        ),
+        truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
+        occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
+        texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
+        materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category),
+        lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
+        environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
+        sun=_sun(light, manifest) if lit_by == "sun" else None,
+        background_id=before.background_id,
+        background_window=before.window,
+        colour=colour,
+        render_seed=int(stream(manifest, Stream.RENDER, category, index).integers(2**31)),
+    )

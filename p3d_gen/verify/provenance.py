@@ -1,0 +1,210 @@
+"""Where every sample comes from: assets and checkpoints with their licences, seeds, versions and commands.
+
+Labels hold what was drawn, ledgers by which software and command a shard was made, and sources state licences; this
+brings them together. None of it decides a sample's bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.core.errors import DependencyError, RunError
+from p3d_gen.run.files import file_sha256, read_labels, write_bytes, write_json
+from p3d_gen.run.store import Run, upstream_ledger
+from p3d_gen.spec.inventory import Asset, background_folder, embedded_folder, light_folder
+from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, is_allowed, stated_licence
+from p3d_gen.spec.manifest import resolve_file, resolve_folder
+from p3d_gen.spec.sampling import spec
+from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.stylize.stylization import Stylization
+from p3d_gen.stylize.weights import all_sources, licence, pinned
+from p3d_gen.verify.replay import find_sample
+
+_SHOWN_ASSETS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Something that samples are made of. kind: cad, texture, hdri, background, viewpoints, occluder or checkpoint.
+
+    id: as the samples' labels spell it; of a CAD <category>/<id>. file: below its source, the address of a computed
+    one, or "". path: of its file, None where it has none. licence: what is stated of it, and where.
+    """
+
+    kind: str
+    id: str
+    file: str
+    path: Path | None
+    licence: Licence
+
+    def entry(self) -> dict[str, Any]:
+        """It as JSON."""
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "file": self.file,
+            "sha256": _sha256(self.path) if self.path else "",
+            "licence": self.licence.id,
+            "stated_in": self.licence.stated_in,
+        }
+
+
+_sha256 = functools.cache(file_sha256)
+
+
+def _root(run: Run, kind: str) -> Path | None:
+    """The folder of a source, up to which licences are looked for; None where shapes are computed."""
+    manifest, base_dir = run.manifest, run.base_dir
+    if kind == "cad":
+        source = manifest.cad.source
+        return None if source == EMBEDDED else resolve_folder(source, base_dir, "cad.source")
+    if kind == "texture":
+        source = manifest.texture.source
+        embedded = embedded_folder("textures").parent  # where their licence lies
+        return embedded if source == EMBEDDED else resolve_folder(source, base_dir, "texture.source")
+    return (light_folder if kind == "hdri" else background_folder)(manifest, base_dir)
+
+
+def _material(kind: str, name: str, asset: Asset, root: Path | None) -> Material:
+    found = asset_licence(asset, root)
+    if asset.is_parametric or root is None:
+        return Material(kind=kind, id=name, file=asset.address, path=None, licence=found)
+    file = asset.path.relative_to(root).as_posix()
+    return Material(kind=kind, id=name, file=file, path=asset.path, licence=found)
+
+
+def _assets(run: Run) -> Iterator[Material]:
+    kinds = {
+        "cad": [(f"{category}/{cad.id}", cad) for category, cads in run.inventory.cads.items() for cad in cads],
+        "texture": [(asset.id, asset) for asset in run.inventory.textures],
+        "hdri": [(asset.id, asset) for asset in run.inventory.hdris],
+        "background": [(asset.id, asset) for asset in run.inventory.backgrounds],
+    }
+    for kind, assets in kinds.items():
+        root = _root(run, kind) if assets else None
+        yield from (_material(kind, name, asset, root) for name, asset in assets)
+    if run.manifest.occlusion.level != "none":
+        yield _material("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
+    if source := run.manifest.viewpoint.source:
+        path = resolve_file(source, run.base_dir, "viewpoint.source")
+        yield Material(kind="viewpoints", id=source, file=path.name, path=path, licence=file_licence(path, path.parent))
+
+
+def _checkpoints(what: Stylization) -> Iterator[Material]:
+    """The weights that a stylization names; the licence of those whose model card cannot be reached is unknown."""
+    if what.settings.stylizer == "none":
+        return
+    for weights in (each for found in all_sources(what.settings, what.base_dir).values() for each in found):
+        try:
+            stated = stated_licence(licence(pinned(weights)))
+        except DependencyError:
+            stated = UNKNOWN
+        found = Licence(id=stated, stated_in="" if stated == UNKNOWN else "its model card")
+        part = f"/{weights.path.name}" if weights.name == EMBEDDED and weights.path else ""
+        yield Material(kind="checkpoint", id=weights.name + part, file="", path=None, licence=found)
+
+
+def materials(run: Run, what: Stylization) -> list[Material]:
+    """All that samples of a run may be made of. AssetError where a `licences.toml` cannot be used."""
+    return [*_assets(run), *dict.fromkeys(_checkpoints(what))]
+
+
+def check_allowed(found: Iterable[Material], allowed: Iterable[str]) -> None:
+    """RunError names what has a licence that is not allowed, or none that is known."""
+    refused = [material for material in found if not is_allowed(material.licence.id, allowed)]
+    if not refused:
+        return
+    counts = Counter((material.kind, material.licence.id) for material in refused)
+    told = [
+        f"  {kind}: {count} with the licence {name}: "
+        + ", ".join([m.id for m in refused if (m.kind, m.licence.id) == (kind, name)][:_SHOWN_ASSETS])
+        + (", ..." if count > _SHOWN_ASSETS else "")
+        for (kind, name), count in sorted(counts.items())
+    ]
+    raise RunError(
+        f"these are not under {', '.join(sorted(allowed))}; allow their licences, take other sources, or state unknown "
+        "ones in a licences.toml:\n" + "\n".join(told)
+    )
+
+
+def _used(run: Run, found: Sequence[Material], labels: dict[str, Any]) -> list[Material]:
+    """What a sample is made of."""
+    ids = {("cad", f"{labels['category']}/{labels['cad_id']}"), ("viewpoints", run.manifest.viewpoint.source)}
+    ids |= {(kind, labels[f"{kind}_id"]) for kind in ("texture", "hdri", "background")}
+    ids |= {("occluder", "parametric")} if labels["occluder"] else set()
+    return [each for each in found if each.kind == "checkpoint" or (each.kind, each.id) in ids]
+
+
+def _made_by(run: Run, stages: Iterable[str], shard: str) -> dict[str, dict[str, Any]]:
+    ledgers = {stage: upstream_ledger(run, stage, shard) for stage in stages}
+    return {stage: {"command": each.command, "versions": each.made_with} for stage, each in ledgers.items()}
+
+
+def _entry(run: Run, used: Sequence[Material], labels: dict[str, Any]) -> dict[str, Any]:
+    sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
+    seeds = {"manifest": run.manifest.seed, "render": sample.render_seed, "stylize": labels["stylize_seed"]}
+    return {
+        "key": labels["key"],
+        "made_of": [each.entry() for each in used],
+        "licences": sorted({each.licence.id for each in used}),
+        "prompt": labels["prompt"],
+        "negative_prompt": labels["negative_prompt"],
+        "stylizer": {name: value for name, value in labels.items() if name.startswith("stylizer")},
+        "seeds": seeds,
+    }
+
+
+def _shard_provenance(run: Run, what: Stylization, found: Sequence[Material], shard: str) -> Iterator[dict[str, Any]]:
+    made_by = _made_by(run, ("render", what.stage, what.packed), shard)
+    for _, labels in read_labels(run.tar(what.packed, shard)):
+        yield _entry(run, _used(run, found, labels), labels) | {"shard": shard, "made_by": made_by}
+
+
+def provenance(run: Run, what: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
+    """Of every packed sample, or of that key: what it was made of with files' sha256 and licences, what was asked of
+    the stylizer and which it was, all seeds, and by which commands and versions each stage made it.
+
+    RunError where there is no such sample, or a shard is missing or not what its ledger says.
+    """
+    found = materials(run, what)
+    shards = [find_sample(run, key)[0]] if key else run.all_shards()
+    entries = (entry for shard in shards for entry in _shard_provenance(run, what, found, shard))
+    chosen = (entry for entry in entries if key in ("", entry["key"]))
+    if not key:
+        return chosen
+    try:
+        return iter([next(chosen)])
+    except StopIteration:
+        raise RunError(f"{run.tar(what.packed, shards[0])} holds no {key}; its ledger says what failed") from None
+
+
+def write_provenance(run: Run, what: Stylization) -> Path:
+    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; returns its path."""
+    path = what.file(run, "provenance", ".jsonl")
+    write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance(run, what)).encode())
+    return path
+
+
+def used_materials(run: Run, what: Stylization) -> list[tuple[Material, int]]:
+    """All that the packed samples of a run are made of, each with the number of these samples. RunError as above."""
+    found, counts = materials(run, what), Counter[Material]()
+    for shard in run.all_shards():
+        upstream_ledger(run, what.packed, shard)
+        for _, labels in read_labels(run.tar(what.packed, shard)):
+            counts.update(_used(run, found, labels))
+    return [(each, counts[each]) for each in found if counts[each]]
+
+
+def write_licences(run: Run, what: Stylization, used: Sequence[tuple[Material, int]]) -> Path:
+    """Write RUN/licences.json, or licences-NAME.json: what `used_materials` found; returns its path."""
+    path = what.file(run, "licences", ".json")
+    by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
+    entries = [each.entry() | {"samples": samples} for each, samples in used]
+    write_json(path, {"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries})
+    return path

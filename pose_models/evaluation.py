@@ -1,0 +1,122 @@
+"""Evaluation: every image solved, its pose beside the true one, and what is needed to show the shown ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from p3d_gen.core.types import Array
+from pose_models.data.augment import collate, place
+from pose_models.data.sample import Batch, Sample
+from pose_models.estimator import Estimator
+from pose_models.geometry import rotation_error_rad
+from pose_models.prediction import Prediction
+from pose_models.report.cases import Case, caption
+
+_BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """An image's prediction, and the pose (4, 4) and camera (3, 3) behind it on the canvas of `estimator`."""
+
+    prediction: Prediction
+    estimator: Estimator
+    cam_T_obj: Array
+    K: Array
+
+
+def placed(samples: Sequence[Sample], estimator: Estimator) -> Batch:
+    """Samples on the estimator's canvas, each with its box centred."""
+    return collate([place(sample, estimator.canvas_hw, estimator.box_fill) for sample in samples])
+
+
+def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    waiting: list[Sample] = []
+    for sample in samples:
+        waiting.append(sample)
+        if len(waiting) == size:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _solved(samples: Sequence[Sample], estimator: Estimator) -> Iterator[Evaluated]:
+    found = estimator.estimate(placed(samples, estimator))
+    poses, Ks = found.cam_T_obj.cpu().double().numpy(), found.K.cpu().double().numpy()
+    for i, sample in enumerate(samples):
+        prediction = Prediction(
+            key=sample.key,
+            category=sample.category,
+            subset=sample.subset,
+            R_true=sample.cam_T_obj[:3, :3],
+            R_predicted=nearest_rotation(poses[i, :3, :3]),
+            confidence=float(found.confidence[i]),
+            loss=float(found.loss[i]),
+            category_predicted=found.category[i],
+        )
+        yield Evaluated(prediction=prediction, estimator=estimator, cam_T_obj=poses[i], K=Ks[i])
+
+
+def nearest_rotation(R: Array) -> Array:
+    """The rotation (3, 3) nearest to one that was rounded to float32."""
+    left, _, right = np.linalg.svd(R)
+    return np.asarray(left @ right)
+
+
+def evaluate(
+    estimators: Sequence[Estimator],
+    samples: Iterable[Sample],
+    on_image: Callable[[], None],
+    *,
+    infer: bool = False,
+) -> list[Evaluated]:
+    """Solve every sample. `infer`: by every estimator, and the one with the lowest loss names the category; else by
+    the first that knows the sample's category. ValueError where none does, or there is no sample."""
+    done: list[Evaluated] = []
+    for chunk in _batches(samples, _BATCH):
+        able = [[e for e in estimators if infer or sample.category in e.categories] for sample in chunk]
+        if lost := next((sample for sample, some in zip(chunk, able, strict=True) if not some), None):
+            raise ValueError(f"no model knows the category of sample {lost.key}, {lost.category!r}")
+        answers: list[list[Evaluated]] = [[] for _ in chunk]
+        for estimator in estimators:
+            rows = [i for i, some in enumerate(able) if (estimator in some if infer else estimator is some[0])]
+            if rows:
+                for row, answer in zip(rows, _solved([chunk[i] for i in rows], estimator), strict=True):
+                    answers[row].append(answer)
+        done += [min(each, key=lambda answer: answer.prediction.loss) for each in answers]
+        for _ in chunk:
+            on_image()
+    if not done:
+        raise ValueError("no image to evaluate")
+    return done
+
+
+def cases(samples: Iterable[Sample], evaluated: Sequence[Evaluated]) -> dict[tuple[str, str], Case]:
+    """The pictures of the samples among `evaluated`, by subset and key, as a report shows them."""
+    wanted = {(e.prediction.subset, e.prediction.key): e for e in evaluated}
+    found: dict[tuple[str, str], Case] = {}
+    for sample in samples:
+        name = sample.subset, sample.key
+        if name not in wanted:
+            continue
+        one = wanted.pop(name)
+        batch = placed([sample], one.estimator)
+        true_pose, true_K = one.estimator.camera(batch)
+        error = rotation_error_rad(*(torch.from_numpy(R) for R in (one.prediction.R_predicted, one.prediction.R_true)))
+        found[name] = Case(
+            image=(batch.image[0].permute(1, 2, 0) * 255).round().byte().numpy(),
+            cam_T_obj_true=true_pose[0].cpu().double().numpy(),
+            K_true=true_K[0].cpu().double().numpy(),
+            cam_T_obj_predicted=one.cam_T_obj,
+            K_predicted=one.K,
+            box=one.estimator.boxes[sample.category].double().numpy(),
+            caption=caption(one.prediction, float(error)),
+        )
+        if not wanted:
+            break
+    return found

@@ -1,0 +1,36 @@
+"""history.jsonl: how a run in rounds went, one flat JSON object for each step, going on where a stopped run was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from p3d_gen.run.files import write_bytes
+
+HISTORY_FILE = "history.jsonl"
+
+
+class History:
+    """The history of a run folder. Entries have `round` and `step`, steps counted over all rounds."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is read or written before the first entry."""
+        self._path = folder / HISTORY_FILE
+        self._begun = False
+
+    def write(self, entry: Mapping[str, float | int | str]) -> None:
+        """Add an entry. Before the first one, what a stopped run wrote from there on is dropped."""
+        if not self._begun:
+            self._begun = True
+            write_bytes(self._path, "".join(self._before((entry["round"], entry["step"]))).encode())
+        with self._path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def _before(self, place: tuple[Any, ...]) -> list[str]:
+        if not self._path.is_file():
+            return []
+        # A killed writer may leave half a line, which is always the last one.
+        whole = [line for line in self._path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [line for line in whole if tuple(json.loads(line)[name] for name in ("round", "step")) < place]

@@ -1,0 +1,235 @@
+"""Preparation of a run's CAD models: once, by several processes, through kills, and with models that are broken."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+import p3d_gen.render.prepare as cads
+from p3d_gen.blender.client import BlenderError
+from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.render.prepare import ensure_models, prepare_model, prepare_models
+from p3d_gen.run.cad_model import CadModel, load_cad, save_cad
+from p3d_gen.run.store import create_run, open_run, stage_inputs
+from p3d_gen.spec.sampling import spec
+from tests.helpers.assets import wedge
+
+MODEL = CadModel(
+    vertices=np.array(wedge().vertices),
+    faces=np.array(wedge().faces, np.int32),
+    uv=np.zeros((24, 3, 2), np.float32),
+    native_uv=np.ones((24, 3, 2), np.float32),
+    face_part=np.zeros(24, np.uint8),
+    part_names=("paint",),
+    keypoints={"left_front_light": np.array([0.1, 0.2, 0.3])},
+    symmetry_order=2,
+    warnings=("a picture is missing",),
+)
+
+
+class FakeWorker:
+    """Stands for Blender: `said` holds what it does for a source's name, the last item again and again."""
+
+    said: ClassVar[dict[str, list[str]]] = {}
+    asked: ClassVar[list[str]] = []
+    pause_s = 0.0
+
+    def __init__(self, timeout_s=0):
+        self.timeout_s = timeout_s
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ask(self, request):
+        name = request["target"].rsplit("/cad/")[1].removesuffix(".npz")
+        self.asked.append(name)
+        time.sleep(self.pause_s)
+        said = self.said.get(name, [""])
+        if reason := said.pop(0) if len(said) > 1 else said[0]:
+            raise BlenderError(reason)
+        save_cad(cads.Path(request["target"]), MODEL)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(cads, "BlenderWorker", FakeWorker)
+    monkeypatch.setattr(FakeWorker, "said", {})
+    monkeypatch.setattr(FakeWorker, "asked", [])
+    return FakeWorker
+
+
+@pytest.fixture
+def lenient(tmp_path, manifest_path):
+    """A run that leaves out what it cannot use."""
+    text = manifest_path.read_text()
+    manifest_path.write_text(text.replace('source = "assets/cad"', 'source = "assets/cad"\nquarantine = true'))
+    return create_run(tmp_path / "lenient", manifest_path)
+
+
+def names(run):
+    return [f"{category}/{cad.id}" for category, assets in run.inventory.cads.items() for cad in assets]
+
+
+def test_round_trip(tmp_path):
+    save_cad(tmp_path / "a.npz", MODEL)
+    save_cad(tmp_path / "b.npz", MODEL)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    again = load_cad(tmp_path / "a.npz")
+    for name, value in vars(MODEL).items():
+        if name == "keypoints":
+            np.testing.assert_equal(again.keypoints, value)
+        else:
+            np.testing.assert_array_equal(getattr(again, name), value)
+        assert type(getattr(again, name)) is type(value)
+        if isinstance(value, np.ndarray):
+            assert getattr(again, name).dtype == value.dtype
+
+
+def test_a_model_without_keypoints(tmp_path):
+    save_cad(tmp_path / "a.npz", CadModel(**{**vars(MODEL), "keypoints": {}, "part_names": ("",), "warnings": ()}))
+    again = load_cad(tmp_path / "a.npz")
+    assert (again.keypoints, again.part_names, again.warnings) == ({}, ("",), ())
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_models_are_prepared_once(run, fake, workers):
+    ticks = []
+    notes = prepare_models(run, workers, lambda: ticks.append(1))
+    assert sorted(fake.asked) == names(run) == ["car/m0", "car/m1", "chair/m0", "chair/m1"]
+    assert notes == [f"{name}: a picture is missing" for name in names(run)]
+    assert prepare_models(run, workers, lambda: ticks.append(1)) == notes
+    assert len(fake.asked) == 4
+    assert len(ticks) == 8
+    listed = json.loads(run.models_file.read_text())
+    assert list(listed) == ["car", "chair", "quarantined"]
+    assert listed["car"]["m0"] == {
+        "vertices": 16,
+        "faces": 24,
+        "part_names": ["paint"],
+        "has_materials": False,
+        "has_keypoints": True,
+        "symmetry_order": 2,
+        "warnings": ["a picture is missing"],
+    }
+    assert open_run(run.root).prepared
+    run.cad_file("car", "m0").unlink()
+    prepare_models(run, workers)
+    assert fake.asked[4:] == ["car/m0"]
+
+
+def test_what_fails_is_tried_again_once(run, fake):
+    fake.said |= {"car/m0": ["Blender ended with status -11", ""]}
+    prepare_models(run)
+    assert fake.asked.count("car/m0") == 2
+    fake.said |= {"car/m1": ["first", "Blender gave no answer", "third"]}
+    run.cad_file("car", "m1").unlink()
+    assert prepare_model(run, fake(), "car", run.inventory.cads["car"][1]) == "Blender gave no answer"
+
+
+def test_all_broken_models_are_listed(run, fake):
+    fake.said |= {"car/m1": ["it holds no faces"], "chair/m0": ["it is flat"]}
+    with pytest.raises(AssetError, match=r"(?s)cannot be used.*car/m1\.off: it holds.*chair/m0\.off: it is flat") as e:
+        prepare_models(run)
+    assert "cad.quarantine = true" in str(e.value)
+    assert not run.models_file.exists()
+    assert not open_run(run.root).prepared
+
+
+def test_a_full_disk_is_not_the_models_fault(lenient, fake):
+    fake.said |= {"car/m1": ["RunError: car/m1.npz cannot be written: no space left"]}
+    with pytest.raises(RunError, match="cannot be written: no space"):
+        prepare_models(lenient)
+    assert fake.asked.count("car/m1") == 1
+    assert not lenient.models_file.exists()
+
+
+def test_quarantine(lenient, fake):
+    fake.said |= {"car/m1": ["it holds no faces"]}
+    assert prepare_models(lenient)[0] == "car/m1 is left out: it holds no faces"
+    written = lenient.models_file.read_bytes()
+    assert json.loads(written)["quarantined"] == {"car/m1": "it holds no faces"}
+    run = open_run(lenient.root)
+    assert names(run) == ["car/m0", "chair/m0", "chair/m1"]
+    assert {spec(run.manifest, run.inventory, "car", i).cad_id for i in range(8)} == {"m0"}
+    count = len(fake.asked)
+    prepare_models(run)
+    assert len(fake.asked) == count  # it is not tried for ever
+    run.models_file.unlink()
+    prepare_models(open_run(run.root))
+    assert run.models_file.read_bytes() == written
+
+
+def test_a_category_without_any_model(lenient, fake):
+    fake.said |= {"car/m0": ["flat"], "car/m1": ["empty"]}
+    with pytest.raises(AssetError, match=r"(?s)no CAD model of 'car' can be used.*m0\.off: flat.*m1\.off: empty"):
+        prepare_models(lenient)
+    assert not lenient.models_file.exists()
+
+
+def test_no_shard_is_made_before_it_is_known_what_is_left_out(run, lenient, fake):
+    with pytest.raises(RunError, match=r"models\.json is not there.*run `p3dgen render` first"):
+        stage_inputs(lenient, "render")
+    ensure_models(lenient.root)
+    with pytest.raises(RunError, match=r"models\.json is not there"):
+        stage_inputs(lenient, "render")  # opened before: its inventory may be too long
+    before = stage_inputs(open_run(lenient.root), "render")
+    lenient.models_file.unlink()
+    fake.said |= {"car/m1": ["it holds no faces"]}
+    lenient.cad_file("car", "m1").unlink()
+    ensure_models(lenient.root)
+    assert stage_inputs(open_run(lenient.root), "render") != before
+    assert stage_inputs(run, "render")  # where nothing can be left out, it need not be known
+
+
+def test_several_processes_at_once(run, fake, monkeypatch):
+    """One prepares, the others wait and find everything done."""
+    monkeypatch.setattr(FakeWorker, "pause_s", 0.05)
+    threads = [threading.Thread(target=ensure_models, args=(run.root,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(fake.asked) == names(run)
+    assert open_run(run.root).prepared
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"quarantined": []}', '{"quarantined": {"car/m0": 1}}'])
+def test_a_damaged_list_of_models(run, content):
+    run.models_file.parent.mkdir()
+    run.models_file.write_text(content)
+    with pytest.raises(RunError, match=r"models\.json is no list of models.*delete it"):
+        open_run(run.root)
+
+
+@pytest.mark.blender
+def test_killed_in_the_middle(lenient, tmp_path, manifest_path, assets):
+    """Whatever was there when the process was killed, the same models and the same list come out."""
+    (assets / "cad" / "car" / "m1.off").write_text("OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n")
+    killed, whole = (create_run(tmp_path / name, manifest_path) for name in ("killed", "whole"))
+    command = (
+        "import sys; from pathlib import Path; from p3d_gen.render.prepare import ensure_models\n"
+        "ensure_models(Path(sys.argv[1]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", command, str(killed.root)], start_new_session=True) as process:
+        while not killed.cad_file("car", "m0").exists():
+            time.sleep(0.005)
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not killed.models_file.exists()
+    prepare_models(killed, workers=2)
+    prepare_models(whole)
+    assert killed.models_file.read_bytes() == whole.models_file.read_bytes()
+    assert list(json.loads(whole.models_file.read_text())["quarantined"]) == ["car/m1"]
+    for name in names(open_run(whole.root)):
+        assert killed.cad_file(*name.split("/")).read_bytes() == whole.cad_file(*name.split("/")).read_bytes()
+    assert not [path for path in (killed.root / "cad").rglob("*partial*") if "m1" not in path.name]

@@ -1,0 +1,119 @@
+"""Files are whole or not there, and shards are the same bytes for the same samples."""
+
+import errno
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from p3d_gen.core.errors import RunError
+from p3d_gen.run.files import atomic_file, compact_json, read_shard, write_bytes, write_shard
+
+SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]
+
+
+def test_shard_round_trip(tmp_path):
+    path = tmp_path / "new" / "car-00000.tar"
+    count, sha256 = write_shard(path, SAMPLES)
+    assert count == 2
+    assert list(read_shard(path)) == SAMPLES
+    assert write_shard(tmp_path / "again.tar", iter(SAMPLES)) == (2, sha256)
+
+
+def test_empty_shard(tmp_path):
+    write_shard(tmp_path / "a.tar", [])
+    assert list(read_shard(tmp_path / "a.tar")) == []
+
+
+def test_nothing_is_left_of_a_write_that_failed(tmp_path):
+    def broken():
+        yield SAMPLES[0]
+        raise KeyError("boom")
+
+    with pytest.raises(KeyError):
+        write_shard(tmp_path / "a.tar", broken())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "a"
+    write_bytes(path, b"old")
+    with pytest.raises(KeyError), atomic_file(path) as file:  # noqa: PT012  the state between is the point
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+        raise KeyError
+    assert path.read_bytes() == b"old"
+
+
+def test_the_leftover_of_a_killed_writer_is_overwritten(tmp_path):
+    (tmp_path / ".a.partial").write_bytes(b"a much longer leftover")
+    write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_two_writers_of_one_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("p3d_gen.run.files._LOCK_PATIENCE_S", 0.1)
+    with atomic_file(tmp_path / "a") as file:
+        file.write(b"first")
+        with pytest.raises(RunError, match="written by another process"):
+            write_bytes(tmp_path / "a", b"second")
+    assert (tmp_path / "a").read_bytes() == b"first"
+
+
+def test_a_writer_that_waits_gets_its_turn(tmp_path):
+    """As when two processes begin a run at the same time: both write the same."""
+    with ThreadPoolExecutor(1) as pool:
+        with atomic_file(tmp_path / "a") as file:
+            file.write(b"first")
+            second = pool.submit(write_bytes, tmp_path / "a", b"second")
+            time.sleep(0.2)
+            assert not second.done()
+        second.result()
+    assert (tmp_path / "a").read_bytes() == b"second"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be written"):
+        write_bytes(tmp_path / "file" / "a", b"x")
+
+
+def test_full_disk(tmp_path):
+    """A file-size limit fails a write in the kernel just where a full disk does."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_shard(tmp_path / "before.tar", SAMPLES)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"big\.tar cannot be written.*free some space.*kept") as caught:
+            write_shard(tmp_path / "big.tar", [("a", {"bin": bytes(100_000)})])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.__cause__.errno == errno.EFBIG
+    assert [path.name for path in tmp_path.iterdir()] == ["before.tar"]
+
+
+@pytest.mark.parametrize("keep", [100, 700, 1300])
+def test_cut_tar(tmp_path, keep):
+    path = tmp_path / "a.tar"
+    write_shard(path, SAMPLES)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match=r"a\.tar cannot be read.*delete it"):
+        list(read_shard(path))
+
+
+def test_tar_with_something_else_in_it(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("folder.x")
+        info.type = tarfile.DIRTYPE
+        tar.addfile(info)
+    with pytest.raises(RunError, match="no file"):
+        list(read_shard(tmp_path / "a.tar"))
+
+
+def test_json_refuses_what_other_readers_refuse():
+    with pytest.raises(ValueError, match="JSON"):
+        compact_json({"x": float("nan")})

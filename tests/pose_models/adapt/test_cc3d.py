@@ -1,0 +1,334 @@
+"""CC3D and pseudo-labels: what is trusted, equation 5, the wall before labels and source, interruption, and a gain."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from p3d_gen.run.files import file_sha256
+from pose_models.adapt.cc3d import Cc3dTrainee, Observer, Replay, adapt, balanced_alpha, domain_loss
+from pose_models.adapt.config import Cc3dConfig, PoseConfig
+from pose_models.adapt.pseudo_labels import PREFIX, pseudo_labels, read_labels
+from pose_models.adapt.source import load_source
+from pose_models.adapt.target import Target
+from pose_models.adapt.watching import watcher
+from pose_models.baselines.config import BaselineConfig
+from pose_models.baselines.training import train as train_baseline
+from pose_models.config import MILD, TrainConfig
+from pose_models.data.cads import cad_vertices
+from pose_models.data.shards import ShardSamples
+from pose_models.data.views import Views, loader
+from pose_models.estimator import EstimateConfig
+from pose_models.evaluation import evaluate
+from pose_models.geometry import random_rotations
+from pose_models.loading import load_estimators
+from pose_models.look import Seen
+from pose_models.metrics import pose_metrics, prediction_errors
+from pose_models.nmm import load_model
+from pose_models.training import How, Sources, train
+from pose_models.training.loop import Processes
+from pose_models.training.step import MeshTrainee
+from tests.helpers.boxes import write_run
+
+CPU = torch.device("cpu")
+HOW = How(cpu=True)
+# Mirroring is off: the box's two sides differ in colour.
+AUGMENT = MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1})
+CONFIG = TrainConfig(
+    categories=("box",),
+    backbone="test_resnet",
+    image_size=64,
+    steps=60,
+    batch=8,
+    lr=3e-3,
+    head_lr=3e-3,
+    channels=64,
+    vertices=100,
+    augment=AUGMENT,
+)
+SMALL = {"steps": 3, "batch": 4, "top": 4, "lr": 1e-3, "head_lr": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A source run and a trained model in `source`; target images in other shards."""
+    run = write_run(tmp_path_factory.mktemp("run"), train=16, test=6)
+    sources = Sources(renders=renders_of(run), cads={"box": cad_vertices(run / "cad", "box")})
+    train(CONFIG, sources, run / "source", HOW, lambda step: None)
+    return run
+
+
+def renders_of(run):
+    return ShardSamples([run / "shards" / "box-00000.tar"])
+
+
+def target_of(run, count=6):
+    return Target(list(ShardSamples([run / "test" / "box-00000.tar"]))[:count], 64)
+
+
+def adapted(run, out, source=None, **fields):
+    config = Cc3dConfig(**SMALL | fields)
+    adapt(source or run / "source", target_of(run), config, out, HOW, replay=Replay(renders=renders_of(run)))
+    return out
+
+
+def weights(folder):
+    return (folder / "model.safetensors").read_bytes()
+
+
+def history(folder):
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+# Labels
+
+
+def test_the_confidence_form_and_mirroring_reach_the_labels(world, tmp_path):
+    """With vertex features of nothing, so that about half of the covered cells have a negative score."""
+    source, target = load_source(world / "source", CPU), target_of(world, 3)
+    neural = source.model.neural_mesh("box")
+    noise = torch.randn(neural.vertex_features.shape, generator=torch.Generator().manual_seed(0))
+    neural.vertex_features = torch.nn.functional.normalize(noise, dim=1)
+    found = {}
+    for form in ("mean", "positive"):
+        for mirror in (False, True):
+            how = EstimateConfig(confidence=form, mirror=mirror)
+            labels = pseudo_labels(target, source.estimator(how), tmp_path / "none")
+            found[form, mirror] = [one.confidence for one in labels]
+    for mirror in (False, True):
+        assert all(p > m for p, m in zip(found["positive", mirror], found["mean", mirror], strict=True))
+
+
+def test_labels_are_those_of_an_evaluation_of_the_same_images(world, tmp_path):
+    target = target_of(world)
+    labels = pseudo_labels(target, load_source(world / "source", CPU).estimator(EstimateConfig()), tmp_path / "none")
+    true = ShardSamples([world / "test" / "box-00000.tar"])
+    shown = [replace(hidden, cam_T_obj=one.cam_T_obj) for hidden, one in zip(target, true, strict=True)]
+    found = evaluate(load_estimators(world / "source", CPU, EstimateConfig()), shown, lambda: None)
+    for one, other in zip(labels, found, strict=True):
+        assert one.key == other.prediction.key
+        np.testing.assert_allclose(one.R_cam_obj, other.prediction.R_predicted, atol=1e-9)
+        assert one.confidence == other.prediction.confidence
+
+
+# Equation 5
+
+
+def test_the_domain_loss_is_two_minus_two_cosines_of_what_target_images_show(world):
+    neural = load_model(world / "source", CPU).neural_mesh("box")
+    generator = torch.Generator().manual_seed(0)
+    count = len(neural.vertex_features)
+    features = torch.nn.functional.normalize(torch.randn(3, count, 64, generator=generator), dim=-1)
+    visible = torch.rand(3, count, generator=generator) < 0.5
+    pixels = torch.zeros(3, count, 2)
+    seen = Seen(rows=torch.tensor([0, 2, 3]), mesh=neural, pixels=pixels, features=features, visible=visible)
+    target = torch.tensor([True, True, False, True])
+    cosines = torch.cat([(features[i] @ neural.vertex_features.T).diagonal()[visible[i]] for i in (0, 2)])
+    assert domain_loss([seen], target, Processes()).item() == pytest.approx((2 - 2 * cosines).mean().item(), rel=1e-5)
+    assert domain_loss([seen], torch.zeros(4, dtype=torch.bool), Processes()) == 0
+
+
+def mixed_batch(run):
+    """The first batch of the paper's arm: half renders, half images whose key says that they are targets."""
+    config = CONFIG.model_copy(update={"real_share": 0.5, "batch": 4})
+    real = [replace(sample, key=PREFIX + sample.key) for sample in ShardSamples([run / "test" / "box-00000.tar"])]
+    views = Views(renders_of(run), real, load_model(run / "source", CPU).spec.canvas_hw, config, None)
+    return config, next(iter(loader(views, config, first=0, workers=0, rank=0, processes=1)))
+
+
+def loss_and_gradients(trainee, batch):
+    trainee.training()
+    loss, terms = trainee.loss(trainee.net(batch.image), batch, 1, Processes())
+    loss.backward()
+    return loss, terms, [p.grad for p in trainee.net.parameters()]
+
+
+def test_alpha_zero_is_the_plain_loss_bitwise(world):
+    config, batch = mixed_batch(world)
+    plain = MeshTrainee(load_model(world / "source", CPU), config)
+    paper = Cc3dTrainee(load_model(world / "source", CPU), config, 0.0)
+    (loss, _, gradients), (other, terms, others) = (loss_and_gradients(each, batch) for each in (plain, paper))
+    assert torch.equal(loss, other)
+    assert terms["domain"] > 0
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+    for name, value in plain.module.state_dict().items():
+        assert torch.equal(value, paper.module.state_dict()[name]), name
+
+
+def test_alpha_zero_without_replay_is_the_released_arm_bitwise(world, tmp_path):
+    released = adapted(world, tmp_path / "released", arm="released")
+    paper = adapted(world, tmp_path / "paper", arm="paper", alpha=0.0, real_share=1.0)
+    assert weights(released) == weights(paper)
+
+
+def test_alpha_weighs_the_domain_loss_and_balances_it_at_first(world):
+    config, batch = mixed_batch(world)
+    model = load_model(world / "source", CPU)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    alpha = balanced_alpha(model, config, batch)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    loss, terms, _ = loss_and_gradients(Cc3dTrainee(model, config, alpha), batch)
+    assert alpha * terms["domain"].item() == pytest.approx(terms["contrastive"].item(), rel=1e-5)
+    plain = terms["contrastive"] + config.clutter_term * terms["clutter"]
+    assert loss.item() == pytest.approx((plain + alpha * terms["domain"]).item(), rel=1e-5)
+    alone = replace(batch, key=["source"] * len(batch.key))
+    with pytest.raises(ValueError, match="shows no target image to balance alpha on"):
+        balanced_alpha(model, config, alone)
+
+
+# The run
+
+
+@pytest.mark.parametrize("arm", ["paper", "released"])
+def test_neither_labels_nor_masks_of_the_target_matter(world, tmp_path, arm):
+    """The wall: with every target rotation replaced by a random one the adapted model is the same, bit for bit."""
+    samples = ShardSamples([world / "test" / "box-00000.tar"])
+    rotations = random_rotations(len(samples), torch.Generator().manual_seed(0)).numpy()
+    spoilt = []
+    for sample, R in zip(samples, rotations, strict=True):
+        pose = sample.cam_T_obj.copy()
+        pose[:3, :3] = R
+        spoilt.append(replace(sample, cam_T_obj=pose, mask=np.full_like(sample.mask, 255), occluder=None))
+    config = Cc3dConfig(**SMALL, arm=arm)
+    for name, images in (("true", samples), ("random", spoilt)):
+        adapt(
+            world / "source", Target(images, 64), config, tmp_path / name, HOW, replay=Replay(renders=renders_of(world))
+        )
+    assert weights(tmp_path / "true") == weights(tmp_path / "random")
+    assert (tmp_path / "true" / "target.jsonl").read_text() == (tmp_path / "random" / "target.jsonl").read_text()
+
+
+def test_a_finished_run_holds_model_configuration_images_and_history(world, tmp_path):
+    before = {path: file_sha256(path) for path in (world / "source").rglob("*") if path.is_file()}
+    out = adapted(world, tmp_path / "out", rounds=2)
+    names = ["adapt.toml", "config.toml", "history.jsonl", "model.json", "model.safetensors", "rounds", "source.json"]
+    assert sorted(path.name for path in out.iterdir()) == [*names, "target.jsonl"]
+    assert before == {path: file_sha256(path) for path in (world / "source").rglob("*") if path.is_file()}
+    assert load_model(out, CPU).spec == load_model(world / "source", CPU).spec
+    assert json.loads((out / "source.json").read_text())["model"] == str(world / "source")
+    entries = history(out)
+    assert [(entry["round"], entry["step"]) for entry in entries] == [
+        (1, 0), (1, 1), (1, 2), (1, 3), (2, 3), (2, 4), (2, 5), (2, 6),
+    ]  # fmt: skip
+    first = entries[0]
+    assert (first["images"], first["trusted"]) == (6, 4)
+    assert sum(first[f"confidence_histogram_{bin_:02d}"] for bin_ in range(10)) == 6
+    assert first["alpha"] > 0
+    for entry in entries[1:4]:
+        parts = entry["contrastive"] + CONFIG.clutter_term * entry["clutter"] + first["alpha"] * entry["domain"]
+        assert entry["loss"] == pytest.approx(parts, rel=1e-4)
+    kept = [json.loads(line) for line in (out / "rounds" / "1" / "pseudo_labels.jsonl").read_text().splitlines()]
+    assert len(kept) == 6
+    assert sum(line["trusted"] for line in kept) == 4
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_at", [(1, 0), (2, 2)])
+def test_a_stopped_run_goes_on_bit_for_bit(world, tmp_path, stop_at):
+    config, how = Cc3dConfig(**SMALL, rounds=2), How(cpu=True, checkpoint_every=1)
+
+    def stop(number, step):
+        if (number, step.step) == stop_at:
+            raise _StopError
+
+    labelled = []
+
+    def stop_labelling():
+        labelled.append(1)
+        if stop_at[1] == 0 and len(labelled) == 5:
+            raise _StopError
+
+    def go(out, observer):
+        replay = Replay(renders=renders_of(world))
+        adapt(world / "source", target_of(world), config, out, how, replay=replay, observer=observer)
+
+    go(tmp_path / "whole", Observer())
+    with pytest.raises(_StopError):
+        go(tmp_path / "stopped", Observer(on_step=stop, on_image=stop_labelling))
+    assert not (tmp_path / "stopped" / "model.json").exists()
+    go(tmp_path / "stopped", Observer())
+    for name in ("model.safetensors", "model.json", "history.jsonl", "config.toml"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
+
+
+def test_labelling_goes_on_where_it_was_stopped(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("pose_models.adapt.pseudo_labels._KEEP_EVERY", 8)
+    target = Target(list(ShardSamples([world / "shards" / "box-00000.tar"])), 64)
+    estimator = load_source(world / "source", CPU).estimator(EstimateConfig())
+    whole = pseudo_labels(target, estimator, tmp_path / "none")
+    labelled = []
+
+    def stop():
+        labelled.append(1)
+        if len(labelled) == 12:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        pseudo_labels(target, estimator, tmp_path / "labels.part", stop)
+    kept = read_labels(tmp_path / "labels.part")
+    assert len(kept) == 8
+    again = pseudo_labels(target, estimator, tmp_path / "labels.part")
+    for one, other in zip(whole, again, strict=True):
+        assert one.confidence == other.confidence
+        np.testing.assert_array_equal(one.R_cam_obj, other.R_cam_obj)
+
+
+def test_watching_tells_the_accuracy_and_changes_nothing(world, tmp_path):
+    samples = ShardSamples([world / "test" / "box-00000.tar"])
+    observer = Observer(watch=watcher(samples, 64), watch_every=2)
+    config = Cc3dConfig(**SMALL, arm="released")
+    adapt(world / "source", target_of(world), config, tmp_path / "watched", HOW, observer=observer)
+    watched = {entry["step"]: entry["acc_pi_6"] for entry in history(tmp_path / "watched") if "acc_pi_6" in entry}
+    assert list(watched) == [0, 2, 3]
+    assert weights(tmp_path / "watched") == weights(adapted(world, tmp_path / "alone", arm="released"))
+    found = evaluate(load_estimators(tmp_path / "watched", CPU, EstimateConfig()), samples, lambda: None)
+    assert watched[3] == pose_metrics(prediction_errors([one.prediction for one in found])).acc_pi_6
+    with pytest.raises(ValueError, match="--watch needs labels, and image box-010000 has none"):
+        watcher(target_of(world), 64)
+
+
+def test_res_general_learns_from_its_own_labels(world, tmp_path):
+    config = BaselineConfig(
+        categories=("box",), backbone="test_resnet", max_stride=16, image_size=64, steps=3, batch=4, augment=AUGMENT
+    )
+    train_baseline(config, renders_of(world), (), None, tmp_path / "source", HOW, lambda step: None)
+    out = adapted(world, tmp_path / "out", tmp_path / "source", arm="released", threshold=0.0)
+    assert history(out)[0]["trusted"] == 6
+    assert weights(out) != weights(tmp_path / "source")
+    assert len(evaluate(load_estimators(out, CPU, EstimateConfig()), renders_of(world), lambda: None)) == 16
+    with pytest.raises(ValueError, match=r"no vertices that L_domain could compare with: use the arm 'released'"):
+        adapted(world, tmp_path / "paper", tmp_path / "source", arm="paper")
+
+
+def test_poses_without_a_camera_get_one(world, tmp_path):
+    """Images of which only the box is known, mirrored and not: the labels differ from those with the true camera."""
+    bare = [replace(sample, K=np.full((3, 3), np.nan)) for sample in ShardSamples([world / "test" / "box-00000.tar"])]
+    config = Cc3dConfig(**SMALL, arm="released", pose=PoseConfig(mirror=True, distance=4.0))
+    adapt(world / "source", Target(bare, 64), config, tmp_path / "bare", HOW)
+    assert np.isfinite([entry["loss"] for entry in history(tmp_path / "bare")[1:]]).all()
+
+
+def faded(sample):
+    """The picture with a third of its contrast."""
+    return replace(sample, image=(0.33 * sample.image + 0.67 * 128).round().astype(np.uint8))
+
+
+def accuracy(folder, samples):
+    found = evaluate(load_estimators(folder, CPU, EstimateConfig()), samples, lambda: None)
+    return pose_metrics(prediction_errors([one.prediction for one in found])).acc_pi_6
+
+
+def test_adaptation_to_faded_pictures_finds_more_poses(world, tmp_path):
+    run = write_run(tmp_path / "run", train=1, test=18, seed=3)
+    samples = [faded(sample) for sample in ShardSamples([run / "test" / "box-00000.tar"])]
+    before = accuracy(world / "source", samples)
+    for arm in ("paper", "released"):
+        config = Cc3dConfig(arm=arm, top=8, steps=24, batch=8, lr=1e-3, head_lr=1e-3)
+        replay = Replay(renders=renders_of(world))
+        adapt(world / "source", Target(samples, 64), config, tmp_path / arm, HOW, replay=replay)
+        assert accuracy(tmp_path / arm, samples) >= before + 0.15, (arm, before)
