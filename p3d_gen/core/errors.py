@@ -22,6 +22,14 @@ class RunError(P3DError):
     """A run folder that cannot be used: another manifest's, incomplete, damaged, locked, or on a full disk."""
 
 
+class ConfigError(P3DError, ValueError):
+    """An option, a configuration value or a name that is not known or does not fit."""
+
+
+class DataError(P3DError, ValueError):
+    """A picture, a dataset, a shard, a table of labels or a model folder that cannot be used."""
+
+
 class DependencyError(P3DError):
     """An optional package, system library or set of weights that is not there."""
 
