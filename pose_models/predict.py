@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import Sample
 from pose_models.estimator import EstimateConfig
 from pose_models.geometry import viewpoint_of
 from pose_models.nmm import NeuralMeshModel
 from pose_models.rasterise import face_map, rasterise
-from pose_models.report.draw import Picture, draw_pose, enlarged, polyline
+from pose_models.report.draw import draw_pose, enlarged, polyline
 from pose_models.solve import Candidate, candidates, infer_category, views_of
 
 _SMALLEST_OVERLAY = 480

@@ -19,6 +19,7 @@ from p3d_gen.bench import show
 from p3d_gen.bench.scenes import temporary_run
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.codecs import decode_image, encode_jpeg
+from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.files import Members, read_shard, write_bytes
@@ -32,7 +33,6 @@ from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stage import expected_of
 from p3d_gen.stylize.survival import survival
 
-Picture = NDArray[np.uint8]
 # Shapes that the shipped stylizer has not seen: its recipe trains on variants 0 to 39.
 HELD_OUT = (40, 52)
 SIDE_PX = 192

@@ -31,6 +31,7 @@ from p3d_gen.bench.scenes import SIDE_PX, temporary_run
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.core.codecs import encode_jpeg
 from p3d_gen.core.errors import DependencyError, RunError
+from p3d_gen.core.types import Picture
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
@@ -42,7 +43,6 @@ from p3d_gen.stylize.stage import stylized
 from p3d_gen.stylize.stylization import open_stylization
 
 Figures = dict[str, Any]
-Picture = NDArray[np.uint8]
 _BACKGROUNDS, _BACKGROUND_HW = 48, (600, 800)
 _QUALITY = 95
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from p3d_gen.bench import show
-from p3d_gen.bench.scenes import SIDE_PX, Picture, Scenes, temporary_run
+from p3d_gen.bench.scenes import SIDE_PX, Scenes, temporary_run
 from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.core.types import Picture
 from p3d_gen.stylize.edges import canny
 
 REFERENCE_SAMPLES, RELEASED_SAMPLES = 1024, 512

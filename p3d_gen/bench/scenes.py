@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
+from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.cad_model import load_cad
@@ -21,7 +22,6 @@ from p3d_gen.run.store import Run, create_run
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
 
-Picture = NDArray[np.uint8]
 SIDE_PX, _FOCAL_PX = 512, 2600.0
 
 

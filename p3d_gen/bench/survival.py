@@ -22,7 +22,7 @@ from p3d_gen.core.composite import composite
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import cam_T_obj, rot_z, rotation_error_rad, viewpoint_of
 from p3d_gen.core.silhouette import camera_of
-from p3d_gen.core.types import Array, Camera, Window
+from p3d_gen.core.types import Array, Camera, Picture, Window
 from p3d_gen.pack.backgrounds import background
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.cad_model import load_cad, stretched
@@ -32,7 +32,6 @@ from p3d_gen.spec.inventory import blender_environments
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.survival import Survival, expected_edges, survival
 
-Picture = NDArray[np.uint8]
 ANGLES_DEG = (15, 30, 90)
 TRUE, MIRRORED, SWAPPED = "true", "mirrored", "swapped"
 _ACCEPTED_FALSE = 0.05

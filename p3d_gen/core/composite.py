@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from p3d_gen.core.colour import srgb_bytes, srgb_light
-
-Picture = NDArray[np.uint8]
+from p3d_gen.core.types import Picture
 
 
 def _in_srgb(c: Picture, foreground: Picture, background: Picture) -> Picture:

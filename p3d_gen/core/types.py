@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+"""The pixels (H, W, 3) of an RGB picture in 8-bit sRGB."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.colour import srgb_bytes, srgb_light
 from p3d_gen.core.composite import composite
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 
-Picture = NDArray[np.uint8]
 _MOST_CONTRAST = 2.0  # and the least is its inverse: before a plain sky an object keeps its edges
 _GREY = 128
 _PROBE_PX = 1.0

@@ -16,7 +16,7 @@ from p3d_gen.core.codecs import decode_alpha, decode_image, encode_jpeg, encode_
 from p3d_gen.core.composite import composite
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.core.silhouette import camera_of
-from p3d_gen.core.types import Backdrop
+from p3d_gen.core.types import Backdrop, Picture
 from p3d_gen.pack.backgrounds import background, surroundings
 from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
 from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
@@ -29,7 +29,6 @@ from p3d_gen.spec.sampling import backdrop, packed_key
 from p3d_gen.stylize.judge import read_residuals
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 
-Picture = NDArray[np.uint8]
 _FILES = {
     "mask": "mask.png",
     "amodal": "amodal.png",

@@ -15,7 +15,7 @@ from p3d_gen.core.codecs import decode_image, encode_jpeg
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import box_corners, project, transform
 from p3d_gen.core.silhouette import camera_of
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 from p3d_gen.pack.stage import joined
 from p3d_gen.run.files import Members, read_shard, reading_samples, write_bytes
 from p3d_gen.run.store import Run
@@ -23,7 +23,6 @@ from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization
 
-Picture = NDArray[np.uint8]
 _AXIS_COLOURS = ((230, 40, 40), (40, 200, 60), (60, 110, 255))
 _BOX_COLOUR, _FRONT_COLOUR = (255, 255, 255), (255, 210, 0)
 _AXIS_REACH = 0.7  # of the object's extent: 0.2 past the box

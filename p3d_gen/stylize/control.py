@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_image, decode_normals, decode_npz, mask_bytes
 from p3d_gen.core.errors import RunError
+from p3d_gen.core.types import Picture
 from p3d_gen.run.files import Members
 from p3d_gen.spec.stylize import Canny, Control, Stylize
 from p3d_gen.stylize.annotators import annotate
 from p3d_gen.stylize.edges import WORLD_GREY, canny, control_hw, on_grey, resized
-
-Picture = NDArray[np.uint8]
 
 # The grey of the object's farthest point in a depth picture: the background, 0, seems a quarter of the object's own
 # range behind it, so that the silhouette shows everywhere.

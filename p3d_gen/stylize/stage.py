@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_image, encode_png
 from p3d_gen.core.errors import DependencyError
 from p3d_gen.core.silhouette import camera_of
+from p3d_gen.core.types import Picture
 from p3d_gen.run.ahead import ahead
 from p3d_gen.run.cad_model import load_cad, stretched
 from p3d_gen.run.files import Members, compact_json, read_shard, reading_samples
@@ -40,7 +40,6 @@ from p3d_gen.stylize.survival import Expected, expected_edges, survival
 if TYPE_CHECKING:
     from p3d_gen.stylize.diffusion import DiffusionStylizer
 
-Picture = NDArray[np.uint8]
 _THREADS = 4
 
 

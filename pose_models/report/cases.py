@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from p3d_gen.core.geometry import viewpoint_of
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 from pose_models.prediction import Prediction
-from pose_models.report.draw import FAINT, INK, Picture, blank, draw_pose, enlarged, fitted, write_texts
+from pose_models.report.draw import FAINT, INK, blank, draw_pose, enlarged, fitted, write_texts
 
 _PANEL_HEIGHT, _WIDEST_PANEL = 230, 420
 _GAP, _MARGIN, _CAPTION, _LEGEND, _HEADING = 4, 16, 22, 20, 40

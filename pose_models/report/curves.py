@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 from pose_models.metrics.selective import RiskCoverage
-from pose_models.report.draw import FAINT, INK, Colour, Picture, blank, fitted, polyline, write_texts
+from pose_models.report.draw import FAINT, INK, Colour, blank, fitted, polyline, write_texts
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _LEGEND_LINE = 76, 32, 76, 58, 24
 _WIDTH, _HEIGHT = 720, 380

@@ -7,13 +7,11 @@ from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from p3d_gen.core.geometry import box_corners, transform
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 
-Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 INK: Colour = (30, 34, 40)
 FAINT: Colour = (120, 126, 134)

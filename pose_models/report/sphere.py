@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p3d_gen.core.types import Array
+from p3d_gen.core.types import Array, Picture
 from pose_models.geometry import viewpoint_of
 from pose_models.prediction import Prediction
-from pose_models.report.draw import FAINT, INK, Colour, Picture, blank, fitted, polyline, write_texts
+from pose_models.report.draw import FAINT, INK, Colour, blank, fitted, polyline, write_texts
 
 AZIMUTH_STEP_DEG, ELEVATION_STEP_DEG = 15, 10
 _LEFT, _RIGHT, _TOP, _AXIS, _LEGEND = 64, 24, 46, 58, 54

@@ -16,9 +16,9 @@ from scipy.spatial import cKDTree
 from p3d_gen.core.codecs import encode_png
 from p3d_gen.core.cuboid import Cuboid, cuboid, facing
 from p3d_gen.core.geometry import cam_T_obj, camera_centre, transform
-from p3d_gen.core.types import Array, Viewpoint
+from p3d_gen.core.types import Array, Picture, Viewpoint
 from p3d_gen.run.files import write_bytes
-from pose_models.report.draw import FAINT, INK, Colour, Picture, blank, fitted, polyline, write_texts
+from pose_models.report.draw import FAINT, INK, Colour, blank, fitted, polyline, write_texts
 from pose_models.report.runs import MODEL_FILE, SOURCE_FILE, source_folder
 
 VERTICES_FILE, PICTURE_FILE = "vertices.safetensors", "vertices.png"

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p3d_gen.core.codecs import encode_png
+from p3d_gen.core.types import Picture
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
 from pose_models.prediction import Prediction, write_predictions
 from pose_models.report.cases import Case, case_sheet, worst_and_typical
 from pose_models.report.curves import risk_coverage_picture
-from pose_models.report.draw import Picture
 from pose_models.report.sphere import sphere_map, sphere_picture
 from pose_models.report.tables import (
     Table,

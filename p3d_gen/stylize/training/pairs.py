@@ -9,15 +9,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import RunError
+from p3d_gen.core.types import Picture
 from p3d_gen.run.files import read_shard
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.training.recipe import Recipe
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
