@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p3d_gen.run.store import Run, create_run
+from p3d_gen.run.store import RunFolder, create_run
 from tests.helpers.assets import MANIFEST, make_assets
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: tests run side by side, and float sums depend on it
@@ -66,6 +66,6 @@ def manifest_path(tmp_path: Path, assets: Path) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path: Path, manifest_path: Path) -> Run:
+def run(tmp_path: Path, manifest_path: Path) -> RunFolder:
     """A fresh run folder of `manifest_path`."""
     return create_run(tmp_path / "run", manifest_path)

@@ -24,7 +24,7 @@ from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.files import Members, read_shard, write_bytes
 from p3d_gen.run.local import available_cores, run_shards
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.materials import colour_rgb, takes_colour
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
@@ -121,7 +121,7 @@ def _line(members: Members, settings: Stylize, pictures: Iterable[Picture]) -> P
     return np.hstack([*shown, *(on_grey(picture, alpha) for picture in pictures)])
 
 
-def _rendered(run: Run, per_category: int) -> Iterable[Members]:
+def _rendered(run: RunFolder, per_category: int) -> Iterable[Members]:
     cores = len(available_cores())
     prepare_models(run, cores)
     list(run_shards(render_shard, str(run.root), run.all_shards(), cores, lambda: None))

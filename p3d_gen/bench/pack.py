@@ -37,7 +37,7 @@ from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.files import Members, compact_json
 from p3d_gen.run.local import one_core, run_shards
-from p3d_gen.run.store import Remarks, Run, open_run, seal, stage_inputs
+from p3d_gen.run.store import Remarks, RunFolder, open_run, seal, stage_inputs
 from p3d_gen.spec.sampling import sample_key, spec
 from p3d_gen.stylize.stage import stylized
 from p3d_gen.stylize.stylization import open_stylization
@@ -62,7 +62,7 @@ def _under_key(members: Members, key: str, index: int) -> Members:
     return members | {"json": compact_json(json.loads(members["json"]) | {"key": key, "index": index})}
 
 
-def _fill(run: Run, images: int) -> None:
+def _fill(run: RunFolder, images: int) -> None:
     """Seal the run's render and stylize shards, made of that many different images."""
     specs = [spec(run.manifest, run.inventory, "car", index) for index in range(images)]
     what, failures, remarks = open_stylization(run), [], Remarks()  # type: ignore[var-annotated]
@@ -82,7 +82,7 @@ def _fill(run: Run, images: int) -> None:
 
 
 @contextmanager
-def inputs(shards: int, per_shard: int, images: int = 12, **sections: dict[str, Any]) -> Iterator[Run]:
+def inputs(shards: int, per_shard: int, images: int = 12, **sections: dict[str, Any]) -> Iterator[RunFolder]:
     """A run with so many shards to pack, which is removed again; sections as a manifest's. images: how many different
     renders they are made of."""
     with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
@@ -171,11 +171,11 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def _unpack(run: Run) -> None:
+def _unpack(run: RunFolder) -> None:
     shutil.rmtree(run.root / "shards", ignore_errors=True)
 
 
-def pack_over_floor(run: Run, rounds: int) -> Figures:
+def pack_over_floor(run: RunFolder, rounds: int) -> Figures:
     """The whole stage over its floor on the same shards, in turns, on one core; the median of the ratios."""
     backgrounds = [str(asset.path) for asset in run.inventory.backgrounds]
     shard, *_ = run.all_shards()
@@ -205,7 +205,7 @@ def pack_over_floor(run: Run, rounds: int) -> Figures:
     return {"pack_over_floor": ratio, "pack_s_per_sample": stage}
 
 
-def _rate(run: Run, workers: int) -> float:
+def _rate(run: RunFolder, workers: int) -> float:
     """Samples per second while all workers are at work: between the first quarter of the samples and the last tenth."""
     _unpack(run)
     ticks: list[float] = []
@@ -214,7 +214,7 @@ def _rate(run: Run, workers: int) -> float:
     return (last - first) / (ticks[last] - ticks[first])
 
 
-def workers(run: Run, rounds: int) -> Figures:
+def workers(run: RunFolder, rounds: int) -> Figures:
     """Two pinned workers over one, in turns; the median of the ratios."""
     pairs = []
     for _ in range(rounds):
@@ -227,7 +227,7 @@ def workers(run: Run, rounds: int) -> Figures:
     return {"workers2_over_1": ratio, "samples_per_s_2_workers": two}
 
 
-def reading(run: Run) -> Figures:
+def reading(run: RunFolder) -> Figures:
     """What `pose-models bench read` says of the packed shards; it is a command of its own, since nothing here imports
     the pose models. DependencyError where it is not there, or cannot run."""
     command = shutil.which("pose-models", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))

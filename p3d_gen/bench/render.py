@@ -18,7 +18,7 @@ from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.render.prepare import ensure_models, prepare_models
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.local import available_cores, one_core, run_shards
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 
 Figures = dict[str, Any]
 
@@ -178,7 +178,7 @@ def cold_start(images: int = 20) -> Figures:
     }
 
 
-def _phases(run: Run, worker: BlenderWorker) -> dict[str, float]:
+def _phases(run: RunFolder, worker: BlenderWorker) -> dict[str, float]:
     """Mean seconds of each step of an image, over one of every category."""
     scenes = Scenes(run, worker)
     worker.ask(scenes.request(CATEGORIES[0], 0))

@@ -18,7 +18,7 @@ from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import Members
-from p3d_gen.run.store import Run, create_run
+from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
 
@@ -36,7 +36,7 @@ def _manifest(categories: Sequence[str], samples: int, shard_size: int, sections
 @contextmanager
 def temporary_run(
     categories: Sequence[str], samples: int, shard_size: int, **sections: dict[str, Any]
-) -> Iterator[Run]:
+) -> Iterator[RunFolder]:
     """A run of embedded models that is removed again; sections as a manifest's."""
     with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
         manifest = Path(folder) / "manifest.toml"
@@ -47,7 +47,7 @@ def temporary_run(
 class Scenes:
     """The scenes of a run's samples, rendered as the stage does or with other settings."""
 
-    def __init__(self, run: Run, worker: BlenderWorker) -> None:
+    def __init__(self, run: RunFolder, worker: BlenderWorker) -> None:
         """Prepare the run's models."""
         ensure_models(run.root)
         self._run, self._worker = run, worker

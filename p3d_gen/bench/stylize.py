@@ -26,7 +26,7 @@ from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import RunError
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.files import read_shard
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.stylize import Speed, Stylize
 from p3d_gen.stylize.diffusion import DiffusionStylizer, Request, device_of
 from p3d_gen.stylize.pipeline import load_pipeline
@@ -72,7 +72,7 @@ def _weights(place: _Place) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _bare_calls(run: Run, shard: str, settings: Stylize) -> list[dict[str, Any]]:
+def _bare_calls(run: RunFolder, shard: str, settings: Stylize) -> list[dict[str, Any]]:
     """The arguments with which a user would call the pipeline for a stylised shard's samples, batch by batch."""
     import torch
 

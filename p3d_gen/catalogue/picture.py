@@ -20,7 +20,7 @@ from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.local import available_cores
-from p3d_gen.run.store import Run, create_run
+from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
 
 _VARIANTS = 8
@@ -46,7 +46,7 @@ members = []
 _AZIMUTHS_RAD = np.radians([35, 140, -30, 215, 60, 160, -50, 195])
 
 
-def _cells(run: Run, worker: BlenderWorker, category: str) -> Iterator[NDArray[np.uint8]]:
+def _cells(run: RunFolder, worker: BlenderWorker, category: str) -> Iterator[NDArray[np.uint8]]:
     renderer = ShardRenderer(run, worker, category)
     for index, cad in enumerate(run.inventory.cads[category]):
         view = Viewpoint(

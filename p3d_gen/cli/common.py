@@ -26,7 +26,7 @@ class Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-class RunFolder(click.ParamType[Path]):
+class RunFolderType(click.ParamType[Path]):
     """A run folder at a local path or under a URL such as s3://bucket/run."""
 
     name = "folder"
@@ -45,7 +45,7 @@ class RunFolder(click.ParamType[Path]):
         return Path(kind.convert(str(value), param, ctx))
 
 
-run_folder_argument = click.argument("run_folder", metavar="RUN", type=RunFolder(exists=True))
+run_folder_argument = click.argument("run_folder", metavar="RUN", type=RunFolderType(exists=True))
 name_option = click.option("--name", default="", help="Of the stylization; without it, the manifest's own.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p3d_gen.cli.common import RunFolder, name_option, progress_bar
+from p3d_gen.cli.common import RunFolderType, name_option, progress_bar
 
 if TYPE_CHECKING:
     from p3d_gen.dataset.survey import Survey
@@ -44,7 +44,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str
 
 @dataset.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("--out", type=RunFolder(exists=False), required=True, help="The dataset's folder; made if need be.")
+@click.option("--out", type=RunFolderType(exists=False), required=True, help="The dataset's folder; made if need be.")
 @name_option
 @click.option(
     "--split",
@@ -124,7 +124,7 @@ def _conclude(found: Survey) -> None:
 
 
 @dataset.command()
-@click.argument("folder", type=RunFolder(exists=True))
+@click.argument("folder", type=RunFolderType(exists=True))
 def check(folder: Path) -> None:
     """Check a dataset: shards against their checksums, labels against the schema, keys, and leaks between splits.
 
@@ -159,8 +159,8 @@ def schema(document: bool) -> None:
 
 @click.command()
 @click.argument("kind", metavar="FORMAT", type=click.Choice(("coco", "bop", "pascal3d", "nemo")))
-@click.argument("folder", metavar="RUN_OR_DATASET", type=RunFolder(exists=True))
-@click.option("--out", type=RunFolder(exists=False), required=True, help="The export's folder; made if need be.")
+@click.argument("folder", metavar="RUN_OR_DATASET", type=RunFolderType(exists=True))
+@click.option("--out", type=RunFolderType(exists=False), required=True, help="The export's folder; made if need be.")
 @name_option
 def export(kind: str, folder: Path, out: Path, name: str) -> None:
     """Write a finished run or dataset as COCO, BOP, PASCAL3D+ or what NeMo trains on.

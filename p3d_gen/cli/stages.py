@@ -13,7 +13,7 @@ import click
 
 from p3d_gen.cli.common import (
     Effort,
-    RunFolder,
+    RunFolderType,
     blender_options,
     licence_option,
     name_option,
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from p3d_gen.pack.stage import Filter
     from p3d_gen.render.stage import Supervision
     from p3d_gen.run.stage import Stage
-    from p3d_gen.run.store import Failure, Ledger, Run
+    from p3d_gen.run.store import Failure, Ledger, RunFolder
     from p3d_gen.stylize.stylization import Stylization
 
 _SHOWN_FAILURES = 10
 
-_out = click.option("--out", type=RunFolder(exists=False), required=True, help="The run folder; made if need be.")
+_out = click.option("--out", type=RunFolderType(exists=False), required=True, help="The run folder; made if need be.")
 _manifest = click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
@@ -49,7 +49,7 @@ class _Way:
 
 
 def _ledgers(
-    stage: Stage, run: Run, shards: Sequence[str], effort: Effort, way: _Way, view: StageView
+    stage: Stage, run: RunFolder, shards: Sequence[str], effort: Effort, way: _Way, view: StageView
 ) -> Iterator[Ledger]:
     """The ledgers of the shards as they are made, wherever that is."""
     from p3d_gen.run.local import run_shards
@@ -69,7 +69,7 @@ def _ledgers(
         yield ledger
 
 
-def _run_stage(run: Run, name: str, stage: Stage, effort: Effort, way: _Way) -> list[Failure]:
+def _run_stage(run: RunFolder, name: str, stage: Stage, effort: Effort, way: _Way) -> list[Failure]:
     from p3d_gen.run.selection import chosen_shards
 
     shards, made = chosen_shards(run, effort.shards), 0
@@ -95,7 +95,7 @@ def _run_stage(run: Run, name: str, stage: Stage, effort: Effort, way: _Way) -> 
     return failures
 
 
-def _begin(run: Run, stages: Iterable[str], effort: Effort) -> None:
+def _begin(run: RunFolder, stages: Iterable[str], effort: Effort) -> None:
     """Check which shards are wanted, and forget their failures where they are to be made again."""
     from p3d_gen.run.selection import chosen_shards
     from p3d_gen.run.store import forget_failures
@@ -114,7 +114,7 @@ def _conclude(failures: list[Failure], allowed: int) -> None:
         )
 
 
-def _create(manifest: Path, out: Path) -> Run:
+def _create(manifest: Path, out: Path) -> RunFolder:
     """The run of a manifest, whose every stage is checked as far as that can be done before there is a run."""
     from p3d_gen.run.store import create_run
     from p3d_gen.spec.manifest import load_manifest
@@ -125,7 +125,7 @@ def _create(manifest: Path, out: Path) -> Run:
     return create_run(out, manifest)
 
 
-def _check_licences(run: Run, what: Stylization, allowed: tuple[str, ...]) -> None:
+def _check_licences(run: RunFolder, what: Stylization, allowed: tuple[str, ...]) -> None:
     """Before anything is paid for: may all that samples could be made of be used?"""
     from p3d_gen.verify.provenance import check_allowed, materials
 
@@ -133,7 +133,7 @@ def _check_licences(run: Run, what: Stylization, allowed: tuple[str, ...]) -> No
         check_allowed(materials(run, what), allowed)
 
 
-def render_run(run: Run, effort: Effort, how: Supervision) -> list[Failure]:
+def render_run(run: RunFolder, effort: Effort, how: Supervision) -> list[Failure]:
     """Prepare a run's models and render its samples, with a table; returns what failed."""
     from p3d_gen.render.prepare import prepare_models
     from p3d_gen.render.stage import count_gpus, render_shard
@@ -151,7 +151,7 @@ def render_run(run: Run, effort: Effort, how: Supervision) -> list[Failure]:
     return _run_stage(run, "render", functools.partial(render_shard, how=how), effort, way)
 
 
-def _stylize(run: Run, what: Stylization, effort: Effort, device: str) -> list[Failure]:
+def _stylize(run: RunFolder, what: Stylization, effort: Effort, device: str) -> list[Failure]:
     from p3d_gen.run.local import available_cores
     from p3d_gen.stylize.stage import count_gpus, stylize_shard
     from p3d_gen.stylize.weights import are_light
@@ -167,7 +167,7 @@ def _stylize(run: Run, what: Stylization, effort: Effort, device: str) -> list[F
     return _run_stage(run, what.stage, stage, effort, way)
 
 
-def _pack(run: Run, what: Stylization, effort: Effort, by: Filter | None = None) -> list[Failure]:
+def _pack(run: RunFolder, what: Stylization, effort: Effort, by: Filter | None = None) -> list[Failure]:
     from p3d_gen.pack.stage import pack_shard
     from p3d_gen.report.sheet import write_contact_sheet
     from p3d_gen.run.local import available_cores

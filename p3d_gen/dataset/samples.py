@@ -16,7 +16,7 @@ from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import Kind, asset_ids
 from p3d_gen.run.files import Members, compact_json, open_samples, read_member
 from p3d_gen.run.remote import place
-from p3d_gen.run.store import Run, difference, open_run, upstream_ledger
+from p3d_gen.run.store import RunFolder, difference, open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
 
 _SHOWN = 3
@@ -31,7 +31,7 @@ class Source:
 
     name: str
     prefix: str
-    run: Run
+    run: RunFolder
     stage: str
 
     def shards(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
 from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import Members, compact_json, file_sha256, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, Ledger, Run, open_run
+from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
 from p3d_gen.spec.manifest import Background, Output
 from p3d_gen.spec.sampling import backdrop, packed_key
 from p3d_gen.stylize.judge import read_residuals
@@ -68,7 +68,7 @@ class _Source:
     members: Members
 
 
-def _hidden(run: Run, labels: dict[str, Any]) -> NDArray[np.float32] | None:
+def _hidden(run: RunFolder, labels: dict[str, Any]) -> NDArray[np.float32] | None:
     wanted = run.manifest.background
     if not wanted.shadow:
         return None
@@ -77,7 +77,7 @@ def _hidden(run: Run, labels: dict[str, Any]) -> NDArray[np.float32] | None:
     return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
 
 
-def _source(run: Run, members: Members) -> _Source:
+def _source(run: RunFolder, members: Members) -> _Source:
     output = run.manifest.output
     labels, stylized = json.loads(members["json"]), decode_image(members["stylized.png"])
     passed_on: Members = {}
@@ -95,7 +95,7 @@ def _source(run: Run, members: Members) -> _Source:
     )
 
 
-def _scene(run: Run, labels: dict[str, Any], before: Backdrop) -> Picture:
+def _scene(run: RunFolder, labels: dict[str, Any], before: Backdrop) -> Picture:
     """What the object stands before (H, W, 3)."""
     path, camera = run.inventory.background_files[before.background_id], camera_of(labels)
     if before.environment:
@@ -119,7 +119,7 @@ def _image(wanted: Background, source: _Source, scene: Picture) -> tuple[Picture
     return composite(picture, coverage, scene, linear=True), done
 
 
-def _packed(run: Run, source: _Source, number: int, more: dict[str, Any]) -> Members:
+def _packed(run: RunFolder, source: _Source, number: int, more: dict[str, Any]) -> Members:
     """The fixed members of composite `number` of a render. more: labels besides."""
     wanted, output, labels = run.manifest.background, run.manifest.output, source.labels
     before = backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
@@ -133,7 +133,7 @@ def _packed(run: Run, source: _Source, number: int, more: dict[str, Any]) -> Mem
     }
 
 
-def pack_sample(run: Run, members: Members, number: int = 0, more: dict[str, Any] | None = None) -> Members:
+def pack_sample(run: RunFolder, members: Members, number: int = 0, more: dict[str, Any] | None = None) -> Members:
     """The members of a packed sample from those of both earlier stages: of composite `number` of the render.
 
     more: labels besides, such as a filter's. AssetError where its background cannot be read.
@@ -141,7 +141,7 @@ def pack_sample(run: Run, members: Members, number: int = 0, more: dict[str, Any
     return _packed(run, _source(run, members), number, more or {})
 
 
-def joined(run: Run, what: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
+def joined(run: RunFolder, what: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
     """The samples of a stylization's shard, each with its render's members."""
     renders = read_shard(run.tar("render", shard))
     for key, stylized in read_shard(run.tar(what.stage, shard)):
@@ -182,7 +182,7 @@ def _judged(by: Filter, residuals: dict[str, float], key: str) -> dict[str, Any]
 
 
 def _samples(
-    what: Stylization, by: Filter | None, run: Run, shard: str, failures: list[Failure]
+    what: Stylization, by: Filter | None, run: RunFolder, shard: str, failures: list[Failure]
 ) -> Iterator[tuple[str, Members]]:
     residuals = by.residuals() if by else {}
     tar = run.tar(what.stage, shard)

@@ -19,7 +19,7 @@ from p3d_gen.run.cad_model import (
 )
 from p3d_gen.run.files import write_bytes, write_json
 from p3d_gen.run.remote import is_remote, place
-from p3d_gen.run.store import Run, open_run, read_models
+from p3d_gen.run.store import RunFolder, open_run, read_models
 from p3d_gen.spec.inventory import Asset
 
 _PATIENCE_S = 300.0
@@ -40,7 +40,7 @@ def _local_target(cad: Path) -> Iterator[Path]:
                 write_bytes(target, source.read_bytes())
 
 
-def _prepare(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> None:
+def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
     """Prepare one model, or do nothing where it is there. What fails is tried once more: Blender may have been killed.
 
     RunError where the run folder cannot be written: that is not the model's fault.
@@ -61,7 +61,7 @@ def _prepare(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> No
                 raise
 
 
-def prepare_model(run: Run, worker: BlenderWorker, category: str, asset: Asset) -> str:
+def prepare_model(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> str:
     """Prepare one model unless it is there; returns why it cannot be used, or "" where it can."""
     try:
         _prepare(run, worker, category, asset)
@@ -70,7 +70,9 @@ def prepare_model(run: Run, worker: BlenderWorker, category: str, asset: Asset) 
     return ""
 
 
-def _reasons(run: Run, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None]) -> Iterator[str]:
+def _reasons(
+    run: RunFolder, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None]
+) -> Iterator[str]:
     """Prepare models with up to that many Blender processes; yields for each, in order, what `prepare_model` says."""
     with ExitStack() as stack, ThreadPoolExecutor(workers) as pool:
         idle: SimpleQueue[BlenderWorker] = SimpleQueue()
@@ -114,7 +116,7 @@ def _summary(path: Path) -> dict[str, Any]:
     }
 
 
-def _check(run: Run, broken: list[tuple[str, Asset, str]]) -> None:
+def _check(run: RunFolder, broken: list[tuple[str, Asset, str]]) -> None:
     """AssetError where broken models may not be left out, or nothing of a category would be left."""
     listed = "\n".join(f"  {cad.address}: {reason}" for _, cad, reason in broken)
     if broken and (run.prepared or not run.manifest.cad.quarantine):
@@ -127,7 +129,7 @@ def _check(run: Run, broken: list[tuple[str, Asset, str]]) -> None:
             raise AssetError(f"no CAD model of {category!r} can be used; mend one of them:\n{listed}")
 
 
-def _facts(run: Run, broken: Container[str]) -> dict[str, dict[str, Any]]:
+def _facts(run: RunFolder, broken: Container[str]) -> dict[str, dict[str, Any]]:
     """Category -> id -> what the prepared model is. Nothing in it depends on the clock or on an earlier attempt."""
     return {
         category: {
@@ -148,7 +150,7 @@ def _notes(models: dict[str, Any]) -> list[str]:
     ]
 
 
-def prepare_models(run: Run, workers: int = 1, on_model: Callable[[], None] = lambda: None) -> list[str]:
+def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None] = lambda: None) -> list[str]:
     """Prepare all CAD models of a run and list them in RUN/cad/models.json, which is written last.
 
     workers: how many Blender processes at most. on_model is called after each model. Returns what a user should know:

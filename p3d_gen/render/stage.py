@@ -26,7 +26,7 @@ from p3d_gen.run.cad_model import CadModel, load_cad, materials_file, stretched
 from p3d_gen.run.files import Members, compact_json, write_bytes
 from p3d_gen.run.remote import local_copy
 from p3d_gen.run.stage import make_shard, tick, worker_number
-from p3d_gen.run.store import Failure, Ledger, Run, open_run
+from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
 from p3d_gen.spec.sampling import spec
 
 
@@ -77,7 +77,7 @@ def _occluder_shape(category: str, variant: int) -> Mesh:
     return build(category, variant)
 
 
-def cuboid_of(run: Run, category: str) -> Cuboid:
+def cuboid_of(run: RunFolder, category: str) -> Cuboid:
     """The cuboid around all models of a category, also kept as RUN/cad/<category>.cuboid.npz."""
     models = (load_cad(run.cad_file(category, cad.id)) for cad in run.inventory.cads[category])
     cuboid = category_cuboid(model.vertices for model in models)
@@ -90,7 +90,7 @@ def cuboid_of(run: Run, category: str) -> Cuboid:
 class ShardRenderer:
     """What a shard's samples share: the run, the process, the paths of the assets, and the category's cuboid."""
 
-    def __init__(self, run: Run, worker: BlenderWorker, category: str) -> None:
+    def __init__(self, run: RunFolder, worker: BlenderWorker, category: str) -> None:
         """The run's models must have been prepared."""
         self._run = run
         self._worker = worker
@@ -176,7 +176,7 @@ class ShardRenderer:
             tick()
 
 
-def _samples(how: Supervision, run: Run, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
+def _samples(how: Supervision, run: RunFolder, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
     category, indices = run.members_of(shard)
     specs = [spec(run.manifest, run.inventory, category, index) for index in indices]
     yield from ShardRenderer(run, _worker(how), category).samples(specs, failures)

@@ -20,13 +20,13 @@ from p3d_gen.report.samples import (
     survival_section,
 )
 from p3d_gen.run.files import write_bytes
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 
 _MADE = {"pack": "packed", "stylize": "stylised", "render": "rendered"}
 
 
-def _lead(run: Run, what: Stylization, ledgers: Ledgers, labels: Labels) -> str:
+def _lead(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels) -> str:
     """How far the run has come, in a sentence or two."""
     counts = Counter(furthest(ledgers, each["shard"]) for samples in labels.values() for each in samples)
     made = ", ".join(f"{counts[command]} {name}" for command, name in _MADE.items() if counts[command])
@@ -38,7 +38,7 @@ def _lead(run: Run, what: Stylization, ledgers: Ledgers, labels: Labels) -> str:
     )
 
 
-def write_report(run: Run, name: str = "", count: int = 120) -> Path:
+def write_report(run: RunFolder, name: str = "", count: int = 120) -> Path:
     """Write RUN/report.html, or report-NAME.html of a named stylization; returns its path.
 
     It shows what is finished: every shard as the last stage left it. count: how many samples the gallery shows.

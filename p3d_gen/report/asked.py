@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from p3d_gen.report.page import Section, Table
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.stylize.stylization import Stylization
 
@@ -22,7 +22,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     }
 
 
-def _stylization_table(run: Run, what: Stylization) -> tuple[Table, ...]:
+def _stylization_table(run: RunFolder, what: Stylization) -> tuple[Table, ...]:
     """What a named stylization does otherwise than the manifest's own; nothing for that itself."""
     if not what.name:
         return ()
@@ -36,7 +36,7 @@ def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def manifest_section(run: Run, what: Stylization) -> Section:
+def manifest_section(run: RunFolder, what: Stylization) -> Section:
     """The keys of the manifest, those first that are not at their default, and of a named stylization."""
     manifest = run.manifest
     defaults = _flat(

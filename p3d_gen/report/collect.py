@@ -8,7 +8,7 @@ from typing import Any
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.files import read_labels, read_shard
-from p3d_gen.run.store import Ledger, Run, read_ledger
+from p3d_gen.run.store import Ledger, RunFolder, read_ledger
 from p3d_gen.stylize.stylization import Stylization
 
 # The labels that the sections read; those of stylised samples may be missing.
@@ -34,7 +34,7 @@ Labels = dict[str, list[dict[str, Any]]]
 Ledgers = dict[str, dict[str, Ledger]]
 
 
-def read_ledgers(run: Run, what: Stylization) -> Ledgers:
+def read_ledgers(run: RunFolder, what: Stylization) -> Ledgers:
     """The ledgers of a stylization's finished shards by the command that makes them: render, stylize, pack."""
     stages = {"render": "render", "stylize": what.stage, "pack": what.packed}
     return {
@@ -48,21 +48,21 @@ def furthest(ledgers: Ledgers, shard: str) -> str:
     return next((command for command in reversed(ledgers) if shard in ledgers[command]), "")
 
 
-def _stylized_labels(run: Run, what: Stylization, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _stylized_labels(run: RunFolder, what: Stylization, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The samples of a stylised shard, with the labels of their renders."""
     renders = dict(read_labels(run.tar("render", shard)))
     for key, members in read_shard(run.tar(what.stage, shard), only="stylize.json"):
         yield key, renders[key] | json.loads(members["stylize.json"])
 
 
-def _shard_labels(run: Run, what: Stylization, shard: str, command: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _shard_labels(run: RunFolder, what: Stylization, shard: str, command: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if command == "stylize":
         yield from _stylized_labels(run, what, shard)
     elif command:
         yield from read_labels(run.tar(what.packed if command == "pack" else "render", shard))
 
 
-def read_samples(run: Run, what: Stylization, ledgers: Ledgers) -> Labels:
+def read_samples(run: RunFolder, what: Stylization, ledgers: Ledgers) -> Labels:
     """Category -> the labels of its samples, with their `shard`: a shard's samples as the last stage that finished it
     left them. Categories without samples are left out. RunError where there is no sample at all."""
     labels: Labels = {}

@@ -17,7 +17,7 @@ from p3d_gen.core.types import Array
 from p3d_gen.report.collect import Labels, Ledgers
 from p3d_gen.report.sheet import axis_lines, box_lines
 from p3d_gen.run.files import Members, read_shard
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import Stylization
@@ -106,7 +106,7 @@ def choose(labels: Labels, count: int) -> dict[str, dict[str, Any]]:
 
 
 def members_of_samples(
-    run: Run, what: Stylization, ledgers: Ledgers, chosen: dict[str, dict[str, Any]]
+    run: RunFolder, what: Stylization, ledgers: Ledgers, chosen: dict[str, dict[str, Any]]
 ) -> dict[str, Members]:
     """Key -> what pictures and lines are made from, of all stages that have made the sample, its render's included;
     members of later stages take the place of earlier ones'."""
@@ -190,7 +190,7 @@ def _card(members: Members, image_format: str) -> Card:
     )
 
 
-def gallery(run: Run, what: Stylization, ledgers: Ledgers, labels: Labels, count: int) -> Gallery:
+def gallery(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels, count: int) -> Gallery:
     """The gallery of at most `count` samples."""
     chosen = choose(labels, count)
     members = members_of_samples(run, what, ledgers, chosen)

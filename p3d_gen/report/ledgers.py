@@ -10,7 +10,7 @@ import numpy as np
 
 from p3d_gen.report.collect import Ledgers
 from p3d_gen.report.page import Section, Table
-from p3d_gen.run.store import Failure, Ledger, Run
+from p3d_gen.run.store import Failure, Ledger, RunFolder
 
 _SHOWN_REASONS = 20
 
@@ -43,11 +43,11 @@ def _notes_table(ledgers: Ledgers) -> tuple[Table, ...]:
     return (Table(caption="What was made again", header=("why", "command", "times"), rows=rows, numbers=range(2, 3)),)
 
 
-def _of_category(run: Run, shards: dict[str, Ledger], category: str) -> list[Ledger]:
+def _of_category(run: RunFolder, shards: dict[str, Ledger], category: str) -> list[Ledger]:
     return [ledger for shard, ledger in shards.items() if run.members_of(shard)[0] == category]
 
 
-def counts_section(run: Run, ledgers: Ledgers) -> Section:
+def counts_section(run: RunFolder, ledgers: Ledgers) -> Section:
     """How many samples there are, and why others are not."""
     rows = []
     for category in run.manifest.categories:
@@ -75,7 +75,7 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
-def _timings_row(run: Run, command: str, found: list[Ledger]) -> tuple[str, ...]:
+def _timings_row(run: RunFolder, command: str, found: list[Ledger]) -> tuple[str, ...]:
     seconds, model = (sum(values) for values in zip(*((e.seconds, e.model_seconds) for e in found), strict=True))
     each = [ledger.seconds / max(ledger.count + len(ledger.failures), 1) for ledger in found]
     slowest = found[int(np.argmax(each))].shard
@@ -84,7 +84,7 @@ def _timings_row(run: Run, command: str, found: list[Ledger]) -> tuple[str, ...]
     return (command, done, _hours(seconds), f"{np.median(each):.2f} s", f"{max(each):.2f} s", slowest, busy)
 
 
-def timings_section(run: Run, ledgers: Ledgers) -> Section:
+def timings_section(run: RunFolder, ledgers: Ledgers) -> Section:
     """How long the stages took."""
     rows = tuple(_timings_row(run, command, list(found.values())) for command, found in ledgers.items() if found)
     header = ("command", "finished shards", "time in all", "per sample, median", "slowest", "in shard", "model busy")

@@ -17,7 +17,7 @@ from p3d_gen.report.collect import Labels, Ledgers
 from p3d_gen.report.gallery import by_chance, members_of_samples
 from p3d_gen.report.page import Figure, Section
 from p3d_gen.run.files import Members
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import Stylization
 
@@ -60,7 +60,7 @@ def _measure(samples: list[Members], image_format: str) -> _Looks:
     )
 
 
-def _measured(run: Run, what: Stylization, ledgers: Ledgers, labels: Labels) -> dict[str, _Looks]:
+def _measured(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels) -> dict[str, _Looks]:
     """Category -> what some of its samples look like, chosen by chance."""
     everything = [(category, each) for category, samples in labels.items() for each in samples]
     chosen = sorted(everything, key=lambda item: by_chance(item[1]["key"]))[:_MEASURED]
@@ -73,7 +73,9 @@ def _measured(run: Run, what: Stylization, ledgers: Ledgers, labels: Labels) -> 
     }
 
 
-def looks_section(run: Run, what: Stylization, ledgers: Ledgers, labels: Labels, colours: Sequence[str]) -> Section:
+def looks_section(
+    run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels, colours: Sequence[str]
+) -> Section:
     """Colour and brightness, asked for and seen."""
     looks = _measured(run, what, ledgers, labels)
     lightness = {category: (each.lab[:, 0], each.picture) for category, each in looks.items()}

@@ -26,7 +26,7 @@ from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import Supervision, render_shard
 from p3d_gen.run.local import one_core, run_shards
 from p3d_gen.run.stage import Stage
-from p3d_gen.run.store import Failure, Ledger, Run, begin_run, open_run
+from p3d_gen.run.store import Failure, Ledger, RunFolder, begin_run, open_run
 from p3d_gen.spec.inventory import Asset, Inventory, take_inventory
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.stylize import Stylize
@@ -154,7 +154,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _models(run: Run, whole: Inventory, notes: list[str]) -> Step:
+def _models(run: RunFolder, whole: Inventory, notes: list[str]) -> Step:
     """Prepare the calibration's models with one process, and time it."""
     start = time.perf_counter()
     with BlenderWorker() as worker:
@@ -172,7 +172,7 @@ def _models(run: Run, whole: Inventory, notes: list[str]) -> Step:
     )
 
 
-def _made(run: Run, stage: Stage, folder: str, on_sample: Callable[[], None]) -> tuple[Ledger, list[Ledger]]:
+def _made(run: RunFolder, stage: Stage, folder: str, on_sample: Callable[[], None]) -> tuple[Ledger, list[Ledger]]:
     """The ledgers of the first shard, made by a process that has just started, and of all shards made after that."""
     shards = run.all_shards()
     (cold,) = run_shards(stage, str(run.root), shards[:1], 1, lambda: None)
@@ -181,7 +181,13 @@ def _made(run: Run, stage: Stage, folder: str, on_sample: Callable[[], None]) ->
 
 
 def _step(
-    run: Run, name: str, folder: str, stage: Stage, pieces: tuple[int, ...], alone: bool, on_sample: Callable[[], None]
+    run: RunFolder,
+    name: str,
+    folder: str,
+    stage: Stage,
+    pieces: tuple[int, ...],
+    alone: bool,
+    on_sample: Callable[[], None],
 ) -> tuple[Step, list[Failure]]:
     """Time a stage on the calibration's samples. alone: whether a worker has one core. RunError where all fail."""
     with one_core() if alone else nullcontext():

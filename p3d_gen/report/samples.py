@@ -15,7 +15,7 @@ from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use
 from p3d_gen.report.collect import Labels
 from p3d_gen.report.coverage import evenness
 from p3d_gen.report.page import Figure, Section, Table
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 
 Samples = Sequence[dict[str, Any]]
 _Columns = dict[str, tuple[Callable[[Samples], Array], str]]
@@ -72,7 +72,7 @@ def _histograms(labels: Labels, columns: _Columns) -> tuple[Figure, ...]:
     )
 
 
-def directions_section(run: Run, labels: Labels) -> Section:
+def directions_section(run: RunFolder, labels: Labels) -> Section:
     """Where the cameras stand, and how evenly."""
     figures, rows = [], []
     for category, samples in labels.items():
@@ -199,7 +199,7 @@ def survival_section(labels: Labels) -> Section:
     )
 
 
-def _uses(run: Run, labels: Labels, colours: Sequence[str]) -> dict[str, dict[str, int]]:
+def _uses(run: RunFolder, labels: Labels, colours: Sequence[str]) -> dict[str, dict[str, int]]:
     """Kind -> id -> how often it was used, of all that the run may draw; kinds without choice are left out."""
     inventory = run.inventory
     everything = [each for samples in labels.values() for each in samples]
@@ -217,7 +217,7 @@ def _uses(run: Run, labels: Labels, colours: Sequence[str]) -> dict[str, dict[st
     return {kind: uses for kind, uses in counts.items() if uses}
 
 
-def assets_section(run: Run, labels: Labels, colours: Sequence[str]) -> Section:
+def assets_section(run: RunFolder, labels: Labels, colours: Sequence[str]) -> Section:
     """How often each asset was used, and each of the colours."""
     uses = _uses(run, labels, colours)
     rows = []

@@ -18,7 +18,7 @@ from p3d_gen.core.silhouette import camera_of
 from p3d_gen.core.types import Array, Picture
 from p3d_gen.pack.stage import joined
 from p3d_gen.run.files import Members, read_shard, reading_samples, write_bytes
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization
@@ -101,7 +101,7 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
     return np.vstack([caption, row])
 
 
-def write_contact_sheet(run: Run, per_category: int = 4, name: str = "") -> Path:
+def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -> Path:
     """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, from the first packed samples of
     every category; returns its path.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.run.remote import is_remote, remote_errors
-from p3d_gen.run.store import Ledger, Run, open_run, read_ledger
+from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger
 from p3d_gen.stylize.stylization import stylization_names
 
 _STREAK_SHARDS, _PAUSE_S = 50, 60.0  # what the rate is taken from, and the pause that begins a new streak
@@ -135,7 +135,7 @@ def _names(folder: Path) -> set[str]:
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-def _stages(run: Run) -> list[str]:
+def _stages(run: RunFolder) -> list[str]:
     """The stages of the manifest's own stylization, then those of the ones with a name."""
     named = (f"{kind}-{name}" for name in stylization_names(run) for kind in ("stylize", "shards"))
     return ["render", "stylize", "shards", *named]
@@ -176,7 +176,7 @@ def _samples_in(partial: Path) -> int:
     return len(keys)
 
 
-def _writing(run: Run, stage: str) -> tuple[Writing, ...]:
+def _writing(run: RunFolder, stage: str) -> tuple[Writing, ...]:
     """The shards of a stage that are being written now; what a killed run left is not. Nothing of it is seen where the
     run is remote: shards arrive there when they are whole."""
     if is_remote(run.root):
@@ -193,7 +193,7 @@ def _writing(run: Run, stage: str) -> tuple[Writing, ...]:
     return tuple(found)
 
 
-def _patience(run: Run, latest: _Finished) -> float:
+def _patience(run: RunFolder, latest: _Finished) -> float:
     """For how many seconds after a shard a stage counts as running, although no next one is seen."""
     return max(_GRACE_S, 2 * latest.ledger.seconds) if is_remote(run.root) else _GRACE_S
 
@@ -212,7 +212,7 @@ def _rate(finished: list[_Finished]) -> float | None:
     return samples / max(latest[0].time - begin, 1e-3)
 
 
-def _stage_status(run: Run, stage: str, finished: list[_Finished], now: float) -> StageStatus:
+def _stage_status(run: RunFolder, stage: str, finished: list[_Finished], now: float) -> StageStatus:
     shards, writing = run.all_shards(), _writing(run, stage)
     composites = run.manifest.background.per_render if stage.startswith("shards") else 1
     planned = composites * run.manifest.samples_per_category * len(run.manifest.categories)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
-def chosen_shards(run: Run, numbers: str) -> list[str]:
+def chosen_shards(run: RunFolder, numbers: str) -> list[str]:
     """The shards with these numbers, in the order of the run; all for "".
 
     numbers: single ones and ranges with both ends, by commas, as in "0-99,120". They count all shards of the run from 0

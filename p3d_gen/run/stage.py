@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from p3d_gen.run.files import Members
-from p3d_gen.run.store import Failure, Ledger, Remarks, Run, read_ledger, seal, stage_inputs, upstream_ledger
+from p3d_gen.run.store import Failure, Ledger, Remarks, RunFolder, read_ledger, seal, stage_inputs, upstream_ledger
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced by the engine
@@ -30,11 +30,11 @@ def worker_number() -> int:
 
 
 def make_shard(
-    run: Run,
+    run: RunFolder,
     stage: str,
     shard: str,
     upstream: tuple[str, ...],
-    make: Callable[[Run, str, list[Failure]], Iterator[tuple[str, Members]]],
+    make: Callable[[RunFolder, str, list[Failure]], Iterator[tuple[str, Members]]],
     *,
     made_from: Any = None,
     remarks: Remarks | None = None,

@@ -77,7 +77,7 @@ class Remarks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunFolder:
     """An open run folder.
 
     root: a Path, or a UPath, see `remote.place`. base_dir: where the manifest's relative paths start. prepared: whether
@@ -151,7 +151,7 @@ def _without(inventory: Inventory, quarantined: Container[str]) -> Inventory:
 _ledger = cache(lambda: TypeAdapter(Ledger))
 
 
-def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
+def read_ledger(run: RunFolder, stage: str, shard: str) -> Ledger | None:
     """The ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
     path = tar.with_suffix(".json")
@@ -167,7 +167,7 @@ def read_ledger(run: Run, stage: str, shard: str) -> Ledger | None:
         return ledger if tar.exists() else None
 
 
-def stage_inputs(run: Run, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
+def stage_inputs(run: RunFolder, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
     """The hash of all that decides the bytes of a shard: schema, stage, its upstream shards, and `made_from`, which is
     JSON; where that is None, the manifest and its sources.
 
@@ -194,7 +194,7 @@ def stage_command(stage: str) -> str:
     return f"p3dgen {'pack' if kind == 'shards' else kind}" + (f" --name {name}" if name else "")
 
 
-def upstream_ledger(run: Run, stage: str, shard: str) -> Ledger:
+def upstream_ledger(run: RunFolder, stage: str, shard: str) -> Ledger:
     """The ledger of a finished upstream shard; RunError names the command that makes it."""
     command = stage_command(stage)
     ledger = read_ledger(run, stage, shard)
@@ -226,7 +226,7 @@ def _is_begun(root: Path) -> bool:
     return "run.json" in names
 
 
-def create_run(root: Path, manifest_path: Path) -> Run:
+def create_run(root: Path, manifest_path: Path) -> RunFolder:
     """Open the run folder of a manifest, and make it where it does not exist; several processes may do so at once.
 
     RunError where the folder belongs to another manifest, to other sources, or holds something else.
@@ -239,7 +239,7 @@ def create_run(root: Path, manifest_path: Path) -> Run:
     return run
 
 
-def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> Run:
+def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
     """Open a run folder, and make it for this manifest where it does not exist. base_dir: where the manifest's relative
     paths start. RunError where the folder holds something else."""
     inventory = take_inventory(manifest, base_dir)
@@ -257,7 +257,7 @@ def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> Run:
     return open_run(root)
 
 
-def open_run(folder: str | Path, look_at_sources: bool = True) -> Run:
+def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
     """Open an existing run folder, at a path or under a URL; its inventory lacks the models that could not be prepared.
 
     look_at_sources: without it the inventory is empty, and the run is good for looking at what it holds.
@@ -282,7 +282,7 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> Run:
         change = difference(sources, inventory.listing())
         raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
     models = read_models(root)
-    return Run(
+    return RunFolder(
         root=root,
         manifest=manifest,
         base_dir=base_dir,
@@ -293,7 +293,7 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> Run:
 
 
 def seal(
-    run: Run,
+    run: RunFolder,
     stage: str,
     shard: str,
     inputs: str,
@@ -323,7 +323,7 @@ def seal(
     return ledger
 
 
-def forget_failures(run: Run, stages: Iterable[str], shards: Iterable[str]) -> None:
+def forget_failures(run: RunFolder, stages: Iterable[str], shards: Iterable[str]) -> None:
     """Unmark those of these shards with failed samples in these stages, so that the next run makes them again."""
     for stage, shard in product(stages, shards):
         ledger = read_ledger(run, stage, shard)

@@ -26,7 +26,7 @@ from p3d_gen.run.cad_model import load_cad, stretched
 from p3d_gen.run.files import Members, compact_json, read_shard, reading_samples
 from p3d_gen.run.local import available_cores
 from p3d_gen.run.stage import make_shard, tick, worker_number
-from p3d_gen.run.store import Failure, Ledger, Remarks, Run, open_run
+from p3d_gen.run.store import Failure, Ledger, Remarks, RunFolder, open_run
 from p3d_gen.spec.manifest import resolve_folder
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
@@ -71,7 +71,7 @@ class _Made:
 Make = Callable[[Sequence[Task[_Source]]], list[_Made]]
 
 
-def expected_of(run: Run, labels: dict[str, Any], members: Members) -> Expected:
+def expected_of(run: RunFolder, labels: dict[str, Any], members: Members) -> Expected:
     """The edges that the label of a render lets one expect."""
     model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
     hidden = decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None
@@ -79,13 +79,13 @@ def expected_of(run: Run, labels: dict[str, Any], members: Members) -> Expected:
     return expected_edges(vertices, model.faces, np.array(labels["cam_T_obj"]), camera_of(labels), hidden)
 
 
-def _source(run: Run, settings: Stylize, sample: tuple[str, Members]) -> _Source:
+def _source(run: RunFolder, settings: Stylize, sample: tuple[str, Members]) -> _Source:
     key, members = sample
     with reading_samples(run.root / "render", key):
         return _read_source(run, settings, key, members)
 
 
-def _read_source(run: Run, settings: Stylize, key: str, members: Members) -> _Source:
+def _read_source(run: RunFolder, settings: Stylize, key: str, members: Members) -> _Source:
     rgba, labels = decode_image(members["render.png"]), json.loads(members["json"])
     rgb = np.ascontiguousarray(rgba[..., :3])
     return _Source(
@@ -102,7 +102,7 @@ def _read_source(run: Run, settings: Stylize, key: str, members: Members) -> _So
     )
 
 
-def _style(run: Run, what: Stylization, task: Task[_Source]) -> Style:
+def _style(run: RunFolder, what: Stylization, task: Task[_Source]) -> Style:
     labels = task.source.labels
     attempt = len(task.refusals)
     return style(run.manifest, what.settings, what.templates, labels["category"], labels["index"], attempt)
@@ -134,7 +134,7 @@ def device_of_worker(device: str, number: int) -> str:
     return f"cuda:{number % gpus}" if gpus else device
 
 
-def _pass_through(run: Run, what: Stylization) -> Make:
+def _pass_through(run: RunFolder, what: Stylization) -> Make:
     def make(tasks: Sequence[Task[_Source]]) -> list[_Made]:
         return [
             _Made(
@@ -148,7 +148,7 @@ def _pass_through(run: Run, what: Stylization) -> Make:
     return make
 
 
-def _diffused(run: Run, what: Stylization, model: DiffusionStylizer, remarks: Remarks) -> Make:
+def _diffused(run: RunFolder, what: Stylization, model: DiffusionStylizer, remarks: Remarks) -> Make:
     from p3d_gen.stylize.diffusion import Request
 
     settings = what.settings
@@ -232,7 +232,7 @@ def _failure(key: str, refusals: Sequence[Refusal]) -> Failure:
 
 
 def stylized(
-    run: Run,
+    run: RunFolder,
     what: Stylization,
     renders: Iterable[tuple[str, Members]],
     failures: list[Failure],
@@ -268,7 +268,7 @@ def stylized(
 
 
 def _samples(
-    what: Stylization, device: str, remarks: Remarks, run: Run, shard: str, failures: list[Failure]
+    what: Stylization, device: str, remarks: Remarks, run: RunFolder, shard: str, failures: list[Failure]
 ) -> Iterator[tuple[str, Members]]:
     return stylized(run, what, read_shard(run.tar("render", shard)), failures, device, remarks)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from p3d_gen.core.errors import ManifestError, RunError, did_you_mean
 from p3d_gen.run.files import read_json, write_json
-from p3d_gen.run.store import SCHEMA_VERSION, Run, difference
+from p3d_gen.run.store import SCHEMA_VERSION, RunFolder, difference
 from p3d_gen.spec.manifest import Manifest, resolve_folder
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.stylize import Stylize
@@ -49,11 +49,11 @@ class Stylization:
         """The folder of its packed shards."""
         return self._named("shards")
 
-    def file(self, run: Run, stem: str, suffix: str) -> Path:
+    def file(self, run: RunFolder, stem: str, suffix: str) -> Path:
         """A file about it in the run folder, such as its contact sheet."""
         return run.root / f"{self._named(stem)}{suffix}"
 
-    def made_from(self, run: Run) -> Any:
+    def made_from(self, run: RunFolder) -> Any:
         """What decides the bytes of its shards beside the render's, for `store.stage_inputs`: of a named one its
         settings and the run's seed. A prompt file counts by what it says."""
         prompts = {"prompts": self.templates} if self.settings.prompt_file else {}
@@ -62,11 +62,11 @@ class Stylization:
         return {"manifest": run.manifest_hash, **prompts}
 
 
-def _settings_file(run: Run, name: str) -> Path:
+def _settings_file(run: RunFolder, name: str) -> Path:
     return run.root / f"stylize-{name}" / "settings.json"
 
 
-def stylization_names(run: Run) -> list[str]:
+def stylization_names(run: RunFolder) -> list[str]:
     """The names of a run's named stylizations."""
     return sorted(path.parent.name.removeprefix("stylize-") for path in run.root.glob("stylize-*/settings.json"))
 
@@ -101,7 +101,7 @@ def _of(name: str, settings: Stylize, base_dir: Path) -> Stylization:
     return Stylization(name=name, settings=settings, base_dir=base_dir, templates=load_templates(settings, base_dir))
 
 
-def open_stylization(run: Run, name: str = "") -> Stylization:
+def open_stylization(run: RunFolder, name: str = "") -> Stylization:
     """The manifest's own stylization, or the one of that name. RunError where there is none."""
     if not name:
         return _of("", run.manifest.stylize, run.base_dir)
@@ -126,7 +126,7 @@ def check_settings(manifest: Manifest, settings: Stylize, base_dir: Path) -> Non
             )
 
 
-def _checked(run: Run, settings: Stylize, base_dir: Path) -> None:
+def _checked(run: RunFolder, settings: Stylize, base_dir: Path) -> None:
     """Everything that can be known to be wrong before anything is made, weights that are not there included."""
     check_settings(run.manifest, settings, base_dir)
     if settings.pose_model:
@@ -136,7 +136,7 @@ def _checked(run: Run, settings: Stylize, base_dir: Path) -> None:
 
 
 def _wanted(
-    run: Run, stored: dict[str, Any] | None, where: Path, given: Given | None, min_survival: float | None
+    run: RunFolder, stored: dict[str, Any] | None, where: Path, given: Given | None, min_survival: float | None
 ) -> Given:
     """The settings that a call asks for: those given, else those stored, else the manifest's."""
     if given is not None:
@@ -152,7 +152,7 @@ def _wanted(
 
 
 def create_stylization(
-    run: Run, name: str = "", given: Given | None = None, min_survival: float | None = None
+    run: RunFolder, name: str = "", given: Given | None = None, min_survival: float | None = None
 ) -> Stylization:
     """The stylization that a call of `p3dgen stylize` asks for; one with a name is recorded in the run first.
 

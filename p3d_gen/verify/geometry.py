@@ -14,7 +14,7 @@ from p3d_gen.core.silhouette import camera_of, mask_box, mask_iou, ray_cast
 from p3d_gen.core.types import Array, Camera
 from p3d_gen.run.cad_model import load_cad, stretched
 from p3d_gen.run.files import Members
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def _nocs_error(
     return float(np.percentile(np.linalg.norm(pixels - np.stack([column, row], axis=1) - 0.5, axis=1), 99))
 
 
-def agreement(run: Run, key: str, members: Members) -> Agreement:
+def agreement(run: RunFolder, key: str, members: Members) -> Agreement:
     """Compare the labels of a rendered sample with its own pictures, by nothing but what is stored."""
     labels = json.loads(members["json"])
     camera, pose = camera_of(labels), np.array(labels["cam_T_obj"])

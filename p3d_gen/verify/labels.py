@@ -14,7 +14,7 @@ from p3d_gen.core.silhouette import Amodal, amodal, camera_of
 from p3d_gen.core.types import Array, Camera, RenderSpec
 from p3d_gen.render.annotations import Rendered, json_labels
 from p3d_gen.run.cad_model import load_cad, stretched
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.prompts import style
@@ -79,13 +79,13 @@ def _check_in_view(vertices: Array, pose: Array, camera: Camera) -> None:
         raise ValueError("cam_T_obj puts the object out of the picture")
 
 
-def drawn_sample(run: Run, category: str, index: int) -> RenderSpec:
+def drawn_sample(run: RunFolder, category: str, index: int) -> RenderSpec:
     """What the manifest draws for a sample."""
     return spec(run.manifest, run.inventory, category, index)
 
 
 def render_labels(
-    run: Run, sample: RenderSpec, labels: dict[str, Any], decoded: Decoded
+    run: RunFolder, sample: RenderSpec, labels: dict[str, Any], decoded: Decoded
 ) -> tuple[dict[str, Any], Amodal]:
     """The labels of a rendered sample and its whole silhouette, from what was drawn, the stored pose and camera, and
     its decoded members. What cannot be known from these, the pose and camera themselves and keypoints that an occluder
@@ -113,7 +113,7 @@ def render_labels(
 
 
 def stylize_labels(
-    run: Run, what: Stylization, render: dict[str, Any], stored: dict[str, Any], decoded: Decoded
+    run: RunFolder, what: Stylization, render: dict[str, Any], stored: dict[str, Any], decoded: Decoded
 ) -> dict[str, Any]:
     """The labels of a stylised sample that follow from its render's labels and the pictures of both: what was asked
     for at the stored attempt, and the label survival."""

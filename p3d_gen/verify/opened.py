@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from p3d_gen.run.files import file_sha256
-from p3d_gen.run.store import Ledger, Run, read_ledger, stage_command, stage_inputs
+from p3d_gen.run.store import Ledger, RunFolder, read_ledger, stage_command, stage_inputs
 from p3d_gen.verify.contents import Contents, read_contents
 from p3d_gen.verify.findings import Findings
 from p3d_gen.verify.schema import Form
@@ -40,7 +40,7 @@ class Opened:
         return [failure.key for failure in self.ledger.failures] if self.ledger else []
 
 
-def open_shard(run: Run, stage: str, shard: str, files: ExitStack) -> Opened:
+def open_shard(run: RunFolder, stage: str, shard: str, files: ExitStack) -> Opened:
     """Open a stage's shard; `files` closes it."""
     findings, tar, ledger, contents = Findings(stage=stage, shard=shard), run.tar(stage, shard), None, None
     path, make = tar.with_suffix(".json"), f"run `{stage_command(stage)}`"
@@ -78,7 +78,7 @@ def check_keys(opened: Opened, expected: Collection[str]) -> None:
         findings.add("count", "its samples are not in the order of their numbers")
 
 
-def check_inputs(run: Run, opened: Opened, upstream: Sequence[Opened], made_from: Any) -> None:
+def check_inputs(run: RunFolder, opened: Opened, upstream: Sequence[Opened], made_from: Any) -> None:
     """The ledger's hash of all that decides the shard's bytes is that of the manifest and the upstream as they are.
     made_from: see `store.stage_inputs`."""
     ledgers = [other.ledger for other in upstream if other.ledger is not None]

@@ -16,7 +16,7 @@ from typing import Any
 
 from p3d_gen.core.errors import DependencyError, RunError
 from p3d_gen.run.files import file_sha256, read_labels, write_bytes, write_json
-from p3d_gen.run.store import Run, upstream_ledger
+from p3d_gen.run.store import RunFolder, upstream_ledger
 from p3d_gen.spec.inventory import Asset, background_folder, embedded_folder, light_folder
 from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, is_allowed, stated_licence
 from p3d_gen.spec.manifest import resolve_file, resolve_folder
@@ -58,7 +58,7 @@ class Material:
 _sha256 = functools.cache(file_sha256)
 
 
-def _root(run: Run, kind: str) -> Path | None:
+def _root(run: RunFolder, kind: str) -> Path | None:
     """The folder of a source, up to which licences are looked for; None where shapes are computed."""
     manifest, base_dir = run.manifest, run.base_dir
     if kind == "cad":
@@ -79,7 +79,7 @@ def _material(kind: str, name: str, asset: Asset, root: Path | None) -> Material
     return Material(kind=kind, id=name, file=file, path=asset.path, licence=found)
 
 
-def _assets(run: Run) -> Iterator[Material]:
+def _assets(run: RunFolder) -> Iterator[Material]:
     kinds = {
         "cad": [(f"{category}/{cad.id}", cad) for category, cads in run.inventory.cads.items() for cad in cads],
         "texture": [(asset.id, asset) for asset in run.inventory.textures],
@@ -110,7 +110,7 @@ def _checkpoints(what: Stylization) -> Iterator[Material]:
         yield Material(kind="checkpoint", id=weights.name + part, file="", path=None, licence=found)
 
 
-def materials(run: Run, what: Stylization) -> list[Material]:
+def materials(run: RunFolder, what: Stylization) -> list[Material]:
     """All that samples of a run may be made of. AssetError where a `licences.toml` cannot be used."""
     return [*_assets(run), *dict.fromkeys(_checkpoints(what))]
 
@@ -133,7 +133,7 @@ def check_allowed(found: Iterable[Material], allowed: Iterable[str]) -> None:
     )
 
 
-def _used(run: Run, found: Sequence[Material], labels: dict[str, Any]) -> list[Material]:
+def _used(run: RunFolder, found: Sequence[Material], labels: dict[str, Any]) -> list[Material]:
     """What a sample is made of."""
     ids = {("cad", f"{labels['category']}/{labels['cad_id']}"), ("viewpoints", run.manifest.viewpoint.source)}
     ids |= {(kind, labels[f"{kind}_id"]) for kind in ("texture", "hdri", "background")}
@@ -141,12 +141,12 @@ def _used(run: Run, found: Sequence[Material], labels: dict[str, Any]) -> list[M
     return [each for each in found if each.kind == "checkpoint" or (each.kind, each.id) in ids]
 
 
-def _made_by(run: Run, stages: Iterable[str], shard: str) -> dict[str, dict[str, Any]]:
+def _made_by(run: RunFolder, stages: Iterable[str], shard: str) -> dict[str, dict[str, Any]]:
     ledgers = {stage: upstream_ledger(run, stage, shard) for stage in stages}
     return {stage: {"command": each.command, "versions": each.made_with} for stage, each in ledgers.items()}
 
 
-def _entry(run: Run, used: Sequence[Material], labels: dict[str, Any]) -> dict[str, Any]:
+def _entry(run: RunFolder, used: Sequence[Material], labels: dict[str, Any]) -> dict[str, Any]:
     sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
     seeds = {"manifest": run.manifest.seed, "render": sample.render_seed, "stylize": labels["stylize_seed"]}
     return {
@@ -160,13 +160,15 @@ def _entry(run: Run, used: Sequence[Material], labels: dict[str, Any]) -> dict[s
     }
 
 
-def _shard_provenance(run: Run, what: Stylization, found: Sequence[Material], shard: str) -> Iterator[dict[str, Any]]:
+def _shard_provenance(
+    run: RunFolder, what: Stylization, found: Sequence[Material], shard: str
+) -> Iterator[dict[str, Any]]:
     made_by = _made_by(run, ("render", what.stage, what.packed), shard)
     for _, labels in read_labels(run.tar(what.packed, shard)):
         yield _entry(run, _used(run, found, labels), labels) | {"shard": shard, "made_by": made_by}
 
 
-def provenance(run: Run, what: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
+def provenance(run: RunFolder, what: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
     """Of every packed sample, or of that key: what it was made of with files' sha256 and licences, what was asked of
     the stylizer and which it was, all seeds, and by which commands and versions each stage made it.
 
@@ -184,14 +186,14 @@ def provenance(run: Run, what: Stylization, key: str = "") -> Iterator[dict[str,
         raise RunError(f"{run.tar(what.packed, shards[0])} holds no {key}; its ledger says what failed") from None
 
 
-def write_provenance(run: Run, what: Stylization) -> Path:
+def write_provenance(run: RunFolder, what: Stylization) -> Path:
     """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; returns its path."""
     path = what.file(run, "provenance", ".jsonl")
     write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance(run, what)).encode())
     return path
 
 
-def used_materials(run: Run, what: Stylization) -> list[tuple[Material, int]]:
+def used_materials(run: RunFolder, what: Stylization) -> list[tuple[Material, int]]:
     """All that the packed samples of a run are made of, each with the number of these samples. RunError as above."""
     found, counts = materials(run, what), Counter[Material]()
     for shard in run.all_shards():
@@ -201,7 +203,7 @@ def used_materials(run: Run, what: Stylization) -> list[tuple[Material, int]]:
     return [(each, counts[each]) for each in found if counts[each]]
 
 
-def write_licences(run: Run, what: Stylization, used: Sequence[tuple[Material, int]]) -> Path:
+def write_licences(run: RunFolder, what: Stylization, used: Sequence[tuple[Material, int]]) -> Path:
     """Write RUN/licences.json, or licences-NAME.json: what `used_materials` found; returns its path."""
     path = what.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)

@@ -16,7 +16,7 @@ from p3d_gen.core.types import RenderSpec
 from p3d_gen.pack.stage import pack_sample
 from p3d_gen.render.stage import ShardRenderer, Supervision
 from p3d_gen.run.files import Members, read_shard, write_bytes
-from p3d_gen.run.store import Failure, Remarks, Run, upstream_ledger
+from p3d_gen.run.store import Failure, Remarks, RunFolder, upstream_ledger
 from p3d_gen.run.versions import changed
 from p3d_gen.spec.sampling import packed_key, render_key, sample_key, spec
 from p3d_gen.stylize.stage import stylized
@@ -38,7 +38,7 @@ class Replay:
     build: str
 
 
-def find_sample(run: Run, key: str) -> tuple[str, str, int]:
+def find_sample(run: RunFolder, key: str) -> tuple[str, str, int]:
     """The shard, the category and the index of a render's or composite's key. RunError where the run has none such."""
     category, _, number = render_key(key).rpartition("-")
     if category not in run.manifest.categories:
@@ -99,7 +99,7 @@ def differences(stored: Members, made: Members, rounding: float = -1.0) -> Itera
             yield from [f"{member} {told}"] if told else []
 
 
-def composed(run: Run, number: int, members: Members, packed: Members) -> Members:
+def composed(run: RunFolder, number: int, members: Members, packed: Members) -> Members:
     """Composite `number` of a render, from the members of its render and stylised picture. Where the run's own,
     `packed`, has a pose residual that `p3dgen pack --residuals` was given, that is taken over: no stage makes it."""
     theirs, mine = json.loads(packed["json"]), json.loads(members["stylize.json"])
@@ -107,7 +107,7 @@ def composed(run: Run, number: int, members: Members, packed: Members) -> Member
     return pack_sample(run, members, number, {name: theirs[name] for name in given})
 
 
-def _stored(run: Run, stage: str, shard: str, keys: Sequence[str]) -> dict[str, Members]:
+def _stored(run: RunFolder, stage: str, shard: str, keys: Sequence[str]) -> dict[str, Members]:
     """Those of the samples that the run holds; RunError where that is none."""
     ledger = upstream_ledger(run, stage, shard)
     there = dict(read_shard(run.tar(stage, shard), keys=keys))
@@ -117,14 +117,14 @@ def _stored(run: Run, stage: str, shard: str, keys: Sequence[str]) -> dict[str, 
     return there
 
 
-def _batch(run: Run, what: Stylization, shard: str, key: str) -> list[str]:
+def _batch(run: RunFolder, what: Stylization, shard: str, key: str) -> list[str]:
     """The keys of the samples that were stylised in one call with this one: its last bits depend on them."""
     keys = [key for key, _ in read_shard(run.tar("render", shard), only="json")]
     first = keys.index(key) // what.settings.batch * what.settings.batch
     return keys[first : first + what.settings.batch]
 
 
-def _restylized(run: Run, what: Stylization, shard: str, key: str, render: Members, device: str) -> Members:
+def _restylized(run: RunFolder, what: Stylization, shard: str, key: str, render: Members, device: str) -> Members:
     """The sample stylised again, with its neighbours as the run has them. ValueError where its picture is refused."""
     batch = dict(read_shard(run.tar("render", shard), keys=_batch(run, what, shard, key))) | {key: render}
     failures: list[Failure] = []
@@ -135,7 +135,7 @@ def _restylized(run: Run, what: Stylization, shard: str, key: str, render: Membe
 
 
 def _makings(
-    run: Run, what: Stylization, shard: str, sample: RenderSpec, renderer: ShardRenderer, device: str
+    run: RunFolder, what: Stylization, shard: str, sample: RenderSpec, renderer: ShardRenderer, device: str
 ) -> Iterator[tuple[str, str, Members, Members]]:
     """Stage by stage: the stage, the key, the members that the run holds, and the same made again."""
     key = sample.key
@@ -150,7 +150,7 @@ def _makings(
         yield what.packed, one, theirs, composed(run, composites[one], render | picture, theirs)
 
 
-def _replay(run: Run, what: Stylization, key: str, renderer: ShardRenderer, device: str) -> Replay:
+def _replay(run: RunFolder, what: Stylization, key: str, renderer: ShardRenderer, device: str) -> Replay:
     shard, category, index = find_sample(run, key)
     sample = spec(run.manifest, run.inventory, category, index)
     key = sample.key
@@ -169,7 +169,7 @@ def _replay(run: Run, what: Stylization, key: str, renderer: ShardRenderer, devi
 
 
 def replays(
-    run: Run, what: Stylization, keys: Iterable[str], how: Supervision | None = None, device: str = "auto"
+    run: RunFolder, what: Stylization, keys: Iterable[str], how: Supervision | None = None, device: str = "auto"
 ) -> Iterator[Replay]:
     """Make samples again: by Blender, by the stylization's own pipeline in the same batches, and composited.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from p3d_gen.core.silhouette import MIN_MASK_IOU, mask_iou
 from p3d_gen.run.files import Members
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import changed
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.edges import control_hw
@@ -81,7 +81,7 @@ def read_part(opened: Opened, key: str, wanted: Sequence[str], hw: tuple[int, in
     return Part(members=members, decoded=decoded, labels=labels, whole=whole)
 
 
-def check_render(run: Run, opened: Opened, key: str, index: int, part: Part) -> Agreement | None:
+def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Part) -> Agreement | None:
     """The labels of a rendered sample against the manifest and its own pictures; None where that cannot be known."""
     findings, decoded, found = opened.findings, part.decoded, None
     sample = drawn_sample(run, key.rpartition("-")[0], index)
@@ -103,7 +103,7 @@ def check_render(run: Run, opened: Opened, key: str, index: int, part: Part) -> 
     return found
 
 
-def check_stylized(run: Run, what: Stylization, opened: Opened, key: str, render: Part, part: Part) -> None:
+def check_stylized(run: RunFolder, what: Stylization, opened: Opened, key: str, render: Part, part: Part) -> None:
     """A stylised sample against its render: what was asked for, the label survival, and the control picture."""
     findings, settings = opened.findings, what.settings
     with findings.guard("labels", "the labels cannot be", key):
@@ -122,7 +122,7 @@ def check_stylized(run: Run, what: Stylization, opened: Opened, key: str, render
                 findings.add("content", "edges.png is not the control picture of the render", key)
 
 
-def check_packed(run: Run, opened: Opened, key: str, number: int, upstream: Members, part: Part) -> None:
+def check_packed(run: RunFolder, opened: Opened, key: str, number: int, upstream: Members, part: Part) -> None:
     """A packed sample against the composite `number` of its render and stylised picture, made again."""
     findings = opened.findings
     with findings.guard("content", "the sample cannot be composed again", key):
@@ -133,6 +133,6 @@ def check_packed(run: Run, opened: Opened, key: str, number: int, upstream: Memb
             findings.add("content", f"{what}, when it is composed again", key)
 
 
-def edges_hw(run: Run, what: Stylization) -> tuple[int, int]:
+def edges_hw(run: RunFolder, what: Stylization) -> tuple[int, int]:
     """The height and width of the control pictures."""
     return control_hw(run.manifest.camera.image_hw, what.settings.resolution)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from p3d_gen.run.stage import tick
-from p3d_gen.run.store import Run, open_run
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.sampling import packed_key, sample_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.verify.findings import Finding
@@ -36,7 +36,7 @@ class ShardReport:
     pictures: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
-def _wanted(run: Run, what: Stylization) -> dict[str, list[str]]:
+def _wanted(run: RunFolder, what: Stylization) -> dict[str, list[str]]:
     """The members that samples have in each stage, the main picture first and the JSON last."""
     output = run.manifest.output
     labels = [f"{name}.{'npz' if name in _NPZ else 'png'}" for name in output.members if name in _RENDER_FILES]
@@ -56,7 +56,7 @@ def _whole(parts: Sequence[Part]) -> bool:
 
 
 def _check_shard(
-    run: Run, what: Stylization, shard: str, render: Opened, stylized: Opened, packed: Opened
+    run: RunFolder, what: Stylization, shard: str, render: Opened, stylized: Opened, packed: Opened
 ) -> list[Agreement]:
     """Check the samples of an opened shard."""
     hw, control, wanted = run.manifest.camera.image_hw, edges_hw(run, what), _wanted(run, what)

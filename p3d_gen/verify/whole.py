@@ -18,7 +18,7 @@ from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import write_json
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.stage import Stage, enter
-from p3d_gen.run.store import Run
+from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import versions
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
@@ -59,7 +59,7 @@ def amount(text: str) -> Callable[[int], int]:
     return lambda total: min(total, max(1, number, math.ceil(share * total)))
 
 
-def _strays(run: Run, stages: Sequence[str]) -> Iterator[Finding]:
+def _strays(run: RunFolder, stages: Sequence[str]) -> Iterator[Finding]:
     """Shards that readers of the folder would read, though they are not of the run."""
     names = set(run.all_shards())
     for stage in stages:
@@ -74,7 +74,7 @@ def _strays(run: Run, stages: Sequence[str]) -> Iterator[Finding]:
                 )
 
 
-def _models(run: Run) -> Iterator[Finding]:
+def _models(run: RunFolder) -> Iterator[Finding]:
     """The CAD models that cannot be read."""
     for category, cads in run.inventory.cads.items():
         for cad in cads:
@@ -137,7 +137,7 @@ def chosen_keys(reports: Iterable[ShardReport], packed: str, again: Rerender) ->
     return [keys[i] for i in sorted(chosen.tolist())]
 
 
-def _rerendered(run: Run, what: Stylization, keys: Sequence[str], again: Rerender) -> Iterator[Finding]:
+def _rerendered(run: RunFolder, what: Stylization, keys: Sequence[str], again: Rerender) -> Iterator[Finding]:
     name = f" --name {what.name}" if what.name else ""
     for replay in replays(run, what, keys, again.supervision, again.device):
         build = f" (made with {replay.build})" if replay.build else ""
@@ -152,7 +152,7 @@ def _rerendered(run: Run, what: Stylization, keys: Sequence[str], again: Rerende
 
 
 def verify_run(
-    run: Run,
+    run: RunFolder,
     name: str = "",
     workers: int = 1,
     on_sample: Callable[[], None] = lambda: None,
@@ -192,7 +192,7 @@ def _worst(agreements: Sequence[Agreement]) -> dict[str, float]:
     return {name: float(value) for name, value in worst.items() if not np.isnan(value)}
 
 
-def write_verification(run: Run, found: Verification) -> Path:
+def write_verification(run: RunFolder, found: Verification) -> Path:
     """Write RUN/verify.json, or verify-NAME.json; returns its path. It holds nothing that depends on the clock."""
     path = open_stylization(run, found.name).file(run, "verify", ".json")
     write_json(

@@ -5,10 +5,10 @@ import time
 
 import numpy as np
 from safetensors.numpy import save_file
-from tests.helpers.pages import Page
 
 from p3d_gen.core.cuboid import cuboid
 from pose_models.report.adaptation import write_page
+from tests.helpers.pages import Page
 
 LOWER, UPPER = (-0.2, -0.45, -0.18), (0.2, 0.45, 0.18)
 MESH = cuboid(np.float32(LOWER), np.float32(UPPER), 200)

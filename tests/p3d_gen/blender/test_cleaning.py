@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import trimesh
-from tests.helpers.assets import wedge
 
 from p3d_gen.blender.cleaning import MERGE_DISTANCE, normalised, plain
+from tests.helpers.assets import wedge
 
 IDENTITY = np.eye(3)
 TRIANGLE = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import trimesh
 from click.testing import CliRunner
-from tests.helpers.assets import save_picture, wedge
 
 from blender_assets.shapes import build
 from blender_assets.shapes.ply import mesh_of_ply, ply_bytes
@@ -23,6 +22,7 @@ from p3d_gen.cli import main
 from p3d_gen.core.errors import AssetError
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
+from tests.helpers.assets import save_picture, wedge
 
 
 def call(*arguments: object) -> tuple[int, str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.helpers.assets import edit
 
 from p3d_gen.run.files import read_shard
 from p3d_gen.run.store import STAGES, open_run, read_ledger
 from p3d_gen.spec.sampling import sample_key
+from tests.helpers.assets import edit
 
 P3DGEN = Path(sys.executable).parent / "p3dgen"
 KILLS = 20

@@ -14,14 +14,14 @@ import pytest
 from click.testing import CliRunner
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
-from tests.helpers.assets import edit
-from tests.helpers.commands import free_port
 
 from p3d_gen.cli import main
 from p3d_gen.core.errors import DependencyError, RunError
 from p3d_gen.run.files import atomic_file, file_sha256, read_json, read_shard, write_bytes, write_json, write_shard
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.store import STAGES, create_run, open_run, read_ledger
+from tests.helpers.assets import edit
+from tests.helpers.commands import free_port
 from tests.helpers.fake_runs import fake_renders
 
 SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]

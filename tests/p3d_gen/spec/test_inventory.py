@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.assets import save_picture, wedge
 
 from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.categories import CATEGORIES
@@ -13,6 +12,7 @@ from p3d_gen.core.errors import AssetError
 from p3d_gen.spec.inventory import parse_parametric, parse_parametric_range, take_inventory
 from p3d_gen.spec.layouts import LAYOUTS, SYNSETS, models, recognise
 from p3d_gen.spec.manifest import parse_manifest
+from tests.helpers.assets import save_picture, wedge
 
 TREES = {
     "folder": ("car/a.obj", "car/b.glb"),
