@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
-from pose_models.estimate import MeshEstimator
 from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.mesh_estimator import MeshEstimator
 from pose_models.nmm import MODEL_FILE, load_model
 
 

@@ -39,7 +39,7 @@ from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.look import Seen
 from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE, NeuralMeshModel
 from pose_models.training.history import History
-from pose_models.training.loop import CONFIG_FILE, How, Processes, Step, Trainee, fit
+from pose_models.training.loop import CONFIG_FILE, LoopOptions, Processes, Step, Trainee, fit
 from pose_models.training.step import MeshTrainee, seen_in
 
 ROUNDS = "rounds"
@@ -144,7 +144,7 @@ def adapt(
     target: Target,
     config: Cc3dConfig,
     out: Path,
-    how: How,
+    how: LoopOptions,
     *,
     replay: Replay = Replay(),
     precision: Precision = "no",
@@ -177,7 +177,7 @@ def adapt(
 class _Round:
     """One round: labels from the model of the folder `before`, and its training on them, in the folder `place`."""
 
-    def __init__(self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, how: How) -> None:
+    def __init__(self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, how: LoopOptions) -> None:
         self._number, self._target, self._config, self._place, self._how = number, target, config, place, how
         device = torch.device("cuda" if torch.cuda.is_available() and not how.cpu else "cpu")
         self._source = load_source(before, device)

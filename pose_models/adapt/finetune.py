@@ -14,7 +14,7 @@ from pose_models.config import Precision, save_config
 from pose_models.data.photographs import Encoded, shrunk
 from pose_models.data.sample import Sample
 from pose_models.data.views import Views
-from pose_models.training.loop import How, Step, fit
+from pose_models.training.loop import LoopOptions, Step, fit
 
 LABELLED_FILE = "labelled.jsonl"
 
@@ -24,7 +24,7 @@ def finetune(
     labelled: Iterable[Sample],
     config: FinetuneConfig,
     out: Path,
-    how: How,
+    how: LoopOptions,
     *,
     precision: Precision = "no",
     on_step: Callable[[Step], None] = lambda step: None,

@@ -20,9 +20,9 @@ from pose_models.data.datasets import open_dataset
 from pose_models.data.images import Images
 from pose_models.data.photographs import with_camera
 from pose_models.data.sample import Sample
-from pose_models.estimate import MeshEstimator
 from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.loading import model_folders
+from pose_models.mesh_estimator import MeshEstimator
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, load_model
 from pose_models.training.loop import CONFIG_FILE, Trainee
 from pose_models.training.spec import freeze

@@ -23,7 +23,7 @@ from pose_models.data.sample import Batch, Sample
 from pose_models.data.views import Views
 from pose_models.geometry import viewpoint_of
 from pose_models.metrics import most_frequent_rotation
-from pose_models.training.loop import How, Processes, Step, fit
+from pose_models.training.loop import LoopOptions, Processes, Step, fit
 from pose_models.training.spec import freeze, parameter_groups, training_mode
 
 _MOMENTUM = 0.9
@@ -130,7 +130,7 @@ def train(
     real: Iterable[Sample],
     backgrounds: Backgrounds | None,
     out: Path,
-    how: How,
+    options: LoopOptions,
     on_step: Callable[[Step], None],
 ) -> ResGeneral:
     """Train Res-General and write it, its configuration and its log to `out`; see `training.loop.fit`.
@@ -143,5 +143,5 @@ def train(
     photographs = Photographs(_noted(real, rotations), outlines, config.real_distance, config.image_size)
     model = build(config, _mode_rotations(rotations, renders))
     views = Views(renders, photographs, model.spec.canvas_hw, config, backgrounds)
-    fit(BaselineTrainee(model, config), views, config, out, how, on_step)
+    fit(BaselineTrainee(model, config), views, config, out, options, on_step)
     return model

@@ -19,7 +19,7 @@ from pose_models.bench import device_name, seconds
 from pose_models.data.images import Images
 from pose_models.data.views import Views
 from pose_models.estimator import EstimateConfig
-from pose_models.training.loop import How, fit
+from pose_models.training.loop import LoopOptions, fit
 
 
 def figures(folder: Path, images: Images, device: torch.device) -> dict[str, Any]:
@@ -50,9 +50,9 @@ def figures(folder: Path, images: Images, device: torch.device) -> dict[str, Any
         steps = math.ceil(len(target) / source.config.batch)
         training = source.config.model_copy(update={"steps": steps, "real_share": 1.0, "ema": 0.0})
         views = Views((), labelled, source.model.spec.canvas_hw, training, None)
-        trainee, how = source.trainee(training), How(cpu=device.type == "cpu")
+        trainee, options = source.trainee(training), LoopOptions(cpu=device.type == "cpu")
         took["training"] = seconds(
-            lambda: fit(trainee, views, training, place / "run", how, lambda step: None), device, 0
+            lambda: fit(trainee, views, training, place / "run", options, lambda step: None), device, 0
         )
     return _conclusions(took, len(target), device_name(device))
 

@@ -149,8 +149,8 @@ def _watch(
     folder: Path, images: Images, config: UdaConfig, options: dict[str, Any]
 ) -> Callable[[int, NeuralMeshModel], Mapping[str, float]]:
     """What follows the accuracy, in the epochs that are asked for."""
-    from pose_models.estimate import MeshEstimator
     from pose_models.estimator import EstimateConfig
+    from pose_models.mesh_estimator import MeshEstimator
 
     if not options["watch"]:
         return lambda epoch, model: {}

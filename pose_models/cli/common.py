@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pose_models.data.sample import Sample
     from pose_models.data.shards import ShardSamples
     from pose_models.estimator import Estimator
-    from pose_models.training.loop import How, Step
+    from pose_models.training.loop import Step
 
 Config = TypeVar("Config", bound="LoopConfig")
 Validated = TypeVar("Validated", bound="Section")
@@ -211,10 +211,10 @@ def training_progress(console: Console, steps: int, out: Path) -> Iterator[Calla
 
 def run_how(options: dict[str, Any]) -> How:
     """How the training loop runs, by `loop_options`."""
-    from pose_models.training.loop import How
+    from pose_models.training.loop import LoopOptions
 
     cpu = run_device(options["device"]).type == "cpu"
-    return How(cpu=cpu, workers=options["workers"], checkpoint_every=options["checkpoint_every"])
+    return LoopOptions(cpu=cpu, workers=options["workers"], checkpoint_every=options["checkpoint_every"])
 
 
 def run_device(name: str) -> torch.device:

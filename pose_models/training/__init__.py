@@ -15,7 +15,7 @@ from pose_models.data.photographs import Photographs
 from pose_models.data.sample import Sample
 from pose_models.data.views import Views
 from pose_models.nmm import NeuralMeshModel, load_model
-from pose_models.training.loop import How, Step, fit
+from pose_models.training.loop import LoopOptions, Step, fit
 from pose_models.training.source_similarity import write_source_similarity
 from pose_models.training.spec import build, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee
@@ -35,7 +35,7 @@ class Sources:
 
 
 def train(
-    config: TrainConfig, sources: Sources, out: Path, how: How, on_step: Callable[[Step], None]
+    config: TrainConfig, sources: Sources, out: Path, options: LoopOptions, on_step: Callable[[Step], None]
 ) -> NeuralMeshModel:
     """Train a neural mesh model and write it, its configuration and its log to `out`, see `training.loop.fit`, and then
     how similar its source features are to their vertices, see `adapt.thresholds`.
@@ -48,7 +48,7 @@ def train(
     real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
     model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
     views = Views(sources.renders, real, model.spec.canvas_hw, config, sources.backgrounds)
-    fit(MeshTrainee(model, config), views, config, out, how, on_step)
+    fit(MeshTrainee(model, config), views, config, out, options, on_step)
     if PartialState().is_main_process:
         shares = ((sources.renders, 1 - config.real_share), (real, config.real_share))
         used = ConcatDataset([source for source, share in shares if share > 0])

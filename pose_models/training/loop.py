@@ -72,7 +72,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
+class LoopOptions:
     """Where and how fast, nothing that changes the result: cpu keeps it off the GPU; workers that load and augment;
     steps between checkpoints."""
 
@@ -171,7 +171,7 @@ class _Fit:
 
 
 def fit(
-    trainee: Trainee, views: Views, config: LoopConfig, out: Path, how: How, on_step: Callable[[Step], None]
+    trainee: Trainee, views: Views, config: LoopConfig, out: Path, options: LoopOptions, on_step: Callable[[Step], None]
 ) -> None:
     """Train, and write configuration, log, curves, checkpoints and the model to `out`.
 
@@ -181,7 +181,7 @@ def fit(
     from accelerate import Accelerator
 
     out.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision=config.precision, cpu=how.cpu)
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=options.cpu)
     everyone = Processes(
         rank=accelerator.process_index,
         count=accelerator.num_processes,
@@ -193,13 +193,13 @@ def fit(
         save_config(config, out / CONFIG_FILE)
     fitting = _Fit(trainee, config, out, accelerator)
     batches = loader(
-        views, config, first=fitting.done, workers=how.workers, rank=everyone.rank, processes=everyone.count
+        views, config, first=fitting.done, workers=options.workers, rank=everyone.rank, processes=everyone.count
     )
     with closing(_Log(out, fitting.done, main)) as log:
         for batch in batches:
             step = fitting.step(batch, everyone)
             log.write(step)
-            if main and step.step % how.checkpoint_every == 0 and step.step < config.steps:
+            if main and step.step % options.checkpoint_every == 0 and step.step < config.steps:
                 fitting.checkpoint()
             on_step(step)
     fitting.finish()

@@ -16,7 +16,7 @@ from pose_models.config import MILD, TrainConfig
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
 from pose_models.judge import PoseJudge
-from pose_models.training import How, Sources, train
+from pose_models.training import LoopOptions, Sources, train
 from tests.helpers.boxes import write_run
 
 CONFIG = TrainConfig(
@@ -39,7 +39,7 @@ def model(tmp_path_factory):
     run = write_run(tmp_path_factory.mktemp("run"), test=6)
     renders = ShardSamples([run / "shards" / "box-00000.tar"])
     sources = Sources(renders=renders, cads={"box": cad_vertices(run / "cad", "box")})
-    train(CONFIG, sources, run / "model", How(cpu=True), lambda step: None)
+    train(CONFIG, sources, run / "model", LoopOptions(cpu=True), lambda step: None)
     return run / "model"
 
 

@@ -19,7 +19,7 @@ from p3d_gen.stylize.stylization import create_stylization
 from pose_models.config import TrainConfig
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
-from pose_models.training import How, Sources, train
+from pose_models.training import LoopOptions, Sources, train
 from tests.helpers.fake_runs import fake_renders
 
 
@@ -41,7 +41,7 @@ def pose_model(packed, tmp_path):
         renders=ShardSamples([packed.tar("shards", shard) for shard in packed.all_shards()]),
         cads={category: cad_vertices(packed.root / "cad", category) for category in categories},
     )
-    train(config, sources, tmp_path / "pose-model", How(cpu=True), lambda step: None)
+    train(config, sources, tmp_path / "pose-model", LoopOptions(cpu=True), lambda step: None)
     return tmp_path / "pose-model"
 
 

@@ -30,14 +30,14 @@ from pose_models.config import MILD, TrainConfig, load_config
 from pose_models.data.augment import collate, place
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
-from pose_models.estimate import MeshEstimator
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import evaluate
 from pose_models.geometry import rotation_error_rad
 from pose_models.look import look
+from pose_models.mesh_estimator import MeshEstimator
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import load_model
-from pose_models.training import How, Sources, train
+from pose_models.training import LoopOptions, Sources, train
 from pose_models.training.source_similarity import SIMILARITY_FILE, source_thresholds
 from tests.helpers.boxes import members, write_run, write_tar
 
@@ -75,7 +75,7 @@ def made(tmp_path_factory):
     write_run(folder, train=48)
     renders = ShardSamples([folder / "shards" / "box-00000.tar"])
     sources = Sources(renders=renders, cads={"box": cad_vertices(folder / "cad", "box")})
-    train(SOURCE, sources, folder / "model", How(cpu=True), lambda step: None)
+    train(SOURCE, sources, folder / "model", LoopOptions(cpu=True), lambda step: None)
     rng = np.random.default_rng([5, 1])
     write_tar(folder / "target" / "box-00000.tar", [file for i in range(24) for file in members(500 + i, rng)])
     return folder

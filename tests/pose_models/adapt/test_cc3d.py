@@ -27,13 +27,13 @@ from pose_models.loading import load_estimators
 from pose_models.look import Seen
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import load_model
-from pose_models.training import How, Sources, train
+from pose_models.training import LoopOptions, Sources, train
 from pose_models.training.loop import Processes
 from pose_models.training.step import MeshTrainee
 from tests.helpers.boxes import write_run
 
 CPU = torch.device("cpu")
-HOW = How(cpu=True)
+OPTIONS = LoopOptions(cpu=True)
 # Mirroring is off: the box's two sides differ in colour.
 AUGMENT = MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1})
 CONFIG = TrainConfig(
@@ -56,7 +56,7 @@ def world(tmp_path_factory):
     """A source run and a trained model in `source`; target images in other shards."""
     run = write_run(tmp_path_factory.mktemp("run"), train=16, test=6)
     sources = Sources(renders=renders_of(run), cads={"box": cad_vertices(run / "cad", "box")})
-    train(CONFIG, sources, run / "source", HOW, lambda step: None)
+    train(CONFIG, sources, run / "source", OPTIONS, lambda step: None)
     return run
 
 
@@ -70,7 +70,7 @@ def target_of(run, count=6):
 
 def adapted(run, out, source=None, **fields):
     config = Cc3dConfig(**SMALL | fields)
-    adapt(source or run / "source", target_of(run), config, out, HOW, replay=Replay(renders=renders_of(run)))
+    adapt(source or run / "source", target_of(run), config, out, OPTIONS, replay=Replay(renders=renders_of(run)))
     return out
 
 
@@ -194,7 +194,7 @@ def test_neither_labels_nor_masks_of_the_target_matter(world, tmp_path, arm):
     config = Cc3dConfig(**SMALL, arm=arm)
     for name, images in (("true", samples), ("random", spoilt)):
         adapt(
-            world / "source", Target(images, 64), config, tmp_path / name, HOW, replay=Replay(renders=renders_of(world))
+            world / "source", Target(images, 64), config, tmp_path / name, OPTIONS, replay=Replay(renders=renders_of(world))
         )
     assert weights(tmp_path / "true") == weights(tmp_path / "random")
     assert (tmp_path / "true" / "target.jsonl").read_text() == (tmp_path / "random" / "target.jsonl").read_text()
@@ -230,7 +230,7 @@ class _StopError(Exception):
 
 @pytest.mark.parametrize("stop_at", [(1, 0), (2, 2)])
 def test_a_stopped_run_goes_on_bit_for_bit(world, tmp_path, stop_at):
-    config, how = Cc3dConfig(**SMALL, rounds=2), How(cpu=True, checkpoint_every=1)
+    config, options = Cc3dConfig(**SMALL, rounds=2), LoopOptions(cpu=True, checkpoint_every=1)
 
     def stop(number, step):
         if (number, step.step) == stop_at:
@@ -245,7 +245,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(world, tmp_path, stop_at):
 
     def go(out, observer):
         replay = Replay(renders=renders_of(world))
-        adapt(world / "source", target_of(world), config, out, how, replay=replay, observer=observer)
+        adapt(world / "source", target_of(world), config, out, options, replay=replay, observer=observer)
 
     go(tmp_path / "whole", Observer())
     with pytest.raises(_StopError):
@@ -282,7 +282,7 @@ def test_watching_tells_the_accuracy_and_changes_nothing(world, tmp_path):
     samples = ShardSamples([world / "test" / "box-00000.tar"])
     observer = Observer(watch=watcher(samples, 64), watch_every=2)
     config = Cc3dConfig(**SMALL, arm="released")
-    adapt(world / "source", target_of(world), config, tmp_path / "watched", HOW, observer=observer)
+    adapt(world / "source", target_of(world), config, tmp_path / "watched", OPTIONS, observer=observer)
     watched = {entry["step"]: entry["acc_pi_6"] for entry in history(tmp_path / "watched") if "acc_pi_6" in entry}
     assert list(watched) == [0, 2, 3]
     assert weights(tmp_path / "watched") == weights(adapted(world, tmp_path / "alone", arm="released"))
@@ -296,7 +296,7 @@ def test_res_general_learns_from_its_own_labels(world, tmp_path):
     config = BaselineConfig(
         categories=("box",), backbone="test_resnet", max_stride=16, image_size=64, steps=3, batch=4, augment=AUGMENT
     )
-    train_baseline(config, renders_of(world), (), None, tmp_path / "source", HOW, lambda step: None)
+    train_baseline(config, renders_of(world), (), None, tmp_path / "source", OPTIONS, lambda step: None)
     out = adapted(world, tmp_path / "out", tmp_path / "source", arm="released", threshold=0.0)
     assert history(out)[0]["trusted"] == 6
     assert weights(out) != weights(tmp_path / "source")
@@ -309,7 +309,7 @@ def test_poses_without_a_camera_get_one(world, tmp_path):
     """Images of which only the box is known, mirrored and not: the labels differ from those with the true camera."""
     bare = [replace(sample, K=np.full((3, 3), np.nan)) for sample in ShardSamples([world / "test" / "box-00000.tar"])]
     config = Cc3dConfig(**SMALL, arm="released", pose=PoseConfig(mirror=True, distance=4.0))
-    adapt(world / "source", Target(bare, 64), config, tmp_path / "bare", HOW)
+    adapt(world / "source", Target(bare, 64), config, tmp_path / "bare", OPTIONS)
     assert np.isfinite([entry["loss"] for entry in history(tmp_path / "bare")[1:]]).all()
 
 
@@ -330,5 +330,5 @@ def test_adaptation_to_faded_pictures_finds_more_poses(world, tmp_path):
     for arm in ("paper", "released"):
         config = Cc3dConfig(arm=arm, top=8, steps=24, batch=8, lr=1e-3, head_lr=1e-3)
         replay = Replay(renders=renders_of(world))
-        adapt(world / "source", Target(samples, 64), config, tmp_path / arm, HOW, replay=replay)
+        adapt(world / "source", Target(samples, 64), config, tmp_path / arm, OPTIONS, replay=replay)
         assert accuracy(tmp_path / arm, samples) >= before + 0.15, (arm, before)

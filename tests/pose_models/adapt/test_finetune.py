@@ -15,7 +15,7 @@ from pose_models.cli import main
 from pose_models.config import TrainConfig, load_config, save_config
 from pose_models.data.labels import Labels, labelled_samples, labelled_subset, parse_labels
 from pose_models.data.shards import ShardSamples
-from pose_models.training.loop import How
+from pose_models.training.loop import LoopOptions
 from tests.helpers.boxes import write_run
 
 SMALL = ["--steps", 2, "--batch", 2, "--device", "cpu"]
@@ -131,11 +131,11 @@ def test_a_stopped_finetuning_goes_on_bit_for_bit(run, tmp_path):
         if step.step == 3:
             raise _StopError
 
-    how = How(cpu=True, checkpoint_every=1)
-    finetune(run / "train", samples, config, tmp_path / "whole", how)
+    options = LoopOptions(cpu=True, checkpoint_every=1)
+    finetune(run / "train", samples, config, tmp_path / "whole", options)
     with pytest.raises(_StopError):
-        finetune(run / "train", samples, config, tmp_path / "stopped", how, on_step=stop)
-    finetune(run / "train", samples, config, tmp_path / "stopped", how)
+        finetune(run / "train", samples, config, tmp_path / "stopped", options, on_step=stop)
+    finetune(run / "train", samples, config, tmp_path / "stopped", options)
     for name in ("model.safetensors", "train.jsonl", "labelled.jsonl", "adapt.toml"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
 

@@ -22,7 +22,7 @@ from pose_models.data.augment import collate, place
 from pose_models.data.shards import ShardSamples
 from pose_models.evaluation import evaluate
 from pose_models.geometry import project, rotation_cam_obj, rotation_error_rad, transform, viewpoint_of
-from pose_models.training.loop import How, Processes
+from pose_models.training.loop import LoopOptions, Processes
 from tests.helpers.boxes import write_run
 
 CPU = torch.device("cpu")
@@ -38,7 +38,7 @@ CONFIG = BaselineConfig(
     head_lr=2e-3,
     augment=MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1}),
 )
-HOW = How(cpu=True)
+OPTIONS = LoopOptions(cpu=True)
 
 
 def changed(config=CONFIG, **fields):
@@ -65,7 +65,7 @@ def renders(run):
 
 def run_training(config, renders, out, real=()):
     steps = []
-    model = train(config, renders, real, None, out, HOW, steps.append)
+    model = train(config, renders, real, None, out, OPTIONS, steps.append)
     return model, steps
 
 
@@ -203,10 +203,10 @@ def test_a_stopped_run_goes_on_to_the_same_model(renders, tmp_path):
         if step.step == 2:
             raise KeyboardInterrupt
 
-    how = How(cpu=True, checkpoint_every=2)
+    options = LoopOptions(cpu=True, checkpoint_every=2)
     with pytest.raises(KeyboardInterrupt):
-        train(config, renders, (), None, tmp_path / "cut", how, stop)
-    resumed = train(config, renders, (), None, tmp_path / "cut", how, seen.append)
+        train(config, renders, (), None, tmp_path / "cut", options, stop)
+    resumed = train(config, renders, (), None, tmp_path / "cut", options, seen.append)
     assert seen == steps
     for name, tensor in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name

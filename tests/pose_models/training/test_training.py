@@ -18,13 +18,13 @@ from pose_models.config import MILD, TrainConfig, load_config, save_config
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
 from pose_models.data.views import Views, loader
-from pose_models.estimate import MeshEstimator
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import evaluate
 from pose_models.loading import load_estimators
+from pose_models.mesh_estimator import MeshEstimator
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import NeuralMeshModel, load_model
-from pose_models.training import How, Sources, train
+from pose_models.training import LoopOptions, Sources, train
 from pose_models.training.loop import Processes
 from pose_models.training.spec import build, canvas_for, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee, clutter_cells
@@ -44,7 +44,7 @@ CONFIG = TrainConfig(
     vertices=200,
     augment=MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1}),
 )
-HOW = How(cpu=True)
+OPTIONS = LoopOptions(cpu=True)
 
 
 def changed(config=CONFIG, **fields):
@@ -68,9 +68,9 @@ def held_out(run):
     return ShardSamples([run / "test" / "box-00000.tar"])
 
 
-def run_training(config, sources, out, how=HOW):
+def run_training(config, sources, out, options=OPTIONS):
     steps = []
-    return train(config, sources, out, how, steps.append), steps
+    return train(config, sources, out, options, steps.append), steps
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_reruns_give_identical_losses_and_seeds_do_not(sources, tmp_path):
     first, second = (run_training(short, sources, tmp_path / name)[1] for name in "ab")
     assert first == second
     assert run_training(changed(short, seed=1), sources, tmp_path / "c")[1] != first
-    assert run_training(short, sources, tmp_path / "d", How(cpu=True, workers=2))[1] == first
+    assert run_training(short, sources, tmp_path / "d", LoopOptions(cpu=True, workers=2))[1] == first
 
 
 class _StopError(Exception):
@@ -154,7 +154,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(sources, tmp_path, ema):
 
     out = tmp_path / "stopped"
     with pytest.raises(_StopError):
-        train(config, sources, out, How(cpu=True, checkpoint_every=2), stop)
+        train(config, sources, out, LoopOptions(cpu=True, checkpoint_every=2), stop)
     assert not (out / "model.json").exists()
     continued, steps = run_training(config, sources, out)
     assert [step.step for step in steps] == [5, 6, 7]

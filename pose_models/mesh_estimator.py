@@ -1,4 +1,4 @@
-"""Estimators: from a batch of images on a canvas to a pose for each, whatever stands behind it."""
+"""Poses of images by render-and-compare with a neural mesh model."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ from pose_models.data.sample import Batch
 from pose_models.estimator import EstimateConfig, Estimates, Estimator
 from pose_models.look import by_category
 from pose_models.nmm import NeuralMeshModel
-from pose_models.solve import (
-    batch_camera,
-    candidates,
-    infer_category,
-    solve_views,
-    views_of,
-)
+from pose_models.solve import batch_camera, candidates, infer_category, solve_views, views_of
 
 
 class MeshEstimator(Estimator):
     """Render-and-compare with one neural mesh model, for all of its categories.
 
-    With `mirror` the mirrored image is solved as well, and of all hypotheses the one counts that has the lowest mean
-    loss over both.
+    With `mirror` the mirrored image is solved as well; the hypothesis with the lowest mean loss over both images wins.
     """
 
     def __init__(self, model: NeuralMeshModel, config: EstimateConfig) -> None:
@@ -37,20 +30,24 @@ class MeshEstimator(Estimator):
 
     @torch.no_grad()
     def estimate(self, batch: Batch) -> Estimates:
-        """The poses of the images of a batch; ValueError for a category that the model does not know."""
+        """Return the poses of the images of a batch; DataError for a category that the model does not know."""
         batch = batch.to(self.model.clutter.device)
-        model, how = self.model, self._config
-        views = views_of(model, batch, mirror=how.mirror)
-        if how.infer:
-            best, found, _ = infer_category(candidates(model, views), how.solve, how.distance, how.confidence)
+        model, config = self.model, self._config
+        views = views_of(model, batch, mirror=config.mirror)
+        if config.infer:
+            best, solution, _ = infer_category(candidates(model, views), config.solve, config.distance, config.confidence)
             names = [model.spec.categories[i] for i in best.tolist()]
             return Estimates(
-                cam_T_obj=found.cam_T_obj, K=found.K, loss=found.loss, confidence=found.confidence, category=names
+                cam_T_obj=solution.cam_T_obj,
+                K=solution.K,
+                loss=solution.loss,
+                confidence=solution.confidence,
+                category=names,
             )
         clutter, rows = model.clutter_mean(), by_category(batch)
         solved = [
             solve_views(
-                model.neural_mesh(name), clutter, [v.take(part) for v in views], how.solve, how.distance, how.confidence
+                model.neural_mesh(name), clutter, [v.take(part) for v in views], config.solve, config.distance, config.confidence
             )
             for name, part in rows.items()
         ]
@@ -68,11 +65,11 @@ class MeshEstimator(Estimator):
         )
 
     def camera(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The annotated translation and camera where they are known, else those that the box gives."""
+        """Return the annotated translation and camera where they are known, else those that the box gives."""
         batch = batch.to(self.model.clutter.device)
-        found = []
+        cameras = []
         for i, category in enumerate(batch.category):
             one = batch.take(torch.tensor([i]))
             rule = batch_camera(self.model.neural_mesh(category), one, self._config.distance)
-            found.append(rule(one.cam_T_obj[:, None, :3, :3]))
-        return torch.cat([pose[:, 0] for pose, _ in found]), torch.cat([K[:, 0] for _, K in found])
+            cameras.append(rule(one.cam_T_obj[:, None, :3, :3]))
+        return torch.cat([pose[:, 0] for pose, _ in cameras]), torch.cat([K[:, 0] for _, K in cameras])

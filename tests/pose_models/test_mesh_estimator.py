@@ -9,11 +9,11 @@ from pose_models.config import MILD, TrainConfig
 from pose_models.data.augment import collate, mirrored, place
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
-from pose_models.estimate import MeshEstimator
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import cases, evaluate
 from pose_models.loading import load_estimators
-from pose_models.training import How, Sources, train
+from pose_models.mesh_estimator import MeshEstimator
+from pose_models.training import LoopOptions, Sources, train
 from tests.helpers.boxes import write_run
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     sources = Sources(
         renders=ShardSamples([run / "shards" / "box-00000.tar"]), cads={"box": cad_vertices(run / "cad", "box")}
     )
-    model = train(CONFIG, sources, run / "out", How(cpu=True), lambda step: None)
+    model = train(CONFIG, sources, run / "out", LoopOptions(cpu=True), lambda step: None)
     return model, ShardSamples([run / "test" / "box-00000.tar"]), run / "out"
 
 
