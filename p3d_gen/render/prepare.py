@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from p3d_gen.run.cad_model import (
     load_cad,
     materials_file,
 )
-from p3d_gen.run.files import write_bytes, write_json
+from p3d_gen.run.files import lock_file, write_bytes, write_json
 from p3d_gen.run.remote import is_remote, place
 from p3d_gen.run.store import RunFolder, open_run, read_models
 from p3d_gen.spec.inventory import Asset
@@ -99,7 +98,7 @@ def _alone(run_folder: Path) -> Iterator[None]:
         yield
         return
     with (run_folder / "run.json").open("r+b") as file:  # which is there already: no file stays behind
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock_file(file)
         yield
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import tarfile
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from p3d_gen.run.files import lock_file
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger
 from p3d_gen.stylize.stylization import stylization_names
@@ -158,7 +158,7 @@ def _is_locked(partial: Path) -> bool:
     this very moment waits for it."""
     with partial.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            lock_file(file, shared=True, wait=False)
         except BlockingIOError:
             return True
     return False

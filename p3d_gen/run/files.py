@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
+import sys
 import tarfile
 import time
 from collections.abc import Container, Iterable, Iterator
@@ -38,6 +38,19 @@ def _disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def lock_file(file: IO[Any], *, shared: bool = False, wait: bool = True) -> None:
+    """Lock an open file for as long as it is open, alone or `shared` with other readers.
+
+    BlockingIOError if another process holds it, unless this one shall `wait`. Windows has no such locks: nothing is
+    locked there.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+
+
 def _lock(partial: Path, path: Path) -> IO[bytes]:
     """Open and lock the file that is to become `path`, making sure that its name still means it: its last writer may
     have renamed it.
@@ -48,7 +61,7 @@ def _lock(partial: Path, path: Path) -> IO[bytes]:
     while True:
         file = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file, wait=False)
             if partial.exists() and os.path.samestat(os.fstat(file.fileno()), partial.stat()):
                 return file
         except BlockingIOError:

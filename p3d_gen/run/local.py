@@ -6,7 +6,7 @@ import functools
 import multiprocessing as mp
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -20,8 +20,16 @@ from p3d_gen.run.store import Ledger
 
 
 def available_cores() -> list[int]:
-    """The processors that this process may use."""
-    return sorted(os.sched_getaffinity(0))
+    """Return the processors that this process may use; all of them if the system cannot tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _pin(cores: Collection[int]) -> None:
+    """Keep this process, and those it starts, on these processors. macOS has no such setting: nothing is pinned."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
 
 
 def _die_with_parent() -> None:
@@ -39,7 +47,7 @@ def _start_worker(ticks: Any, started: Any, share: int) -> None:
     enter(functools.partial(ticks.put, None), number)
     cores = available_cores()
     first = number % len(cores)
-    os.sched_setaffinity(0, cores[first::share] if share else {cores[first]})
+    _pin(cores[first::share] if share else [cores[first]])
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
@@ -92,10 +100,10 @@ def run_shards(
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """This process and those it starts on one processor, as a pool's worker is."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
+    """Run the block, and the processes that it starts, on one processor, as a pool's worker is."""
+    cores = available_cores()
+    _pin(cores[:1])
     try:
         yield
     finally:
-        os.sched_setaffinity(0, cores)
+        _pin(cores)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -16,7 +15,7 @@ from typing import IO, Any
 
 import click
 
-from p3d_gen.run.files import write_json
+from p3d_gen.run.files import lock_file, write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.plan import STEPS, Job, arguments, output
@@ -132,7 +131,7 @@ def _locked(folder: Path) -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(file, wait=False)
         except BlockingIOError:
             raise ValueError(f"{folder} is being worked on by another process: wait for it or stop it") from None
         yield file.fileno()

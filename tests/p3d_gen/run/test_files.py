@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import atomic_file, compact_json, read_shard, write_bytes, write_shard
+from p3d_gen.run.files import atomic_file, compact_json, lock_file, read_shard, write_bytes, write_shard
 
 SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]
 
@@ -117,3 +117,15 @@ def test_tar_with_something_else_in_it(tmp_path):
 def test_json_refuses_what_other_readers_refuse():
     with pytest.raises(ValueError, match="JSON"):
         compact_json({"x": float("nan")})
+
+
+def test_a_lock_is_one_writers_or_many_readers(tmp_path):
+    path = tmp_path / "a"
+    path.touch()
+    with path.open("rb") as first, path.open("rb") as second, path.open("rb") as third:
+        lock_file(first, shared=True)
+        lock_file(second, shared=True, wait=False)
+        with pytest.raises(BlockingIOError):
+            lock_file(third, wait=False)
+    with path.open("rb") as alone:
+        lock_file(alone, wait=False)

@@ -1,5 +1,6 @@
 """Parts of a run: shards by their numbers, made by several processes at once, and what a stage says of itself."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from p3d_gen.cli import main
 from p3d_gen.cli.live import StageView
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.local import run_shards
+from p3d_gen.run.local import available_cores, one_core, run_shards
 from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.store import Failure, Ledger, create_run, read_ledger
 from p3d_gen.stylize.stage import stylize_shard
@@ -87,6 +88,20 @@ def test_array_tasks_that_start_at_once(tmp_path, manifest_path):
 
 def ledger(shard, failures=()):
     return Ledger(stage="pack", shard=shard, count=2, sha256="", inputs="", failures=failures, seconds=1.0)
+
+
+def test_one_core_is_given_back():
+    cores = available_cores()
+    with one_core():
+        assert available_cores() == cores[:1]
+    assert available_cores() == cores
+
+
+def test_macos_pins_nothing(monkeypatch):
+    for name in ("sched_getaffinity", "sched_setaffinity"):
+        monkeypatch.delattr(os, name)
+    with one_core():
+        assert available_cores() == list(range(os.cpu_count()))
 
 
 def followed(view):
