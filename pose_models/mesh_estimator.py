@@ -35,7 +35,9 @@ class MeshEstimator(Estimator):
         model, config = self.model, self._config
         views = views_of(model, batch, mirror=config.mirror)
         if config.infer:
-            best, solution, _ = infer_category(candidates(model, views), config.solve, config.distance, config.confidence)
+            best, solution, _ = infer_category(
+                candidates(model, views), config.solve, config.distance, config.confidence
+            )
             names = [model.spec.categories[i] for i in best.tolist()]
             return Estimates(
                 cam_T_obj=solution.cam_T_obj,
@@ -47,7 +49,12 @@ class MeshEstimator(Estimator):
         clutter, rows = model.clutter_mean(), by_category(batch)
         solved = [
             solve_views(
-                model.neural_mesh(name), clutter, [v.take(part) for v in views], config.solve, config.distance, config.confidence
+                model.neural_mesh(name),
+                clutter,
+                [v.take(part) for v in views],
+                config.solve,
+                config.distance,
+                config.confidence,
             )
             for name, part in rows.items()
         ]

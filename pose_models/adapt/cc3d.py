@@ -177,7 +177,9 @@ def adapt(
 class _Round:
     """One round: labels from the model of the folder `before`, and its training on them, in the folder `place`."""
 
-    def __init__(self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, how: LoopOptions) -> None:
+    def __init__(
+        self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, how: LoopOptions
+    ) -> None:
         self._number, self._target, self._config, self._place, self._how = number, target, config, place, how
         device = torch.device("cuda" if torch.cuda.is_available() and not how.cpu else "cpu")
         self._source = load_source(before, device)

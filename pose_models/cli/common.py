@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pose_models.data.sample import Sample
     from pose_models.data.shards import ShardSamples
     from pose_models.estimator import Estimator
-    from pose_models.training.loop import Step
+    from pose_models.training.loop import LoopOptions, Step
 
 Config = TypeVar("Config", bound="LoopConfig")
 Validated = TypeVar("Validated", bound="Section")
@@ -209,7 +209,7 @@ def training_progress(console: Console, steps: int, out: Path) -> Iterator[Calla
     console.print(f"model written to {out}", highlight=False, soft_wrap=True)
 
 
-def run_how(options: dict[str, Any]) -> How:
+def run_how(options: dict[str, Any]) -> LoopOptions:
     """How the training loop runs, by `loop_options`."""
     from pose_models.training.loop import LoopOptions
 

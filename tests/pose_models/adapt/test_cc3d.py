@@ -194,7 +194,12 @@ def test_neither_labels_nor_masks_of_the_target_matter(world, tmp_path, arm):
     config = Cc3dConfig(**SMALL, arm=arm)
     for name, images in (("true", samples), ("random", spoilt)):
         adapt(
-            world / "source", Target(images, 64), config, tmp_path / name, OPTIONS, replay=Replay(renders=renders_of(world))
+            world / "source",
+            Target(images, 64),
+            config,
+            tmp_path / name,
+            OPTIONS,
+            replay=Replay(renders=renders_of(world)),
         )
     assert weights(tmp_path / "true") == weights(tmp_path / "random")
     assert (tmp_path / "true" / "target.jsonl").read_text() == (tmp_path / "random" / "target.jsonl").read_text()
