@@ -10,7 +10,7 @@ import torch
 
 from p3d_gen.core.types import Array
 from pose_models.data.augment import collate, place
-from pose_models.data.sample import Batch, Sample
+from pose_models.data.sample import Batch, PoseSample
 from pose_models.estimator import Estimator
 from pose_models.geometry import rotation_error_rad
 from pose_models.prediction import Prediction
@@ -29,13 +29,13 @@ class Evaluated:
     K: Array
 
 
-def placed(samples: Sequence[Sample], estimator: Estimator) -> Batch:
+def placed(samples: Sequence[PoseSample], estimator: Estimator) -> Batch:
     """Samples on the estimator's canvas, each with its box centred."""
     return collate([place(sample, estimator.canvas_hw, estimator.box_fill) for sample in samples])
 
 
-def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    waiting: list[Sample] = []
+def _batches(samples: Iterable[PoseSample], size: int) -> Iterator[list[PoseSample]]:
+    waiting: list[PoseSample] = []
     for sample in samples:
         waiting.append(sample)
         if len(waiting) == size:
@@ -45,7 +45,7 @@ def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield waiting
 
 
-def _solved(samples: Sequence[Sample], estimator: Estimator) -> Iterator[Evaluated]:
+def _solved(samples: Sequence[PoseSample], estimator: Estimator) -> Iterator[Evaluated]:
     found = estimator.estimate(placed(samples, estimator))
     poses, Ks = found.cam_T_obj.cpu().double().numpy(), found.K.cpu().double().numpy()
     for i, sample in enumerate(samples):
@@ -70,7 +70,7 @@ def nearest_rotation(R: Array) -> Array:
 
 def evaluate(
     estimators: Sequence[Estimator],
-    samples: Iterable[Sample],
+    samples: Iterable[PoseSample],
     on_image: Callable[[], None],
     *,
     infer: bool = False,
@@ -96,7 +96,7 @@ def evaluate(
     return done
 
 
-def cases(samples: Iterable[Sample], evaluated: Sequence[Evaluated]) -> dict[tuple[str, str], Case]:
+def cases(samples: Iterable[PoseSample], evaluated: Sequence[Evaluated]) -> dict[tuple[str, str], Case]:
     """The pictures of the samples among `evaluated`, by subset and key, as a report shows them."""
     wanted = {(e.prediction.subset, e.prediction.key): e for e in evaluated}
     found: dict[tuple[str, str], Case] = {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import ManifestError, RunError, did_you_mean
 from p3d_gen.run.files import file_sha256
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.evaluation import evaluate
 from pose_models.loading import load_estimators, model_folders
@@ -30,7 +30,7 @@ _LABELS = ("key", "category", "cam_T_obj", "focal_px", "principal_px", "image_hw
 
 def residuals_deg(
     estimators: Sequence[Estimator],
-    samples: Iterable[Sample],
+    samples: Iterable[PoseSample],
     symmetry_orders: Sequence[int],
     on_image: Callable[[], None] = lambda: None,
 ) -> list[float]:
@@ -52,14 +52,14 @@ def _sha256(model: Path) -> str:
     return digest({str(file.relative_to(model)): file_sha256(file) for file in files})
 
 
-def _sample(picture: NDArray[np.uint8], labels: Mapping[str, Any]) -> Sample:
+def _sample(picture: NDArray[np.uint8], labels: Mapping[str, Any]) -> PoseSample:
     if missing := [name for name in _LABELS if name not in labels]:
         raise RunError(f"the labels of sample {labels.get('key', '?')} lack {', '.join(missing)}: render it again")
     if picture.shape != (*labels["image_hw"], 3):
         raise ValueError(f"{labels['key']}: its picture is {picture.shape}, its labels are of {labels['image_hw']}")
     (x, y), f = labels["principal_px"], labels["focal_px"]
     left, top, right, bottom = labels["bbox_xyxy"]
-    return Sample(
+    return PoseSample(
         key=labels["key"],
         category=labels["category"],
         image=picture,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.types import Array, Picture
 from pose_models.data.augment import collate, place
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig
 from pose_models.geometry import viewpoint_of
 from pose_models.nmm import NeuralMeshModel
@@ -149,7 +149,7 @@ def _candidates(
 ) -> tuple[list[Candidate], list[Array]]:
     """The categories of one model for the pictures, and the maps (3, 3) from each picture's pixels to the canvas'."""
     samples = [
-        Sample(
+        PoseSample(
             key=str(i),
             category="",
             image=picture,

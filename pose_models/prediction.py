@@ -22,8 +22,8 @@ _TEXTS = ("key", "category", "subset", "category_predicted")
 class Prediction:
     """One evaluated image.
 
-    key, category, subset as in `Sample`. R_true, R_predicted (3, 3) float64: rotations from obj to cam axes; all NaN
-    where no pose was found, which counts as an error of pi. confidence: higher is surer. loss: the solver's.
+    key, category, subset as in `PoseSample`. R_true, R_predicted (3, 3) float64: rotations from obj to cam axes; all
+    NaN if no pose was found, which counts as an error of pi. confidence: higher is surer. loss: the solver's.
     category_predicted: the given category where it is not inferred.
     ValueError for what is no rotation or not finite.
     """

@@ -33,7 +33,7 @@ from pose_models.adapt.target import Target, write_target
 from pose_models.baselines.config import BaselineConfig
 from pose_models.config import Precision, TrainConfig, save_config
 from pose_models.data.augment import Backgrounds
-from pose_models.data.sample import Batch, Sample
+from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.views import Views, loader
 from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.look import Seen
@@ -47,12 +47,12 @@ _BINS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replay:
+class ReplayedSamples:
     """The synthetic images that the paper's arm sees beside the target, the shards that they are from, and backgrounds
     for them."""
 
     shards: Sequence[Path] = ()
-    renders: Sequence[Sample] = ()
+    renders: Sequence[PoseSample] = ()
     backgrounds: Backgrounds | None = None
 
 
@@ -146,7 +146,7 @@ def adapt(
     out: Path,
     how: LoopOptions,
     *,
-    replay: Replay = Replay(),
+    replay: ReplayedSamples = ReplayedSamples(),
     precision: Precision = "no",
     observer: Observer = Observer(),
 ) -> None:
@@ -188,7 +188,7 @@ class _Round:
             EstimateConfig(mirror=pose.mirror, distance=pose.distance, confidence=config.confidence)
         )
 
-    def run(self, replay: Replay, precision: Precision, observer: Observer, history: History) -> None:
+    def run(self, replay: ReplayedSamples, precision: Precision, observer: Observer, history: History) -> None:
         """Label, choose and train; the round's model ends in its folder."""
         path = self._place / LABELS_FILE
         progress = path.with_suffix(".part")

@@ -57,9 +57,12 @@ class Cc3dConfig(Section):
 
 
 class FinetuneConfig(Section):
-    """Training that goes on with few labels. labels: "N" images of each category, or "P%" of them; label_seed: of their
-    choice, see `data.labels`. distance: where images tell only the rotation and the box, in box diagonals, None for
-    the model's mean training distance. The other fields as in `config.LoopConfig`."""
+    """Training that is continued with few labels.
+
+    labels: "N" images of each category, or "P%" of them. label_seed: seed of their choice, see `data.label_budget`.
+    distance: in box diagonals, for images that tell only the rotation and the box; None for the model's mean training
+    distance. The other fields as in `config.LoopConfig`.
+    """
 
     labels: str
     label_seed: Annotated[int, Field(ge=0)] = 0

@@ -12,7 +12,7 @@ from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write
 from pose_models.adapt.target import described, write_record
 from pose_models.config import Precision, save_config
 from pose_models.data.photographs import Encoded, shrunk
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.data.views import Views
 from pose_models.training.loop import LoopOptions, Step, fit
 
@@ -21,7 +21,7 @@ LABELLED_FILE = "labelled.jsonl"
 
 def finetune(
     folder: Path,
-    labelled: Iterable[Sample],
+    labelled: Iterable[PoseSample],
     config: FinetuneConfig,
     out: Path,
     how: LoopOptions,
@@ -42,7 +42,7 @@ def finetune(
     training = source.config.model_copy(update={**changes, "real_share": 1.0, "ema": 0.0, "precision": precision})
     record: list[dict[str, str]] = []
 
-    def ready(samples: Iterable[Sample]) -> Iterator[Sample]:
+    def ready(samples: Iterable[PoseSample]) -> Iterator[PoseSample]:
         for sample in samples:
             if sample.category not in source.model.spec.categories:
                 known = ", ".join(source.model.spec.categories)

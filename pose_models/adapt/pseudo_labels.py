@@ -16,9 +16,9 @@ import torch
 from p3d_gen.core.errors import did_you_mean
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import write_bytes
-from pose_models.adapt.source import Source
+from pose_models.adapt.source import SourceModel
 from pose_models.adapt.target import Target
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.estimator import Estimator
 from pose_models.evaluation import nearest_rotation, placed
 from pose_models.geometry import viewpoint_of
@@ -31,8 +31,11 @@ _KEEP_EVERY = 15 * _BATCH  # images
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PseudoLabel:
-    """What a model takes an unlabelled image for. key, subset, category as in `Sample`; R_cam_obj (3, 3) float64; the
-    confidence is S_conf of CC3D (equation 6), or whatever the model gives."""
+    """The pose that a model estimates for an unlabelled image.
+
+    key, subset, category as in `PoseSample`; R_cam_obj (3, 3) float64. confidence: S_conf of CC3D (equation 6), or
+    whatever the model gives.
+    """
 
     key: str
     subset: str
@@ -133,7 +136,7 @@ def read_labels(path: Path) -> list[PseudoLabel]:
     return labels
 
 
-class PseudoLabelled(Sequence[Sample]):
+class PseudoLabelled(Sequence[PoseSample]):
     """Target images with their pseudo-labels, to train on; their keys begin with `PREFIX`, so that no source image has
     the same.
 
@@ -145,10 +148,10 @@ class PseudoLabelled(Sequence[Sample]):
         target: Target,
         labels: Sequence[PseudoLabel],
         chosen: Sequence[int],
-        source: Source,
+        source: SourceModel,
         distance: float | None,
     ) -> None:
-        """The images of the numbers `chosen`; distance as of `Source.with_camera`."""
+        """The images of the numbers `chosen`; distance as of `SourceModel.with_camera`."""
         self._target, self._kept = target, []
         for number in chosen:
             sample = source.with_camera(_with_rotation(target[number], labels[number].R_cam_obj), distance)
@@ -165,7 +168,7 @@ class PseudoLabelled(Sequence[Sample]):
         return replace(sample, key=PREFIX + sample.key, cam_T_obj=cam_T_obj, K=K)
 
 
-def _with_rotation(sample: Sample, R_cam_obj: Array) -> Sample:
+def _with_rotation(sample: PoseSample, R_cam_obj: Array) -> PoseSample:
     cam_T_obj = sample.cam_T_obj.copy()
     cam_T_obj[:3, :3] = R_cam_obj
     return replace(sample, cam_T_obj=cam_T_obj)

@@ -19,7 +19,7 @@ from pose_models.config import TrainConfig, load_config
 from pose_models.data.datasets import open_dataset
 from pose_models.data.images import Images
 from pose_models.data.photographs import with_camera
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.loading import model_folders
 from pose_models.mesh_estimator import MeshEstimator
@@ -32,7 +32,7 @@ ADAPT_FILE, SOURCE_FILE = "adapt.toml", "source.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceModel:
     """A trained model and the configuration of its training."""
 
     model: NeuralMeshModel | ResGeneral
@@ -54,7 +54,7 @@ class Source:
         assert isinstance(config, TrainConfig)
         return MeshTrainee(self.model, config)
 
-    def with_camera(self, sample: Sample, distance: float | None) -> Sample:
+    def with_camera(self, sample: PoseSample, distance: float | None) -> PoseSample:
         """The sample, its camera filled in where it is not known, at `distance`, None for where the model looks for the
         object; Res-General, which learns rotations alone, sees a cube there."""
         if isinstance(self.model, ResGeneral):
@@ -70,12 +70,12 @@ def source_config(folder: Path) -> TrainConfig | BaselineConfig:
     return load_config(BaselineConfig, path) if model_kind(folder) == KIND else load_config(TrainConfig, path)
 
 
-def load_source(folder: Path, device: torch.device) -> Source:
+def load_source(folder: Path, device: torch.device) -> SourceModel:
     """The model of a run folder, in evaluation mode, and its configuration. ValueError naming the file where one of
     them cannot be read."""
     config = source_config(folder)
     load = load_baseline if isinstance(config, BaselineConfig) else load_model
-    return Source(model=load(folder, device), config=config)
+    return SourceModel(model=load(folder, device), config=config)
 
 
 def adaptations(folder: Path, out: Path, images: Images) -> list[tuple[Path, Path, Images]]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from p3d_gen.run.files import write_bytes
 from pose_models.data.photographs import Encoded, shrunk
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 TARGET_FILE = "target.jsonl"
 
 
-def unlabelled(sample: Sample) -> Sample:
+def unlabelled(sample: PoseSample) -> PoseSample:
     """The sample without what an adaptation must not know: its rotation is NaN, masks are None.
 
     Its category, box and, where a benchmark gives them at test time too, the object's translation and K stay.
@@ -27,7 +27,7 @@ def unlabelled(sample: Sample) -> Sample:
     return replace(sample, cam_T_obj=pose, mask=None, occluder=None)
 
 
-def described(sample: Sample) -> dict[str, str]:
+def described(sample: PoseSample) -> dict[str, str]:
     """Which image a sample is, for the record: its names and the sha256 of its pixels."""
     digest = hashlib.sha256(repr(sample.image.shape).encode() + sample.image.tobytes()).hexdigest()
     return {"key": sample.key, "subset": sample.subset, "category": sample.category, "pixels_sha256": digest}
@@ -44,14 +44,14 @@ def write_record(path: Path, record: Sequence[Mapping[str, str]]) -> None:
 class Target(Encoded):
     """Unlabelled target images in memory, in the order they were read, and what they are for the record."""
 
-    def __init__(self, samples: Iterable[Sample], long_side: int) -> None:
+    def __init__(self, samples: Iterable[PoseSample], long_side: int) -> None:
         """Keep the samples `unlabelled` and `shrunk` to `long_side`. ValueError where there is none."""
         self.record: list[dict[str, str]] = []
         super().__init__(shrunk(unlabelled(sample), long_side) for sample in self._recorded(samples))
         if not self.record:
             raise ValueError("no target image: there is nothing to adapt to")
 
-    def _recorded(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+    def _recorded(self, samples: Iterable[PoseSample]) -> Iterator[PoseSample]:
         for sample in samples:
             self.record.append(described(sample))
             yield sample

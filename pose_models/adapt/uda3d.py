@@ -28,7 +28,7 @@ from pose_models.adapt.uda_state import State, Tally
 from pose_models.adapt.vertices import accepted
 from pose_models.config import TrainConfig, save_config
 from pose_models.data.augment import augmented, collate, place
-from pose_models.data.sample import Batch, Sample
+from pose_models.data.sample import Batch, PoseSample
 from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel, save_model
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
@@ -108,7 +108,7 @@ class Adaptation:
             found: Tensor = self.model.net(batch.image.contiguous(memory_format=torch.channels_last))
         return found.float()
 
-    def _placed(self, index: int) -> Sample:
+    def _placed(self, index: int) -> PoseSample:
         """A target image on the canvas; its mask is where there is picture, not padding."""
         sample = self._target[index]
         picture = np.full(sample.image.shape[:2], 255, np.uint8)
@@ -170,7 +170,7 @@ class Adaptation:
             free[own] = uncovered(self.model.neural_mesh(name), *found, self.model.map_hw)
         return on_canvas(free)
 
-    def _augmented(self, sample: Sample, epoch: int, index: int) -> Sample:
+    def _augmented(self, sample: PoseSample, epoch: int, index: int) -> PoseSample:
         # A camera from a box has two focal lengths, which no turn of the picture keeps; the mask is none of the object.
         how = self._source.augment.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
         rng = np.random.default_rng([self._config.seed, _VIEW, epoch, index])

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from pose_models.data.photographs import Encoded, shrunk
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.estimator import Estimator
 from pose_models.evaluation import evaluate
 from pose_models.metrics import pose_metrics, prediction_errors
 
 
-def watcher(samples: Iterable[Sample], long_side: int) -> Callable[[Estimator], dict[str, float]]:
+def watcher(samples: Iterable[PoseSample], long_side: int) -> Callable[[Estimator], dict[str, float]]:
     """What tells acc_pi_6, acc_pi_18 and median_deg of a model on these images, kept `shrunk` to `long_side`.
 
     ValueError where there is no image, or one without a rotation.
@@ -30,7 +30,7 @@ def watcher(samples: Iterable[Sample], long_side: int) -> Callable[[Estimator], 
     return watch
 
 
-def _labelled(sample: Sample, long_side: int) -> Sample:
+def _labelled(sample: PoseSample, long_side: int) -> PoseSample:
     if not np.isfinite(sample.cam_T_obj[:3, :3]).all():
         raise ValueError(f"--watch needs labels, and image {sample.key} has none: leave it out")
     return shrunk(sample, long_side)

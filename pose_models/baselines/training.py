@@ -19,7 +19,7 @@ from pose_models.baselines.predict import CUBE
 from pose_models.baselines.res_general import BaselineSpec, ResGeneral, save_baseline
 from pose_models.data.augment import Backgrounds
 from pose_models.data.photographs import Photographs
-from pose_models.data.sample import Batch, Sample
+from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.views import Views
 from pose_models.geometry import viewpoint_of
 from pose_models.metrics import most_frequent_rotation
@@ -96,21 +96,21 @@ class BaselineTrainee:
         save_baseline(self.module, folder)
 
 
-def _note(sample: Sample, rotations: dict[str, list[Array]]) -> None:
+def _note(sample: PoseSample, rotations: dict[str, list[Array]]) -> None:
     """Put a sample's rotation down. ValueError where its category is not one to train on."""
     if sample.category not in rotations:
         raise ValueError(f"sample {sample.key} is a {sample.category!r}{did_you_mean(sample.category, rotations)}")
     rotations[sample.category].append(sample.cam_T_obj[:3, :3])
 
 
-def _noted(samples: Iterable[Sample], rotations: dict[str, list[Array]]) -> Iterator[Sample]:
+def _noted(samples: Iterable[PoseSample], rotations: dict[str, list[Array]]) -> Iterator[PoseSample]:
     """The samples, their rotations put down."""
     for sample in samples:
         _note(sample, rotations)
         yield sample
 
 
-def _mode_rotations(rotations: Mapping[str, list[Array]], renders: Sequence[Sample]) -> dict[str, Tensor]:
+def _mode_rotations(rotations: Mapping[str, list[Array]], renders: Sequence[PoseSample]) -> dict[str, Tensor]:
     """Each category's most frequent rotation, of photographs and of up to `_COUNTED` renders, more until all categories
     are found. ValueError where one has no image."""
     counted = {name: list(some[:_COUNTED]) for name, some in rotations.items()}
@@ -126,8 +126,8 @@ def _mode_rotations(rotations: Mapping[str, list[Array]], renders: Sequence[Samp
 
 def train(
     config: BaselineConfig,
-    renders: Sequence[Sample],
-    real: Iterable[Sample],
+    renders: Sequence[PoseSample],
+    real: Iterable[PoseSample],
     backgrounds: Backgrounds | None,
     out: Path,
     options: LoopOptions,

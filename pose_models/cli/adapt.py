@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from pose_models.adapt.cc3d import Observer, Replay
+    from pose_models.adapt.cc3d import Observer, ReplayedSamples
     from pose_models.adapt.config import Cc3dConfig
     from pose_models.adapt.pseudo_labels import PseudoLabel
     from pose_models.data.images import Images
@@ -166,9 +166,9 @@ def _adapt(
     console.print(f"model written to {out}", highlight=False, soft_wrap=True)
 
 
-def _replay(categories: Sequence[str], options: dict[str, Any]) -> Replay:
+def _replay(categories: Sequence[str], options: dict[str, Any]) -> ReplayedSamples:
     """The source images and backgrounds that the options name."""
-    from pose_models.adapt.cc3d import Replay
+    from pose_models.adapt.cc3d import ReplayedSamples
     from pose_models.data.augment import Backgrounds
     from pose_models.data.shards import ShardSamples, shard_paths
 
@@ -176,7 +176,7 @@ def _replay(categories: Sequence[str], options: dict[str, Any]) -> Replay:
     paths = {path for shards in given for name in categories for path in shard_paths(shards, name)}
     folder = options.get("backgrounds")
     backgrounds = None if folder is None else Backgrounds(folder)
-    return Replay(shards=sorted(paths), renders=ShardSamples(sorted(paths)), backgrounds=backgrounds)
+    return ReplayedSamples(shards=sorted(paths), renders=ShardSamples(sorted(paths)), backgrounds=backgrounds)
 
 
 def _observer(

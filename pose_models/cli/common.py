@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pose_models.config import LoopConfig, Precision, Section
     from pose_models.data.augment import Backgrounds
     from pose_models.data.images import Images
-    from pose_models.data.sample import Sample
+    from pose_models.data.sample import PoseSample
     from pose_models.data.shards import ShardSamples
     from pose_models.estimator import Estimator
     from pose_models.training.loop import LoopOptions, Step
@@ -134,11 +134,11 @@ def accuracy_watcher(folder: Path, images: Images, options: dict[str, Any]) -> C
 
 def training_images(
     config: LoopConfig, options: dict[str, Any]
-) -> tuple[ShardSamples, Iterator[Sample], Backgrounds | None]:
+) -> tuple[ShardSamples, Iterator[PoseSample], Backgrounds | None]:
     """The rendered samples, the photographs and the backgrounds that the options of a training command name."""
     from pose_models.data.augment import Backgrounds
     from pose_models.data.datasets import open_dataset
-    from pose_models.data.labels import labelled_samples, parse_labels
+    from pose_models.data.label_budget import labelled_samples, parse_labels
     from pose_models.data.shards import ShardSamples, shard_paths
 
     paths = [path for shards in options["shards"] for name in config.categories for path in shard_paths(shards, name)]

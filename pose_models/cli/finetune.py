@@ -44,7 +44,7 @@ def finetune(**options: Any) -> None:
 
     from pose_models.adapt.config import FinetuneConfig
     from pose_models.adapt.source import adaptations, check_apart
-    from pose_models.data.labels import parse_labels
+    from pose_models.data.label_budget import parse_labels
 
     parse_labels(options["labels"])
     seed = options["seed"] if options["label_seed"] is None else options["label_seed"]
@@ -62,7 +62,7 @@ def _finetune(
 ) -> None:
     from pose_models.adapt.finetune import finetune as train_further
     from pose_models.adapt.source import ADAPT_FILE
-    from pose_models.data.labels import labelled_samples, parse_labels
+    from pose_models.data.label_budget import labelled_samples, parse_labels
 
     start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
     labels = parse_labels(config.labels)

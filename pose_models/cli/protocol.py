@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pose_models.protocols.manifest import Protocol
-    from pose_models.protocols.plan import Job, Plan, Request
+    from pose_models.protocols.planner import ProtocolJob, ProtocolPlan, ProtocolRequest
 
 
 @click.command()
@@ -57,7 +57,7 @@ def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device:
 
     from p3d_gen.run.files import write_bytes
     from pose_models.protocols.manifest import load_protocol
-    from pose_models.protocols.plan import make_plan
+    from pose_models.protocols.planner import make_plan
 
     main = _commands()
     console = Console()
@@ -77,7 +77,7 @@ def _commands() -> click.Group:
     return root
 
 
-def _run(console: Console, plan: Plan, out: Path, device: str, keep_going: bool) -> None:
+def _run(console: Console, plan: ProtocolPlan, out: Path, device: str, keep_going: bool) -> None:
     from pose_models.protocols.manifest import EVALUATE
     from pose_models.protocols.run import run_jobs
     from pose_models.protocols.table import notes, write_protocol
@@ -90,11 +90,11 @@ def _run(console: Console, plan: Plan, out: Path, device: str, keep_going: bool)
 
     failed: list[str] = []
 
-    def on_failure(job: Job, error: ValueError) -> None:
+    def on_failure(job: ProtocolJob, error: ValueError) -> None:
         failed.append(job.name)
         say(str(error))
 
-    def on_start(job: Job) -> None:
+    def on_start(job: ProtocolJob) -> None:
         say(f"{numbers[job.name]}: {job.row} ...")
 
     numbers = {job.name: f"{number}/{len(plan.jobs)} {job.name}" for number, job in enumerate(plan.jobs, 1)}
@@ -112,12 +112,12 @@ def _run(console: Console, plan: Plan, out: Path, device: str, keep_going: bool)
         raise click.ClickException(f"{len(failed)} of {len(plan.jobs)} steps failed: {', '.join(failed)}")
 
 
-def _request(chosen: Protocol, options: dict[str, Any]) -> Request:
-    from pose_models.protocols.plan import Request
+def _request(chosen: Protocol, options: dict[str, Any]) -> ProtocolRequest:
+    from pose_models.protocols.planner import ProtocolRequest
 
     shards = _named(options["shards"], chosen.shards)
     cads = options["cads"]
-    return Request(
+    return ProtocolRequest(
         data=options["data"].resolve(),
         shards={name: Path(folder).resolve() for name, folder in shards.items()},
         cads=None if cads is None else cads.resolve(),
@@ -152,9 +152,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _print_commands(console: Console, plan: Plan, main: click.Command, out: Path, device: str) -> None:
+def _print_commands(console: Console, plan: ProtocolPlan, main: click.Command, out: Path, device: str) -> None:
     from pose_models.protocols.commands import leaf_command
-    from pose_models.protocols.plan import STEPS, arguments
+    from pose_models.protocols.planner import STEPS, arguments
 
     for job in plan.jobs:
         for part in job.parts or ("",):

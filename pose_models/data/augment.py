@@ -17,7 +17,7 @@ import torch
 
 from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
-from pose_models.data.sample import Batch, Image, Sample
+from pose_models.data.sample import Batch, Image, PoseSample
 
 PAD_RGB = (124, 116, 104)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -25,14 +25,14 @@ _BACKGROUND_SIDE = 512
 
 
 def place(
-    sample: Sample,
+    sample: PoseSample,
     canvas_hw: tuple[int, ...],
     fill: float,
     *,
     zoom: float = 1.0,
     shift_px: tuple[float, float] = (0.0, 0.0),
     roll_rad: float = 0.0,
-) -> Sample:
+) -> PoseSample:
     """The sample on a canvas, its box centred (then moved by `shift_px`) and as large as fits `fill` of the canvas
     (then times `zoom`), turned by `roll_rad` (clockwise in the picture). Uncovered pixels are `PAD_RGB`."""
     left, top, right, bottom = sample.box_xyxy
@@ -77,7 +77,7 @@ def _warp(
     )
 
 
-def mirrored(sample: Sample) -> Sample:
+def mirrored(sample: PoseSample) -> PoseSample:
     """The horizontally mirrored sample, for objects symmetric in their x: as `p3d_gen.core.geometry.hflip`."""
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     width = sample.image.shape[1]
@@ -131,13 +131,13 @@ class Backgrounds:
 
 
 def augmented(
-    sample: Sample,
+    sample: PoseSample,
     canvas_hw: tuple[int, ...],
     fill: float,
     config: AugmentConfig,
     backgrounds: Backgrounds | None,
     rng: np.random.Generator,
-) -> Sample:
+) -> PoseSample:
     """One random training view of a sample, its label changed with the picture; every draw comes from `rng`."""
     if config.mirror and rng.random() < 0.5:
         sample = mirrored(sample)
@@ -163,7 +163,7 @@ def augmented(
     return replace(view, image=image)
 
 
-def _occluded(sample: Sample, backgrounds: Backgrounds | None, rng: np.random.Generator) -> Sample:
+def _occluded(sample: PoseSample, backgrounds: Backgrounds | None, rng: np.random.Generator) -> PoseSample:
     """An ellipse of another picture, or of one colour where there is none, in front of a part of the object's box."""
     height, width = sample.image.shape[:2]
     left, top, right, bottom = sample.box_xyxy
@@ -226,7 +226,7 @@ def _recoloured(image: Image, config: AugmentConfig, rng: np.random.Generator) -
     return out
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[PoseSample]) -> Batch:
     """Samples of one canvas size as a batch of float32 tensors."""
     hw = samples[0].image.shape[:2]
     masks = [np.full(hw, np.nan, np.float32) if s.mask is None else s.mask / np.float32(255) for s in samples]

@@ -10,13 +10,13 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
-Split = Literal["train", "val"]
-SPLITS: dict[Split, tuple[int, int]] = {"train": (1, 3000), "val": (3001, 4000)}
+Cars3dSplit = Literal["train", "val"]
+SPLITS: dict[Cars3dSplit, tuple[int, int]] = {"train": (1, 3000), "val": (3001, 4000)}
 
 
-def cars3d_samples(folder: Path, split: Split, limit: int | None = None) -> Iterator[Sample]:
+def cars3d_samples(folder: Path, split: Cars3dSplit, limit: int | None = None) -> Iterator[PoseSample]:
     """The first `limit` samples of the fixed split: file numbers 1 to 3000 are `train`, 3001 to 4000 are `val`.
 
     Only rotations are known: translation and K are NaN, the box is the whole image, there is no mask.
@@ -36,7 +36,7 @@ def cars3d_samples(folder: Path, split: Split, limit: int | None = None) -> Iter
         pose = np.full((4, 4), np.nan)
         pose[:3, :3] = annotations[name]["R_cam_obj_opencv"]
         pose[3] = [0.0, 0.0, 0.0, 1.0]
-        yield Sample(
+        yield PoseSample(
             key=f"cars3d-{Path(name).stem}",
             category="car",
             image=np.ascontiguousarray(image[..., ::-1]),

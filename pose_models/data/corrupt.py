@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from p3d_gen.core.errors import did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.data import corruptions as c
-from pose_models.data.sample import Image, Sample
+from pose_models.data.sample import Image, PoseSample
 
 _SMALLEST = 32
 
@@ -113,7 +113,7 @@ def corrupt(image: Image, name: str, severity: int, rng: np.random.RandomState) 
     return out.astype(np.uint8)
 
 
-def corrupted(sample: Sample, name: str, severity: int, seed: int) -> Sample:
+def corrupted(sample: PoseSample, name: str, severity: int, seed: int) -> PoseSample:
     """The sample with its picture corrupted, `subset` the corruption's name, labels and masks as they were.
 
     The draws depend on seed, key, name and severity alone, not on order or on other samples. Errors as `corrupt`.

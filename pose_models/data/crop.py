@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,9 +16,7 @@ import numpy as np
 from p3d_gen.core.errors import did_you_mean
 from p3d_gen.core.geometry import Crop, distance_crop
 from p3d_gen.core.types import Array
-from pose_models.data.sample import Image, Sample
-
-Labels = Literal["exact", "released"]
+from pose_models.data.sample import Image, PoseSample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +83,12 @@ def crop_rule(table: str, category: str) -> CropRule:
     return CROPS[table][category]
 
 
-def crop_annotated(sample: Sample, out_hw: tuple[int, int], target_distance: float, labels: Labels = "exact") -> Sample:
-    """The sample scaled and cut so that its object appears at `target_distance`, in the middle of `out_hw`.
+def crop_annotated(sample: PoseSample, out_hw: tuple[int, int], target_distance: float) -> PoseSample:
+    """Scale and cut a sample so that its object appears at `target_distance`, in the middle of `out_hw`.
 
-    `exact` labels describe the cut picture: the pose is unchanged and K follows the pixels. `released` ones are those
-    of the published code, which takes the object to be at the target distance and in the very middle, seen with the
-    original focal length: a pixel and some perspective off, the rotation the same.
-    ValueError where the distance or camera of the sample is unknown.
+    The pose is unchanged and K follows the pixels. The published code takes the object to be at the target distance and
+    in the very middle, with the original focal length: its labels are a pixel and some perspective off.
+    ValueError if the distance or camera of the sample is unknown.
     """
     t_cam = sample.cam_T_obj[:3, 3]
     if not np.isfinite([*t_cam, *sample.K.ravel()]).all() or t_cam[2] <= 0:
@@ -105,19 +101,12 @@ def crop_annotated(sample: Sample, out_hw: tuple[int, int], target_distance: flo
     to_crop = _pixel_map(crop, hw)
     left, top, right, bottom = sample.box_xyxy
     corners = np.array([[left, top, 1.0], [right, bottom, 1.0]]) @ to_crop.T
-    pose, K = sample.cam_T_obj, to_crop @ sample.K
-    if labels == "released":
-        pose = pose.copy()
-        pose[:3, 3] = [0.0, 0.0, target_distance]
-        K = sample.K.copy()
-        K[:2, 2] = out_hw[1] / 2, out_hw[0] / 2
     return replace(
         sample,
         image=_cut(sample.image, crop),
         mask=None if sample.mask is None else _cut(sample.mask, crop),
         occluder=None if sample.occluder is None else _cut(sample.occluder, crop),
-        cam_T_obj=pose,
-        K=K,
+        K=to_crop @ sample.K,
         box_xyxy=(float(corners[0, 0]), float(corners[0, 1]), float(corners[1, 0]), float(corners[1, 1])),
     )
 

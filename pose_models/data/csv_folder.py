@@ -26,7 +26,7 @@ from pathlib import Path
 
 from p3d_gen.core.errors import did_you_mean
 from pose_models.data.pictures import read_mask, read_picture
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
 
 _ANGLES = ("azimuth_deg", "elevation_deg", "theta_deg")
@@ -112,7 +112,7 @@ def _of_split(path: Path, rows: list[_Row], split: str) -> list[_Row]:
     return kept
 
 
-def _sample(row: _Row) -> Sample:
+def _sample(row: _Row) -> PoseSample:
     cells, folder = row.cells, row.table.parent
     try:
         image = read_picture(folder / cells["image"])
@@ -127,7 +127,7 @@ def _sample(row: _Row) -> Sample:
     if distance <= 0 or focal <= 0:
         raise ValueError(f"{row.where}: distance {distance} and focal_px {focal} must be positive")
     azimuth, elevation, theta = (row.number(name) for name in _ANGLES)
-    return Sample(
+    return PoseSample(
         key=f"{cells['image'].replace('.', '_').replace('/', '_')}-{row.line}",
         category=cells["category"],
         image=image,
@@ -139,11 +139,11 @@ def _sample(row: _Row) -> Sample:
     )
 
 
-def csv_folder(path: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+def csv_folder(path: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
     """Categories and reader of a CSV file as described above. ValueError naming file, line, value and remedy."""
     rows = _rows(path, split)
 
-    def read(category: str) -> Iterator[Sample]:
+    def read(category: str) -> Iterator[PoseSample]:
         return (_sample(row) for row in rows if row.cells["category"] == category)
 
     return tuple(sorted({row.cells["category"] for row in rows})), read

@@ -26,10 +26,10 @@ from pose_models.data.csv_folder import csv_folder
 from pose_models.data.image_folder import image_folder
 from pose_models.data.ood_cv import ood_cv
 from pose_models.data.pascal3d import check_split, objectnet3d, occluded_pascal3d, pascal3d
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.data.shards import read_shard
 
-_Opened = tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]
+_Opened = tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Dataset:
 
     name: str
     categories: tuple[str, ...]
-    read: Callable[[str], Iterator[Sample]]
+    read: Callable[[str], Iterator[PoseSample]]
 
 
 def _shards(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
@@ -50,7 +50,7 @@ def _shards(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
     if not tars:
         raise ValueError(f"{path} holds no CATEGORY-NNNNN.tar: give the shards folder of a run, or a glob of tars")
 
-    def read(category: str) -> Iterator[Sample]:
+    def read(category: str) -> Iterator[PoseSample]:
         for tar in tars:
             if _category_of(tar) == category:
                 yield from _of_category(tar, category)
@@ -62,7 +62,7 @@ def _category_of(tar: Path) -> str:
     return tar.name.rsplit("-", 1)[0]
 
 
-def _of_category(tar: Path, category: str) -> Iterator[Sample]:
+def _of_category(tar: Path, category: str) -> Iterator[PoseSample]:
     for sample in read_shard(tar):
         if sample.category != category:
             raise ValueError(f"sample {sample.key} in shard {tar} is a {sample.category!r}: name shards by category")
@@ -117,9 +117,9 @@ def open_dataset(address: str, *, split: str, categories: Sequence[str] | None =
 
 
 def _checked(
-    categories: tuple[str, ...], read: Callable[[str], Iterator[Sample]], address: str
-) -> Callable[[str], Iterator[Sample]]:
-    def checked(category: str) -> Iterator[Sample]:
+    categories: tuple[str, ...], read: Callable[[str], Iterator[PoseSample]], address: str
+) -> Callable[[str], Iterator[PoseSample]]:
+    def checked(category: str) -> Iterator[PoseSample]:
         if category not in categories:
             raise ValueError(f"{address} was opened without category {category!r}{did_you_mean(category, categories)}")
         return read(category)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from pose_models.data.augment import IMAGE_SUFFIXES
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 
-def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
     """The categories of a folder, and the samples of each in the order of their names.
 
     An object's box is its whole picture: cut photographs before; pose and K are NaN. The key is the file's name
@@ -32,13 +32,13 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def _sample(path: Path) -> Sample:
+def _sample(path: Path) -> PoseSample:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"cannot read picture {path}: remove it or repair it")
     pose = np.full((4, 4), np.nan)
     pose[3] = 0.0, 0.0, 0.0, 1.0
-    return Sample(
+    return PoseSample(
         key=path.stem,
         category=path.parent.name,
         image=np.ascontiguousarray(image[..., ::-1]),

@@ -15,7 +15,7 @@ from pose_models.data.corrupt import CORRUPTIONS, corrupted
 from pose_models.data.crop import crop_annotated, crop_rule
 from pose_models.data.datasets import open_dataset
 from pose_models.data.occlude import DrawnOccluders, FolderOccluders, occluded
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 ALL = "all"
 
@@ -58,14 +58,14 @@ class Images:
         parts += [f"corrupted, severity {self.severity}"] if self.corrupt else []
         return ", ".join(parts + (["occluded"] if self.occlude else []))
 
-    def plain(self) -> Iterator[Sample]:
+    def plain(self) -> Iterator[PoseSample]:
         """The images as they are."""
         dataset = open_dataset(self.address, split=self.split, categories=self.categories)
         for category in dataset.categories:
             samples = islice(filter(self._held, dataset.read(category)), self.limit)
             yield from samples if self.crop is None else map(_cropper(self.crop, category), samples)
 
-    def read(self) -> Iterator[Sample]:
+    def read(self) -> Iterator[PoseSample]:
         """The images, each under every corruption and occlusion that is asked for; always the same."""
         names = CORRUPTIONS if ALL in self.corrupt else self.corrupt
         occluders = FolderOccluders(self.occluders) if self.occluders else DrawnOccluders()
@@ -86,7 +86,7 @@ class Images:
             if not self.stacked:
                 yield from hidden
 
-    def _held(self, sample: Sample) -> bool:
+    def _held(self, sample: PoseSample) -> bool:
         """Whether the sample belongs to the part."""
         if self.part is None:
             return True
@@ -94,6 +94,6 @@ class Images:
         return int.from_bytes(hashlib.sha256(sample.key.encode()).digest()[:8], "big") % count == index
 
 
-def _cropper(table: str, category: str) -> Callable[[Sample], Sample]:
+def _cropper(table: str, category: str) -> Callable[[PoseSample], PoseSample]:
     rule = crop_rule(table, category)
     return lambda sample: crop_annotated(sample, rule.out_hw, rule.distance)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.errors import did_you_mean
 from p3d_gen.core.types import Array
-from pose_models.data.sample import Image, Sample
+from pose_models.data.sample import Image, PoseSample
 
 LEVELS: dict[str, tuple[float, float]] = {"L1": (0.2, 0.4), "L2": (0.4, 0.6), "L3": (0.6, 0.8)}
 _SIDE = 256
@@ -126,7 +126,7 @@ class _Placed:
         return np.asarray(cv2.warpAffine(planes, np.hstack([turn, offset[:, None]]), image_hw[::-1]))
 
 
-def _target(sample: Sample) -> NDArray[np.bool_]:
+def _target(sample: PoseSample) -> NDArray[np.bool_]:
     """The pixels (H, W) of the object: its mask, else its box inside the image."""
     if sample.mask is not None:
         return sample.mask >= 128
@@ -154,7 +154,7 @@ def _fitting_scale(placed: Sequence[_Placed], target: NDArray[np.bool_], share: 
     return None
 
 
-def occluded(sample: Sample, level: str, occluders: Occluders, rng: np.random.Generator) -> Sample:
+def occluded(sample: PoseSample, level: str, occluders: Occluders, rng: np.random.Generator) -> PoseSample:
     """The sample with one to three occluders pasted over its object, `subset` the level; all draws from `rng`.
 
     The hidden part leaves `mask`, where there is one, and joins `occluder`; pose, K and box stay.
@@ -181,7 +181,7 @@ def occluded(sample: Sample, level: str, occluders: Occluders, rng: np.random.Ge
     )
 
 
-def _pasted(sample: Sample, placed: Sequence[_Placed], scale: float, level: str) -> Sample:
+def _pasted(sample: PoseSample, placed: Sequence[_Placed], scale: float, level: str) -> PoseSample:
     hw = (sample.image.shape[0], sample.image.shape[1])
     image = sample.image.astype(np.float64)
     for occluder in placed:

@@ -24,7 +24,7 @@ from pose_models.data.pascal3d import (
     read_names,
     read_objects,
 )
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 NUISANCES = ("shape", "pose", "texture", "context", "weather")
 OOD_CV_CATEGORIES = (
@@ -54,7 +54,7 @@ def _files(folder: Path, source: str, category: str, name: str) -> tuple[Path, P
     return release / pictures / place / f"{name}{suffix}", release / labels / place / f"{name}.mat"
 
 
-def _training(folder: Path, category: str) -> Iterator[Sample]:
+def _training(folder: Path, category: str) -> Iterator[PoseSample]:
     for name in read_names(folder / _LISTS_FOLDER / "train" / f"{category}.txt"):
         source = "imagenet" if name.startswith("n") else "pascal"
         picture, annotation = _files(folder, source, category, name)
@@ -63,7 +63,7 @@ def _training(folder: Path, category: str) -> Iterator[Sample]:
             yield annotated_sample(found, picture, key=f"{category}-{name}", category=category)
 
 
-def _test(folder: Path, category: str) -> Iterator[Sample]:
+def _test(folder: Path, category: str) -> Iterator[PoseSample]:
     for nuisance in NUISANCES:
         lists = folder / _LISTS_FOLDER / "phase-1" / "nuisances" / nuisance / "annotations"
         if not lists.is_dir():
@@ -84,7 +84,7 @@ def _test(folder: Path, category: str) -> Iterator[Sample]:
                 yield annotated_sample(objects[int(number)], picture, key=key, category=category, subset=nuisance)
 
 
-def ood_cv(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+def ood_cv(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
     """Categories and reader: `train`, or `val` (also called `test`), whose samples carry their nuisance as subset."""
     check_split("OOD-CV", split, ("train", "val", "test"))
     if split == "train":

@@ -22,7 +22,7 @@ import numpy as np
 
 from p3d_gen.core.errors import did_you_mean
 from pose_models.data.pictures import read_picture
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
 
 PASCAL3D_FOLDER = "PASCAL3D+_release1.1"
@@ -91,10 +91,10 @@ def first_object(path: Path, category: str) -> AnnotatedObject | None:
     return objects[0] if objects and objects[0].category == category and objects[0].usable else None
 
 
-def annotated_sample(found: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = "") -> Sample:
+def annotated_sample(found: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = "") -> PoseSample:
     """The picture with the object's labels; there is no mask. ValueError where the picture cannot be read."""
     image = read_picture(picture)
-    return Sample(
+    return PoseSample(
         key=key,
         category=category,
         image=image,
@@ -130,13 +130,13 @@ def listed_categories(folder: Path, pattern: str) -> tuple[str, ...]:
     return found
 
 
-def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
     """Categories and reader of PASCAL3D+ release 1.1, its ImageNet part: Images/<category>_imagenet/*.JPEG,
     Annotations/<category>_imagenet/*.mat, Image_sets/<category>_imagenet_{train,val}.txt."""
     check_split("PASCAL3D+", split, ("train", "val"))
     categories = listed_categories(folder / "Image_sets", f"*_imagenet_{split}.txt")
 
-    def read(category: str) -> Iterator[Sample]:
+    def read(category: str) -> Iterator[PoseSample]:
         place = f"{category}_imagenet"
         for name in read_names(folder / "Image_sets" / f"{place}_{split}.txt"):
             found = first_object(folder / "Annotations" / place / f"{name}.mat", category)
@@ -149,7 +149,7 @@ def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str],
 
 def objectnet3d(
     folder: Path, split: str, wanted: Sequence[str] | None
-) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
     """Categories and reader of ObjectNet3D: Images/*.JPEG, Annotations/*.mat, Image_sets/{train,val,test}.txt.
 
     The lists do not tell categories: without `wanted` all annotations of the split are read first (minutes).
@@ -166,7 +166,7 @@ def objectnet3d(
                 index.setdefault(objects[0].category, []).append((name, objects[0]))
         return index
 
-    def read(category: str) -> Iterator[Sample]:
+    def read(category: str) -> Iterator[PoseSample]:
         if category not in by_category():
             hint = did_you_mean(category, by_category())
             raise ValueError(f"no image of {folder} {split} shows a {category!r} as its first object{hint}")
@@ -177,7 +177,7 @@ def objectnet3d(
     return tuple(sorted(by_category()) if wanted is None else wanted), read
 
 
-def occluded_pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[Sample]]]:
+def occluded_pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
     """Categories and reader of Occluded-PASCAL3D+, foreground levels L1 to L3 (20-40, 40-60, 60-80 % hidden).
 
     `folder` holds `PASCAL3D+_release1.1`, for the annotations, and `OccludedPASCAL3D` with images and lists/
@@ -187,7 +187,7 @@ def occluded_pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callab
     release, annotations = folder / OCCLUDED_FOLDER, folder / PASCAL3D_FOLDER / "Annotations"
     categories = listed_categories(release / "lists", "*FGL1_BGL1.txt")
 
-    def read(category: str) -> Iterator[Sample]:
+    def read(category: str) -> Iterator[PoseSample]:
         for level in OCCLUSION_LEVELS:
             place = f"{category}FG{level}_BG{level}"
             for name in read_names(release / "lists" / f"{place}.txt"):

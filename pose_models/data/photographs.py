@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.geometry import box_intrinsics
 
 _QUALITY = 95
 
 
-def with_camera(sample: Sample, outlines: Tensor, distance: float) -> Sample:
+def with_camera(sample: PoseSample, outlines: Tensor, distance: float) -> PoseSample:
     """The sample, its translation and K filled in where they are NaN: the object stands on the optical axis at
     `distance`, and the CAD models' mean projected box, from `outlines` (C, N, 3), has its box's centre and area."""
     if np.isfinite(sample.K).all():
@@ -34,7 +34,7 @@ def with_camera(sample: Sample, outlines: Tensor, distance: float) -> Sample:
     return replace(sample, cam_T_obj=cam_T_obj, K=K)
 
 
-def shrunk(sample: Sample, long_side: int) -> Sample:
+def shrunk(sample: PoseSample, long_side: int) -> PoseSample:
     """The sample at a scale at which its box is at most `long_side` pixels long; unchanged where it is smaller."""
     left, top, right, bottom = sample.box_xyxy
     height, width = sample.image.shape[:2]
@@ -57,10 +57,10 @@ def shrunk(sample: Sample, long_side: int) -> Sample:
     )
 
 
-class Encoded(Sequence[Sample]):
+class Encoded(Sequence[PoseSample]):
     """Samples in memory, their pictures as JPEG."""
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
+    def __init__(self, samples: Iterable[PoseSample]) -> None:
         """Keep the samples; masks and occluders stay as they are."""
         self._kept = []
         for sample in samples:
@@ -82,7 +82,7 @@ class Photographs(Encoded):
     """Labelled photographs in memory, ready to be trained on."""
 
     def __init__(
-        self, samples: Iterable[Sample], outlines: Mapping[str, Tensor], distance: float, long_side: int
+        self, samples: Iterable[PoseSample], outlines: Mapping[str, Tensor], distance: float, long_side: int
     ) -> None:
         """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category."""
         super().__init__(with_camera(shrunk(s, long_side), outlines[s.category], distance) for s in samples)

@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class PoseSample:
     """One labelled image.
 
     image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None where the source has none; occluder (H, W)
@@ -40,9 +40,11 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Samples on one canvas: image (B, 3, H, W) float in 0..1; mask (B, H, W) float in 0..1, NaN where unknown;
-    occluder (B, H, W) bool; cam_T_obj (B, 4, 4) and K (B, 3, 3) float, NaN as in `Sample`; box_xyxy (B, 4) in canvas
-    pixels."""
+    """Samples on one canvas.
+
+    image (B, 3, H, W) float in 0..1; mask (B, H, W) float in 0..1, NaN if unknown; occluder (B, H, W) bool;
+    cam_T_obj (B, 4, 4) and K (B, 3, 3) float, NaN as in `PoseSample`; box_xyxy (B, 4) in canvas pixels.
+    """
 
     image: Tensor
     mask: Tensor

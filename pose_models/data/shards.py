@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from p3d_gen.run.files import check_tar_ending
-from pose_models.data.sample import Image, Sample
+from pose_models.data.sample import Image, PoseSample
 
 _PICTURES = ("png", "jpg")
 _MASK, _OCCLUDER, _JSON = "mask.png", "occluders.png", "json"
@@ -100,13 +100,13 @@ def shard_entries(path: Path) -> list[ShardEntry]:
     return [ShardEntry(key=key, shard=str(path), members=members) for key, members in found.items()]
 
 
-def read_shard(path: Path) -> Iterator[Sample]:
+def read_shard(path: Path) -> Iterator[PoseSample]:
     """The decoded samples of one shard, in order; errors as `shard_entries` and `decode`."""
     for entry in shard_entries(path):
         yield decode(entry)
 
 
-class ShardSamples(Sequence[Sample]):
+class ShardSamples(Sequence[PoseSample]):
     """The samples of many shards, each read and decoded when it is asked for."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -129,7 +129,7 @@ def _decode_image(data: bytes, flag: int, what: str) -> Image:
     return np.asarray(image, dtype=np.uint8)
 
 
-def decode(entry: ShardEntry) -> Sample:
+def decode(entry: ShardEntry) -> PoseSample:
     """Pixels and labels of a sample. ValueError naming shard and key where they do not fit together."""
     where = f"sample {entry.key} in shard {entry.shard}"
     labels = entry.labels()
@@ -150,7 +150,7 @@ def decode(entry: ShardEntry) -> Sample:
         raise ValueError(f"{where}: its mask is empty")
     x, y = labels["principal_px"]
     f = labels["focal_px"]
-    return Sample(
+    return PoseSample(
         key=entry.key,
         category=labels["category"],
         image=image,

@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pose_models.config import LoopConfig
 from pose_models.data.augment import Backgrounds, augmented, collate
-from pose_models.data.sample import Batch, Sample
+from pose_models.data.sample import Batch, PoseSample
 
 _ORDER, _AUGMENT = 1, 2
 
 
-class Views(Dataset[Sample]):
+class Views(Dataset[PoseSample]):
     """View number step * batch + slot of a run, whatever the process, its predecessors, or where the run was stopped.
 
     Of each batch, `real_share` comes from `real`, the rest from `renders`. Every sample of a source is seen once per
@@ -26,8 +26,8 @@ class Views(Dataset[Sample]):
 
     def __init__(
         self,
-        renders: Sequence[Sample],
-        real: Sequence[Sample],
+        renders: Sequence[PoseSample],
+        real: Sequence[PoseSample],
         canvas_hw: tuple[int, ...],
         config: LoopConfig,
         backgrounds: Backgrounds | None,
@@ -56,7 +56,7 @@ class Views(Dataset[Sample]):
         epoch, position = divmod(drawn, len(self._sources[source]))
         return source, int(_order(self._config.seed, source, epoch, len(self._sources[source]))[position])
 
-    def __getitem__(self, number: int) -> Sample:
+    def __getitem__(self, number: int) -> PoseSample:
         """The augmented view of a number."""
         source, index = self.which(number)
         step, slot = divmod(number, self._config.batch)

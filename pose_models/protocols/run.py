@@ -18,7 +18,7 @@ import click
 from p3d_gen.run.files import lock_file, write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
-from pose_models.protocols.plan import STEPS, Job, arguments, output
+from pose_models.protocols.planner import STEPS, ProtocolJob, arguments, output
 
 LOG_FILE, RECORD_FILE = "log.txt", "step.json"
 # Runs the words after `pose-models`, all output into an open file, a lock held; returns the exit status.
@@ -32,12 +32,12 @@ _PROGRAM = (sys.executable, "-c", "from pose_models.cli import main; main(prog_n
 class Done:
     """A finished job, what it took, and whether it had been finished before."""
 
-    job: Job
+    job: ProtocolJob
     seconds: float
     before: bool
 
 
-def record_of(job: Job, steps: Path) -> dict[str, Any]:
+def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
     """What an earlier run noted of a job, {} where there was none. ValueError where it ran with other options."""
     path = steps / job.name / RECORD_FILE
     if not path.is_file():
@@ -70,13 +70,13 @@ def by_process(words: Sequence[str], log: IO[bytes], lock: int) -> int:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Sequence[ProtocolJob],
     main: click.Command,
     out: Path,
     device: str,
-    on_start: Callable[[Job], None],
+    on_start: Callable[[ProtocolJob], None],
     *,
-    on_failure: Callable[[Job, ValueError], None] | None = None,
+    on_failure: Callable[[ProtocolJob, ValueError], None] | None = None,
     call: Call = by_process,
 ) -> Iterator[Done]:
     """Run what is not finished yet, in order; yields every job when it is finished.
@@ -107,7 +107,7 @@ def run_jobs(
         yield Done(job=job, seconds=seconds, before=False)
 
 
-def _run(job: Job, main: click.Command, steps: Path, device: str, record: dict[str, Any], call: Call) -> float:
+def _run(job: ProtocolJob, main: click.Command, steps: Path, device: str, record: dict[str, Any], call: Call) -> float:
     folder = steps / job.name
     command = leaf_command(main, job.command)
     calls = [(part, arguments(job, command, steps, device, part)) for part in job.parts or ("",)]
@@ -137,7 +137,7 @@ def _locked(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def _logged(job: Job, words: Sequence[str], log: Path, lock: int, call: Call) -> None:
+def _logged(job: ProtocolJob, words: Sequence[str], log: Path, lock: int, call: Call) -> None:
     with log.open("ab") as file:
         file.write(f"$ pose-models {' '.join(words)}\n".encode())
         file.flush()

@@ -13,7 +13,7 @@ from p3d_gen.run.files import write_bytes, write_json
 from pose_models.metrics.bootstrap import over_seeds
 from pose_models.metrics.summary import MODEL
 from pose_models.protocols.manifest import Number, Row
-from pose_models.protocols.plan import STEPS, Plan, output
+from pose_models.protocols.planner import STEPS, ProtocolPlan, output
 from pose_models.report.tables import FIGURES, NO_VALUE, Table, as_markdown, as_text
 
 SUMMARY_FILE, TABLE = "summary.json", "table"
@@ -40,7 +40,7 @@ class Figure:
     quoted: bool
 
 
-def _measured(plan: Plan, out: Path, row: str, setting: str, column: str) -> list[dict[str, dict[str, float]]]:
+def _measured(plan: ProtocolPlan, out: Path, row: str, setting: str, column: str) -> list[dict[str, dict[str, float]]]:
     """For every seed that is finished the metrics of the model by group."""
     found = []
     for cell in plan.cells:
@@ -52,7 +52,7 @@ def _measured(plan: Plan, out: Path, row: str, setting: str, column: str) -> lis
     return found
 
 
-def _figures(plan: Plan, out: Path, row: Row, setting: str, column: str) -> Iterator[Figure]:
+def _figures(plan: ProtocolPlan, out: Path, row: Row, setting: str, column: str) -> Iterator[Figure]:
     seeds = _measured(plan, out, row.name, setting, column)
     printed = {each.group: each for each in row.published if each.column == column}
     for group in ("", *plan.protocol.groups):
@@ -74,7 +74,7 @@ def _figures(plan: Plan, out: Path, row: Row, setting: str, column: str) -> Iter
             )
 
 
-def protocol_figures(plan: Plan, out: Path) -> list[Figure]:
+def protocol_figures(plan: ProtocolPlan, out: Path) -> list[Figure]:
     """Every figure of a plan's rows, settings and columns that the paper printed or the run folder `out` holds."""
     return [
         figure
@@ -100,7 +100,7 @@ def _cells(figure: Figure) -> tuple[str, str]:
     return _printed(figure.paper), here if figure.std is None else f"{here} ± {figure.std:.1f}"
 
 
-def protocol_tables(plan: Plan, figures: Sequence[Figure]) -> list[Table]:
+def protocol_tables(plan: ProtocolPlan, figures: Sequence[Figure]) -> list[Table]:
     """One table for each setting, and, where the benchmark has parts, one for each accuracy by part."""
     names = {name: heading for name, heading, _ in FIGURES}
     tables = []
@@ -131,14 +131,14 @@ def _table(title: str, figures: Sequence[Figure], headings: dict[str, str], by: 
     return Table(title=title, header=(*header, *(("images", "seeds") if counted else ())), rows=tuple(rows))
 
 
-def notes(plan: Plan) -> list[str]:
+def notes(plan: ProtocolPlan) -> list[str]:
     """Lines for below the tables: where the printed figures stand, the protocol's notes, why rows are quoted."""
     paper = plan.protocol.paper
     first = [] if paper is None else [f"paper: {paper.name}, {paper.table}"]
     return [*first, *plan.protocol.notes] + [f"{row.name}: {row.quoted}" for row in plan.rows if row.quoted]
 
 
-def write_protocol(out: Path, plan: Plan) -> list[Table]:
+def write_protocol(out: Path, plan: ProtocolPlan) -> list[Table]:
     """Write table.txt and table.md with all tables, table.csv and table.json with one figure a line or object.
 
     Returns the tables.

@@ -12,7 +12,7 @@ from p3d_gen.core.types import Array
 from pose_models.config import TrainConfig
 from pose_models.data.augment import Backgrounds
 from pose_models.data.photographs import Photographs
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.data.views import Views
 from pose_models.nmm import NeuralMeshModel, load_model
 from pose_models.training.loop import LoopOptions, Step, fit
@@ -28,8 +28,8 @@ class Sources:
     """What there is to train on: rendered samples, labelled photographs, the CAD models of each category (vertices by
     id), and backgrounds for samples that have a mask."""
 
-    renders: Sequence[Sample] = ()
-    real: Iterable[Sample] = ()
+    renders: Sequence[PoseSample] = ()
+    real: Iterable[PoseSample] = ()
     cads: Mapping[str, Mapping[str, Array]]
     backgrounds: Backgrounds | None = None
 

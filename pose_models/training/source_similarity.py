@@ -19,7 +19,7 @@ from torch import Tensor
 
 from p3d_gen.run.files import write_bytes
 from pose_models.data.augment import collate, place
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel
 
@@ -31,7 +31,7 @@ _BATCH = 8
 
 def write_source_similarity(
     model: NeuralMeshModel,
-    samples: Sequence[Sample],
+    samples: Sequence[PoseSample],
     folder: Path,
     levels: Sequence[float] = LEVELS,
     images: int = IMAGES,
@@ -46,7 +46,7 @@ def write_source_similarity(
 
 @torch.no_grad()
 def source_similarity(
-    model: NeuralMeshModel, samples: Sequence[Sample], levels: Sequence[float], images: int
+    model: NeuralMeshModel, samples: Sequence[PoseSample], levels: Sequence[float], images: int
 ) -> dict[str, Tensor]:
     """For each category of a model in evaluation mode the quantiles (L, R) of the cosines of its source features."""
     count = min(len(samples), images * len(model.spec.categories))

@@ -14,7 +14,7 @@ from p3d_gen.core.types import Array
 from pose_models import geometry
 from pose_models.backbone import BackboneSpec, FeatureNet, load_weights, stem
 from pose_models.config import LoopConfig, TrainConfig
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.mesh import outline
 from pose_models.metrics import most_frequent_rotation
 from pose_models.nmm import MeshSpec, ModelSpec, NeuralMeshModel
@@ -38,12 +38,14 @@ def canvas_for(boxes_xyxy: Array, long_side: int) -> tuple[int, int]:
     return max(16, round(h / 16) * 16), max(16, round(w / 16) * 16)
 
 
-def _counted(samples: Sequence[Sample]) -> list[Sample]:
+def _counted(samples: Sequence[PoseSample]) -> list[PoseSample]:
     """Samples spread evenly over a source."""
     return [samples[i] for i in np.linspace(0, len(samples) - 1, min(len(samples), _COUNTED)).astype(int)]
 
 
-def _mesh_spec(config: TrainConfig, category: str, samples: Sequence[Sample], cads: Mapping[str, Array]) -> MeshSpec:
+def _mesh_spec(
+    config: TrainConfig, category: str, samples: Sequence[PoseSample], cads: Mapping[str, Array]
+) -> MeshSpec:
     if not samples:
         raise ValueError(f"no image of category {category!r} among those to train on")
     lower, upper = fit_box(np.concatenate(list(cads.values())), config.box_fraction)
@@ -63,7 +65,7 @@ def _mesh_spec(config: TrainConfig, category: str, samples: Sequence[Sample], ca
 
 
 def model_spec(
-    config: TrainConfig, samples: Sequence[Sequence[Sample]], cads: Mapping[str, Mapping[str, Array]]
+    config: TrainConfig, samples: Sequence[Sequence[PoseSample]], cads: Mapping[str, Mapping[str, Array]]
 ) -> ModelSpec:
     """The model for the sources `samples` and each category's CAD models. ValueError where a category has no image."""
     counted = [sample for source in samples if len(source) for sample in _counted(source)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from p3d_gen.core import geometry as g
 from p3d_gen.core.types import Camera, Viewpoint
-from pose_models.protocols.plan import Request
+from pose_models.protocols.planner import ProtocolRequest
 from tests.helpers.annotation_files import an_object, write_annotation, write_list
 from tests.helpers.boxes import COLOURS, draw_box, write_run
 
@@ -20,7 +20,7 @@ CATEGORIES = ("car", "bus")
 def anything(protocol, **more):
     """A request for a protocol without any data."""
     shards = {name: Path("/runs") / name / "shards" for name in protocol.shards}
-    return Request(data=Path("/data"), shards=shards, cads=Path("/cad"), **more)
+    return ProtocolRequest(data=Path("/data"), shards=shards, cads=Path("/cad"), **more)
 
 
 def photograph(rng):

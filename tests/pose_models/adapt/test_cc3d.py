@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from p3d_gen.run.files import file_sha256
-from pose_models.adapt.cc3d import Cc3dTrainee, Observer, Replay, adapt, balanced_alpha, domain_loss
+from pose_models.adapt.cc3d import Cc3dTrainee, Observer, ReplayedSamples, adapt, balanced_alpha, domain_loss
 from pose_models.adapt.config import Cc3dConfig, PoseConfig
 from pose_models.adapt.pseudo_labels import PREFIX, pseudo_labels, read_labels
 from pose_models.adapt.source import load_source
@@ -70,7 +70,9 @@ def target_of(run, count=6):
 
 def adapted(run, out, source=None, **fields):
     config = Cc3dConfig(**SMALL | fields)
-    adapt(source or run / "source", target_of(run), config, out, OPTIONS, replay=Replay(renders=renders_of(run)))
+    adapt(
+        source or run / "source", target_of(run), config, out, OPTIONS, replay=ReplayedSamples(renders=renders_of(run))
+    )
     return out
 
 
@@ -199,7 +201,7 @@ def test_neither_labels_nor_masks_of_the_target_matter(world, tmp_path, arm):
             config,
             tmp_path / name,
             OPTIONS,
-            replay=Replay(renders=renders_of(world)),
+            replay=ReplayedSamples(renders=renders_of(world)),
         )
     assert weights(tmp_path / "true") == weights(tmp_path / "random")
     assert (tmp_path / "true" / "target.jsonl").read_text() == (tmp_path / "random" / "target.jsonl").read_text()
@@ -249,7 +251,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(world, tmp_path, stop_at):
             raise _StopError
 
     def go(out, observer):
-        replay = Replay(renders=renders_of(world))
+        replay = ReplayedSamples(renders=renders_of(world))
         adapt(world / "source", target_of(world), config, out, options, replay=replay, observer=observer)
 
     go(tmp_path / "whole", Observer())
@@ -334,6 +336,6 @@ def test_adaptation_to_faded_pictures_finds_more_poses(world, tmp_path):
     before = accuracy(world / "source", samples)
     for arm in ("paper", "released"):
         config = Cc3dConfig(arm=arm, top=8, steps=24, batch=8, lr=1e-3, head_lr=1e-3)
-        replay = Replay(renders=renders_of(world))
+        replay = ReplayedSamples(renders=renders_of(world))
         adapt(world / "source", Target(samples, 64), config, tmp_path / arm, OPTIONS, replay=replay)
         assert accuracy(tmp_path / arm, samples) >= before + 0.15, (arm, before)

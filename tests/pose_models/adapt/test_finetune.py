@@ -13,7 +13,7 @@ from pose_models.adapt.config import Cc3dConfig, FinetuneConfig
 from pose_models.adapt.finetune import finetune
 from pose_models.cli import main
 from pose_models.config import TrainConfig, load_config, save_config
-from pose_models.data.labels import Labels, labelled_samples, labelled_subset, parse_labels
+from pose_models.data.label_budget import LabelBudget, labelled_samples, labelled_subset, parse_labels
 from pose_models.data.shards import ShardSamples
 from pose_models.training.loop import LoopOptions
 from tests.helpers.boxes import write_run
@@ -66,24 +66,24 @@ def test_sets_of_one_seed_lie_in_one_another(seed):
 
 
 def test_numbers_of_labels_and_what_is_none():
-    assert parse_labels("20") == Labels(count=20)
-    assert parse_labels("2.5%") == Labels(percent=2.5)
-    assert Labels(percent=10).of(3) == 1
+    assert parse_labels("20") == LabelBudget(count=20)
+    assert parse_labels("2.5%") == LabelBudget(percent=2.5)
+    assert LabelBudget(percent=10).of(3) == 1
     for text in ("0", "-3", "0%", "101%", "10 %", "many", ""):
         with pytest.raises(ValueError, match="is no number of labels: give N, such as 20, or a share P%"):
             parse_labels(text)
     with pytest.raises(ValueError, match="50 labelled images are asked for, but there are 40: ask for fewer"):
-        labelled_subset(40, Labels(count=50), 0, "car")
+        labelled_subset(40, LabelBudget(count=50), 0, "car")
 
 
 def test_labelled_images_come_in_their_order_and_too_few_are_named():
     def read(category):
         return iter(range(100))
 
-    chosen = list(labelled_samples(read, "photos", Labels(count=9), 3, "car"))
-    assert chosen == labelled_subset(100, Labels(count=9), 3, "car") == sorted(chosen)
+    chosen = list(labelled_samples(read, "photos", LabelBudget(count=9), 3, "car"))
+    assert chosen == labelled_subset(100, LabelBudget(count=9), 3, "car") == sorted(chosen)
     with pytest.raises(ValueError, match="car in photos: 101 labelled images are asked for"):
-        labelled_samples(read, "photos", Labels(count=101), 3, "car")
+        labelled_samples(read, "photos", LabelBudget(count=101), 3, "car")
 
 
 # Training that goes on
@@ -98,7 +98,7 @@ def test_a_model_is_trained_further_and_its_folder_stays(run, tmp_path, kind):
     assert before == {path: file_sha256(path) for path in (run / kind).rglob("*") if path.is_file()}
     assert (tmp_path / "out" / "model.safetensors").read_bytes() != (run / kind / "model.safetensors").read_bytes()
     read = [int(key.partition("_")[0]) for key in keys(tmp_path / "out" / "labelled.jsonl")]
-    assert read == labelled_subset(10, Labels(count=4), 5, "box")
+    assert read == labelled_subset(10, LabelBudget(count=4), 5, "box")
     assert load_config(FinetuneConfig, tmp_path / "out" / "adapt.toml").labels == "4"
     tested = call("evaluate", "--model", tmp_path / "out", "--data", run / "test", "--limit", 2, "--device", "cpu")
     assert tested.exit_code == 0, tested.output

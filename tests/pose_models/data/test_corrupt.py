@@ -11,7 +11,7 @@ import pytest
 
 from pose_models.data import corruptions
 from pose_models.data.corrupt import CORRUPTIONS, corrupt, corrupted
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 NEEDS_ICE = importlib.util.find_spec("imagecorruptions") is None
 WITHOUT_ICE = [name for name in CORRUPTIONS if name != "frost" or not NEEDS_ICE]
@@ -92,7 +92,7 @@ def test_impulse_noise_hits_its_share_with_black_and_white(severity, amount):
 
 
 def sample_of(image, key="a"):
-    return Sample(
+    return PoseSample(
         key=key, category="car", image=image, mask=None, cam_T_obj=np.eye(4), K=np.eye(3), box_xyxy=(0, 0, 9, 9)
     )
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pose_models.data.occlude import LEVELS, DrawnOccluders, FolderOccluders, occluded
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 
 @pytest.fixture(scope="module")
 def sample():
     mask = np.zeros((96, 128), np.uint8)
     cv2.ellipse(mask, (60, 50), (40, 22), 20, 0, 360, 255, -1)
-    return Sample(
+    return PoseSample(
         key="a",
         category="car",
         image=np.full((96, 128, 3), 90, np.uint8),

@@ -7,7 +7,7 @@ import torch
 from p3d_gen.core import geometry as g
 from p3d_gen.core.types import Viewpoint
 from pose_models.data.photographs import Photographs, shrunk, with_camera
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 from pose_models.mesh import outline
 from tests.helpers.boxes import EXTENT
 
@@ -15,7 +15,7 @@ from tests.helpers.boxes import EXTENT
 def photograph(box):
     pose = g.cam_T_obj(Viewpoint(azimuth_rad=0.5, elevation_rad=0.25, theta_rad=0.1, distance=1.0))
     pose[:3, 3] = np.nan
-    return Sample(
+    return PoseSample(
         key="photo",
         category="box",
         image=np.full((120, 200, 3), 90, np.uint8),

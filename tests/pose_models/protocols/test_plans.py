@@ -11,7 +11,7 @@ from pose_models.data.crop import CROPS
 from pose_models.data.datasets import KINDS
 from pose_models.data.images import Images
 from pose_models.protocols.manifest import load_protocol
-from pose_models.protocols.plan import Request, make_plan
+from pose_models.protocols.planner import ProtocolRequest, make_plan
 from tests.helpers.boxes import write_run
 from tests.helpers.protocol_folders import PROTOCOLS, anything
 
@@ -143,7 +143,7 @@ def test_what_a_command_does_not_take_is_said_before_anything_is_run(tmp_path):
 def test_a_request_that_does_not_fit_is_named():
     protocol = load_protocol(PROTOCOLS / "cc3d_table4.toml")
     for request, said in (
-        (Request(data=Path("/d")), "reads the renders 'stylized': give --shards stylized=FOLDER"),
+        (ProtocolRequest(data=Path("/d")), "reads the renders 'stylized': give --shards stylized=FOLDER"),
         (anything(protocol, rows=["without bot"]), "no row 'without bot'; did you mean 'without both'"),
         (anything(protocol, settings=["disjunct"]), "no setting 'disjunct'; did you mean 'disjoint'"),
         (anything(protocol, categories=["cars"]), "no category 'cars'; did you mean 'car'"),

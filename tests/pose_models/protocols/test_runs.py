@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pose_models.cli import main
 from pose_models.protocols.commands import leaf_command, option_names
 from pose_models.protocols.manifest import load_protocol
-from pose_models.protocols.plan import STEPS, Request, make_plan
+from pose_models.protocols.planner import STEPS, ProtocolRequest, make_plan
 from pose_models.protocols.run import LOG_FILE, RECORD_FILE, run_jobs
 from pose_models.protocols.table import protocol_figures, write_protocol
 from tests.helpers.protocol_folders import (
@@ -60,10 +60,10 @@ def small_request(protocol, data, shards, **more):
     """One seed, two steps of everything."""
     given = {"data": data, "shards": dict.fromkeys(protocol.shards, shards), "cads": shards.parent / "cad"}
     given |= {"seeds": [0]} | more
-    plan = make_plan(protocol, Request(**given), main)
+    plan = make_plan(protocol, ProtocolRequest(**given), main)
     steps = {job.step for job in plan.jobs}
     changes = {k: v for k, v in tiny(plan).items() if "." not in k or k.partition(".")[0] in steps}
-    return Request(**given, changes=changes)
+    return ProtocolRequest(**given, changes=changes)
 
 
 def run_all(plan, out, **more):
@@ -118,7 +118,9 @@ def _finished_steps_are_passed_over(protocol, plan, request, out):
 
     again = list(run_jobs(plan.jobs, main, out, "cpu", lambda job: None, call=refuse))
     assert all(each.before for each in again)
-    changed = make_plan(protocol, Request(**{**vars(request), "changes": {**request.changes, "steps": "3"}}), main)
+    changed = make_plan(
+        protocol, ProtocolRequest(**{**vars(request), "changes": {**request.changes, "steps": "3"}}), main
+    )
     with pytest.raises(ValueError, match=r"synthetic/seed0 was made with other options"):
         list(run_jobs(changed.jobs, main, out, "cpu", lambda job: None, call=refuse))
 

@@ -31,7 +31,7 @@ _HOW = ("workers", "checkpoint-every")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ProtocolRequest:
     """What a user asks of a protocol.
 
     data: the dataset's folder; shards: folders of renders by name; cads: folder of CAD models, None for the one beside
@@ -53,7 +53,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class ProtocolJob:
     """One command to run once, however many cells need it.
 
     name: its folder below the run's steps. step: its name in the protocol. row: the first that needs it.
@@ -66,7 +66,7 @@ class Job:
     row: str
     command: tuple[str, ...]
     options: Options
-    after: Job | None
+    after: ProtocolJob | None
     parts: tuple[str, ...] = ()
 
     @property
@@ -85,22 +85,22 @@ class Cell:
     setting: str
     column: str
     seed: int
-    job: Job
+    job: ProtocolJob
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ProtocolPlan:
     """jobs: in an order in which each comes after the one it starts from; cells: the evaluations among them."""
 
     protocol: Protocol
-    jobs: tuple[Job, ...]
+    jobs: tuple[ProtocolJob, ...]
     cells: tuple[Cell, ...]
     settings: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
-def arguments(job: Job, command: click.Command, steps: Path, device: str, part: str = "") -> list[str]:
+def arguments(job: ProtocolJob, command: click.Command, steps: Path, device: str, part: str = "") -> list[str]:
     """The words after `pose-models` that run a job, or its `part`, with all jobs below the folder `steps`."""
     source = None if job.after is None else output(job.after, steps) / (part if job.after.parts else "")
     model = [] if source is None else ["--model", str(source)]
@@ -109,7 +109,7 @@ def arguments(job: Job, command: click.Command, steps: Path, device: str, part: 
     return [*job.command, *model, *flags(command, options), "--out", str(output(job, steps) / part), *where]
 
 
-def output(job: Job, steps: Path) -> Path:
+def output(job: ProtocolJob, steps: Path) -> Path:
     """The folder that a job's command writes."""
     return steps / job.name / "run"
 
@@ -127,21 +127,21 @@ class _Place:
 class _Planner:
     """Jobs by name, made once each."""
 
-    def __init__(self, protocol: Protocol, request: Request, main: click.Command) -> None:
+    def __init__(self, protocol: Protocol, request: ProtocolRequest, main: click.Command) -> None:
         self.protocol, self.request, self.main = protocol, request, main
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, ProtocolJob] = {}
         self.categories = _chosen("category", request.categories, protocol.categories)
         self.used: set[str] = set()
 
     def cell(self, row: Row, setting: str, column: str, seed: int) -> Cell:
         found = self.protocol.settings[setting], self.protocol.columns[column]
         place = _Place(row=row, setting=found[0], column=found[1], seed=seed)
-        job: Job | None = None
+        job: ProtocolJob | None = None
         for step in row.steps:
             job = self._step(place, step, job)
         return Cell(row=row.name, setting=setting, column=column, seed=seed, job=self._evaluation(place, job))
 
-    def _step(self, place: _Place, step: str, after: Job | None) -> Job:
+    def _step(self, place: _Place, step: str, after: ProtocolJob | None) -> ProtocolJob:
         words = self._words(step)
         known = option_names(leaf_command(self.main, words))
         if (after is None) == ("model" in known):
@@ -163,7 +163,7 @@ class _Planner:
     def _words(self, step: str) -> tuple[str, ...]:
         return (EVALUATE,) if step == EVALUATE else tuple(self.protocol.steps[step].command.split())
 
-    def _evaluation(self, place: _Place, after: Job | None) -> Job:
+    def _evaluation(self, place: _Place, after: ProtocolJob | None) -> ProtocolJob:
         images = {**place.setting.evaluate, **place.column.images}
         options = {"data": f"{{{DATA}}}", **self._images(images), **self.protocol.defaults.get(EVALUATE, {})}
         options |= place.row.evaluate
@@ -181,7 +181,9 @@ class _Planner:
         folder = next(iter(self.request.shards.values()))
         return (folder.parent if folder.name == "shards" else folder) / "cad"
 
-    def _job(self, place: _Place, step: str, options: Options, varying: Options, after: Job | None) -> Job:
+    def _job(
+        self, place: _Place, step: str, options: Options, varying: Options, after: ProtocolJob | None
+    ) -> ProtocolJob:
         words = self._words(step)
         command = leaf_command(self.main, words)
         options = {**self._filled(step, options, place.column), **self._changes(step, command)}
@@ -193,14 +195,14 @@ class _Planner:
             raise ValueError(f"step {step!r}: two settings or columns would share the folder {name}: let them differ")
         if name not in self.jobs:
             parts = self._parts(words, options, after)
-            job = Job(
+            job = ProtocolJob(
                 name=name, step=step, row=place.row.name, command=words, options=options, after=after, parts=parts
             )
             _check(job, command, self.protocol)
             self.jobs[name] = job
         return self.jobs[name]
 
-    def _parts(self, words: tuple[str, ...], options: Options, after: Job | None) -> tuple[str, ...]:
+    def _parts(self, words: tuple[str, ...], options: Options, after: ProtocolJob | None) -> tuple[str, ...]:
         """One model for each category is made, and then adapted, on its own, so that a finished one stays finished."""
         if words == (EVALUATE,):
             return ()
@@ -240,7 +242,7 @@ def _label(step: str, varying: Options) -> str:
     return ".".join(re.sub(r"[^\w-]", "", w.replace("/", "of").replace("%", "pc")) if w != step else w for w in words)
 
 
-def _check(job: Job, command: click.Command, protocol: Protocol) -> None:
+def _check(job: ProtocolJob, command: click.Command, protocol: Protocol) -> None:
     """Let the command itself judge its arguments."""
     try:
         words = arguments(job, command, Path("steps"), "auto", job.parts[0] if job.parts else "")
@@ -258,7 +260,7 @@ def _chosen(what: str, wanted: Sequence[str] | None, known: Sequence[str]) -> tu
     return tuple(name for name in known if not wanted or name in wanted)
 
 
-def _wanted(protocol: Protocol, request: Request) -> Iterator[tuple[Row, str, str, int]]:
+def _wanted(protocol: Protocol, request: ProtocolRequest) -> Iterator[tuple[Row, str, str, int]]:
     rows = _chosen("row", request.rows, [row.name for row in protocol.rows])
     columns = _chosen("column", request.columns, list(protocol.columns))
     settings = _chosen("setting", request.settings, list(protocol.settings))
@@ -270,7 +272,7 @@ def _wanted(protocol: Protocol, request: Request) -> Iterator[tuple[Row, str, st
                         yield row, setting, column, seed
 
 
-def make_plan(protocol: Protocol, request: Request, main: click.Command) -> Plan:
+def make_plan(protocol: Protocol, request: ProtocolRequest, main: click.Command) -> ProtocolPlan:
     """The jobs and cells of the part of a protocol that is asked for. main: the command `pose-models`.
 
     ValueError for an unknown row, column, setting, category, option or command, for renders that are not given, and
@@ -283,7 +285,7 @@ def make_plan(protocol: Protocol, request: Request, main: click.Command) -> Plan
     cells = tuple(planner.cell(*each) for each in _wanted(protocol, request))
     if unused := next((name for name in request.changes if name not in planner.used), None):
         raise ValueError(f"--set {unused}: no step that is run has this option")
-    return Plan(
+    return ProtocolPlan(
         protocol=protocol,
         jobs=tuple(planner.jobs.values()),
         cells=cells,

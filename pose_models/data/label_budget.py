@@ -9,13 +9,13 @@ from zlib import crc32
 
 import numpy as np
 
-from pose_models.data.sample import Sample
+from pose_models.data.sample import PoseSample
 
 _LABELLED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
+class LabelBudget:
     """How many images of a category are labelled: `count` of them, or, where that is None, `percent` of all."""
 
     count: int | None = None
@@ -30,16 +30,16 @@ class Labels:
         return self.count
 
 
-def parse_labels(text: str) -> Labels:
-    """`Labels` of "N" or "P%". ValueError where it is neither, N < 1, or P is not above 0 and at most 100."""
+def parse_labels(text: str) -> LabelBudget:
+    """`LabelBudget` of "N" or "P%". ValueError where it is neither, N < 1, or P is not above 0 and at most 100."""
     if re.fullmatch(r"\d+", text) and int(text) > 0:
-        return Labels(count=int(text))
+        return LabelBudget(count=int(text))
     if (found := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(found[1]) <= 100:
-        return Labels(percent=float(found[1]))
+        return LabelBudget(percent=float(found[1]))
     raise ValueError(f"{text!r} is no number of labels: give N, such as 20, or a share P%, such as 10%")
 
 
-def labelled_subset(total: int, labels: Labels, seed: int, category: str) -> list[int]:
+def labelled_subset(total: int, labels: LabelBudget, seed: int, category: str) -> list[int]:
     """The numbers of the labelled ones, rising, among a category's `total` images.
 
     They are the first of one permutation for each seed and category: for one seed a smaller set lies in every larger
@@ -50,8 +50,8 @@ def labelled_subset(total: int, labels: Labels, seed: int, category: str) -> lis
 
 
 def labelled_samples(
-    read: Callable[[str], Iterator[Sample]], name: str, labels: Labels, seed: int, category: str
-) -> Iterator[Sample]:
+    read: Callable[[str], Iterator[PoseSample]], name: str, labels: LabelBudget, seed: int, category: str
+) -> Iterator[PoseSample]:
     """The labelled ones of a category's images, in the order in which `read` gives these; it is called twice, once to
     count. ValueError with the `name` of the images where there are not so many."""
     total = sum(1 for _ in read(category))
