@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from p3d_gen.core.errors import ConfigError
 from p3d_gen.run.files import write_bytes
 from pose_models.adapt.config import Cc3dConfig
 from pose_models.adapt.pseudo_labels import (
@@ -113,7 +114,9 @@ def balanced_alpha(model: NeuralMeshModel, config: TrainConfig, batch: Batch) ->
     output = trainee.net(placed.image.contiguous(memory_format=torch.channels_last)).float()
     terms = trainee.loss(output, placed, 1, Processes())[1]
     if not terms["domain"] > 0:
-        raise ValueError("the first batch shows no target image to balance alpha on: give --alpha or more --real-share")
+        raise ConfigError(
+            "the first batch shows no target image to balance alpha on: give --alpha or more --real-share"
+        )
     return float(terms["contrastive"] / terms["domain"])
 
 
@@ -159,7 +162,7 @@ def adapt(
     """
     check_apart(folder, out)
     if config.arm == "paper" and not isinstance(source_config(folder), TrainConfig):
-        raise ValueError(f"{folder} has no vertices that L_domain could compare with: use the arm 'released'")
+        raise ConfigError(f"{folder} has no vertices that L_domain could compare with: use the arm 'released'")
     save_config(config, out / ADAPT_FILE)
     write_source(out, folder, replay.shards)
     write_target(out, target)

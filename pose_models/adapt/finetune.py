@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from p3d_gen.core.errors import DataError
 from pose_models.adapt.config import FinetuneConfig
 from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
 from pose_models.adapt.target import described, write_record
@@ -46,7 +47,7 @@ def finetune(
         for sample in samples:
             if sample.category not in source.model.spec.categories:
                 known = ", ".join(source.model.spec.categories)
-                raise ValueError(f"sample {sample.key} is a {sample.category!r}, but {folder} knows {known}")
+                raise DataError(f"sample {sample.key} is a {sample.category!r}, but {folder} knows {known}")
             record.append(described(sample))
             yield source.with_camera(shrunk(sample, training.image_size), config.distance)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import write_bytes
 from pose_models.adapt.source import SourceModel
@@ -53,7 +53,7 @@ def pseudo_labels(
     for entry in target.record:
         if entry["category"] not in estimator.categories:
             near = did_you_mean(entry["category"], estimator.categories)
-            raise ValueError(f"the model does not know the category of {entry['key']}, {entry['category']!r}{near}")
+            raise DataError(f"the model does not know the category of {entry['key']}, {entry['category']!r}{near}")
     for _ in found:
         on_image()
     for start in range(len(found), len(target), _BATCH):
@@ -108,7 +108,7 @@ def trusted(labels: Sequence[PseudoLabel], *, top: int, threshold: float | None,
             chosen += [i for i in own if labels[i].confidence >= threshold]
     if not chosen:
         best = max(label.confidence for label in labels)
-        raise ValueError(
+        raise ConfigError(
             f"no pseudo-label is as confident as {threshold:g}; the surest of {len(labels)} has {best:.3f}: "
             "give a lower --threshold"
         )

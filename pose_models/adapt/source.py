@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import file_sha256, write_json
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import CUBE, BaselineEstimator
@@ -87,7 +87,7 @@ def adaptations(folder: Path, out: Path, images: Images) -> list[tuple[Path, Pat
     known = {path: source_config(path).categories for path in model_folders(folder)}
     everything = sorted({name for names in known.values() for name in names})
     if unknown := next((name for name in shown if name not in everything), None):
-        raise ValueError(
+        raise DataError(
             f"{folder} does not know {unknown!r} of {images.address}{did_you_mean(unknown, everything)}; "
             "choose by --category"
         )
@@ -102,7 +102,7 @@ def check_apart(source: Path, out: Path) -> None:
     """ValueError where one of the two folders holds the other: the source is never written."""
     inner, outer = source.resolve(), out.resolve()
     if inner == outer or inner in outer.parents or outer in inner.parents:
-        raise ValueError(f"{out} and the model's folder {source} lie in one another: choose another --out")
+        raise ConfigError(f"{out} and the model's folder {source} lie in one another: choose another --out")
 
 
 def write_source(out: Path, source: Path, shards: Sequence[Path] = ()) -> None:
@@ -118,7 +118,7 @@ def write_source(out: Path, source: Path, shards: Sequence[Path] = ()) -> None:
     }
     if path.is_file() and (kept := json.loads(path.read_text())) != entry:
         name = next(name for name in entry if kept.get(name) != entry[name])
-        raise ValueError(
+        raise ConfigError(
             f"{path}: the run started from another {name} ({kept.get(name)}, now {entry[name]}): choose another --out, "
             "or give --overwrite"
         )

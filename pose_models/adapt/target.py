@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import write_bytes
 from pose_models.data.photographs import Encoded, shrunk
 from pose_models.data.sample import PoseSample
@@ -37,7 +38,7 @@ def write_record(path: Path, record: Sequence[Mapping[str, str]]) -> None:
     """Write, one JSON object a line, which images were read. ValueError where the file lists others."""
     text = "".join(json.dumps(entry) + "\n" for entry in record)
     if path.is_file() and path.read_text() != text:
-        raise ValueError(f"{path} lists other images than these: choose another --out, or give --overwrite")
+        raise DataError(f"{path} lists other images than these: choose another --out, or give --overwrite")
     write_bytes(path, text.encode())
 
 
@@ -49,7 +50,7 @@ class Target(Encoded):
         self.record: list[dict[str, str]] = []
         super().__init__(shrunk(unlabelled(sample), long_side) for sample in self._recorded(samples))
         if not self.record:
-            raise ValueError("no target image: there is nothing to adapt to")
+            raise DataError("no target image: there is nothing to adapt to")
 
     def _recorded(self, samples: Iterable[PoseSample]) -> Iterator[PoseSample]:
         for sample in samples:

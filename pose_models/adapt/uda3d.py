@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from p3d_gen.core.errors import ConfigError, DataError
 from p3d_gen.run.files import write_bytes
 from pose_models.adapt.config import UdaConfig
 from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
@@ -61,7 +62,7 @@ class Adaptation:
         """
         found = load_source(source_folder, device)
         if not isinstance(found.model, NeuralMeshModel) or not isinstance(found.config, TrainConfig):
-            raise ValueError(f"{source_folder} holds a model without vertices: give one of `pose-models train`")
+            raise DataError(f"{source_folder} holds a model without vertices: give one of `pose-models train`")
         self.model, source = found.model, found.config
         for category in dict.fromkeys(entry["category"] for entry in target.record):
             self.model.neural_mesh(category)
@@ -183,7 +184,7 @@ class Adaptation:
             batch = self._views(epoch, rows)
             loss = self._backbone_loss(batch, self._features(batch), [self._config.seed, _CLUTTER, epoch, int(rows[0])])
             if not torch.isfinite(loss):
-                raise ValueError(
+                raise ConfigError(
                     f"the loss became {loss.item()} in epoch {epoch}: lower the learning rate (now {self._config.lr})"
                 )
             self.optimiser.zero_grad(set_to_none=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from p3d_gen.core.errors import ConfigError
 from pose_models.data.photographs import Encoded, shrunk
 from pose_models.data.sample import PoseSample
 from pose_models.estimator import Estimator
@@ -20,7 +21,7 @@ def watcher(samples: Iterable[PoseSample], long_side: int) -> Callable[[Estimato
     """
     kept = Encoded(_labelled(sample, long_side) for sample in samples)
     if not len(kept):
-        raise ValueError("--watch finds no image to watch: leave it out")
+        raise ConfigError("--watch finds no image to watch: leave it out")
 
     def watch(estimator: Estimator) -> dict[str, float]:
         found = evaluate([estimator], kept, lambda: None)
@@ -32,5 +33,5 @@ def watcher(samples: Iterable[PoseSample], long_side: int) -> Callable[[Estimato
 
 def _labelled(sample: PoseSample, long_side: int) -> PoseSample:
     if not np.isfinite(sample.cam_T_obj[:3, :3]).all():
-        raise ValueError(f"--watch needs labels, and image {sample.key} has none: leave it out")
+        raise ConfigError(f"--watch needs labels, and image {sample.key} has none: leave it out")
     return shrunk(sample, long_side)

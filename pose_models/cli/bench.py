@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from p3d_gen.core.errors import DataError
 from pose_models.cli.common import Group, chosen_images
 from pose_models.cli.options import FOLDER, device_option, image_options
 
@@ -129,7 +130,7 @@ def read(shards: Path, rounds: int) -> None:
 
     tars = sorted(shards.glob("*.tar"))
     if not tars:
-        raise click.ClickException(f"{shards} holds no shards: run `p3dgen pack` first")
+        raise DataError(f"{shards} holds no shards: run `p3dgen pack` first")
     conclude(figures(tars, rounds))
 
 

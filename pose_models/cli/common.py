@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from p3d_gen.core.errors import P3DError
+from p3d_gen.core.errors import ConfigError, DataError, DependencyError, P3DError, RunError
 
 if TYPE_CHECKING:
     import torch
@@ -112,14 +112,14 @@ def training_config(
 
 
 def validated(kind: type[Validated], fields: dict[str, Any]) -> Validated:
-    """A configuration of these fields. ValueError naming the first field that does not fit."""
+    """A configuration of these fields. ConfigError naming the first field that does not fit."""
     from pydantic import ValidationError
 
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from error
 
 
 def accuracy_watcher(folder: Path, images: Images, options: dict[str, Any]) -> Callable[[Estimator], dict[str, float]]:
@@ -146,7 +146,7 @@ def training_images(
     for dataset in datasets:
         if not set(dataset.categories) & set(config.categories):
             shown, wanted = ", ".join(dataset.categories), ", ".join(config.categories)
-            raise ValueError(f"--real {dataset.name} shows {shown}, and none of {wanted}")
+            raise DataError(f"--real {dataset.name} shows {shown}, and none of {wanted}")
     if options["labels"] is None:
         read = [dataset.read for dataset in datasets]
     else:
@@ -168,7 +168,7 @@ def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = "co
     """Make sure that `out` is empty, holds an unfinished run of this configuration, which it keeps in `file`, or may be
     overwritten.
 
-    ClickException where it holds a model, or a run of another configuration or command.
+    RunError where it holds a model, or a run of another configuration or command.
     """
     import shutil
 
@@ -180,13 +180,13 @@ def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = "co
     if overwrite and path.exists():
         shutil.rmtree(out)
     if (out / MODEL_FILE).exists():
-        raise click.ClickException(f"{out} already holds a model: choose another --out, or give --overwrite")
+        raise RunError(f"{out} already holds a model: choose another --out, or give --overwrite")
     if not path.exists() and (out / CONFIG_FILE).exists():
-        raise click.ClickException(f"{out} holds a run of another command: choose another --out")
+        raise RunError(f"{out} holds a run of another command: choose another --out")
     if path.exists() and (kept := load_config(type(config), path)) != config:
         fields = (name for name in type(config).model_fields if getattr(kept, name) != getattr(config, name))
         first = next(fields)
-        raise click.ClickException(
+        raise RunError(
             f"{out} holds a run of another configuration ({first} = {getattr(kept, first)}, now "
             f"{getattr(config, first)}): choose another --out, or give --overwrite"
         )
@@ -218,11 +218,11 @@ def run_how(options: dict[str, Any]) -> LoopOptions:
 
 
 def run_device(name: str) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` means here; ClickException where there is none."""
+    """The device that `auto`, `cpu` or `cuda` means here; DependencyError where there is none."""
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise click.ClickException("--device cuda: torch sees no CUDA device here; use --device cpu")
+        raise DependencyError("--device cuda: torch sees no CUDA device here; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

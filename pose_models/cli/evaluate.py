@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from p3d_gen.core.errors import ConfigError
 from pose_models.cli.common import chosen_images, progress_bar, run_device
 from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, image_options, mirror_option
 
@@ -62,7 +63,7 @@ def evaluate(
     from pose_models.solve import PRESETS
 
     if solver not in PRESETS:
-        raise ValueError(f"--solver {solver!r} is none of {', '.join(PRESETS)}{did_you_mean(solver, PRESETS)}")
+        raise ConfigError(f"--solver {solver!r} is none of {', '.join(PRESETS)}{did_you_mean(solver, PRESETS)}")
     how = EstimateConfig(solve=PRESETS[solver], mirror=mirror, distance=distance, decode=decode, infer=infer_category)
     _evaluate(model_folder, chosen_images(images), how, out, json_file, device)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from p3d_gen.core.errors import DataError
 from pose_models.cli.common import (
     SCRATCH,
     chosen_categories,
@@ -123,9 +124,7 @@ def _trainer(config: LoopConfig, options: dict[str, Any], backgrounds: Backgroun
             return
         assert isinstance(config, TrainConfig)
         if unknown := sorted(held_out - cads.keys()):
-            raise ValueError(
-                f"--cads {options['cads']} holds no {unknown[0]!r}: give the cad folder of the shards' run"
-            )
+            raise DataError(f"--cads {options['cads']} holds no {unknown[0]!r}: give the cad folder of the shards' run")
         known = {id_: cad for id_, cad in cads.items() if id_ not in held_out}
         sources = Sources(renders=renders, cads={config.categories[0]: known}, backgrounds=backgrounds)
         train_mesh(config, sources, folder, how, on_step)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from p3d_gen.core.errors import RunError
 from pose_models.cli.options import FILE, FOLDER, device_option
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _run(console: Console, plan: ProtocolPlan, out: Path, device: str, keep_goin
 
     failed: list[str] = []
 
-    def on_failure(job: ProtocolJob, error: ValueError) -> None:
+    def on_failure(job: ProtocolJob, error: RunError) -> None:
         failed.append(job.name)
         say(str(error))
 
@@ -109,7 +110,7 @@ def _run(console: Console, plan: ProtocolPlan, out: Path, device: str, keep_goin
         say(line)
     say(f"tables written to {out}")
     if failed:
-        raise click.ClickException(f"{len(failed)} of {len(plan.jobs)} steps failed: {', '.join(failed)}")
+        raise RunError(f"{len(failed)} of {len(plan.jobs)} steps failed: {', '.join(failed)}")
 
 
 def _request(chosen: Protocol, options: dict[str, Any]) -> ProtocolRequest:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, PoseSample
@@ -105,14 +106,14 @@ class Backgrounds:
         """Read every picture below `folder`."""
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if not files:
-            raise ValueError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
+            raise DataError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
         self._images = [self._read(path) for path in files]
 
     @staticmethod
     def _read(path: Path) -> Image:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise ValueError(f"cannot read background {path}: remove it or repair it")
+            raise DataError(f"cannot read background {path}: remove it or repair it")
         shrink = _BACKGROUND_SIDE / min(image.shape[:2])
         if shrink < 1:
             image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 
 _MESH_SUFFIXES = (".glb", ".obj", ".off", ".ply")
@@ -21,7 +22,7 @@ def cad_vertices(folder: Path, category: str) -> dict[str, Array]:
     place = folder / category
     files = sorted(p for p in place.glob("*") if p.suffix.lower() in (".npz", *_MESH_SUFFIXES))
     if not files:
-        raise ValueError(
+        raise DataError(
             f"{place} holds no CAD (.npz or {', '.join(_MESH_SUFFIXES)}): give --cads the folder that holds {category}/"
         )
     return {path.stem: _vertices(path) for path in files}
@@ -39,7 +40,7 @@ def _vertices(path: Path) -> Array:
             low, high = vertices.min(0), vertices.max(0)
             vertices = (vertices - (low + high) / 2) / np.linalg.norm(high - low)
     except Exception as error:  # trimesh raises whatever its parsers do
-        raise ValueError(f"cannot read CAD {path}: {error}") from error
+        raise DataError(f"cannot read CAD {path}: {error}") from error
     if vertices.ndim != 2 or vertices.shape[1:] != (3,) or len(vertices) < 4 or not np.isfinite(vertices).all():
-        raise ValueError(f"CAD {path} has no usable vertices (shape {vertices.shape})")
+        raise DataError(f"CAD {path} has no usable vertices (shape {vertices.shape})")
     return vertices

@@ -10,6 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from pose_models.data.sample import PoseSample
 
 Cars3dSplit = Literal["train", "val"]
@@ -23,18 +24,23 @@ def cars3d_samples(folder: Path, split: Cars3dSplit, limit: int | None = None) -
     ValueError naming the file where annotations or an image cannot be read.
     """
     path = folder / "annotations.json"
+    first, last = SPLITS[split]
     try:
         annotations = json.loads(path.read_text())
+        rotations = {name: annotation["R_cam_obj_opencv"] for name, annotation in annotations.items()}
+        names = sorted(name for name in rotations if first <= int(Path(name).stem) <= last)
     except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}; --cars3d takes the folder with annotations.json") from error
-    first, last = SPLITS[split]
-    names = sorted(name for name in annotations if first <= int(Path(name).stem) <= last)
+        raise DataError(f"cannot read {path}: {error}; give the folder of `pose-models convert cars3d`") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is not a file of `pose-models convert cars3d`: {error!r}; make it again") from error
     for name in names[:limit]:
         image = cv2.imread(str(folder / "images" / name))
         if image is None:
-            raise ValueError(f"cannot read image {folder / 'images' / name}")
+            raise DataError(
+                f"cannot read image {folder / 'images' / name}: make it again with `pose-models convert cars3d`"
+            )
         pose = np.full((4, 4), np.nan)
-        pose[:3, :3] = annotations[name]["R_cam_obj_opencv"]
+        pose[:3, :3] = rotations[name]
         pose[3] = [0.0, 0.0, 0.0, 1.0]
         yield PoseSample(
             key=f"cars3d-{Path(name).stem}",

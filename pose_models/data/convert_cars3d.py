@@ -21,6 +21,7 @@ from PIL import Image as Pictures
 from PIL import UnidentifiedImageError
 
 from p3d_gen.core.codecs import encode_jpeg
+from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import write_bytes
 from pose_models.data.viewpoint import pose_of
 
@@ -60,19 +61,19 @@ def read_poses(path: Path) -> dict[str, tuple[float, float, float]]:
         with path.open("rb") as file:
             content = _Restricted(file, encoding="latin1").load()
     except Exception as error:  # a broken pickle raises anything
-        raise ValueError(f"cannot read {path}: {error}; fetch train_anno_v2.pkl of finegrained-pose again") from error
+        raise DataError(f"cannot read {path}: {error}; fetch train_anno_v2.pkl of finegrained-pose again") from error
     if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary from file name to annotation")
+        raise DataError(f"{path} holds a {type(content).__name__}, not a dictionary from file name to annotation")
     return {str(name): _angles(path, str(name), entry) for name, entry in content.items()}
 
 
 def _angles(path: Path, name: str, entry: Any) -> tuple[float, float, float]:
     if not isinstance(entry, dict) or any(angle not in entry for angle in _ANGLES):
         found = ", ".join(map(str, entry)) if isinstance(entry, dict) else f"a {type(entry).__name__}"
-        raise ValueError(f"{path}: {name} needs {', '.join(_ANGLES)} in radians; found: {found}")
+        raise DataError(f"{path}: {name} needs {', '.join(_ANGLES)} in radians; found: {found}")
     azimuth, elevation, theta = (math.degrees(float(entry[angle])) for angle in _ANGLES)
     if not math.isfinite(azimuth + elevation + theta):
-        raise ValueError(f"{path}: {name} has an angle that is not finite: {azimuth, elevation, theta}")
+        raise DataError(f"{path}: {name} has an angle that is not finite: {azimuth, elevation, theta}")
     return (90.0 - azimuth) % 360.0, elevation, -theta
 
 
@@ -87,12 +88,12 @@ def read_boxes(path: Path) -> dict[str, CarBox]:
         entries = np.atleast_1d(loadmat(path, squeeze_me=True)["annotations"])
         labelled = "class" in (entries.dtype.names or ())
     except Exception as error:  # the MATLAB reader raises whatever a broken file leads to
-        raise ValueError(f"cannot read {path}: {error!r}; give cars_train_annos.mat of the devkit") from error
+        raise DataError(f"cannot read {path}: {error!r}; give cars_train_annos.mat of the devkit") from error
     names = _class_names(path.parent / "cars_meta.mat") if labelled else []
     try:
         return {str(e["fname"]): _box(e, names[int(e["class"]) - 1] if labelled else "") for e in entries}
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"{path} has no bbox_x1, bbox_y1, bbox_x2, bbox_y2, fname: {error!r}") from error
+        raise DataError(f"{path} has no bbox_x1, bbox_y1, bbox_x2, bbox_y2, fname: {error!r}") from error
 
 
 def _box(entry: Any, class_name: str) -> CarBox:
@@ -106,7 +107,7 @@ def _class_names(path: Path) -> list[str]:
     try:
         return [str(name) for name in np.atleast_1d(loadmat(path, squeeze_me=True)["class_names"])]
     except Exception as error:  # the MATLAB reader raises whatever a broken file leads to
-        raise ValueError(f"cannot read {path}: {error!r}; it belongs beside the annotations of the devkit") from error
+        raise DataError(f"cannot read {path}: {error!r}; it belongs beside the annotations of the devkit") from error
 
 
 def _crop(path: Path, box: CarBox) -> tuple[bytes, tuple[int, int], tuple[int, int]]:
@@ -115,9 +116,9 @@ def _crop(path: Path, box: CarBox) -> tuple[bytes, tuple[int, int], tuple[int, i
         with Pictures.open(path) as picture:
             part = picture.convert("RGB").crop(box.box_xyxy)
     except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"cannot read {path}: {error}; unpack cars_train.tgz again") from error
+        raise DataError(f"cannot read {path}: {error}; unpack cars_train.tgz again") from error
     if min(part.size) < 1:
-        raise ValueError(f"{path}: its box {box.box_xyxy} is empty; check the devkit's annotations")
+        raise DataError(f"{path}: its box {box.box_xyxy} is empty; check the devkit's annotations")
     width, height = part.size
     shrink = min(1.0, _LONGEST_SIDE / max(width, height))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
@@ -135,7 +136,7 @@ def convert_cars3d(
     poses, boxes = read_poses(annotations), read_boxes(devkit)
     names = sorted(poses.keys() & boxes.keys())
     if not names:
-        raise ValueError(f"{annotations} and {devkit} name no image in common: take both of train, or both of test")
+        raise DataError(f"{annotations} and {devkit} name no image in common: take both of train, or both of test")
     written = {}
     for name in names:
         written[name] = _write(images / name, out / "images" / name, boxes[name], poses[name])

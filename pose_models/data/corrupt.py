@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.data import corruptions as c
 from pose_models.data.sample import Image, PoseSample
@@ -99,11 +99,11 @@ def corrupt(image: Image, name: str, severity: int, rng: np.random.RandomState) 
     ValueError for an unknown name, a severity outside 1..5, or a side below 32 pixels.
     """
     if name not in CORRUPTIONS:
-        raise ValueError(f"unknown corruption {name!r}{did_you_mean(name, CORRUPTIONS)}")
+        raise ConfigError(f"unknown corruption {name!r}{did_you_mean(name, CORRUPTIONS)}")
     if severity not in range(1, 6):
-        raise ValueError(f"severity {severity} of {name}: severities are 1, 2, 3, 4 and 5")
+        raise ConfigError(f"severity {severity} of {name}: severities are 1, 2, 3, 4 and 5")
     if min(image.shape[:2]) < _SMALLEST:
-        raise ValueError(f"{name}: the image has {image.shape[:2]} pixels; enlarge it to {_SMALLEST} or more a side")
+        raise DataError(f"{name}: the image has {image.shape[:2]} pixels; enlarge it to {_SMALLEST} or more a side")
     if name in _ON_UNIT:
         change, numbers = _ON_UNIT[name]
         out = np.clip(change(image / 255.0, rng, *numbers[severity - 1]), 0, 1) * 255
@@ -121,6 +121,6 @@ def corrupted(sample: PoseSample, name: str, severity: int, seed: int) -> PoseSa
     key = zlib.crc32(f"{seed}/{name}/{severity}/{sample.key}".encode())
     try:
         image = corrupt(sample.image, name, severity, np.random.RandomState(key))
-    except ValueError as error:
-        raise ValueError(f"sample {sample.key}: {error}") from error
+    except DataError as error:
+        raise DataError(f"sample {sample.key}: {error}") from error
     return replace(sample, image=image, subset=name)

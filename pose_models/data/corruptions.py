@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from scipy import ndimage
 
+from p3d_gen.core.errors import DependencyError
 from p3d_gen.core.types import Array
 from pose_models.data.sample import Image
 
@@ -136,14 +137,14 @@ def snow(
 def _ice(number: int) -> Image:
     found = importlib.util.find_spec("imagecorruptions")
     if found is None or found.origin is None:
-        raise ValueError(
+        raise DependencyError(
             "corruption 'frost' takes its pictures of ice from the package imagecorruptions: "
             "install it by `uv pip install --no-deps imagecorruptions`, or leave frost out"
         )
     folder = Path(found.origin).parent / "frost"
     picture = cv2.imread(str(folder / f"frost{number}.{'png' if number <= 3 else 'jpg'}"))
     if picture is None:
-        raise ValueError(f"{folder} lacks the picture frost{number}: install imagecorruptions 1.1.2 again")
+        raise DependencyError(f"{folder} lacks the picture frost{number}: install imagecorruptions 1.1.2 again")
     return np.asarray(picture[..., ::-1], dtype=np.uint8)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.core.geometry import Crop, distance_crop
 from p3d_gen.core.types import Array
 from pose_models.data.sample import Image, PoseSample
@@ -77,9 +77,9 @@ def crop_rule(table: str, category: str) -> CropRule:
     if table == "objectnet3d":
         return OBJECTNET3D_CROP
     if table not in CROPS:
-        raise ValueError(f"unknown crop table {table!r}{did_you_mean(table, [*CROPS, 'objectnet3d'])}")
+        raise ConfigError(f"unknown crop table {table!r}{did_you_mean(table, [*CROPS, 'objectnet3d'])}")
     if category not in CROPS[table]:
-        raise ValueError(f"crop table {table!r} has no {category!r}{did_you_mean(category, CROPS[table])}")
+        raise ConfigError(f"crop table {table!r} has no {category!r}{did_you_mean(category, CROPS[table])}")
     return CROPS[table][category]
 
 
@@ -92,12 +92,12 @@ def crop_annotated(sample: PoseSample, out_hw: tuple[int, int], target_distance:
     """
     t_cam = sample.cam_T_obj[:3, 3]
     if not np.isfinite([*t_cam, *sample.K.ravel()]).all() or t_cam[2] <= 0:
-        raise ValueError(f"sample {sample.key} has no known distance and camera: this crop needs both; cut by its box")
+        raise DataError(f"sample {sample.key} has no known distance and camera: this crop needs both; cut by its box")
     centre = sample.K @ t_cam / t_cam[2]
     hw = (sample.image.shape[0], sample.image.shape[1])
     crop = distance_crop(hw, (float(centre[0]), float(centre[1])), float(t_cam[2]), target_distance, out_hw)
     if min(crop.resized_hw) < 1:
-        raise ValueError(f"sample {sample.key}: at distance {target_distance} its {hw} image shrinks to nothing")
+        raise DataError(f"sample {sample.key}: at distance {target_distance} its {hw} image shrinks to nothing")
     to_crop = _pixel_map(crop, hw)
     left, top, right, bottom = sample.box_xyxy
     corners = np.array([[left, top, 1.0], [right, bottom, 1.0]]) @ to_crop.T

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from pose_models.data.pictures import read_mask, read_picture
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
@@ -55,7 +55,7 @@ class _Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{self.where}: {column} is {text!r}, which is no finite number")
+            raise DataError(f"{self.where}: {column} is {text!r}, which is no finite number")
         return value
 
     def numbers(self, columns: tuple[str, ...]) -> tuple[float, ...] | None:
@@ -63,7 +63,7 @@ class _Row:
         values = tuple(self.number(column) for column in columns)
         known = [math.isfinite(value) for value in values]
         if any(known) and not all(known):
-            raise ValueError(f"{self.where}: give all of {', '.join(columns)}, or none")
+            raise DataError(f"{self.where}: give all of {', '.join(columns)}, or none")
         return values if all(known) else None
 
 
@@ -71,12 +71,12 @@ def _check_header(path: Path, header: list[str]) -> None:
     valid = (*_NEEDED, *_OPTIONAL)
     missing = [name for name in _NEEDED if name not in header]
     if missing:
-        raise ValueError(f"{path}, line 1: the columns {', '.join(missing)} are missing; found {', '.join(header)}")
+        raise DataError(f"{path}, line 1: the columns {', '.join(missing)} are missing; found {', '.join(header)}")
     for name in header:
         if name not in valid:
-            raise ValueError(f"{path}, line 1: unknown column {name!r}{did_you_mean(name, valid)}")
+            raise DataError(f"{path}, line 1: unknown column {name!r}{did_you_mean(name, valid)}")
         if header.count(name) > 1:
-            raise ValueError(f"{path}, line 1: the column {name!r} is there twice")
+            raise DataError(f"{path}, line 1: the column {name!r} is there twice")
 
 
 def _rows(path: Path, split: str) -> list[_Row]:
@@ -91,14 +91,14 @@ def _rows(path: Path, split: str) -> list[_Row]:
                 if not any(value.strip() for value in values):
                     continue
                 if len(values) != len(header):
-                    raise ValueError(f"{where}: {len(values)} cells, the header has {len(header)}")
+                    raise DataError(f"{where}: {len(values)} cells, the header has {len(header)}")
                 cells = {name: value.strip() for name, value in zip(header, values, strict=True)}
                 empty = [name for name in _NEEDED if not cells[name]]
                 if empty:
-                    raise ValueError(f"{where}: {', '.join(empty)} may not be empty")
+                    raise DataError(f"{where}: {', '.join(empty)} may not be empty")
                 rows.append(_Row(path, table.line_num, cells))
     except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}; it must be a CSV file in UTF-8") from error
+        raise DataError(f"cannot read {path}: {error}; it must be a CSV file in UTF-8") from error
     return _of_split(path, rows, split)
 
 
@@ -106,9 +106,9 @@ def _of_split(path: Path, rows: list[_Row], split: str) -> list[_Row]:
     splits = {row.cells["split"] for row in rows if "split" in row.cells}
     kept = [row for row in rows if row.cells.get("split", split) == split]
     if rows and not kept:
-        raise ValueError(f"{path} has no row of split {split!r}{did_you_mean(split, splits)}")
+        raise ConfigError(f"{path} has no row of split {split!r}{did_you_mean(split, splits)}")
     if not kept:
-        raise ValueError(f"{path} has no rows below its header")
+        raise DataError(f"{path} has no rows below its header")
     return kept
 
 
@@ -118,14 +118,14 @@ def _sample(row: _Row) -> PoseSample:
         image = read_picture(folder / cells["image"])
         hw = (image.shape[0], image.shape[1])
         mask = read_mask(folder / cells["mask"], hw) if cells.get("mask") else None
-    except ValueError as error:
-        raise ValueError(f"{row.where}: {error}") from error
+    except DataError as error:
+        raise DataError(f"{row.where}: {error}") from error
     left, top, right, bottom = row.numbers(_BOX) or (0.0, 0.0, float(hw[1]), float(hw[0]))
     if not (left < right and top < bottom):
-        raise ValueError(f"{row.where}: the box {left, top, right, bottom} is empty: x1 < x2 and y1 < y2 are needed")
+        raise DataError(f"{row.where}: the box {left, top, right, bottom} is empty: x1 < x2 and y1 < y2 are needed")
     distance, x, y, focal = row.numbers(_CAMERA) or [UNKNOWN] * 4
     if distance <= 0 or focal <= 0:
-        raise ValueError(f"{row.where}: distance {distance} and focal_px {focal} must be positive")
+        raise DataError(f"{row.where}: distance {distance} and focal_px {focal} must be positive")
     azimuth, elevation, theta = (row.number(name) for name in _ANGLES)
     return PoseSample(
         key=f"{cells['image'].replace('.', '_').replace('/', '_')}-{row.line}",

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from pose_models.data.cars3d import cars3d_samples
 from pose_models.data.csv_folder import csv_folder
 from pose_models.data.image_folder import image_folder
@@ -48,7 +48,7 @@ def _shards(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
     found = sorted(map(Path, glob.glob(path)) if not folder.is_dir() else inner.glob("*.tar"))  # noqa: PTH207  absolute
     tars = [tar for tar in found if tar.suffix == ".tar"]
     if not tars:
-        raise ValueError(f"{path} holds no CATEGORY-NNNNN.tar: give the shards folder of a run, or a glob of tars")
+        raise DataError(f"{path} holds no CATEGORY-NNNNN.tar: give the shards folder of a run, or a glob of tars")
 
     def read(category: str) -> Iterator[PoseSample]:
         for tar in tars:
@@ -65,7 +65,7 @@ def _category_of(tar: Path) -> str:
 def _of_category(tar: Path, category: str) -> Iterator[PoseSample]:
     for sample in read_shard(tar):
         if sample.category != category:
-            raise ValueError(f"sample {sample.key} in shard {tar} is a {sample.category!r}: name shards by category")
+            raise DataError(f"sample {sample.key} in shard {tar} is a {sample.category!r}: name shards by category")
         yield sample
 
 
@@ -91,15 +91,15 @@ def _kind_and_path(address: str) -> tuple[str, str]:
     kind, colon, path = address.partition(":")
     if colon:
         if kind not in _KINDS:
-            raise ValueError(f"{address!r}: unknown kind of dataset {kind!r}{did_you_mean(kind, _KINDS)}")
+            raise ConfigError(f"{address!r}: unknown kind of dataset {kind!r}{did_you_mean(kind, _KINDS)}")
         if not path:
-            raise ValueError(f"{address!r} has no path behind {kind}:")
+            raise ConfigError(f"{address!r} has no path behind {kind}:")
         return kind, path
     if address.endswith(".csv"):
         return "csv", address
     if address.endswith(".tar") or any(Path(address).glob("*.tar")):
         return "shards", address
-    raise ValueError(f"{address!r} does not tell its kind: write KIND:PATH with one of {', '.join(_KINDS)}")
+    raise ConfigError(f"{address!r} does not tell its kind: write KIND:PATH with one of {', '.join(_KINDS)}")
 
 
 def open_dataset(address: str, *, split: str, categories: Sequence[str] | None = None) -> Dataset:
@@ -111,7 +111,7 @@ def open_dataset(address: str, *, split: str, categories: Sequence[str] | None =
     found, read = _KINDS[kind](path, split, categories)
     for category in categories or ():
         if category not in found:
-            raise ValueError(f"{address} {split} has no category {category!r}{did_you_mean(category, found)}")
+            raise ConfigError(f"{address} {split} has no category {category!r}{did_you_mean(category, found)}")
     kept = found if categories is None else tuple(categories)
     return Dataset(name=f"{kind}:{path} {split}", categories=kept, read=_checked(kept, read, address))
 
@@ -121,7 +121,7 @@ def _checked(
 ) -> Callable[[str], Iterator[PoseSample]]:
     def checked(category: str) -> Iterator[PoseSample]:
         if category not in categories:
-            raise ValueError(f"{address} was opened without category {category!r}{did_you_mean(category, categories)}")
+            raise ConfigError(f"{address} was opened without category {category!r}{did_you_mean(category, categories)}")
         return read(category)
 
     return checked

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from pose_models.data.augment import IMAGE_SUFFIXES
 from pose_models.data.sample import PoseSample
 
@@ -22,7 +23,7 @@ def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterato
         {path.name: _pictures(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
     )
     if not any(found.values()):
-        raise ValueError(
+        raise DataError(
             f"{folder} holds no CATEGORY/picture ({', '.join(IMAGE_SUFFIXES)}): put pictures into such folders"
         )
     return tuple(name for name, pictures in found.items() if pictures), lambda name: map(_sample, found[name])
@@ -35,7 +36,7 @@ def _pictures(folder: Path) -> list[Path]:
 def _sample(path: Path) -> PoseSample:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(f"cannot read picture {path}: remove it or repair it")
+        raise DataError(f"cannot read picture {path}: remove it or repair it")
     pose = np.full((4, 4), np.nan)
     pose[3] = 0.0, 0.0, 0.0, 1.0
     return PoseSample(

@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from p3d_gen.core.errors import ConfigError
 from pose_models.data.corrupt import CORRUPTIONS, corrupted
 from pose_models.data.crop import crop_annotated, crop_rule
 from pose_models.data.datasets import open_dataset
@@ -47,9 +48,9 @@ class Images:
     def __post_init__(self) -> None:
         """ValueError for a part that does not exist, or stacked images of one kind."""
         if self.part is not None and not 0 <= self.part[0] < self.part[1]:
-            raise ValueError(f"part {self.part[0]}/{self.part[1]}: parts are counted from 0, as in 0/2 and 1/2")
+            raise ConfigError(f"part {self.part[0]}/{self.part[1]}: parts are counted from 0, as in 0/2 and 1/2")
         if self.stacked and not (self.corrupt and self.occlude):
-            raise ValueError("stacked images are occluded and corrupted: give both an occlusion and a corruption")
+            raise ConfigError("stacked images are occluded and corrupted: give both an occlusion and a corruption")
 
     def name(self) -> str:
         """What a table's title says."""

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
+from p3d_gen.core.errors import ConfigError
 from pose_models.data.sample import PoseSample
 
 _LABELLED = 5
@@ -26,7 +27,7 @@ class LabelBudget:
         if self.count is None:
             return max(1, round(total * self.percent / 100))
         if self.count > total:
-            raise ValueError(f"{self.count} labelled images are asked for, but there are {total}: ask for fewer")
+            raise ConfigError(f"{self.count} labelled images are asked for, but there are {total}: ask for fewer")
         return self.count
 
 
@@ -36,7 +37,7 @@ def parse_labels(text: str) -> LabelBudget:
         return LabelBudget(count=int(text))
     if (found := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(found[1]) <= 100:
         return LabelBudget(percent=float(found[1]))
-    raise ValueError(f"{text!r} is no number of labels: give N, such as 20, or a share P%, such as 10%")
+    raise ConfigError(f"{text!r} is no number of labels: give N, such as 20, or a share P%, such as 10%")
 
 
 def labelled_subset(total: int, labels: LabelBudget, seed: int, category: str) -> list[int]:
@@ -57,6 +58,6 @@ def labelled_samples(
     total = sum(1 for _ in read(category))
     try:
         chosen = frozenset(labelled_subset(total, labels, seed, category))
-    except ValueError as error:
-        raise ValueError(f"{category} in {name}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{category} in {name}: {error}") from error
     return (sample for number, sample in enumerate(read(category)) if number in chosen)

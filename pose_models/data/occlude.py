@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.data.sample import Image, PoseSample
 
@@ -78,17 +78,17 @@ class FolderOccluders:
         """Find the files below `folder`; each is read when it is drawn."""
         self._files = sorted(folder.rglob("*.png"))
         if not self._files:
-            raise ValueError(f"{folder} holds no PNG file: give a folder of cut-out pictures with transparency")
+            raise DataError(f"{folder} holds no PNG file: give a folder of cut-out pictures with transparency")
 
     def draw(self, rng: np.random.Generator) -> Image:
         """One of them, cut to what is opaque."""
         path = self._files[rng.integers(len(self._files))]
         picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
-            raise ValueError(f"{path} is no 8-bit RGBA picture: give cut-outs with transparency, or remove it")
+            raise DataError(f"{path} is no 8-bit RGBA picture: give cut-outs with transparency, or remove it")
         rows, columns = (np.flatnonzero((picture[..., 3] >= 128).any(axis=axis)) for axis in (1, 0))
         if len(rows) == 0:
-            raise ValueError(f"{path} is transparent everywhere: remove it")
+            raise DataError(f"{path} is transparent everywhere: remove it")
         part = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         return np.ascontiguousarray(part[..., [2, 1, 0, 3]])
 
@@ -161,10 +161,10 @@ def occluded(sample: PoseSample, level: str, occluders: Occluders, rng: np.rando
     ValueError for an unknown level, an object outside its image, or occluders that cannot hide so much.
     """
     if level not in LEVELS:
-        raise ValueError(f"unknown occlusion level {level!r}{did_you_mean(level, LEVELS)}")
+        raise ConfigError(f"unknown occlusion level {level!r}{did_you_mean(level, LEVELS)}")
     target = _target(sample)
     if not target.any():
-        raise ValueError(f"sample {sample.key}: its object has no pixel in the image, nothing can be hidden")
+        raise DataError(f"sample {sample.key}: its object has no pixel in the image, nothing can be hidden")
     least, most = LEVELS[level]
     rows, columns = target.nonzero()
     for _ in range(_TRIES):
@@ -176,7 +176,7 @@ def occluded(sample: PoseSample, level: str, occluders: Occluders, rng: np.rando
         scale = _fitting_scale(placed, target, rng.uniform(least + _MARGIN, most - _MARGIN))
         if scale is not None:
             return _pasted(sample, placed, scale, level)
-    raise ValueError(
+    raise DataError(
         f"sample {sample.key}: no occluder hides {least:.0%} to {most:.0%} of it in {_TRIES} tries; give solider ones"
     )
 

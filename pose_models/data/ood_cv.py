@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from p3d_gen.core.errors import DataError
 from pose_models.data.pascal3d import (
     PASCAL3D_FOLDER,
     annotated_sample,
@@ -67,18 +68,18 @@ def _test(folder: Path, category: str) -> Iterator[PoseSample]:
     for nuisance in NUISANCES:
         lists = folder / _LISTS_FOLDER / "phase-1" / "nuisances" / nuisance / "annotations"
         if not lists.is_dir():
-            raise ValueError(f"{lists} is missing: unpack phase-1-pose-npz.zip into {folder / _LISTS_FOLDER}")
+            raise DataError(f"{lists} is missing: unpack phase-1-pose-npz.zip into {folder / _LISTS_FOLDER}")
         for entry in sorted(lists.glob(f"*_{category}_*_*.npz")):
             source, shown, *parts, number = entry.stem.split("_")
             if shown != category:
                 continue
             name = "_".join(parts)
             if source not in (*_PASCAL_SUFFIX, "collection") or not number.isdecimal():
-                raise ValueError(f"{entry} is not named SOURCE_CATEGORY_NAME_OBJECT.npz: unpack the release again")
+                raise DataError(f"{entry} is not named SOURCE_CATEGORY_NAME_OBJECT.npz: unpack the release again")
             picture, annotation = _files(folder, source, category, name)
             objects = read_objects(annotation)
             if int(number) >= len(objects):
-                raise ValueError(f"{entry} names object {number}, {annotation} has {len(objects)}: unpack both again")
+                raise DataError(f"{entry} names object {number}, {annotation} has {len(objects)}: unpack both again")
             if objects[int(number)].usable:
                 key = f"{nuisance}-{entry.stem}"
                 yield annotated_sample(objects[int(number)], picture, key=key, category=category, subset=nuisance)

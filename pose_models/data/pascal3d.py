@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from pose_models.data.pictures import read_picture
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
@@ -82,7 +82,7 @@ def read_objects(path: Path) -> list[AnnotatedObject]:
         objects = loadmat(path, simplify_cells=True)["record"]["objects"]
         return [_object(raw) for raw in ([objects] if isinstance(objects, dict) else list(objects))]
     except Exception as error:  # the MATLAB reader raises whatever a broken file leads to
-        raise ValueError(f"cannot read annotation {path}: {error!r}; fetch it again") from error
+        raise DataError(f"cannot read annotation {path}: {error!r}; fetch it again") from error
 
 
 def first_object(path: Path, category: str) -> AnnotatedObject | None:
@@ -111,14 +111,14 @@ def read_names(path: Path) -> list[str]:
     try:
         lines = path.read_text().split()
     except OSError as error:
-        raise ValueError(f"cannot read list {path}: {error.strerror}; unpack the release again") from error
+        raise DataError(f"cannot read list {path}: {error.strerror}; unpack the release again") from error
     return [line.removesuffix(".JPEG").removesuffix(".jpg") for line in lines]
 
 
 def check_split(dataset: str, split: str, splits: Sequence[str]) -> None:
     """ValueError where the dataset has no such split."""
     if split not in splits:
-        raise ValueError(f"{dataset} has no split {split!r}{did_you_mean(split, splits)}")
+        raise ConfigError(f"{dataset} has no split {split!r}{did_you_mean(split, splits)}")
 
 
 def listed_categories(folder: Path, pattern: str) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def listed_categories(folder: Path, pattern: str) -> tuple[str, ...]:
     before, after = pattern.split("*")
     found = tuple(sorted(p.name.removeprefix(before).removesuffix(after) for p in folder.glob(pattern)))
     if not found:
-        raise ValueError(f"{folder} holds no {pattern}: give the folder of the unpacked release")
+        raise DataError(f"{folder} holds no {pattern}: give the folder of the unpacked release")
     return found
 
 
@@ -169,7 +169,7 @@ def objectnet3d(
     def read(category: str) -> Iterator[PoseSample]:
         if category not in by_category():
             hint = did_you_mean(category, by_category())
-            raise ValueError(f"no image of {folder} {split} shows a {category!r} as its first object{hint}")
+            raise ConfigError(f"no image of {folder} {split} shows a {category!r} as its first object{hint}")
         for name, found in by_category()[category]:
             picture = folder / "Images" / f"{name}.JPEG"
             yield annotated_sample(found, picture, key=f"{category}-{name}", category=category)

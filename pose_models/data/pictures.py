@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from pose_models.data.sample import Image
 
 
@@ -16,7 +17,7 @@ def read_picture(path: Path) -> Image:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         state = "is no readable picture: fetch it again" if path.exists() else "is missing: fetch it, or mend the list"
-        raise ValueError(f"{path} {state}")
+        raise DataError(f"{path} {state}")
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -25,7 +26,7 @@ def read_mask(path: Path, image_hw: tuple[int, int]) -> Image:
     another size than the image."""
     mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if mask is None:
-        raise ValueError(f"{path} is no readable mask: give a grey PNG, white on the object")
+        raise DataError(f"{path} is no readable mask: give a grey PNG, white on the object")
     if mask.shape != image_hw:
-        raise ValueError(f"{path} has {mask.shape} pixels, its image {image_hw}: mask and image must fit")
+        raise DataError(f"{path} has {mask.shape} pixels, its image {image_hw}: mask and image must fit")
     return np.where(mask >= 128, np.uint8(255), np.uint8(0))

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import check_tar_ending
 from pose_models.data.sample import Image, PoseSample
 
@@ -45,9 +46,9 @@ class ShardEntry:
         try:
             labels: dict[str, Any] = json.loads(self.read(_JSON))
         except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: unreadable JSON: {error}") from error
+            raise DataError(f"{where}: unreadable JSON: {error}") from error
         if missing := [name for name in _LABELS if name not in labels]:
-            raise ValueError(f"{where}: its JSON lacks {', '.join(missing)}")
+            raise DataError(f"{where}: its JSON lacks {', '.join(missing)}")
         return labels
 
 
@@ -61,13 +62,11 @@ def shard_paths(shards: str, category: str) -> list[Path]:
         paths = sorted(folder.glob(f"{category}-*.tar"))
         if not paths:
             found = shard_categories(folder)
-            raise ValueError(
-                f"{folder} holds no {category}-*.tar; categories found there: {', '.join(found) or 'none'}"
-            )
+            raise DataError(f"{folder} holds no {category}-*.tar; categories found there: {', '.join(found) or 'none'}")
         return paths
     paths = sorted(Path(p) for p in glob.glob(shards))  # noqa: PTH207  an absolute pattern
     if not paths:
-        raise ValueError(
+        raise DataError(
             f"no shard matches {shards!r}: give a folder of shards or a glob such as 'runs/x/shards/car-*.tar'"
         )
     return paths
@@ -91,12 +90,12 @@ def shard_entries(path: Path) -> list[ShardEntry]:
                     found.setdefault(key, {})[extension] = (member.offset_data, member.size)
         check_tar_ending(path)
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise ValueError(f"cannot read shard {path}: {error}; pack it again") from error
+        raise DataError(f"cannot read shard {path}: {error}; pack it again") from error
     for key, members in found.items():
         missing = [name for name in (_MASK, _JSON) if name not in members]
         missing += [] if any(name in members for name in _PICTURES) else ["jpg"]
         if missing:
-            raise ValueError(f"sample {key} in shard {path} lacks {', '.join(missing)}: pack it again")
+            raise DataError(f"sample {key} in shard {path} lacks {', '.join(missing)}: pack it again")
     return [ShardEntry(key=key, shard=str(path), members=members) for key, members in found.items()]
 
 
@@ -125,7 +124,7 @@ class ShardSamples(Sequence[PoseSample]):
 def _decode_image(data: bytes, flag: int, what: str) -> Image:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     if image is None:
-        raise ValueError(f"{what} is no readable image")
+        raise DataError(f"{what} is no readable image")
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -144,10 +143,10 @@ def decode(entry: ShardEntry) -> PoseSample:
     mask = masks[_MASK]
     shapes = {name: plane.shape for name, plane in masks.items()}
     if any(shape != tuple(labels["image_hw"]) for shape in (image.shape[:2], *shapes.values())):
-        raise ValueError(f"{where}: image {image.shape[:2]}, {shapes}, image_hw {labels['image_hw']} differ")
+        raise DataError(f"{where}: image {image.shape[:2]}, {shapes}, image_hw {labels['image_hw']} differ")
     rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
     if len(rows) == 0:
-        raise ValueError(f"{where}: its mask is empty")
+        raise DataError(f"{where}: its mask is empty")
     x, y = labels["principal_px"]
     f = labels["focal_px"]
     return PoseSample(

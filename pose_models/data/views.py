@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from p3d_gen.core.errors import ConfigError
 from pose_models.config import LoopConfig
 from pose_models.data.augment import Backgrounds, augmented, collate
 from pose_models.data.sample import Batch, PoseSample
@@ -37,7 +38,7 @@ class Views(Dataset[PoseSample]):
         self._shares = (1 - config.real_share, config.real_share)
         for name, source, share in zip(("rendered", "real"), self._sources, self._shares, strict=True):
             if share > 0 and not len(source):
-                raise ValueError(f"real_share = {config.real_share} needs {name} images, but none are given")
+                raise ConfigError(f"real_share = {config.real_share} needs {name} images, but none are given")
         self._canvas_hw, self._config, self._backgrounds = canvas_hw, config, backgrounds
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class _Steps(Sampler[list[int]]):
 
     def __init__(self, first: int, config: LoopConfig, rank: int, processes: int) -> None:
         if config.batch % processes:
-            raise ValueError(f"batch {config.batch} does not divide among {processes} processes: choose a multiple")
+            raise ConfigError(f"batch {config.batch} does not divide among {processes} processes: choose a multiple")
         self._first, self._steps, self._batch = first, config.steps, config.batch
         share = config.batch // processes
         self._slots = range(rank * share, (rank + 1) * share)

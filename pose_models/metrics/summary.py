@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from p3d_gen.core.categories import SYMMETRY_ORDER
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models.geometry import rotation_error_rad
 from pose_models.metrics.accuracy import PoseMetrics, pose_metrics, random_rotation_metrics
@@ -112,7 +113,7 @@ def _names(predictions: Sequence[Prediction]) -> list[str]:
     names = [f"{p.subset}/{p.key}" if p.subset else p.key for p in predictions]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ValueError(f"{twice[0]} was predicted more than once; give one prediction for each image")
+        raise DataError(f"{twice[0]} was predicted more than once; give one prediction for each image")
     return names
 
 

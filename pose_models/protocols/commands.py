@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, did_you_mean
 from pose_models.protocols.manifest import Options, Value
 
 TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
@@ -19,7 +19,7 @@ def leaf_command(main: click.Command, words: Sequence[str]) -> click.Command:
         names = found.commands if isinstance(found, click.Group) else {}
         if word not in names:
             said = " ".join(words[: i + 1])
-            raise ValueError(f"pose-models has no command {said!r}{did_you_mean(word, names)}")
+            raise ConfigError(f"pose-models has no command {said!r}{did_you_mean(word, names)}")
         found = names[word]
     return found
 
@@ -32,7 +32,7 @@ def flags(command: click.Command, options: Options) -> list[str]:
         parameter = known.get(f"--{name}")
         if parameter is None:
             names = [each.removeprefix("--") for each in known]
-            raise ValueError(f"`{command.name}` has no option {name!r}{did_you_mean(name, names)}")
+            raise ConfigError(f"`{command.name}` has no option {name!r}{did_you_mean(name, names)}")
         if isinstance(parameter, click.Option) and parameter.is_flag:
             found += _switch(parameter, name, value)
             continue
@@ -46,7 +46,7 @@ def _switch(parameter: click.Option, name: str, value: Value) -> list[str]:
     if text in TRUE:
         return [f"--{name}"]
     if text not in _FALSE:
-        raise ValueError(f"option {name!r} is {value!r}: it is a switch, true or false")
+        raise ConfigError(f"option {name!r} is {value!r}: it is a switch, true or false")
     return list(parameter.secondary_opts[:1])
 
 

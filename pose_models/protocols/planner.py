@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, did_you_mean
 from pose_models.protocols.commands import TRUE, flags, leaf_command, option_names, takes
 from pose_models.protocols.manifest import (
     DATA,
@@ -145,7 +145,7 @@ class _Planner:
         words = self._words(step)
         known = option_names(leaf_command(self.main, words))
         if (after is None) == ("model" in known):
-            raise ValueError(
+            raise ConfigError(
                 f"step {step!r} of row {place.row.name!r}: `{' '.join(words)}` starts "
                 + ("from a model, and no step comes before it" if after is None else "afresh: put it first")
             )
@@ -177,7 +177,7 @@ class _Planner:
         if self.request.cads is not None:
             return self.request.cads
         if not self.request.shards:
-            raise ValueError(f"step {step!r} fits a mesh to CAD models: give --cads, or --shards beside a run's cad")
+            raise ConfigError(f"step {step!r} fits a mesh to CAD models: give --cads, or --shards beside a run's cad")
         folder = next(iter(self.request.shards.values()))
         return (folder.parent if folder.name == "shards" else folder) / "cad"
 
@@ -192,7 +192,7 @@ class _Planner:
         label = "+".join([*([] if after is None else [after.name.rpartition("/")[0]]), _label(step, varying)])
         name = f"{label}/seed{place.seed}"
         if name in self.jobs and self.jobs[name].options != options:
-            raise ValueError(f"step {step!r}: two settings or columns would share the folder {name}: let them differ")
+            raise ConfigError(f"step {step!r}: two settings or columns would share the folder {name}: let them differ")
         if name not in self.jobs:
             parts = self._parts(words, options, after)
             job = ProtocolJob(
@@ -216,7 +216,7 @@ class _Planner:
         values[DATA] = f"{self.protocol.kind}:{self.request.data}"
         values |= {name: str(folder) for name, folder in self.request.shards.items()}
         if missing := next((name for name in placeholders(options) if name not in values), None):
-            raise ValueError(
+            raise ConfigError(
                 f"step {step!r} reads the renders {missing!r}: give --shards {missing}=FOLDER, or choose other rows"
             )
         return filled(options, values)
@@ -247,16 +247,16 @@ def _check(job: ProtocolJob, command: click.Command, protocol: Protocol) -> None
     try:
         words = arguments(job, command, Path("steps"), "auto", job.parts[0] if job.parts else "")
         command.make_context(command.name, words[len(job.command) :])
-    except (click.UsageError, ValueError) as error:
+    except (click.UsageError, ConfigError) as error:
         said = error.format_message() if isinstance(error, click.UsageError) else error
-        raise ValueError(f"{protocol.title}: row {job.row!r}, step {job.step!r}: {said}") from error
+        raise ConfigError(f"{protocol.title}: row {job.row!r}, step {job.step!r}: {said}") from error
 
 
 def _chosen(what: str, wanted: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
     """Those of `known` that are wanted, in its order. ValueError for an unknown one."""
     for name in wanted or ():
         if name not in known:
-            raise ValueError(f"the protocol has no {what} {name!r}{did_you_mean(name, known)}")
+            raise ConfigError(f"the protocol has no {what} {name!r}{did_you_mean(name, known)}")
     return tuple(name for name in known if not wanted or name in wanted)
 
 
@@ -280,11 +280,11 @@ def make_plan(protocol: Protocol, request: ProtocolRequest, main: click.Command)
     """
     for name in request.shards:
         if name not in protocol.shards:
-            raise ValueError(f"the protocol uses no renders {name!r}{did_you_mean(name, protocol.shards)}")
+            raise ConfigError(f"the protocol uses no renders {name!r}{did_you_mean(name, protocol.shards)}")
     planner = _Planner(protocol, request, main)
     cells = tuple(planner.cell(*each) for each in _wanted(protocol, request))
     if unused := next((name for name in request.changes if name not in planner.used), None):
-        raise ValueError(f"--set {unused}: no step that is run has this option")
+        raise ConfigError(f"--set {unused}: no step that is run has this option")
     return ProtocolPlan(
         protocol=protocol,
         jobs=tuple(planner.jobs.values()),

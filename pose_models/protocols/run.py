@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import click
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.run.files import lock_file, write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
@@ -38,13 +39,13 @@ class Done:
 
 
 def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
-    """What an earlier run noted of a job, {} where there was none. ValueError where it ran with other options."""
+    """What an earlier run noted of a job, {} where there was none. RunError where it ran with other options."""
     path = steps / job.name / RECORD_FILE
     if not path.is_file():
         return {}
     found: dict[str, Any] = json.loads(path.read_text())
     if found["digest"] != job.digest:
-        raise ValueError(
+        raise RunError(
             f"{path.parent} was made with other options, or from a model with other options, see {RECORD_FILE} there: "
             "choose another --out, or remove the folder"
         )
@@ -76,14 +77,14 @@ def run_jobs(
     device: str,
     on_start: Callable[[ProtocolJob], None],
     *,
-    on_failure: Callable[[ProtocolJob, ValueError], None] | None = None,
+    on_failure: Callable[[ProtocolJob, RunError], None] | None = None,
     call: Call = by_process,
 ) -> Iterator[Done]:
     """Run what is not finished yet, in order; yields every job when it is finished.
 
     main: the command `pose-models`. A job that was interrupted goes on by its own command's resume. on_failure: is told
     of a job that failed, and the jobs that do not start from it are run nevertheless; without it a failure is an error.
-    ValueError naming row, step and log where a job fails, was made with other options, or is still running.
+    RunError naming row, step and log where a job fails, was made with other options, or is still running.
     """
     steps = out / STEPS
     lost: set[str] = set()
@@ -98,7 +99,7 @@ def run_jobs(
         on_start(job)
         try:
             seconds = _run(job, main, steps, device, record, call)
-        except ValueError as error:
+        except RunError as error:
             if on_failure is None:
                 raise
             on_failure(job, error)
@@ -133,7 +134,7 @@ def _locked(folder: Path) -> Iterator[int]:
         try:
             lock_file(file, wait=False)
         except BlockingIOError:
-            raise ValueError(f"{folder} is being worked on by another process: wait for it or stop it") from None
+            raise RunError(f"{folder} is being worked on by another process: wait for it or stop it") from None
         yield file.fileno()
 
 
@@ -144,7 +145,7 @@ def _logged(job: ProtocolJob, words: Sequence[str], log: Path, lock: int, call: 
         status = call(words, file, lock)
     if status:
         said = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-_TAIL:])
-        raise ValueError(
+        raise RunError(
             f"row {job.row!r}, step {job.step!r} failed with exit status {status}; the same command goes on there once "
             f"the cause is mended. The end of {log}:\n{said}"
         )

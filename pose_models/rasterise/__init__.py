@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, did_you_mean
 from pose_models.rasterise import pytorch3d, reference, zbuffer
 from pose_models.rasterise.features import render_features, similarity_scores
 from pose_models.rasterise.hits import NEAR, Backend, Hits, face_map, hits_of
@@ -36,7 +36,7 @@ def rasterise(
     """
     _check(points_cam, faces, K, hw)
     if backend not in BACKENDS:
-        raise ValueError(f"unknown rasteriser backend {backend!r}{did_you_mean(backend, BACKENDS)}")
+        raise ConfigError(f"unknown rasteriser backend {backend!r}{did_you_mean(backend, BACKENDS)}")
     with torch.no_grad():
         seen = BACKENDS[backend](points_cam.detach(), faces, K.detach(), hw, cull=cull)
     return hits_of(seen, points_cam, faces, K)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models.training.history import HISTORY_FILE
 
@@ -71,7 +72,7 @@ def run_folders(folder: Path) -> list[Path]:
         return [folder]
     found = sorted({path.parent for name in (HISTORY_FILE, CONFIG_FILE) for path in folder.glob(f"*/{name}")})
     if not found:
-        raise ValueError(
+        raise DataError(
             f"{folder} holds neither {HISTORY_FILE} nor {CONFIG_FILE}: give the --out of a `pose-models adapt` command "
             "that has begun"
         )
@@ -91,9 +92,9 @@ def read_history(path: Path) -> tuple[Entry, ...]:
         try:
             entry = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"{path} line {number} is not JSON: {error}; delete the line") from error
+            raise DataError(f"{path} line {number} is not JSON: {error}; delete the line") from error
         if not isinstance(entry, dict):
-            raise ValueError(f"{path} line {number} is {line.strip()[:40]!r}, not a JSON object; delete the line")
+            raise DataError(f"{path} line {number} is {line.strip()[:40]!r}, not a JSON object; delete the line")
         entries.append(entry)
     return tuple(entries)
 
@@ -111,7 +112,7 @@ def _settings(path: Path) -> dict[str, Any]:
     try:
         return _flat(tomllib.loads(path.read_text()))
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
+        raise DataError(f"{path} is not TOML: {error}") from error
 
 
 def _images(path: Path) -> dict[tuple[str, str], int]:
@@ -128,7 +129,7 @@ def source_folder(folder: Path) -> str:
     try:
         return str(json.loads(path.read_text())["model"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not name the source model: {error!r}") from error
+        raise DataError(f"{path} does not name the source model: {error!r}") from error
 
 
 def read_run(folder: Path) -> AdaptationRun:
@@ -136,7 +137,7 @@ def read_run(folder: Path) -> AdaptationRun:
     history = read_history(folder / HISTORY_FILE)
     place = next((name for name in PLACES if any(name in entry for entry in history)), PLACES[0])
     if any(_number(entry.get(place)) is None for entry in history):
-        raise ValueError(f"{folder / HISTORY_FILE} has a line without its {place}: is it of a `pose-models adapt`?")
+        raise DataError(f"{folder / HISTORY_FILE} has a line without its {place}: is it of a `pose-models adapt`?")
     files = [path for path in (folder / name for name in RUN_FILES) if path.is_file()]
     return AdaptationRun(
         folder=folder,

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from p3d_gen.core.codecs import encode_png
 from p3d_gen.core.cuboid import Cuboid, cuboid, facing
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.geometry import cam_T_obj, camera_centre, transform
 from p3d_gen.core.types import Array, Picture, Viewpoint
 from p3d_gen.run.files import write_bytes
@@ -59,7 +60,7 @@ def _meshes(path: Path) -> dict[str, Cuboid]:
         specs: list[dict[str, Any]] = json.loads(path.read_text())["meshes"]
         return {str(spec["category"]): _cuboid(spec) for spec in specs}
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot read the meshes in {path}: {error!r}; give the run of a neural mesh model") from error
+        raise DataError(f"cannot read the meshes in {path}: {error!r}; give the run of a neural mesh model") from error
 
 
 def _model_file(run: Path) -> Path:
@@ -68,12 +69,10 @@ def _model_file(run: Path) -> Path:
         return run / MODEL_FILE
     source = source_folder(run)
     if not source:
-        raise ValueError(
-            f"{run} holds neither {MODEL_FILE} nor {SOURCE_FILE}: there is no mesh to show the vertices of"
-        )
+        raise DataError(f"{run} holds neither {MODEL_FILE} nor {SOURCE_FILE}: there is no mesh to show the vertices of")
     path = Path(source) / MODEL_FILE
     if not path.is_file():
-        raise ValueError(
+        raise DataError(
             f"{run / SOURCE_FILE} names the source model {source}, but there is no {path}: start in the folder in "
             "which the adaptation was started"
         )
@@ -95,15 +94,13 @@ def read_vertices(run: Path) -> list[VertexRates]:
     try:
         record = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {error}") from error
     model = _model_file(run)
     meshes, found = _meshes(model), []
     for name in sorted(name for name in record if name.endswith("/acceptance")):
         category, rates = name.rpartition("/")[0], record[name].astype(np.float64)
         if category not in meshes or rates.ndim != 2 or rates.shape[1] != len(meshes[category].vertices):
-            raise ValueError(
-                f"{path}: {name} {rates.shape} does not fit the meshes of {model}: is it of another model?"
-            )
+            raise DataError(f"{path}: {name} {rates.shape} does not fit the meshes of {model}: is it of another model?")
         if len(rates):
             after = rates[-1] if len(rates) > 1 else None
             found.append(VertexRates(category=category, mesh=meshes[category], before=rates[0], after=after))

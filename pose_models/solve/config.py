@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from p3d_gen.core.errors import ConfigError
+
 Free = Literal["distance", "principal"]
 Refine = Literal["gradient", "coordinate", "released"]
 GridScore = Literal["vertices", "cells", "maps"]
@@ -37,9 +39,9 @@ class SolveConfig:
     def __post_init__(self) -> None:
         """ValueError where there is nothing to search."""
         if min(self.azimuths, len(self.elevations_deg), len(self.thetas_deg), self.starts) < 1 or self.steps < 0:
-            raise ValueError(f"{self} searches nothing: azimuths, elevations, thetas and starts must be at least 1")
+            raise ConfigError(f"{self} searches nothing: azimuths, elevations, thetas and starts must be at least 1")
         if len(set(self.free)) < len(self.free) or set(self.free) - {"distance", "principal"}:
-            raise ValueError(f"free is {self.free}: name 'distance' and 'principal' at most once each")
+            raise ConfigError(f"free is {self.free}: name 'distance' and 'principal' at most once each")
 
 
 PRESETS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from p3d_gen.core.errors import ConfigError, DataError, DependencyError
 from pose_models.data import corruptions
 from pose_models.data.corrupt import CORRUPTIONS, corrupt, corrupted
 from pose_models.data.sample import PoseSample
@@ -138,12 +139,12 @@ def test_small_and_narrow_pictures_keep_their_size(name, hw):
 
 def test_errors_name_value_and_remedy(image, monkeypatch):
     rng = np.random.RandomState(0)
-    with pytest.raises(ValueError, match="sample a: unknown corruption 'frots'; did you mean 'frost'"):
+    with pytest.raises(ConfigError, match="unknown corruption 'frots'; did you mean 'frost'"):
         corrupted(sample_of(image), "frots", 1, 0)
-    with pytest.raises(ValueError, match="severity 6"):
+    with pytest.raises(ConfigError, match="severity 6"):
         corrupt(image, "fog", 6, rng)
-    with pytest.raises(ValueError, match=r"\(31, 40\) pixels; enlarge it to 32"):
+    with pytest.raises(DataError, match=r"\(31, 40\) pixels; enlarge it to 32"):
         corrupt(image[:31, :40], "fog", 1, rng)
     monkeypatch.setattr(corruptions.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="--no-deps imagecorruptions"):
+    with pytest.raises(DependencyError, match="--no-deps imagecorruptions"):
         corrupt(image, "frost", 1, rng)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from p3d_gen.core import geometry as g
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Camera
 from pose_models.config import AugmentConfig
 from pose_models.data.augment import PAD_RGB, Backgrounds, augmented, collate, mirrored, place
@@ -269,8 +270,11 @@ def test_cars3d_errors_name_the_file(photographs):
     (photographs / "images" / "00002.jpg").unlink()
     with pytest.raises(ValueError, match=r"00002.jpg"):
         list(cars3d_samples(photographs, "train"))
-    with pytest.raises(ValueError, match=r"annotations.json.*--cars3d"):
+    with pytest.raises(DataError, match=r"annotations.json.*convert cars3d"):
         list(cars3d_samples(photographs / "images", "val"))
+    (photographs / "annotations.json").write_text('{"00001.jpg": {"azimuth": 3}}')
+    with pytest.raises(DataError, match=r"not a file of .*R_cam_obj_opencv"):
+        list(cars3d_samples(photographs, "train"))
 
 
 def test_cads_of_a_run_and_of_a_folder(run, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from p3d_gen.core.errors import RunError
 from pose_models.cli import main
 from pose_models.protocols.commands import leaf_command, option_names
 from pose_models.protocols.manifest import load_protocol
@@ -121,7 +122,7 @@ def _finished_steps_are_passed_over(protocol, plan, request, out):
     changed = make_plan(
         protocol, ProtocolRequest(**{**vars(request), "changes": {**request.changes, "steps": "3"}}), main
     )
-    with pytest.raises(ValueError, match=r"synthetic/seed0 was made with other options"):
+    with pytest.raises(RunError, match=r"synthetic/seed0 was made with other options"):
         list(run_jobs(changed.jobs, main, out, "cpu", lambda job: None, call=refuse))
 
 
@@ -134,9 +135,7 @@ def test_a_failing_step_names_row_step_and_log_and_others_can_go_on(pascal, shar
         log.write(b"out of patience\n")
         return 3 if "stylized" in str(words) else 0
 
-    with pytest.raises(
-        ValueError, match=r"row 'without adaptation', step 'stylized' failed with exit status 3"
-    ) as error:
+    with pytest.raises(RunError, match=r"row 'without adaptation', step 'stylized' failed with exit status 3") as error:
         list(run_jobs(plan.jobs, main, tmp_path, "cpu", lambda job: None, call=call))
     log = tmp_path / STEPS / "stylized" / "seed0" / LOG_FILE
     assert str(log) in str(error.value)
@@ -156,7 +155,7 @@ def test_two_processes_do_not_work_on_one_step(tmp_path):
     plan = make_plan(protocol, anything(protocol, seeds=[0], rows=["without both"], categories=["car"]), main)
 
     def call(words, log, lock):
-        with pytest.raises(ValueError, match=r"plain/seed0 is being worked on by another process"):
+        with pytest.raises(RunError, match=r"plain/seed0 is being worked on by another process"):
             list(run_jobs(plan.jobs, main, tmp_path, "cpu", lambda job: None, call=call))
         return 0
 
