@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from p3d_gen.run.files import write_bytes
+from p3d_gen.spec.sections import Positive, Section, Unit, load_section
 
 Precision = Literal["no", "bf16", "fp16"]
-Positive = Annotated[float, Field(gt=0)]
-Unit = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Frozen, keyword-only data without unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AugmentConfig(Section):
@@ -125,12 +117,5 @@ def save_config(config: Section, path: Path) -> None:
 
 
 def load_config(kind: type[Config], path: Path) -> Config:
-    """The configuration of a TOML file. ValueError naming file, key and value where it is none."""
-    try:
-        return kind.model_validate(tomllib.loads(path.read_text()))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {key} = {first['input']!r}: {first['msg']}") from error
+    """Read the configuration of a TOML file. Raise ConfigError with the file and every key that does not fit."""
+    return load_section(kind, path, "configuration")

@@ -192,7 +192,7 @@ def _check_value(name: str, value: str) -> None:
     from p3d_gen.spec.manifest import Axis, Cad
 
     layouts = get_args(Cad.model_fields["layout"].annotation)
-    valid = layouts if name == "layout" else (*get_args(Axis), "auto")
+    valid = layouts if name == "layout" else get_args(Axis)
     if value not in valid:
         raise click.BadParameter(f"{value!r} is none{did_you_mean(value, valid)}", param_hint=f"--{name}")
 

@@ -100,7 +100,7 @@ def _read_text(path: Path, _: int) -> str:
 def _read_globs(path: Path, _: int) -> tuple[tuple[str, str], ...]:
     """The globs of a `licences.toml` and their licences; AssetError names an entry that is none."""
     globs = []
-    for glob, text in read_toml(path).items():
+    for glob, text in read_toml(path, AssetError).items():
         try:
             globs.append((glob, spdx(text)))
         except (ValueError, AttributeError, TypeError):

@@ -13,7 +13,7 @@ from p3d_gen.core.categories import ELEVATION_DEG, Category
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import ManifestError
 from p3d_gen.spec.materials import is_colour
-from p3d_gen.spec.sections import EMBEDDED, Positive, Range, Section, Unit, ordered, read_toml, validated
+from p3d_gen.spec.sections import EMBEDDED, Positive, Range, Section, Unit, load_section, ordered, validated
 from p3d_gen.spec.stylize import Stylize
 
 Member = Literal[
@@ -30,7 +30,8 @@ Member = Literal[
     "edges",
     "stylized",
 ]
-Axis = Literal["x", "-x", "y", "-y", "z", "-z"]
+Axis = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]
+Side = Annotated[int, Field(ge=32, le=8192)]
 Share = Annotated[float, Field(ge=0, le=0.8)]
 
 
@@ -68,8 +69,8 @@ class Cad(Section):
     variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1, le=1_000_000)]] = (0, 6)
     layout: Literal["auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv"] = "auto"
     include: tuple[str, ...] = ("*",)
-    up: Axis | Literal["auto"] = "auto"
-    front: Axis | Literal["auto"] = "auto"
+    up: Axis = "auto"
+    front: Axis = "auto"
     quarantine: bool = False
     stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
@@ -115,7 +116,9 @@ class ViewpointSection(Section):
 class CameraSection(Section):
     """One pinhole camera; the object stands on its optical axis, `distance` box diagonals away."""
 
-    image_hw: tuple[Annotated[int, Field(ge=32, le=8192)], Annotated[int, Field(ge=32, le=8192)]] = (640, 800)
+    image_hw: tuple[Side, Side] = Field(
+        default=(640, 800), description="two integers [height, width], for example [128, 128]"
+    )
     focal_px: Positive = 3000.0
     distance: Range = (5.0, 5.0)
 
@@ -309,11 +312,11 @@ def resolve_file(source: str, base_dir: Path, key: str) -> Path:
     return file
 
 
-def parse_manifest(data: dict[str, Any], where: str) -> Manifest:
-    """A validated manifest from plain data; `where` names its origin in errors, which list every fault at once."""
-    return validated(Manifest, data, where, "manifest")
+def parse_manifest(data: dict[str, Any], origin: str) -> Manifest:
+    """Return the manifest of plain data. `origin` says where it stands, in the ManifestError that lists every fault."""
+    return validated(Manifest, data, origin, "manifest", ManifestError)
 
 
 def load_manifest(path: Path) -> Manifest:
-    """The manifest of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
-    return parse_manifest(read_toml(path), str(path))
+    """Read the manifest of a TOML file. Raise ManifestError with file, key, value and the nearest valid key."""
+    return load_section(Manifest, path, "manifest", ManifestError)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from p3d_gen.core.errors import ManifestError, did_you_mean
+from p3d_gen.core.errors import ConfigError, P3DError, did_you_mean
 
 EMBEDDED = "embedded"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Unit = Annotated[float, Field(ge=0, le=1)]
+_SHAPE_FAULTS = ("tuple_type", "too_short", "too_long", "missing")
 
 
 class Section(BaseModel):
@@ -28,57 +30,105 @@ T = TypeVar("T", bound=Section)
 
 
 def ordered(name: str, low: float, high: float) -> None:
-    """ValueError where a range's first number is the larger one."""
+    """Raise ValueError if the first number of a range is the larger one."""
     if low > high:
         raise ValueError(f"{name} runs from {low} to {high}: the first number must not be the larger one")
 
 
 def _inner(annotation: Any) -> Any:
-    """The section that a field's values are, through containers and unions."""
+    """Return the section that a field's values are, through containers and unions; None if they are not sections."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _inner(part)) is not None), None)
+    return next((section for part in get_args(annotation) if (section := _inner(part)) is not None), None)
 
 
-def _valid_keys(model: type[Section], path: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section at `path` of a file knows."""
+def _look_up(model: type[Section], path: tuple[int | str, ...]) -> tuple[Any, FieldInfo | None]:
+    """Return the innermost section on a path of a file, and the field that the path ends at, None for a list's item."""
     section: Any = model
+    field = None
     for step in path:
-        if step in section.model_fields:
-            section = _inner(section.model_fields[str(step)].annotation)
-    return list(section.model_fields)
+        field = section.model_fields.get(str(step))
+        if field is not None and (inner := _inner(field.annotation)) is not None:
+            section = inner
+    return section, field
 
 
-def _describe(model: type[Section], error: ErrorDetails, what: str) -> str:
+def _shape(field: FieldInfo | None, error: ErrorDetails) -> str:
+    """Return what a list must be made of, if a value is not a list or has the wrong length."""
+    if field is not None and field.description:
+        return f"must be {field.description}"
+    sizes = get_args(field.annotation) if field is not None else ()
+    if sizes and sizes[-1] is not Ellipsis:
+        return f"must be a list of {len(sizes)} values"
+    if error["type"] == "too_short":
+        return f"must be a list of {error['ctx']['min_length']} values or more"
+    value = error["input"]
+    return "must be a list" + (f", such as {[value]}" if isinstance(value, str | int | float) else "")
+
+
+def _describe(model: type[Section], error: ErrorDetails, kind: str) -> str:
     path = tuple(step for step in error["loc"] if step != "[key]")
-    name = ".".join(str(step) for step in path) or f"the {what}"
+    if error["type"] == "missing" and isinstance(path[-1], int):
+        path = path[:-1]  # too short a list
+    name = ".".join(str(step) for step in path) or f"the {kind}"
+    value = error["input"]
     if error["type"] == "extra_forbidden":
-        return f"unknown key {name!r}{did_you_mean(str(path[-1]), _valid_keys(model, path[:-1]))}"
-    if error["type"] == "missing":
-        return f"the key {name!r} is missing"
+        return f"unknown key {name!r}{did_you_mean(str(path[-1]), _look_up(model, path[:-1])[0].model_fields)}"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"
-    value = error["input"]
-    hint = ""
+    if error["type"] == "missing" and path == error["loc"]:
+        return f"the key {name!r} is missing"
+    if error["type"] in _SHAPE_FAULTS:
+        return f"{name} = {value!r}: {_shape(_look_up(model, path)[1], error)}"
     if error["type"] == "literal_error" and isinstance(value, str):
-        hint = did_you_mean(value, re.findall(r"'(.*?)'", error["ctx"]["expected"]))
-    return f"{name} = {value!r}: {error['msg'][0].lower()}{error['msg'][1:]}{hint}"
+        valid = re.findall(r"'(.*?)'", error["ctx"]["expected"])
+        return f"{name} = {value!r} is not known{did_you_mean(value, valid)}"
+    if error["type"] == "model_type":
+        return f"{name} = {value!r}: must be a table of keys and values"
+    return f"{name} = {value!r}: {error['msg'].replace('Input should', 'must', 1).partition(', unable')[0]}"
 
 
-def validated(model: type[T], data: dict[str, Any], where: str, what: str) -> T:
-    """A section from plain data. ManifestError lists every fault at once; `where` names the origin, `what` the kind."""
+def _told(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the faults without those that only follow: a list that is too short after its wrong items were dropped."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(len(other["loc"]) > len(error["loc"]) == _common(other["loc"], error["loc"]) for other in errors)
+    ]
+
+
+def _common(path: tuple[int | str, ...], other: tuple[int | str, ...]) -> int:
+    """Return the number of steps that two paths have in common."""
+    return next((i for i, (a, b) in enumerate(zip(path, other, strict=False)) if a != b), min(len(path), len(other)))
+
+
+def validated(model: type[T], data: dict[str, Any], origin: str, kind: str, error: type[P3DError] = ConfigError) -> T:
+    """Return a section made of plain data. Raise `error`, which lists every fault at once, if the data does not fit.
+
+    origin: where the data stands, for the message, such as a file. kind: the word for what the section describes.
+    """
     try:
         return model.model_validate(data)
-    except ValidationError as error:
-        faults = "\n".join(f"  {_describe(model, fault, what)}" for fault in error.errors())
-        raise ManifestError(f"{where} is not a valid {what}:\n{faults}") from None
+    except ValidationError as invalid:
+        faults = "\n".join(f"  {_describe(model, fault, kind)}" for fault in _told(invalid.errors()))
+        raise error(f"{origin} is not a valid {kind}:\n{faults}") from None
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The data of a TOML file. ManifestError names a file that is not there or is none."""
+def read_toml(path: Path, error: type[P3DError] = ConfigError) -> dict[str, Any]:
+    """Return the data of a TOML file. Raise `error` with the file and the line if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} is not TOML: {error}") from None
+        content = path.read_bytes()
+        return tomllib.loads(content.decode())
+    except OSError as failure:
+        raise error(f"{path} cannot be read: {failure.strerror}") from None
+    except UnicodeDecodeError as fault:
+        line = content[: fault.start].count(b"\n") + 1
+        raise error(f"{path} is not TOML: line {line} is not UTF-8 text; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as fault:
+        raise error(f"{path} is not TOML: {fault}; correct that line") from None
+
+
+def load_section(model: type[T], path: Path, kind: str, error: type[P3DError] = ConfigError) -> T:
+    """Return the section of a TOML file. Raise `error`, which names file, keys, values and the nearest valid keys."""
+    return validated(model, read_toml(path, error), str(path), kind, error)

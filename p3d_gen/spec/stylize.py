@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from p3d_gen.core.categories import Category
-from p3d_gen.spec.sections import Section, Unit, ordered, read_toml, validated
+from p3d_gen.spec.sections import Section, Unit, load_section, ordered
 
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 Thresholds = tuple[Threshold, Threshold]
@@ -159,5 +159,5 @@ class Stylize(Section):
 
 
 def load_settings(path: Path) -> Stylize:
-    """The stylization of a TOML file whose keys are those of a manifest's section `stylize`."""
-    return validated(Stylize, read_toml(path), str(path), "stylization")
+    """Read the stylization of a TOML file whose keys are those of a manifest's section `stylize`. Raise ConfigError."""
+    return load_section(Stylize, path, "stylization")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from pose_models.config import LoopConfig, Precision, Section
+    from p3d_gen.spec.sections import Section
+    from pose_models.config import LoopConfig, Precision
     from pose_models.data.augment import Backgrounds
     from pose_models.data.images import Images
     from pose_models.data.sample import PoseSample

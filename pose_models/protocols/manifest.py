@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from p3d_gen.core.errors import did_you_mean
-from p3d_gen.spec.sections import Section, read_toml, validated
+from p3d_gen.core.errors import ManifestError, did_you_mean
+from p3d_gen.spec.sections import Section, load_section
 
 Value = bool | int | float | str | tuple[str | int | float, ...]
 Options = dict[str, Value]
@@ -167,4 +167,4 @@ def filled(options: Options, values: dict[str, str]) -> Options:
 
 def load_protocol(path: Path) -> Protocol:
     """The protocol of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
-    return validated(Protocol, read_toml(path), str(path), "protocol")
+    return load_section(Protocol, path, "protocol", ManifestError)

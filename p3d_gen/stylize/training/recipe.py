@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from p3d_gen.spec.sections import Positive, Section, Unit, ordered, read_toml, validated
+from p3d_gen.spec.sections import Positive, Section, Unit, load_section, ordered
 
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=64, le=1024, multiple_of=64)]
@@ -123,5 +123,5 @@ class Recipe(Section):
 
 
 def load_recipe(path: Path) -> Recipe:
-    """The recipe of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
-    return validated(Recipe, read_toml(path), str(path), "recipe")
+    """Read the recipe of a TOML file. Raise ConfigError with the file, the key, the value and the nearest valid key."""
+    return load_section(Recipe, path, "recipe")

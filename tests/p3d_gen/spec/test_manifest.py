@@ -31,6 +31,17 @@ def test_defaults_are_complete():
         ({"camera": {"focal": 3}}, "unknown key 'camera.focal'; did you mean 'focal_px'?"),
         ({"categories": ["char"]}, "did you mean 'chair'?"),
         ({"categories": ["car", "car"]}, "named twice"),
+        ({"categories": "car"}, "categories = 'car': must be a list, such as ['car']"),
+        ({"categories": []}, "categories = []: must be a list of 1 values or more"),
+        (
+            {"camera": {"image_hw": 128}},
+            "camera.image_hw = 128: must be two integers [height, width], for example [128",
+        ),
+        ({"camera": {"image_hw": [128]}}, "camera.image_hw = [128]: must be two integers [height, width]"),
+        ({"camera": {"image_hw": [128, "x"]}}, "camera.image_hw.1 = 'x': must be a valid integer"),
+        ({"camera": 3}, "camera = 3: must be a table of keys and values"),
+        ({"light": {"strength": [1, 2, 3]}}, "light.strength = [1, 2, 3]: must be a list of 2 values"),
+        ({"cad": {"up": "q"}}, "cad.up = 'q' is not known; valid names: -x,"),
         ({"samples_per_category": 0}, "samples_per_category = 0"),
         ({"camera": {"distance": [6, 5]}}, "camera: distance runs from 6.0 to 5.0"),
         ({"camera": {"distance": [0.5, 5]}}, "lies within the object"),
@@ -91,6 +102,11 @@ def test_faults_name_key_value_and_remedy(changes, said):
     assert said in fault(**changes)
 
 
+def test_a_wrong_item_is_one_fault():
+    said = "m.toml is not a valid manifest:\n  categories.0 = 'cra' is not known; did you mean 'car'?"
+    assert fault(categories=["cra"]) == said
+
+
 def test_all_faults_are_listed_at_once():
     message = fault(sead=1, samples_per_category=-1)
     assert "sead" in message
@@ -109,8 +125,8 @@ def test_files_that_are_no_manifest(tmp_path):
     path.write_text("seed = = 1")
     with pytest.raises(ManifestError, match=r"bad\.toml is not TOML.*line 1"):
         load_manifest(path)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ManifestError, match="is not TOML"):
+    path.write_bytes(b"seed = 1\n# \xff\xfe")
+    with pytest.raises(ManifestError, match=r"is not TOML: line 2 is not UTF-8 text; save the file as UTF-8"):
         load_manifest(path)
 
 

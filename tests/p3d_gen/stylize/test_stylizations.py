@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
-from p3d_gen.core.errors import DependencyError, ManifestError, RunError
+from p3d_gen.core.errors import ConfigError, DependencyError, ManifestError, RunError
 from p3d_gen.run.files import read_shard
 from p3d_gen.run.store import create_run, read_ledger
 from p3d_gen.spec.stylize import load_settings
@@ -230,7 +230,7 @@ def test_early_errors(rendered, noisy_toml):
     noisy_toml.write_text(text)
     fails_before_anything_is_made(run, r"there is no model_index\.json", DependencyError, noisy_toml)
     noisy_toml.write_text("stepps = 3\n")
-    fails_before_anything_is_made(run, "unknown key 'stepps'; did you mean 'steps'", ManifestError, noisy_toml)
+    fails_before_anything_is_made(run, "unknown key 'stepps'; did you mean 'steps'", ConfigError, noisy_toml)
 
 
 @pytest.mark.parametrize(

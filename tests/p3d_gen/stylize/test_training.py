@@ -10,7 +10,7 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from PIL import Image, ImageColor
 
 from p3d_gen.core.codecs import decode_image, encode_png
-from p3d_gen.core.errors import ManifestError, RunError
+from p3d_gen.core.errors import ConfigError, RunError
 from p3d_gen.run.files import write_shard
 from p3d_gen.stylize.edges import WORLD_GREY, on_grey
 from p3d_gen.stylize.training.fit import pick_device, train
@@ -176,7 +176,7 @@ def test_training_learns(tmp_path, pairs):
 def test_wrong_recipes(tmp_path, text, message):
     path = tmp_path / "recipe.toml"
     path.write_text(text)
-    with pytest.raises(ManifestError, match=r"(?i)" + message):
+    with pytest.raises(ConfigError, match=r"(?i)" + message):
         load_recipe(path)
 
 
