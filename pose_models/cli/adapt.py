@@ -13,9 +13,7 @@ from pose_models.cli.common import (
     accuracy_watcher,
     chosen_images,
     progress_bar,
-    run_device,
     run_how,
-    run_precision,
     start_or_resume,
     validated,
 )
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from pose_models.adapt.cc3d import Observer, ReplayedSamples
     from pose_models.adapt.config import Cc3dConfig
     from pose_models.adapt.pseudo_labels import PseudoLabel
+    from pose_models.config import Precision
     from pose_models.data.images import Images
     from pose_models.estimator import Estimator
     from pose_models.training import Step
@@ -157,7 +156,8 @@ def _adapt(
     start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
     replay = _replay(images.categories or (), options)
     target = Target(images.read(), source_config(folder).image_size)
-    how, precision = run_how(options), run_precision(options["precision"], run_device(options["device"]))
+    how = run_how(options)
+    precision: Precision = options["precision"] or "no"
     console.print(f"{folder} -> {out}: {len(target)} images of {images.name()}", highlight=False, soft_wrap=True)
     with progress_bar(console) as progress:
         watch = accuracy_watcher(folder, images, options) if options["watch"] else None

@@ -13,7 +13,6 @@ from pose_models.cli.common import (
     chosen_images,
     progress_bar,
     run_device,
-    run_precision,
     start_or_resume,
     validated,
 )
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 _FIELDS = (
     "epochs", "delta", "source_quantile", "momentum", "kappa", "hypotheses", "spacing_deg", "solve_every",
     "round_images", "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "augment",
-    "batch", "lr", "weight_decay", "seed",
+    "batch", "lr", "weight_decay", "precision", "seed",
 )  # fmt: skip
 _OPTIONS = grouped(
     click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it."),
@@ -110,7 +109,6 @@ def _config(options: dict[str, Any]) -> UdaConfig:
     if "delta" in given:
         given["delta"] = _delta(given["delta"])
     pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
-    given["precision"] = run_precision(options["precision"], run_device(options["device"]))
     return validated(UdaConfig, base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from p3d_gen.spec.sections import Section
-    from pose_models.config import LoopConfig, Precision
+    from pose_models.config import LoopConfig
     from pose_models.data.augment import Backgrounds
     from pose_models.data.images import Images
     from pose_models.data.sample import PoseSample
@@ -64,7 +64,7 @@ def _part(text: str) -> tuple[int, int]:
 SCRATCH: dict[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3}
 _PLAIN = (
     *("weights", "freeze", "backbone", "steps", "batch", "image_size", "lr", "ema", "seed"),
-    *("real_share", "real_distance"),
+    *("real_share", "real_distance", "precision"),
 )
 
 
@@ -105,8 +105,7 @@ def training_config(
         base["real_share"] = 0.0 if not options["real"] else 0.5 if options["shards"] else 1.0
     if options["augment"]:
         base["augment"] = STRONG if options["augment"] == "strong" else MILD
-    precision = run_precision(options["precision"], run_device(options["device"]))
-    config = validated(kind, {**base, **given, "categories": categories, "precision": precision})
+    config = validated(kind, {**base, **given, "categories": categories})
     if options["mirror"] is not None:
         config = config.model_copy(update={"augment": config.augment.model_copy(update={"mirror": options["mirror"]})})
     return config
@@ -225,13 +224,3 @@ def run_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DependencyError("--device cuda: torch sees no CUDA device here; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def run_precision(name: str, device: torch.device) -> Precision:
-    """`name`, or for `auto` bf16 where the device has matrix units for it, else no change of precision."""
-    import torch
-
-    if name != "auto":
-        return cast("Precision", name)
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return "bf16" if fast else "no"

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import chosen_images, run_device, run_how, run_precision, start_or_resume, training_progress
+from pose_models.cli.common import chosen_images, run_how, start_or_resume, training_progress
 from pose_models.cli.options import FOLDER, distance_option, image_options, learning_options, loop_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pose_models.adapt.config import FinetuneConfig
+    from pose_models.config import Precision
     from pose_models.data.images import Images
 
 
@@ -77,7 +78,7 @@ def _finetune(
             name,
         )
     )
-    precision = run_precision(options["precision"], run_device(options["device"]))
     console.print(f"{folder} -> {out}: {config.labels} of {images.name()}", highlight=False, soft_wrap=True)
+    precision: Precision = options["precision"] or "no"
     with training_progress(console, config.steps, out) as on_step:
         train_further(folder, labelled, config, out, run_how(options), precision=precision, on_step=on_step)

@@ -69,10 +69,10 @@ def run_options(*precisions: str) -> Decorator:
     return grouped(
         click.option(
             "--precision",
-            type=click.Choice(["auto", *precisions]),
-            default="auto",
-            show_default=True,
-            help="auto: bf16 where the processor has matrix units for it.",
+            type=click.Choice([*precisions, "auto"]),
+            metavar=f"[{'|'.join(precisions)}]",
+            callback=lambda context, option, value: None if value == "auto" else value,
+            help="Number format of the network's layers.  [default: no, else that of --config]",
         ),
         click.option("--overwrite", is_flag=True, help="Begin again in a folder that holds a run."),
         device_option,

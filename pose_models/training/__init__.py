@@ -20,7 +20,7 @@ from pose_models.training.source_similarity import write_source_similarity
 from pose_models.training.spec import build, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee
 
-__all__ = ["How", "Sources", "Step", "train"]
+__all__ = ["LoopOptions", "Sources", "Step", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -170,6 +170,16 @@ class _Fit:
         self._accelerator.wait_for_everyone()
 
 
+def _accelerator(config: LoopConfig, options: LoopOptions) -> Accelerator:
+    """Return the accelerator of a run, with the precision and device that it asks for."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # Its state is one for the process, and refuses what differs from an earlier run in the same notebook.
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    return Accelerator(mixed_precision=config.precision, cpu=options.cpu)
+
+
 def fit(
     trainee: Trainee, views: Views, config: LoopConfig, out: Path, options: LoopOptions, on_step: Callable[[Step], None]
 ) -> None:
@@ -178,10 +188,8 @@ def fit(
     A run that was stopped goes on from its last checkpoint, on the CPU bit for bit as if it had not been. Every process
     of an `accelerate launch` calls this; `config.batch` is the batch of all of them. ValueError where the loss is lost.
     """
-    from accelerate import Accelerator
-
     out.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision=config.precision, cpu=options.cpu)
+    accelerator = _accelerator(config, options)
     everyone = Processes(
         rank=accelerator.process_index,
         count=accelerator.num_processes,

@@ -138,6 +138,16 @@ def test_a_saved_configuration_is_a_start(run, trained, tmp_path):
     assert "steps = 1\n" in text
 
 
+def test_the_precision_is_the_configuration_s_and_not_the_machine_s(run, trained, tmp_path):
+    assert 'precision = "no"' in (trained / "config.toml").read_text()
+    (tmp_path / "half.toml").write_text((trained / "config.toml").read_text().replace('"no"', '"bf16"'))
+    given = ["--shards", run / "shards", "--category", "box", "--config", tmp_path / "half.toml", "--device", "cpu"]
+    for words, precision in (([], "bf16"), (["--precision", "auto"], "bf16"), (["--precision", "no"], "no")):
+        result = call("train", *given, "--out", tmp_path / "half", "--steps", 1, "--overwrite", *words)
+        assert result.exit_code == 0, result.output
+        assert f'precision = "{precision}"' in (tmp_path / "half" / "config.toml").read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
