@@ -118,7 +118,19 @@ def test_bpy_is_imported_in_one_folder_only():
 
 @pytest.mark.parametrize("package", ["p3d_gen", "p3d_gen.cli", "pose_models", "pose_models.cli"])
 def test_an_import_loads_nothing_heavy(package):
-    heavy = ["torch", "bpy", "ray", "diffusers", "transformers", "cv2", "scipy", "trimesh", "timm", "webdataset"]
+    heavy = [
+        "torch",
+        "bpy",
+        "ray",
+        "diffusers",
+        "transformers",
+        "cv2",
+        "scipy",
+        "trimesh",
+        "timm",
+        "webdataset",
+        "matplotlib",
+    ]
     code = f"import sys, {package}; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 

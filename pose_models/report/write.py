@@ -12,7 +12,7 @@ from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
 from pose_models.prediction import Prediction, write_predictions
 from pose_models.report.cases import Case, case_sheet, worst_and_typical
-from pose_models.report.curves import risk_coverage_picture
+from pose_models.report.curves import rendered, risk_coverage_figure
 from pose_models.report.sphere import sphere_map, sphere_picture
 from pose_models.report.tables import (
     Table,
@@ -71,18 +71,17 @@ def pictures(
 ) -> dict[str, Picture]:
     """The pictures by name: sphere, risk_coverage and, where `case_of` finds the images, cases. `case_of` is asked for
     the shown images alone, so it may read them again."""
-    found = {
+    risks = {f"errors of {name} and more": curve for name, curve in result.risk.items()}
+    drawn = {
         "sphere": sphere_picture(sphere_map(predictions, result.errors_rad), f"{title}: error by viewing direction"),
-        "risk_coverage": risk_coverage_picture(
-            {f"errors of {name} and more": curve for name, curve in result.risk.items()}, f"{title}: risk and coverage"
-        ),
+        "risk_coverage": rendered(risk_coverage_figure(risks, f"{title}: risk and coverage")),
     }
     if case_of is not None:
         worst, typical = worst_and_typical(result.errors_rad, CASES)
         names = f"{title}: the greatest errors", f"{title}: typical, around the median error"
         sections = zip(names, (worst, typical), strict=True)
-        found["cases"] = case_sheet({name: [case_of(predictions[i]) for i in shown] for name, shown in sections})
-    return found
+        drawn["cases"] = case_sheet({name: [case_of(predictions[i]) for i in shown] for name, shown in sections})
+    return drawn
 
 
 def write_report(

@@ -13,7 +13,7 @@ from p3d_gen.core.types import Camera
 from pose_models.metrics import risk_coverage, summary
 from pose_models.prediction import read_predictions
 from pose_models.report.cases import Case, caption, case_sheet, worst_and_typical
-from pose_models.report.curves import risk_coverage_picture
+from pose_models.report.curves import rendered, risk_coverage_figure
 from pose_models.report.draw import draw_pose, enlarged, fitted, text_width
 from pose_models.report.sphere import sphere_map, sphere_picture
 from pose_models.report.write import write_report
@@ -179,26 +179,30 @@ def test_sphere_picture_shows_the_colours_of_the_classes():
 
 def test_curve_is_drawn_where_its_risks_are():
     errors = torch.tensor([0.1, 0.1, 1.0, 0.1], dtype=torch.float64)
-    found = risk_coverage(errors, torch.tensor([4.0, 3.0, 2.0, 1.0]))
-    picture = risk_coverage_picture({"made": found}, "title")
-    blue = np.argwhere((picture == (31, 119, 180)).all(axis=2))[:, ::-1] + 0.5
-    # the axis ends at 40 %, the picture's plot is 720 x 380 from (76, 76)
-    for coverage, risk in zip(found.coverage, found.risk, strict=True):
-        point = [76 + 720 * coverage, 76 + 380 * (1 - risk / 0.4)]
-        assert np.linalg.norm(blue - point, axis=1).min() < 2
+    curve = risk_coverage(errors, torch.tensor([4.0, 3.0, 2.0, 1.0]))
+    figure = risk_coverage_figure({"made": curve}, "title")
+    picture = rendered(figure)
+    (axes,) = figure.axes
+    points = axes.transData.transform(np.column_stack([curve.coverage, curve.risk]))
+    blue = np.argwhere((picture == (0, 114, 178)).all(axis=2))[:, ::-1] + 0.5
+    for x, y in points:
+        assert np.linalg.norm(blue - (x, picture.shape[0] - y), axis=1).min() < 2
 
 
 def test_curves_are_one_to_five():
-    found = risk_coverage(torch.tensor([0.1, 1.0]), torch.tensor([1.0, 0.0]))
-    assert risk_coverage_picture({str(i): found for i in range(5)}, "t").shape[0] > 0
+    curve = risk_coverage(torch.tensor([0.1, 1.0]), torch.tensor([1.0, 0.0]))
+    assert len(risk_coverage_figure({str(i): curve for i in range(5)}, "t").axes[0].lines) == 5
     for count in (0, 6):
         with pytest.raises(ValueError, match="give 1 to 5"):
-            risk_coverage_picture({str(i): found for i in range(count)}, "t")
+            risk_coverage_figure({str(i): curve for i in range(count)}, "t")
 
 
 def test_curve_without_any_error():
-    found = risk_coverage(torch.tensor([0.1, 0.1]), torch.tensor([1.0, 0.0]))
-    assert risk_coverage_picture({"made": found}, "t").shape[2] == 3
+    curve = risk_coverage(torch.tensor([0.1, 0.1]), torch.tensor([1.0, 0.0]))
+    picture = rendered(risk_coverage_figure({"made": curve}, "t"))
+    assert picture.dtype == np.uint8
+    assert picture.shape[2] == 3
+    np.testing.assert_array_equal(picture, rendered(risk_coverage_figure({"made": curve}, "t")))
 
 
 def test_report_folder(tmp_path):
