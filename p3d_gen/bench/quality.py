@@ -12,6 +12,7 @@ from scipy.ndimage import binary_dilation
 from p3d_gen.bench import show
 from p3d_gen.bench.scenes import SIDE_PX, Scenes, temporary_run
 from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.blender.protocol import RenderRequest
 from p3d_gen.core.types import Picture
 from p3d_gen.stylize.edges import canny
 
@@ -53,12 +54,12 @@ class _Reference:
     """A scene and what it looks like when it is rendered with many samples."""
 
     scenes: Scenes
-    request: dict[str, Any]
+    request: RenderRequest
     truth: Picture
     mask: NDArray[np.bool_]
 
     @staticmethod
-    def of(scenes: Scenes, request: dict[str, Any]) -> _Reference:
+    def of(scenes: Scenes, request: RenderRequest) -> _Reference:
         _, truth, mask = scenes.picture(request, {"cycles.samples": REFERENCE_SAMPLES, **_PLAIN})
         return _Reference(scenes, request, truth, mask)
 
@@ -76,7 +77,7 @@ class _Reference:
         """Of the released recipe: 512 samples of the whole frame without a denoiser, and a second pass for the mask."""
         picture = self.quality({"cycles.samples": RELEASED_SAMPLES, **_WHOLE_FRAME})
         mask = self.scenes.render(self.request, {"cycles.samples": 1, **_WHOLE_FRAME})
-        return picture._replace(seconds=picture.seconds + mask["seconds"])
+        return picture._replace(seconds=picture.seconds + mask.seconds)
 
 
 def _mean(found: list[Quality]) -> Quality:

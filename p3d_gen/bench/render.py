@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ def stage_over_bare(rounds: int = 4, per_round: int = 6) -> Figures:
         rows, stage, bare = [], 0.0, 0.0
         for shard in shards:
             stage_s = _seconds(lambda: render_shard(str(run.root), shard))  # noqa: B023  called at once
-            requests = [scenes.request("car", index) | {"labels": []} for index in run.members_of(shard)[1]]
-            bare_s = sum(scenes.render(request, {})["seconds"] for request in requests)
+            requests = [replace(scenes.request("car", index), labels=()) for index in run.members_of(shard)[1]]
+            bare_s = sum(scenes.render(request, {}).seconds for request in requests)
             rows.append((shard, stage_s / per_round, bare_s / per_round, stage_s / bare_s))
             stage, bare = stage + stage_s, bare + bare_s
     show(
@@ -70,7 +70,7 @@ def workers(images: int = 32, shard_size: int = 4) -> Figures:
     with temporary_run(["car"], 8, 8) as run, BlenderWorker() as worker:
         scenes = Scenes(run, worker)
         threads = {
-            count: sum(scenes.render(scenes.request("car", i), {"render.threads": count})["seconds"] for i in range(8))
+            count: sum(scenes.render(scenes.request("car", i), {"render.threads": count}).seconds for i in range(8))
             for count in (1, 2)
         }
     show(
@@ -116,7 +116,7 @@ def hidden_seconds(repeats: int = 3) -> Figures:
             request = scenes.request("car", 0)
             scenes.render(request, {})
             seconds = np.array(
-                [[scenes.render(request, changes)["seconds"] for changes in cases.values()] for _ in range(repeats)]
+                [[scenes.render(request, changes).seconds for changes in cases.values()] for _ in range(repeats)]
             ).min(axis=0)
         rows += [(light, name, float(s), float(s - seconds[0])) for name, s in zip(cases, seconds, strict=True)]
     show("what settings cost", ("light", "settings", "seconds", "more than the stage's"), rows)
@@ -193,13 +193,13 @@ def _phases(run: RunFolder, worker: BlenderWorker) -> dict[str, float]:
         add("specs and requests", start)
         start = time.perf_counter()
         answer = scenes.render(request, {}, write=True)
-        add("scene and picture file", start, less=answer["seconds"])
-        totals["render call"] = totals.get("render call", 0.0) + answer["seconds"] / len(CATEGORIES)
+        add("scene and picture file", start, less=answer.seconds)
+        totals["render call"] = totals.get("render call", 0.0) + answer.seconds / len(CATEGORIES)
         start = time.perf_counter()
-        passes = read_passes(Path(request["target"]))
+        passes = read_passes(request.target)
         add("reading the passes", start)
         start = time.perf_counter()
-        scenes.members(category, 1, answer, passes)
+        scenes.members(category, 1, answer.render, passes)
         add("checks, labels, encoding", start)
     return totals
 

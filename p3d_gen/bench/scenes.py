@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
+from p3d_gen.blender.protocol import RenderAnswer, RenderRequest, TimedAnswer, TimedRequest
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
@@ -55,23 +56,23 @@ class Scenes:
             name: ShardRenderer(run, worker, name) for name in run.manifest.categories
         }
 
-    def request(self, category: str, index: int) -> dict[str, Any]:
-        """What the stage asks of Blender for a sample."""
+    def request(self, category: str, index: int) -> RenderRequest:
+        """Return the stage's request for a sample."""
         sample = spec(self._run.manifest, self._run.inventory, category, index)
         return self._renderers[category].request(sample, load_cad(self._run.cad_file(category, sample.cad_id)))
 
-    def members(self, category: str, index: int, answer: dict[str, Any], passes: Passes) -> Members:
-        """What the stage makes of a sample's render."""
+    def members(self, category: str, index: int, answer: RenderAnswer, passes: Passes) -> Members:
+        """Return the members that the stage makes of a sample's render."""
         sample = spec(self._run.manifest, self._run.inventory, category, index)
         model = load_cad(self._run.cad_file(category, sample.cad_id))
         return self._renderers[category].members(sample, model, answer, passes)
 
-    def render(self, request: dict[str, Any], settings: dict[str, Any], write: bool = False) -> dict[str, Any]:
-        """Render a scene with changed settings, by attribute path below Blender's scene; the answer holds `seconds`."""
-        return self._worker.ask(request | {"op": "time", "settings": settings, "write": write})
+    def render(self, request: RenderRequest, settings: dict[str, Any], write: bool = False) -> TimedAnswer:
+        """Render a scene with changed settings, by attribute path below Blender's scene."""
+        return self._worker.ask(TimedRequest(render=request, settings=settings, write=write))
 
-    def picture(self, request: dict[str, Any], settings: dict[str, Any]) -> tuple[float, Picture, NDArray[np.bool_]]:
-        """Seconds of the render call, the picture (H, W, 3) on the grey that edges are taken on, and its mask."""
-        seconds = self.render(request, settings, write=True)["seconds"]
-        passes = read_passes(Path(request["target"]))
+    def picture(self, request: RenderRequest, settings: dict[str, Any]) -> tuple[float, Picture, NDArray[np.bool_]]:
+        """Return the render call's seconds, the picture (H, W, 3) on the grey that edges are taken on, and its mask."""
+        seconds = self.render(request, settings, write=True).seconds
+        passes = read_passes(request.target)
         return seconds, on_grey(passes.rgba[..., :3], passes.rgba[..., 3]), passes.mask

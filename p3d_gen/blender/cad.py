@@ -12,7 +12,8 @@ import bpy
 import numpy as np
 
 from p3d_gen.blender.cleaning import Surface, normalised
-from p3d_gen.blender.readers import Source, read, reset
+from p3d_gen.blender.protocol import Done, PrepareRequest
+from p3d_gen.blender.readers import SourceModel, read, reset
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import CadModel, check_keypoints, materials_file, save_cad
 from p3d_gen.run.files import write_bytes
@@ -170,7 +171,7 @@ def load_materials(path: Path) -> list[bpy.types.Material]:
     return materials
 
 
-def _materials_of(source: Source, part_names: tuple[str, ...]) -> list[bpy.types.Material]:
+def _materials_of(source: SourceModel, part_names: tuple[str, ...]) -> list[bpy.types.Material]:
     """The materials of the parts that are left, a default one for faces without."""
     by_name = dict(zip(source.surface.part_names, source.materials, strict=True))
     if by_name.get("", True) is None:
@@ -180,7 +181,7 @@ def _materials_of(source: Source, part_names: tuple[str, ...]) -> list[bpy.types
     return [by_name[name] for name in part_names]
 
 
-def _model(source: Source, surface: Surface, warnings: tuple[str, ...]) -> CadModel:
+def _model(source: SourceModel, surface: Surface, warnings: tuple[str, ...]) -> CadModel:
     return CadModel(
         vertices=surface.vertices,
         faces=surface.faces.astype(np.int32),
@@ -194,23 +195,22 @@ def _model(source: Source, surface: Surface, warnings: tuple[str, ...]) -> CadMo
     )
 
 
-def prepare(source: str, target: str, up: str, front: str, category: str) -> dict[str, Any]:
-    """Normalise the CAD model at the address `source` into the npz `target`, see `CadModel`.
+def prepare(request: PrepareRequest) -> Done:
+    """Normalise a CAD model into an npz. ValueError names its fault.
 
-    up, front: the source's axes, or "auto" for those of its format. Where the source has materials, they are written
-    beside it first: the npz marks a model as done. ValueError names what is wrong.
+    The materials of the source, if it has any, are written first: the npz marks a model as done.
     """
     reset()
     try:
-        found = read(source, category)
-        up, front = found.axes if up == "auto" else (up, front)
-        surface = _wound(normalised(found.surface, _frame(up, front)))
-        check_keypoints(surface.keypoints, category)
-        warnings = list(found.warnings)
-        if found.materials:
-            warnings += _save_materials(_materials_of(found, surface.part_names), materials_file(Path(target)))
+        source = read(request.source, request.category)
+        up, front = source.axes if request.up == "auto" else (request.up, request.front)
+        surface = _wound(normalised(source.surface, _frame(up, front)))
+        check_keypoints(surface.keypoints, request.category)
+        warnings = list(source.warnings)
+        if source.materials:
+            warnings += _save_materials(_materials_of(source, surface.part_names), materials_file(request.target))
         reset()  # a file may leave Blender in any state
-        save_cad(Path(target), _model(found, surface, tuple(warnings)))
-        return {"faces": len(surface.faces)}
+        save_cad(request.target, _model(source, surface, tuple(warnings)))
+        return Done()
     finally:
         reset()

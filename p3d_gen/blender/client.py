@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from p3d_gen.blender.protocol import A, Refusal, Request, decode_answer, encode
 from p3d_gen.blender.system import missing_system_packages
 from p3d_gen.core.errors import DependencyError
 
@@ -120,23 +119,24 @@ class BlenderWorker:
         if dead or self._answered >= self._recycle_after or self.memory_bytes > self._memory_bytes:
             self._stop()
 
-    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a request. BlenderError where it was refused, took too long, or killed the process."""
+    def ask(self, request: Request[A]) -> A:
+        """Return the answer to a request. BlenderError if it was refused, took too long, or killed the process."""
+        line = encode(request)
         self._recycle()
         process = self._process = self._process or self._start()
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(line)
             process.stdin.flush()
-            line = self._reply(process)
+            reply = self._reply(process)
         except BrokenPipeError:
-            line = b""
-        if not line:
+            reply = b""
+        if not reply:
             code = process.wait()
             self._stop()
             raise BlenderError(f"Blender ended with status {code}: {self._last_words()}")
         self._answered += 1
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise BlenderError(answer["error"])
+        answer = decode_answer(reply, request)
+        if isinstance(answer, Refusal):
+            raise BlenderError(answer.reason)
         return answer

@@ -23,7 +23,7 @@ _SKY_RADIANCES = (1.09, 2.00, 3.01, 3.53, 3.75, 3.85, 3.79, 3.59, 3.45)
 
 
 def add_lamp(lamp: Lamp) -> None:
-    """A lamp whose power gives the wanted irradiance at the origin: E = P / (pi r^2) on the axis, far away."""
+    """Add a lamp whose power gives the wanted irradiance at the origin: E = P / (pi r^2) on the axis, far away."""
     position = Vector(lamp.position)
     data = bpy.data.lights.new("lamp", "AREA")
     data.size = lamp.size
@@ -39,8 +39,8 @@ def _add_light(data: bpy.types.Light, position: Vector) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def _mean_radiance(path: str) -> float:
-    return mean_radiance(read_environment(Path(path)))
+def _mean_radiance(hdri: Path) -> float:
+    return mean_radiance(read_environment(hdri))
 
 
 def _new_world() -> bpy.types.World:
@@ -50,23 +50,23 @@ def _new_world() -> bpy.types.World:
 
 
 def add_ambient() -> None:
-    """A dim grey world, so that what no lamp reaches is not black."""
+    """Add a dim grey world, so that surfaces which no lamp reaches are not black."""
     _new_world().node_tree.nodes["Background"].inputs["Color"].default_value = (_AMBIENT, _AMBIENT, _AMBIENT, 1.0)
 
 
 def _sample_world(world: bpy.types.World, resolution: int) -> None:
-    """The automatic importance map costs over a second per render."""
+    """Fix the size of the importance map: the automatic one costs over a second per render."""
     world.cycles.sampling_method = "MANUAL"
     world.cycles.sample_map_resolution = resolution
 
 
-def add_environment(environment: Environment, hdri: str) -> None:
-    """The environment map of the file `hdri`, scaled to the wanted mean radiance."""
+def add_environment(environment: Environment, hdri: Path) -> None:
+    """Light the scene by the environment map in the file `hdri`, scaled to the wanted mean radiance."""
     world = _new_world()
     nodes, links = world.node_tree.nodes, world.node_tree.links
     background = nodes["Background"]
     image, mapping, where = (nodes.new(f"ShaderNode{kind}") for kind in ("TexEnvironment", "Mapping", "TexCoord"))
-    image.image = bpy.data.images.load(hdri)
+    image.image = bpy.data.images.load(str(hdri))
     mapping.inputs["Rotation"].default_value[2] = environment.turn_rad
     links.new(where.outputs["Generated"], mapping.inputs["Vector"])
     links.new(mapping.outputs["Vector"], image.inputs["Vector"])
@@ -76,7 +76,7 @@ def add_environment(environment: Environment, hdri: str) -> None:
 
 
 def add_sun(sun: Sun) -> None:
-    """The sun as a distant lamp, redder towards the horizon, in a clear sky over a grey ground."""
+    """Add the sun as a distant lamp, redder towards the horizon, in a clear sky over a grey ground."""
     high = np.sqrt(np.sin(sun.elevation_rad))
     colour = np.array([1.0, 0.55 + 0.45 * high, 0.3 + 0.7 * high])
     data = bpy.data.lights.new("sun", "SUN")

@@ -26,7 +26,7 @@ _USD = (".usd", ".usda", ".usdc", ".usdz")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceModel:
     """What a CAD file holds. axes: its up and front, where nobody states others. materials: one for each part name,
     None for a part without; empty where the file has none at all. symmetry_order: see `CadModel`. warnings: what
     else should be there, and is not."""
@@ -175,7 +175,7 @@ def _missing_files(path: Path) -> tuple[str, ...]:
     )
 
 
-def _by_blender(path: Path, category: str) -> Source:
+def _by_blender(path: Path, category: str) -> SourceModel:
     """All meshes of a file that renders, with modifiers and instances, joined; its scripts do not run."""
     _open(path)
     _show_what_renders()
@@ -191,7 +191,7 @@ def _by_blender(path: Path, category: str) -> Source:
     axes, matrix = _conversion(path)
     keypoints, symmetry_order = read_sidecar(path, category)
     vertices = transform(matrix, surface.vertices)
-    return Source(
+    return SourceModel(
         surface=replace(surface, vertices=vertices, keypoints=keypoints),
         axes=axes,
         symmetry_order=symmetry_order,
@@ -200,7 +200,7 @@ def _by_blender(path: Path, category: str) -> Source:
     )
 
 
-def _by_trimesh(path: Path, category: str) -> Source:
+def _by_trimesh(path: Path, category: str) -> SourceModel:
     import trimesh  # takes a second, which workers that only render need not wait for
 
     try:
@@ -211,20 +211,20 @@ def _by_trimesh(path: Path, category: str) -> Source:
         raise ValueError("it holds no faces")
     keypoints, symmetry_order = read_sidecar(path, category)
     surface = replace(plain(mesh.vertices, mesh.faces), keypoints=keypoints)
-    return Source(surface=surface, axes=_Z_UP, symmetry_order=symmetry_order)
+    return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=symmetry_order)
 
 
-def _of_parametric(mesh: Mesh) -> Source:
+def _of_parametric(mesh: Mesh) -> SourceModel:
     surface = replace(
         plain(mesh.vertices, mesh.faces),
         face_part=mesh.face_part.astype(np.int64),
         part_names=mesh.part_names,
         keypoints=dict(mesh.keypoints),
     )
-    return Source(surface=surface, axes=_Z_UP, symmetry_order=mesh.symmetry_order)
+    return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=mesh.symmetry_order)
 
 
-def read(address: str, category: str) -> Source:
+def read(address: str, category: str) -> SourceModel:
     """The CAD model at an address: a file, or `parametric:<category>?variant=<n>`.
 
     ValueError says why a file cannot be used.

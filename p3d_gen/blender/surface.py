@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import bpy
 
 from p3d_gen.core.types import Material
 
 
-def _principled(spec: Material, texture: str) -> bpy.types.Material:
-    """One material of the principled surface; `texture`, a file or "", takes the place of its base colour."""
+def _principled(spec: Material, texture: Path | None) -> bpy.types.Material:
+    """Make a material of the principled surface; the picture `texture`, if given, replaces its base colour."""
     material = bpy.data.materials.new("object")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
@@ -21,16 +22,16 @@ def _principled(spec: Material, texture: str) -> bpy.types.Material:
     shader.inputs["Coat Weight"].default_value = spec.coat
     shader.inputs["Emission Color"].default_value = (*spec.base_rgb, 1.0)
     shader.inputs["Emission Strength"].default_value = spec.emission
-    if texture:
+    if texture is not None:
         image = nodes.new("ShaderNodeTexImage")
-        image.image = bpy.data.images.load(texture)
+        image.image = bpy.data.images.load(str(texture))
         links.new(image.outputs["Color"], shader.inputs["Base Color"])
     return material
 
 
 def materials_of_parts(
-    part_names: Sequence[str], specs: Sequence[Material], texture: str = ""
+    part_names: Sequence[str], specs: Sequence[Material], texture: Path | None = None
 ) -> list[bpy.types.Material]:
-    """A material for every part: the one drawn for its name, else that of part ""."""
+    """Make a material for every part: the one drawn for its name, else that of part ""."""
     drawn = {spec.part: spec for spec in specs}
     return [_principled(drawn.get(name.lower(), drawn[""]), texture) for name in part_names]

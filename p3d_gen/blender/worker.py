@@ -7,11 +7,9 @@ a copy of it.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +24,30 @@ def _redirect(log: Path) -> int:
 
 
 def main(log: Path, device: str, ordinal: int) -> None:
-    """Answer requests: {"op": "prepare" | "render" | ..., ...} -> the result, or {"error": reason}."""
-    with os.fdopen(_redirect(log), "w") as answers:
+    """Answer the requests of `protocol` until stdin closes."""
+    with os.fdopen(_redirect(log), "wb") as answers:
         import bpy  # chatty from its import on
 
-        from p3d_gen.blender import cad, exchange, scene, timing
+        from p3d_gen.blender import cad, exchange, protocol, scene, timing
         from p3d_gen.blender.device import count_gpus, use_device
 
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        operations: dict[str, Callable[..., dict[str, Any]]] = {
-            "prepare": cad.prepare,
-            "render": scene.render,
-            "survey": exchange.survey,
-            "export": exchange.export,
-            "time": timing.timed_render,
-            "count_gpus": lambda: {"gpus": count_gpus(device)},
+        operations: dict[type[protocol.Message], Any] = {  # a request -> the function that takes and answers it
+            protocol.PrepareRequest: cad.prepare,
+            protocol.RenderRequest: scene.render,
+            protocol.SurveyRequest: exchange.survey,
+            protocol.ExportRequest: exchange.export,
+            protocol.TimedRequest: timing.timed_render,
+            protocol.CountGpusRequest: lambda _: protocol.CountGpusAnswer(gpus=count_gpus(device)),
         }
-        for line in sys.stdin:
-            request = json.loads(line)
+        for line in sys.stdin.buffer:
             try:
                 use_device(device, ordinal)
-                answer = operations[request.pop("op")](**request)
+                request = protocol.decode(line)
+                answer = protocol.encode(operations[type(request)](request))
             except Exception as error:  # whatever a model or texture provokes costs this request alone
-                answer = {"error": f"{type(error).__name__}: {error}"}
-            answers.write(json.dumps(answer) + "\n")
+                answer = protocol.encode(protocol.Refusal(f"{type(error).__name__}: {error}"))
+            answers.write(answer)
             answers.flush()
     shutil.rmtree(log.parent, ignore_errors=True)  # the parent was killed, or it would have ended this process
 

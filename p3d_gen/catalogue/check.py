@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.protocol import SurveyAnswer, SurveyRequest
 from p3d_gen.blender.topology import is_watertight, same_way_edges
 from p3d_gen.catalogue.collect import Collection
+from p3d_gen.render.prepare import prepare_request
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import asset_licence
@@ -50,13 +51,13 @@ def _counted(number: int, what: str) -> Iterator[str]:
         yield f"{what}: {number}"
 
 
-def _warnings(found: dict[str, Any], model: CadModel) -> tuple[str, ...]:
-    """What the file held (see `blender.exchange.survey`) that the prepared model does not, or should not."""
+def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
+    """Return warnings about the content of the file that the prepared model lacks, or should not have."""
     left = same_way_edges(model.faces)
     return (
-        *_counted(found["unused"], "vertices of no face dropped"),
-        *_counted(found["faces"] - len(model.faces), "degenerate or doubled faces dropped"),
-        *_counted(max(found["same_way"] - left, 0), "edges whose faces were wound inconsistently, mended"),
+        *_counted(survey.unused, "vertices of no face dropped"),
+        *_counted(survey.faces - len(model.faces), "degenerate or doubled faces dropped"),
+        *_counted(max(survey.same_way - left, 0), "edges whose faces were wound inconsistently, mended"),
         *_counted(left, "edges where the surface cannot be wound consistently"),
         *_counted(
             len(model.faces) if len(model.faces) > MANY_FACES else 0,
@@ -69,8 +70,7 @@ def _warnings(found: dict[str, Any], model: CadModel) -> tuple[str, ...]:
 def prepare(worker: BlenderWorker, category: str, asset: Asset) -> Path:
     """Prepare a model among the worker's own files; returns its npz. BlenderError says what is wrong with it."""
     target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
-    request = {"source": asset.address, "up": asset.up, "front": asset.front, "category": category}
-    worker.ask({"op": "prepare", "target": str(target), **request})
+    worker.ask(prepare_request(category, asset, target))
     return target
 
 
@@ -89,7 +89,7 @@ def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path |
     report = Report(category=category, id=asset.id, address=asset.address, licence=asset_licence(asset, root).id)
     try:
         path = prepare(worker, category, asset)
-        found = worker.ask({"op": "survey", "source": asset.address, "category": category})
+        survey = worker.ask(SurveyRequest(source=asset.address, category=category))
     except BlenderError as error:
         return replace(report, error=reason(error))
     model = load_cad(path)
@@ -104,7 +104,7 @@ def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path |
         has_native_uv=bool(model.native_uv.any()),
         keypoints=len(model.keypoints),
         watertight=is_watertight(model.faces),
-        warnings=_warnings(found, model),
+        warnings=_warnings(survey, model),
     )
     discard(path)
     return report

@@ -12,6 +12,7 @@ import trimesh
 from blender_assets.shapes import Mesh, build
 from blender_assets.shapes.ply import ply_bytes
 from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.protocol import ExportRequest
 from p3d_gen.catalogue.check import discard, prepare, reason
 from p3d_gen.core.categories import SYMMETRY_ORDER
 from p3d_gen.core.errors import AssetError
@@ -44,7 +45,7 @@ def _plain_ply(model: CadModel) -> bytes:
 
 def _glb(worker: BlenderWorker, cad: Path) -> bytes:
     target = worker.scratch / "model.glb"
-    worker.ask({"op": "export", "cad": str(cad), "target": str(target)})
+    worker.ask(ExportRequest(cad=cad, target=target))
     return target.read_bytes()
 
 

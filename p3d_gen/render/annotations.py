@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.blender.passes import Passes
+from p3d_gen.blender.protocol import RenderAnswer
 from p3d_gen.core.codecs import encode_nocs, encode_normals, encode_npz, encode_png, mask_bytes
 from p3d_gen.core.cuboid import Cuboid, facing
 from p3d_gen.core.geometry import box_corners, project, transform
-from p3d_gen.core.silhouette import Amodal, amodal, camera_of, in_frame, mask_box, mask_iou, unobstructed
+from p3d_gen.core.silhouette import Amodal, amodal, in_frame, mask_box, mask_iou, unobstructed
 from p3d_gen.core.types import Array, Camera, RenderSpec
 from p3d_gen.run.cad_model import CadModel, stretched
 from p3d_gen.run.files import Members
@@ -36,15 +37,15 @@ class Rendered:
     camera: Camera
 
     @staticmethod
-    def of(sample: RenderSpec, model: CadModel, passes: Passes, answer: dict[str, Any]) -> Rendered:
-        """From the answer of the Blender process."""
+    def of(sample: RenderSpec, model: CadModel, passes: Passes, answer: RenderAnswer) -> Rendered:
+        """Combine a sample's parts with the answer of the Blender process."""
         return Rendered(
             sample=sample,
             model=model,
             vertices=stretched(model, sample.stretch_xyz),
             passes=passes,
-            cam_T_obj=np.array(answer["cam_T_obj"]),
-            camera=camera_of(answer | {"image_hw": sample.camera.image_hw}),
+            cam_T_obj=np.array(answer.cam_T_obj),
+            camera=answer.camera,
         )
 
 

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.protocol import PrepareRequest
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import (
     load_cad,
@@ -39,6 +40,11 @@ def _local_target(cad: Path) -> Iterator[Path]:
                 write_bytes(target, source.read_bytes())
 
 
+def prepare_request(category: str, asset: Asset, target: Path) -> PrepareRequest:
+    """Return the request that prepares an asset into the npz `target`."""
+    return PrepareRequest(source=asset.address, target=target, up=asset.up, front=asset.front, category=category)
+
+
 def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
     """Prepare one model, or do nothing where it is there. What fails is tried once more: Blender may have been killed.
 
@@ -47,11 +53,10 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
     target = run.cad_file(category, asset.id)
     if target.exists():
         return
-    request = {"source": asset.address, "up": asset.up, "front": asset.front, "category": category}
     for last in (False, True):
         try:
             with _local_target(target) as local:
-                worker.ask({"op": "prepare", "target": str(local), **request})
+                worker.ask(prepare_request(category, asset, local))
             return
         except BlenderError as error:
             if str(error).startswith("RunError: "):

@@ -7,18 +7,20 @@ import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from blender_assets.shapes import Mesh, build
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
+from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest
 from p3d_gen.core.codecs import encode_npz
 from p3d_gen.core.cuboid import Cuboid, category_cuboid
 from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.core.geometry import cam_T_obj, transform
 from p3d_gen.core.silhouette import MIN_MASK_IOU
-from p3d_gen.core.types import RenderSpec
+from p3d_gen.core.types import Array, RenderSpec
 from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.arrange import arrange
 from p3d_gen.render.prepare import ensure_models
@@ -56,10 +58,9 @@ def count_gpus(how: Supervision) -> int:
         return 0
     with BlenderWorker(**asdict(how)) as worker:
         try:
-            gpus = int(worker.ask({"op": "count_gpus"})["gpus"])
+            return worker.ask(CountGpusRequest()).gpus
         except BlenderError as error:
             raise RunError(str(error)) from None
-    return gpus
 
 
 @functools.lru_cache(maxsize=64)
@@ -75,6 +76,17 @@ def _check_picture(path: Path) -> None:
 @functools.lru_cache(maxsize=32)
 def _occluder_shape(category: str, variant: int) -> Mesh:
     return build(category, variant)
+
+
+def _placed(shape: Mesh, sample: RenderSpec, cam_T_occluder: Array) -> OccluderMesh:
+    """Return an occluder's shape under its similarity (4, 4) to camera axes, in object axes."""
+    obj_T_occluder = np.linalg.inv(cam_T_obj(sample.viewpoint)) @ cam_T_occluder
+    return OccluderMesh(
+        vertices=transform(obj_T_occluder, shape.vertices),
+        faces=shape.faces,
+        face_part=shape.face_part,
+        part_names=shape.part_names,
+    )
 
 
 def cuboid_of(run: RunFolder, category: str) -> Cuboid:
@@ -98,8 +110,8 @@ class ShardRenderer:
         self._hdris = {asset.id: asset.path for asset in run.inventory.hdris}
         self._cuboid = cuboid_of(run, category) if "cuboid" in run.manifest.output.members else None
 
-    def request(self, sample: RenderSpec, model: CadModel) -> dict[str, Any]:
-        """What is asked of Blender for a sample; ValueError where truncation or occlusion cannot be had."""
+    def request(self, sample: RenderSpec, model: CadModel) -> RenderRequest:
+        """Return the request to Blender for a sample. ValueError if its truncation or occlusion is not possible."""
         texture = self._textures.get(sample.texture_id)
         if texture:
             _check_picture(texture)
@@ -111,8 +123,7 @@ class ShardRenderer:
             model.faces,
             (occluder.vertices, occluder.faces) if occluder else None,
         )
-        place = arrangement.cam_T_occluder
-        manifest = self._run.manifest
+        place, manifest = arrangement.cam_T_occluder, self._run.manifest
         cad = self._run.cad_file(sample.category, sample.cad_id)
         native = manifest.texture.kind == "native"
         if "keypoints" in manifest.output.members and not model.keypoints:
@@ -122,30 +133,29 @@ class ShardRenderer:
             )
         if native and not materials_file(cad).exists():
             raise AssetError(f"{sample.cad_id} has no materials of its own: use another texture.kind than 'native'")
-        return {
-            "op": "render",
-            "spec": asdict(sample),
-            "camera": asdict(arrangement.camera),
-            "cam_T_occluder": None if place is None else place.tolist(),
-            "labels": list(manifest.output.members),
-            "samples": manifest.render.samples,
-            "denoise": manifest.render.denoise,
-            "cad": str(local_copy(cad, materials_file(cad))),
-            "native": native,
-            "texture": str(texture.resolve()) if texture else "",
-            "hdri": str(hdri.resolve()) if hdri else "",
-            "target": str(self._worker.scratch / "passes.exr"),
-        }
+        return RenderRequest(
+            sample=sample,
+            camera=arrangement.camera,
+            occluder=_placed(occluder, sample, place) if occluder and place is not None else None,
+            labels=tuple(manifest.output.members),
+            samples=manifest.render.samples,
+            denoise=manifest.render.denoise,
+            cad=local_copy(cad, materials_file(cad)),
+            native=native,
+            texture=texture.resolve() if texture else None,
+            hdri=hdri.resolve() if hdri else None,
+            target=self._worker.scratch / "passes.exr",
+        )
 
-    def _render(self, request: dict[str, Any]) -> tuple[dict[str, Any], Passes]:
-        """The render of a request; where Blender was lost over it, of a second try."""
+    def _render(self, request: RenderRequest) -> tuple[RenderAnswer, Passes]:
+        """Return the render of a request, made by a second attempt if Blender was lost in the first."""
         try:
             answer = self._worker.ask(request)
         except BlenderError:
             answer = self._worker.ask(request)
-        return answer, read_passes(Path(request["target"]))
+        return answer, read_passes(request.target)
 
-    def members(self, sample: RenderSpec, model: CadModel, answer: dict[str, Any], passes: Passes) -> Members:
+    def members(self, sample: RenderSpec, model: CadModel, answer: RenderAnswer, passes: Passes) -> Members:
         """The members of one sample from its render; ValueError where picture and pose disagree."""
         manifest = self._run.manifest
         members, labels = annotate(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.blender.protocol import CountGpusRequest
 from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.prepare import prepare_models
@@ -158,7 +159,7 @@ def _models(run: RunFolder, whole: Inventory, notes: list[str]) -> Step:
     """Prepare the calibration's models with one process, and time it."""
     start = time.perf_counter()
     with BlenderWorker() as worker:
-        worker.ask({"op": "count_gpus"})
+        worker.ask(CountGpusRequest())
     startup_s = time.perf_counter() - start
     start = time.perf_counter()
     notes += prepare_models(run)

@@ -20,7 +20,7 @@ from p3d_gen.spec.inventory import Asset
 from tests.helpers.assets import save_picture, wedge
 
 pytestmark = pytest.mark.blender
-HELPERS = Path(__file__).parents[3] / "helpers"
+HELPERS = Path(__file__).parents[2] / "helpers"
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # (x, y, z) becomes (x, z, -y)
 
 

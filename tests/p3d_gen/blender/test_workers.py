@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.blender.protocol import CountGpusRequest
 from p3d_gen.core.errors import RunError
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import Supervision, count_gpus, render_shard
@@ -18,11 +19,11 @@ pytestmark = pytest.mark.blender
 
 
 def pids(worker, requests):
-    found = []
+    processes = []
     for _ in range(requests):
-        worker.ask({"op": "count_gpus"})
-        found.append(worker._process.pid)
-    return found
+        worker.ask(CountGpusRequest())
+        processes.append(worker._process.pid)
+    return processes
 
 
 def test_a_process_is_recycled_after_so_many_requests():

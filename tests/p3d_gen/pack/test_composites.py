@@ -295,12 +295,12 @@ def test_surroundings_are_those_that_blender_shows():
         for index in range(2):
             request = scenes.request("car", index)
             opaque = {"render.film_transparent": False, "render.use_border": False}
-            answer = scenes.render(request, opaque, write=True)
-            shown = read_passes(request["target"])
+            answer = scenes.render(request, opaque, write=True).render
+            shown = read_passes(request.target)
             empty, colours = shown.index == 0, shown.rgba[..., :3].astype(int)
             before = backdrop(run.manifest, run.inventory, "car", index)
-            path, camera = run.inventory.background_files[before.background_id], camera_of(answer | SIZE)
-            mine = surroundings(path, before.environment, np.array(answer["cam_T_obj"]), camera)
+            path = run.inventory.background_files[before.background_id]
+            mine = surroundings(path, before.environment, np.array(answer.cam_T_obj), answer.camera)
             apart = np.abs(mine - colours)[empty].mean()
             assert apart < 2  # a camera's filter is wider than a pixel
             for wrong in (np.roll(mine, 4, axis=0), np.roll(mine, 4, axis=1), mine[:, ::-1]):

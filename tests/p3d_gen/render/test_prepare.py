@@ -51,13 +51,13 @@ class FakeWorker:
         pass
 
     def ask(self, request):
-        name = request["target"].rsplit("/cad/")[1].removesuffix(".npz")
+        name = str(request.target).rsplit("/cad/")[1].removesuffix(".npz")
         self.asked.append(name)
         time.sleep(self.pause_s)
         said = self.said.get(name, [""])
         if reason := said.pop(0) if len(said) > 1 else said[0]:
             raise BlenderError(reason)
-        save_cad(cads.Path(request["target"]), MODEL)
+        save_cad(request.target, MODEL)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import OpenEXR
@@ -13,6 +13,7 @@ import trimesh
 from PIL import Image
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.protocol import RenderRequest
 from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import mask_box, mask_iou, silhouette
@@ -130,14 +131,14 @@ def brightness(worker, run, target, **changes):
 
 
 def sunlit(worker, run, target, azimuth_deg, elevation_deg, irradiance=3.0, sky=0.01, view_elevation_rad=0.6):
-    view = {"azimuth_rad": 0.0, "elevation_rad": view_elevation_rad, "theta_rad": 0.0, "distance": 5.0}
+    view = Viewpoint(azimuth_rad=0.0, elevation_rad=view_elevation_rad, theta_rad=0.0, distance=5.0)
     sun = Sun(
         azimuth_rad=np.radians(azimuth_deg),
         elevation_rad=np.radians(elevation_deg),
         irradiance=irradiance,
         sky_radiance=sky,
     )
-    return np.array(brightness(worker, run, target, lamps=[], sun=asdict(sun), viewpoint=view, samples=16))
+    return np.array(brightness(worker, run, target, lamps=(), sun=sun, viewpoint=view, samples=16))
 
 
 def test_the_sun_shines_from_where_it_stands(run, worker, tmp_path):
@@ -166,7 +167,7 @@ def test_the_sky_is_as_bright_as_asked_for(run, worker, tmp_path):
 def test_paint_takes_the_prompts_colour(run, worker, tmp_path):
     ensure_models(run.root)
     for name, channel in (("red", 0), ("green", 1), ("blue", 2)):
-        materials = [asdict(material) for material in realistic(np.random.default_rng(1), name, "car")]
+        materials = realistic(np.random.default_rng(1), name, "car")
         left, right = brightness(worker, run, tmp_path / "a.exr", materials=materials, samples=4)
         assert (left + right).argmax() == channel
 
@@ -224,21 +225,20 @@ def test_an_unreadable_texture_fails_its_samples_only(tmp_path, assets, manifest
 
 
 def request(run, target, samples=1, camera=None, **changes):
-    sample = asdict(spec(run.manifest, run.inventory, "car", 0)) | changes
-    return {
-        "op": "render",
-        "spec": sample,
-        "camera": camera or sample["camera"],
-        "cam_T_occluder": None,
-        "labels": [],
-        "samples": samples,
-        "denoise": False,
-        "cad": str(run.cad_file("car", sample["cad_id"])),
-        "native": False,
-        "texture": "",
-        "hdri": "",
-        "target": str(target),
-    }
+    sample = replace(spec(run.manifest, run.inventory, "car", 0), **changes)
+    return RenderRequest(
+        sample=sample,
+        camera=camera or sample.camera,
+        occluder=None,
+        labels=(),
+        samples=samples,
+        denoise=False,
+        cad=run.cad_file("car", sample.cad_id),
+        native=False,
+        texture=None,
+        hdri=None,
+        target=target,
+    )
 
 
 def test_a_killed_process_is_an_error_and_the_next_request_starts_another(run, worker, tmp_path):
@@ -270,17 +270,17 @@ def test_a_hang_is_ended(run, tmp_path):
 
 def test_an_object_outside_the_picture_is_refused(run, worker, tmp_path):
     ensure_models(run.root)
-    camera = {"focal_px": 400.0, "principal_px": [900.0, 32.0], "image_hw": [64, 96]}
+    camera = Camera(focal_px=400.0, principal_px=(900.0, 32.0), image_hw=(64, 96))
     with pytest.raises(BlenderError, match="outside the picture"):
         worker.ask(request(run, tmp_path / "a.exr", camera=camera))
 
 
 def test_principal_point_off_centre_is_read_back(run, worker, tmp_path):
     ensure_models(run.root)
-    camera = {"focal_px": 400.0, "principal_px": [30.0, 40.0], "image_hw": [64, 96]}
+    camera = Camera(focal_px=400.0, principal_px=(30.0, 40.0), image_hw=(64, 96))
     answer = worker.ask(request(run, tmp_path / "a.exr", camera=camera))
-    assert answer["principal_px"] == pytest.approx([30.0, 40.0], abs=1e-4)
-    assert answer["focal_px"] == pytest.approx(400.0, abs=1e-4)
+    assert answer.camera.principal_px == pytest.approx((30.0, 40.0), abs=1e-4)
+    assert answer.camera.focal_px == pytest.approx(400.0, abs=1e-4)
 
 
 def test_real_cads_have_true_labels(tmp_path, data_dir):
