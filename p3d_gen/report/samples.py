@@ -11,10 +11,10 @@ import numpy as np
 
 from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.types import Array
-from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.report.collect import Labels
 from p3d_gen.report.coverage import evenness
 from p3d_gen.report.page import Figure, Section, Table
+from p3d_gen.report.svg import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.run.store import RunFolder
 
 Samples = Sequence[dict[str, Any]]

@@ -14,8 +14,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from p3d_gen.report.page import Figure, Section, Table
+from p3d_gen.report.svg import Line, line_chart, paired_histograms
 from p3d_gen.run.files import write_bytes
-from pose_models.report.lines import Line, line_chart, paired_histograms
 from pose_models.report.runs import (
     QUIET_S,
     RUN_FILES,

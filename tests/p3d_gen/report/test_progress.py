@@ -11,11 +11,11 @@ import pytest
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report import follow, write_report
-from p3d_gen.report.charts import colour_plane, named_bars
 from p3d_gen.report.collect import read_ledgers, read_samples
 from p3d_gen.report.gallery import choose, gallery
 from p3d_gen.report.ledgers import counts_section, making_section, timings_section
 from p3d_gen.report.looks import looks_section
+from p3d_gen.report.svg import colour_plane, named_bars
 from p3d_gen.run.files import read_shard, write_json
 from p3d_gen.run.remote import place
 from p3d_gen.run.store import Failure, create_run

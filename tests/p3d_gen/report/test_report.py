@@ -10,9 +10,9 @@ from p3d_gen.cli import main
 from p3d_gen.core.codecs import encode_jpeg, encode_png
 from p3d_gen.core.errors import RunError
 from p3d_gen.report import write_report
-from p3d_gen.report.charts import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.report.collect import STYLIZED_LABELS
 from p3d_gen.report.coverage import evenness
+from p3d_gen.report.svg import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.run.files import compact_json, read_labels
 from p3d_gen.run.store import Failure, create_run, open_run, seal, stage_inputs
 from p3d_gen.spec.manifest import parse_manifest

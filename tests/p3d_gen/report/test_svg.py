@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pose_models.report.lines import Line, line_chart, paired_histograms, round_ticks
+from p3d_gen.report.svg import Line, line_chart, paired_histograms, round_ticks
 
 
 @pytest.mark.parametrize(
