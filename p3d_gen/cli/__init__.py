@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from p3d_gen import __version__
 from p3d_gen.cli.assets import assets
 from p3d_gen.cli.bench import bench
-from p3d_gen.cli.common import Group
 from p3d_gen.cli.dataset import dataset, export
 from p3d_gen.cli.plan import plan
 from p3d_gen.cli.results import report, sheet
@@ -17,6 +15,7 @@ from p3d_gen.cli.stages import pack, render, run, stylize
 from p3d_gen.cli.status import status
 from p3d_gen.cli.train_stylizer import train_stylizer
 from p3d_gen.cli.trust import licences, provenance, replay, verify
+from p3d_gen.core.commandline import Group, print_wide
 
 
 @click.group(cls=Group)
@@ -66,6 +65,6 @@ def doctor(apt: bool) -> None:
     table = Table("what", "found", "for", "how to get it")
     for finding in findings:
         table.add_row(finding.name, finding.found, finding.purpose, finding.remedy)
-    Console().print(table)
+    print_wide(table)
     if any(finding.remedy for finding in findings):
         raise click.exceptions.Exit(1)

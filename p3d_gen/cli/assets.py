@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from p3d_gen.cli.common import progress_bar
+from p3d_gen.core.commandline import Group, print_wide
 
 if TYPE_CHECKING:
     from p3d_gen.catalogue.check import Report
@@ -21,17 +20,11 @@ if TYPE_CHECKING:
     from p3d_gen.spec.inventory import Asset
 
 _SHOWN_IDS = 6
-_FILE_WIDTH = 160  # columns of a table that no terminal limits
 
 
-@click.group()
+@click.group(cls=Group)
 def assets() -> None:
     """List, check and convert CAD models, and list the other assets of a manifest."""
-
-
-def _print(table: Table) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=_FILE_WIDTH)
-    console.print(table)
 
 
 def _category(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
@@ -104,7 +97,7 @@ def list_(source: str) -> None:
     else:
         found = collect(source, Wanted())
         _add_cads(table, found.cads, str(found.root or "parametric"))
-    _print(table)
+    print_wide(table)
 
 
 def _yes(value: bool) -> str:
@@ -135,7 +128,7 @@ def _show_reports(reports: list[Report]) -> None:
         for report in reports:
             if report.category == category:
                 table.add_row(*_check_row(report))
-        _print(table)
+        print_wide(table)
     for report in reports:
         for line in (f"broken: {report.error}",) if report.error else report.warnings:
             click.echo(f"{report.category}/{report.id}: {line}")

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from p3d_gen.core.commandline import Group
+
 _PARTS = ("stage", "workers", "settings", "hidden", "memory", "cold")
 _STYLIZE_PARTS = ("stage", "speed", "survival")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=Group)
 def bench() -> None:
     """Measure speed, in ratios within one run."""
 

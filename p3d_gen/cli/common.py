@@ -12,18 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from p3d_gen.core.errors import P3DError
-
-
-class Group(click.Group):
-    """A group of commands whose P3DErrors are messages, not tracebacks."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
-        try:
-            return super().invoke(ctx)
-        except P3DError as error:
-            raise click.ClickException(str(error)) from error
+from p3d_gen.core.commandline import is_quiet
 
 
 class RunFolderType(click.ParamType[Path]):
@@ -179,6 +168,7 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=is_quiet(),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p3d_gen.cli.common import RunFolderType, name_option, progress_bar
+from p3d_gen.core.commandline import Group
 
 if TYPE_CHECKING:
     from p3d_gen.dataset.survey import Survey
@@ -17,7 +18,7 @@ _UNITS = {"": None, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _KINDS = ("cad", "texture", "background", "hdri")
 
 
-@click.group()
+@click.group(cls=Group)
 def dataset() -> None:
     """Make a dataset of finished runs: splits that share no assets, merged, shuffled, re-sharded, and described."""
 

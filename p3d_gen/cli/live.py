@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColu
 from rich.table import Table
 from rich.text import Text
 
+from p3d_gen.core.commandline import is_quiet
+
 if TYPE_CHECKING:
     from p3d_gen.run.store import Ledger
 
@@ -55,7 +57,7 @@ class StageView:
             TimeRemainingColumn(),
             console=self._console,
             speed_estimate_period=_RATE_OVER_S,
-            disable=not self._console.is_interactive,
+            disable=is_quiet() or not self._console.is_interactive,
         )
         row = self.progress.add_task(name, total=samples, shards=0, of=shards, failed=0)
         self._task = self.progress.tasks[row]
@@ -72,7 +74,7 @@ class StageView:
         )
 
     def _tell(self) -> None:
-        if self.progress.disable and time.monotonic() - self._told > _LINE_EVERY_S:
+        if self.progress.disable and not is_quiet() and time.monotonic() - self._told > _LINE_EVERY_S:
             self._told = time.monotonic()
             click.echo(self.line(), err=True)
 

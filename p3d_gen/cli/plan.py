@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from p3d_gen.cli.common import blender_options, progress_bar
+from p3d_gen.core.commandline import print_wide
 
 if TYPE_CHECKING:
     from p3d_gen.render.stage import Supervision
@@ -53,7 +53,7 @@ def _tell(found: Plan) -> None:
     for step in found.steps:
         table.add_row(*_row(step, n))
     table.add_row("all", "", "", "", "", _time(3600 * found.hours(1)), _time(3600 * found.hours(n)), _size(found.bytes))
-    Console(width=None if Console().is_terminal else 120).print(table)
+    print_wide(table)
     for workers, who in ((1, "1 worker"), (n, f"{n} workers")) if n > 1 else ((1, "1 worker"),):
         slowest = found.bottleneck(workers)
         share = slowest.seconds(workers) / (3600 * found.hours(workers))

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from p3d_gen.cli.common import run_folder_argument
+from p3d_gen.core.commandline import print_wide
 
 if TYPE_CHECKING:
     from p3d_gen.report.status import News, RunStatus, StageStatus, Watch
@@ -159,7 +160,7 @@ def status(run_folder: Path, watching: bool, every: float, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps(asdict(watch.look()), indent=2))
     elif not watching and sys.stdout.isatty():
-        Console().print(table(watch.look()))
+        print_wide(table(watch.look()))
     elif not watching:
         click.echo("\n".join(_lines(watch.look())))
     else:

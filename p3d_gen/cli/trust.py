@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from p3d_gen.cli.common import blender_options, licence_option, name_option, progress_bar, run_folder_argument
+from p3d_gen.core.commandline import print_wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def _tell(found: Verification, path: Path) -> None:
     for check, count in found.by_check.items():
         if check != "rerender" or found.rerendered:
             table.add_row(check, str(count) if count else "none")
-    Console().print(table)
+    print_wide(table)
     again = f", {len(found.rerendered)} of them made again" if found.rerendered else ""
     click.echo(f"{found.samples} packed samples{again}, {found.failed} known failures: {path}")
     for finding in found.findings[:_SHOWN_FINDINGS]:
@@ -187,7 +187,7 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     what = open_stylization(run, name)
     with reading_samples(run_folder):
         used = used_materials(run, what)
-    Console().print(_licence_table(used))
+    print_wide(_licence_table(used))
     click.echo(write_licences(run, what, used))
     if allow_licenses:
         check_allowed([each for each, _ in used], allow_licenses)

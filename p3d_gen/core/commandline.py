@@ -1,0 +1,175 @@
+"""The contract of both command lines, p3dgen and pose-models: errors, logging, help and tables.
+
+Rules for the commands:
+
+- A `P3DError` becomes one line and exit status 1, a usage error exit status 2, Ctrl-C exit status 130. Any other
+  exception is a bug: it keeps its traceback.
+- `--json` is a flag: it prints JSON on stdout instead of text. A file to write JSON to is named by `--json-file`.
+- `--device` is the device of torch. `--render-device` is the device of Cycles.
+- Results go to stdout, progress and log messages to stderr. `--quiet` hides progress and log messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+
+from p3d_gen.core.errors import P3DError
+
+LOGGERS = ("p3d_gen", "pose_models")
+HELP_WIDTH = 100
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_DEBUG, _QUIET, _VERBOSE, _LOG_FILE = (f"p3d_gen.{name}" for name in ("debug", "quiet", "verbose", "log_file"))
+_FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_UNLIMITED = 100_000
+_BUG = "This is a bug. Please report it with the traceback above and the output of `p3dgen doctor --json`."
+
+
+class _EchoHandler(logging.Handler):
+    """A handler that writes to the stderr of the moment, which a live progress bar may have replaced."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one log message."""
+        click.echo(self.format(record), err=True)
+
+
+def _configure_logging(settings: dict[str, Any]) -> None:
+    """Send the messages of both packages to stderr, and to the log file if one was named."""
+    level = logging.DEBUG if settings.get(_VERBOSE) else logging.WARNING if settings.get(_QUIET) else logging.INFO
+    shown = _EchoHandler(level)
+    shown.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if settings.get(_VERBOSE) else None))
+    handlers: list[logging.Handler] = [shown]
+    if settings.get(_LOG_FILE):
+        file = logging.FileHandler(settings[_LOG_FILE])
+        file.setFormatter(logging.Formatter(_FILE_FORMAT))
+        handlers.append(file)
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        for old in logger.handlers[:]:
+            logger.removeHandler(old)
+            old.close()
+        for handler in handlers:
+            logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if settings.get(_LOG_FILE) else level)
+        logger.propagate = False
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Keep a shared option that was given, before or after the name of the command."""
+    if value:
+        context.meta[f"p3d_gen.{parameter.name}"] = value
+        try:
+            _configure_logging(context.meta)
+        except OSError as error:
+            raise click.BadParameter(f"{value}: {error.strerror}; name a file that can be written") from None
+
+
+def _shared_options(hidden: bool) -> list[click.Option]:
+    """Return the options of every command: listed in the help of the top group, accepted everywhere."""
+    keep: dict[str, Any] = {"expose_value": False, "callback": _remember, "hidden": hidden}
+    return [
+        click.Option(["--debug"], is_flag=True, help="Show the traceback of every error.", **keep),
+        click.Option(["--quiet"], is_flag=True, help="Show results, warnings and errors only.", **keep),
+        click.Option(["--verbose"], is_flag=True, help="Show debug messages too.", **keep),
+        click.Option(
+            ["--log-file"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Append all log messages, with time and module, to this file.",
+            **keep,
+        ),
+    ]
+
+
+def is_quiet() -> bool:
+    """Return if the user asked for --quiet: progress bars are then hidden."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
+def _reader_is_gone() -> bool:
+    """Return if stdout or stderr is a pipe that nobody reads any more, as after `| head`."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            poll.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+class Group(click.Group):
+    """A group of commands that keeps the contract of this module."""
+
+    group_class = type
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        """Add the shared options."""
+        settings = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
+        attributes["context_settings"] = settings | (attributes.get("context_settings") or {})
+        super().__init__(*args, **attributes)
+        self.params += _shared_options(hidden=False)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command that accepts the shared options too, after its own."""
+        super().add_command(cmd, name)
+        own = {parameter.name for parameter in cmd.params}
+        if isinstance(cmd, Group):
+            for option in cmd.params:
+                if isinstance(option, click.Option) and option.callback is _remember:
+                    option.hidden = True
+        else:
+            cmd.params += [option for option in _shared_options(hidden=True) if option.name not in own]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with the whole first sentence of its help."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, cmd.get_short_help_str(_UNLIMITED)) for name, cmd in commands if cmd and not cmd.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line."""
+        if sys.platform == "win32":
+            sys.exit("Error: Windows is not supported. Use Linux, macOS or WSL 2.")
+        return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command and turn its errors into messages and exit statuses."""
+        if ctx.parent is not None:
+            return super().invoke(ctx)
+        _configure_logging(ctx.meta)
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            if ctx.meta.get(_DEBUG) and isinstance(sys.exception(), click.ClickException):
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            raise
+        except P3DError as error:
+            if ctx.meta.get(_DEBUG):
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted: repeat the command to resume.", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and _reader_is_gone():
+                raise
+            click.echo(f"{traceback.format_exc()}\n{_BUG}", err=True)
+            raise click.exceptions.Exit(1) from error
+
+
+def print_wide(content: RenderableType) -> None:
+    """Print a table on stdout: folded to a terminal, in its full width to a pipe or a file."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNLIMITED
+        console.width = max(Measurement.get(console, console.options, content).maximum, 1)
+    console.print(content)
