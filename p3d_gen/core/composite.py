@@ -1,4 +1,4 @@
-"""Pure compositing: a foreground over a background."""
+"""Pure compositing: the part of a picture that is a background, and a foreground over it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import numpy as np
 
 from p3d_gen.core.colour import srgb_bytes, srgb_light
 from p3d_gen.core.types import Picture
+
+
+def resized_part(
+    pixels: Picture,
+    corner: tuple[int, int],
+    part_hw: tuple[int, int],
+    image_hw: tuple[int, ...],
+    enlarging: int = cv2.INTER_LINEAR,
+) -> Picture:
+    """Return the part (h, w, 3) of a picture, with its first pixel at `corner` (row, column), resized to `image_hw`.
+
+    Shrinking averages areas. enlarging: OpenCV's interpolation for a part that is smaller than `image_hw`.
+    """
+    (top, left), (height, width) = corner, part_hw
+    part = pixels[top : top + height, left : left + width]
+    method = cv2.INTER_AREA if height > image_hw[0] or width > image_hw[1] else enlarging
+    return np.asarray(cv2.resize(part, image_hw[::-1], interpolation=method), dtype=np.uint8)
 
 
 def _in_srgb(c: Picture, foreground: Picture, background: Picture) -> Picture:

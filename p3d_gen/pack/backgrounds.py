@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from p3d_gen.core.colour import srgb_bytes
+from p3d_gen.core.composite import resized_part
 from p3d_gen.core.environment import mean_radiance, read_environment, tone_map, view_environment, view_light
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.types import Array, Camera, Environment, Window
@@ -43,9 +44,7 @@ def _crop(pixels: NDArray[np.uint8], image_hw: tuple[int, int], window: Window) 
     crop_h, crop_w = max(1, round(height * fit)), max(1, round(width * fit))
     top = int(window.v * (pixels.shape[0] - crop_h + 1))
     left = int(window.u * (pixels.shape[1] - crop_w + 1))
-    part = pixels[top : top + crop_h, left : left + crop_w]
-    method = cv2.INTER_AREA if fit > 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (width, height), interpolation=method), dtype=np.uint8)
+    return resized_part(pixels, (top, left), (crop_h, crop_w), image_hw)
 
 
 def background(path: Path, image_hw: tuple[int, int], window: Window) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 
+from p3d_gen.core.composite import resized_part
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
@@ -125,10 +126,10 @@ class Backgrounds:
         height, width = image.shape[:2]
         share = rng.uniform(0.4, 1.0) * min(height / hw[0], width / hw[1])
         h, w = max(1, int(hw[0] * share)), max(1, int(hw[1] * share))
-        top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
-        part = image[top : top + h, left : left + w]
-        part = part[:, ::-1] if rng.random() < 0.5 else part
-        return np.asarray(cv2.resize(np.ascontiguousarray(part), hw[::-1], interpolation=cv2.INTER_AREA))
+        top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+        if rng.random() < 0.5:
+            image, left = np.ascontiguousarray(image[:, ::-1]), width - w - left
+        return resized_part(image, (top, left), (h, w), hw, enlarging=cv2.INTER_AREA)
 
 
 def augmented(
