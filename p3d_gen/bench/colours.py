@@ -28,7 +28,7 @@ from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.materials import colour_rgb, takes_colour
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
-from p3d_gen.stylize.diffusion import DiffusionStylizer, Request
+from p3d_gen.stylize.diffusion import DiffusionStylizer, PictureRequest
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stage import expected_of
 from p3d_gen.stylize.survival import survival
@@ -86,11 +86,11 @@ def _on_grey(members: Members) -> Picture:
     return on_grey(rgba[..., :3], rgba[..., 3])
 
 
-def _request(members: Members, settings: Stylize, colour: str, seed: int) -> Request:
+def _request(members: Members, settings: Stylize, colour: str, seed: int) -> PictureRequest:
     labels = json.loads(members["json"])
     controls = [control_picture(c, settings.canny, members, labels, settings.resolution) for c in settings.control]
     height, width = controls[0].shape[:2]
-    return Request(
+    return PictureRequest(
         controls=tuple(controls),
         init=np.asarray(cv2.resize(_on_grey(members), (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8),
         prompt=settings.prompt.format(colour=colour, category=labels["category"], word=""),

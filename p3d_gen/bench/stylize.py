@@ -28,7 +28,7 @@ from p3d_gen.render.stage import render_shard
 from p3d_gen.run.files import read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.stylize import Speed, Stylize
-from p3d_gen.stylize.diffusion import DiffusionStylizer, Request, device_of
+from p3d_gen.stylize.diffusion import DiffusionStylizer, PictureRequest, device_of
 from p3d_gen.stylize.pipeline import load_pipeline
 from p3d_gen.stylize.stage import count_gpus, stylize_shard
 from p3d_gen.stylize.stylization import create_stylization
@@ -139,12 +139,12 @@ def stage_over_pipeline(rounds: int = 2, per_round: int = 16) -> Figures:
     return {"stage_over_pipeline": stage_s / bare_s, "model_busy": model_s / stage_s, "stage_model": place.told}
 
 
-def _requests(size: Architecture, count: int) -> list[Request]:
+def _requests(size: Architecture, count: int) -> list[PictureRequest]:
     """Samples with edges of coarse noise; what they show does not matter for speed."""
     rng = np.random.default_rng([0, 1])
     shape = (size.side_px, size.side_px)
     return [
-        Request(
+        PictureRequest(
             controls=(np.dstack([np.where(rng.random(shape) < 0.1, 255, 0).astype(np.uint8)] * 3),),
             init=np.zeros((*shape, 3), np.uint8),
             prompt=f"{colour} car",

@@ -25,7 +25,7 @@ from p3d_gen.cli.live import stage_view
 
 if TYPE_CHECKING:
     from p3d_gen.cli.live import StageView
-    from p3d_gen.pack.stage import Filter
+    from p3d_gen.pack.stage import ResidualFilter
     from p3d_gen.render.stage import Supervision
     from p3d_gen.run.stage import Stage
     from p3d_gen.run.store import Failure, Ledger, RunFolder
@@ -167,12 +167,14 @@ def _stylize(run: RunFolder, what: Stylization, effort: Effort, device: str) -> 
     return _run_stage(run, what.stage, stage, effort, way)
 
 
-def _pack(run: RunFolder, what: Stylization, effort: Effort, by: Filter | None = None) -> list[Failure]:
+def _pack(
+    run: RunFolder, what: Stylization, effort: Effort, residual_filter: ResidualFilter | None = None
+) -> list[Failure]:
     from p3d_gen.pack.stage import pack_shard
     from p3d_gen.report.sheet import write_contact_sheet
     from p3d_gen.run.local import available_cores
 
-    stage = functools.partial(pack_shard, name=what.name, by=by)
+    stage = functools.partial(pack_shard, name=what.name, residual_filter=residual_filter)
     way = _Way(local=len(available_cores()), composites=run.manifest.background.per_render)
     failures = _run_stage(run, "pack", stage, effort, way)
     click.echo(f"shards: {run.root / what.packed}")
@@ -280,7 +282,7 @@ def pack(
       p3dgen pack runs/quickstart
       p3dgen pack runs/quickstart --residuals car.json --max-residual 30 --allow-failures 50
     """
-    from p3d_gen.pack.stage import Filter
+    from p3d_gen.pack.stage import ResidualFilter
     from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
 
@@ -288,8 +290,8 @@ def pack(
     what = open_stylization(run, name)
     _check_licences(run, what, allow_licenses)
     _begin(run, [what.packed], effort)
-    by = Filter(files=residuals, max_deg=max_residual) if residuals else None
-    _conclude(_pack(run, what, effort, by), effort.allow_failures)
+    residual_filter = ResidualFilter(files=residuals, max_deg=max_residual) if residuals else None
+    _conclude(_pack(run, what, effort, residual_filter), effort.allow_failures)
 
 
 @click.command()

@@ -18,7 +18,6 @@ from p3d_gen.core.types import Array, Camera, Viewpoint
 
 GL_FROM_CV = np.diag([1.0, -1.0, -1.0])
 BLENDER_SENSOR_MM = 32.0
-PASCAL3D_FOCAL_PX = 3000.0
 _PYTORCH3D_OBJECT_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _PYTORCH3D_FLIP = np.diag([-1.0, 1.0, -1.0])
 _POLE = 1.0 - 1e-12

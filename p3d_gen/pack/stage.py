@@ -56,7 +56,7 @@ def _coverage(members: Members, edge: str) -> Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Source:
+class _Foreground:
     """What all composites of one render share. labels: those of both earlier stages. stylized: the stylised picture.
     coverage: how much of each pixel is foreground. hidden: how much light (H, W) the object takes from the ground, None
     where no shadow is wanted. members: those that are passed on."""
@@ -77,7 +77,7 @@ def _hidden(run: RunFolder, labels: dict[str, Any]) -> NDArray[np.float32] | Non
     return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
 
 
-def _source(run: RunFolder, members: Members) -> _Source:
+def _foreground(run: RunFolder, members: Members) -> _Foreground:
     output = run.manifest.output
     labels, stylized = json.loads(members["json"]), decode_image(members["stylized.png"])
     passed_on: Members = {}
@@ -86,7 +86,7 @@ def _source(run: RunFolder, members: Members) -> _Source:
             passed_on[f"stylized.{output.image_format}"] = _encode(stylized, output)
         elif member in _FILES:
             passed_on[_FILES[member]] = members[_FILES[member]]
-    return _Source(
+    return _Foreground(
         labels=labels | json.loads(members["stylize.json"]),
         stylized=stylized,
         coverage=_coverage(members, run.manifest.background.edge),
@@ -103,9 +103,9 @@ def _scene(run: RunFolder, labels: dict[str, Any], before: Backdrop) -> Picture:
     return background(path, camera.image_hw, before.window)
 
 
-def _image(wanted: Background, source: _Source, scene: Picture) -> tuple[Picture, dict[str, Any]]:
+def _image(wanted: Background, foreground: _Foreground, scene: Picture) -> tuple[Picture, dict[str, Any]]:
     """A composite, and labels that tell what was done to object and background to match them."""
-    picture, coverage = source.stylized, source.coverage
+    picture, coverage = foreground.stylized, foreground.coverage
     done: dict[str, Any] = {}
     if wanted.match_colour:
         done["match_colour"] = wanted.match_colour
@@ -113,22 +113,22 @@ def _image(wanted: Background, source: _Source, scene: Picture) -> tuple[Picture
     if wanted.match_blur:
         done["blur_px"] = blur_to_match(picture, coverage, scene, wanted.match_blur)
         picture, coverage = blurred(picture, coverage, done["blur_px"])
-    if source.hidden is not None:
+    if foreground.hidden is not None:
         done["shadow"] = wanted.shadow
-        scene = shaded(scene, source.hidden, wanted.shadow)
+        scene = shaded(scene, foreground.hidden, wanted.shadow)
     return composite(picture, coverage, scene, linear=True), done
 
 
-def _packed(run: RunFolder, source: _Source, number: int, more: dict[str, Any]) -> Members:
+def _packed(run: RunFolder, foreground: _Foreground, number: int, more: dict[str, Any]) -> Members:
     """The fixed members of composite `number` of a render. more: labels besides."""
-    wanted, output, labels = run.manifest.background, run.manifest.output, source.labels
+    wanted, output, labels = run.manifest.background, run.manifest.output, foreground.labels
     before = backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
-    image, done = _image(wanted, source, _scene(run, labels, before))
+    image, done = _image(wanted, foreground, _scene(run, labels, before))
     own = {"key": packed_key(run.manifest, labels["key"], number), "background_id": before.background_id}
     which = {"composite": number} if wanted.per_render > 1 else {}
     return {
         output.image_format: _encode(image, output),
-        **source.members,
+        **foreground.members,
         "json": compact_json(labels | own | more | which | done),
     }
 
@@ -138,13 +138,13 @@ def pack_sample(run: RunFolder, members: Members, number: int = 0, more: dict[st
 
     more: labels besides, such as a filter's. AssetError where its background cannot be read.
     """
-    return _packed(run, _source(run, members), number, more or {})
+    return _packed(run, _foreground(run, members), number, more or {})
 
 
-def joined(run: RunFolder, what: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
+def joined(run: RunFolder, stylization: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
     """The samples of a stylization's shard, each with its render's members."""
     renders = read_shard(run.tar("render", shard))
-    for key, stylized in read_shard(run.tar(what.stage, shard)):
+    for key, stylized in read_shard(run.tar(stylization.stage, shard)):
         render = next((members for render_key, members in renders if render_key == key), None)
         if render is None:
             raise RunError(f"{run.tar('render', shard)} holds no {key}, or not in order; delete it and make it again")
@@ -152,7 +152,7 @@ def joined(run: RunFolder, what: Stylization, shard: str) -> Iterator[tuple[str,
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class ResidualFilter:
     """Pose residuals, as `pose-models folds` writes them, and how large one may be in degrees."""
 
     files: tuple[Path, ...]
@@ -171,30 +171,34 @@ class _LeftOutError(Exception):
     """Why a sample is not to be packed."""
 
 
-def _judged(by: Filter, residuals: dict[str, float], key: str) -> dict[str, Any]:
+def _judged(residual_filter: ResidualFilter, residuals: dict[str, float], key: str) -> dict[str, Any]:
     """The label of a packed sample's pose residual, which is small enough."""
     if key not in residuals:
-        files = ", ".join(map(str, by.files))
+        files = ", ".join(map(str, residual_filter.files))
         raise RunError(f"{files}: there is no pose residual of {key}; judge all shards that are to be packed")
-    if residuals[key] > by.max_deg:
-        raise _LeftOutError(f"pose residual of {residuals[key]:.0f} degrees, above {by.max_deg:g}")
+    if residuals[key] > residual_filter.max_deg:
+        raise _LeftOutError(f"pose residual of {residuals[key]:.0f} degrees, above {residual_filter.max_deg:g}")
     return {"pose_residual_deg": residuals[key]}
 
 
 def _samples(
-    what: Stylization, by: Filter | None, run: RunFolder, shard: str, failures: list[Failure]
+    stylization: Stylization,
+    residual_filter: ResidualFilter | None,
+    run: RunFolder,
+    shard: str,
+    failures: list[Failure],
 ) -> Iterator[tuple[str, Members]]:
-    residuals = by.residuals() if by else {}
-    tar = run.tar(what.stage, shard)
-    for render, members in joined(run, what, shard):
+    residuals = residual_filter.residuals() if residual_filter else {}
+    tar = run.tar(stylization.stage, shard)
+    for render, members in joined(run, stylization, shard):
         with reading_samples(tar, render):
-            source = _source(run, members)
+            foreground = _foreground(run, members)
         for number in range(run.manifest.background.per_render):
             key = packed_key(run.manifest, render, number)
             try:
-                more = _judged(by, residuals, key) if by else {}
+                more = _judged(residual_filter, residuals, key) if residual_filter else {}
                 with reading_samples(tar, render):
-                    packed = _packed(run, source, number, more)
+                    packed = _packed(run, foreground, number, more)
             except (AssetError, _LeftOutError) as error:
                 failures.append(Failure(key=key, reason=str(error)))
             else:
@@ -202,11 +206,15 @@ def _samples(
             tick()
 
 
-def pack_shard(run_dir: str, shard: str, name: str = "", by: Filter | None = None) -> Ledger:
+def pack_shard(run_dir: str, shard: str, name: str = "", residual_filter: ResidualFilter | None = None) -> Ledger:
     """Pack one shard of the stylization of that name, "" for the manifest's own, or return its ledger where it is
-    finished already. by: leaves out the samples whose pose residual is too large."""
+    finished already. residual_filter: leaves out the samples whose pose residual is too large."""
     run = open_run(run_dir)
-    what = open_stylization(run, name)
-    made_from = {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **by.identity()} if by else None
-    make = functools.partial(_samples, what, by)
-    return make_shard(run, what.packed, shard, ("render", what.stage), make, made_from=made_from)
+    stylization = open_stylization(run, name)
+    made_from = (
+        {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **residual_filter.identity()}
+        if residual_filter
+        else None
+    )
+    make = functools.partial(_samples, stylization, residual_filter)
+    return make_shard(run, stylization.packed, shard, ("render", stylization.stage), make, made_from=made_from)

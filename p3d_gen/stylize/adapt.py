@@ -7,7 +7,7 @@ from typing import Any
 
 from p3d_gen.core.errors import DependencyError, ManifestError
 from p3d_gen.spec.stylize import Speed, Stylize
-from p3d_gen.stylize.weights import Source, loaded, weights_file
+from p3d_gen.stylize.weights import Weights, loaded, weights_file
 
 # backends of torch's attention: diffusers' name -> torch.nn.attention.SDPBackend's
 SDP_BACKENDS = {
@@ -32,19 +32,19 @@ def resolved_dtype(name: str, device: Any) -> Any:
     return getattr(torch, name)
 
 
-def adapt(pipeline: Any, settings: Stylize, sources: dict[str, list[Source]]) -> None:
+def adapt(pipeline: Any, settings: Stylize, weights: dict[str, list[Weights]]) -> None:
     """Put learned tokens into the text encoders, and low-rank adaptations into the weights.
 
     DependencyError for those that do not fit the pipeline.
     """
-    for weights in sources["textual_inversion"]:
-        file = weights_file(weights)
-        loaded(weights, lambda file=file: _add_tokens(pipeline, file))  # type: ignore[misc]
+    for tokens in weights["textual_inversion"]:
+        file = weights_file(tokens)
+        loaded(tokens, lambda file=file: _add_tokens(pipeline, file))  # type: ignore[misc]
     names = [f"lora{i}" for i in range(len(settings.lora))]
-    for weights, name in zip(sources["lora"], names, strict=True):
-        file = weights_file(weights)
+    for lora, name in zip(weights["lora"], names, strict=True):
+        file = weights_file(lora)
         loaded(
-            weights,
+            lora,
             lambda file=file, name=name: pipeline.load_lora_weights(  # type: ignore[misc]
                 str(file.parent), weight_name=file.name, adapter_name=name
             ),

@@ -27,7 +27,7 @@ _FLAT_LEVELS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class PictureRequest:
     """What one sample asks of the stylizer.
 
     controls: the control pictures (h, w, 3), one for each of the settings' `control`; h and w are multiples of 64.
@@ -139,7 +139,7 @@ class DiffusionStylizer:
         self._most = settings.batch
         self.halvings = 0
 
-    def __call__(self, requests: Sequence[Request], image_hw: tuple[int, int]) -> list[Stylized]:
+    def __call__(self, requests: Sequence[PictureRequest], image_hw: tuple[int, int]) -> list[Stylized]:
         """Pictures of `image_hw`, one for each request, all of which have one working size.
 
         Where memory runs out, the batch is halved, and stays so. RunError where one picture is too much.
@@ -157,7 +157,7 @@ class DiffusionStylizer:
                 done += made
         return done
 
-    def _attempt(self, requests: Sequence[Request], image_hw: tuple[int, int]) -> list[Stylized] | None:
+    def _attempt(self, requests: Sequence[PictureRequest], image_hw: tuple[int, int]) -> list[Stylized] | None:
         """The pictures, or None where memory ran out."""
         try:
             return self._stylize(requests, image_hw)
@@ -181,7 +181,7 @@ class DiffusionStylizer:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _stylize(self, requests: Sequence[Request], image_hw: tuple[int, int]) -> list[Stylized]:
+    def _stylize(self, requests: Sequence[PictureRequest], image_hw: tuple[int, int]) -> list[Stylized]:
         import torch
 
         stacks = [
@@ -201,7 +201,7 @@ class DiffusionStylizer:
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(requests)
         return [_judged(x, flag, image_hw) for x, flag in zip(output.images, flags, strict=True)]
 
-    def _text(self, requests: Sequence[Request]) -> dict[str, Any]:
+    def _text(self, requests: Sequence[PictureRequest]) -> dict[str, Any]:
         """The arguments for the prompts: embeddings, each made once and alone, so that no batch changes them.
 
         Pipelines with a transformer get the prompts themselves: each family has arguments of its own.

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Refusal:
     """Why a picture will not do: what is wrong with it, and its label survival, 0 where that was not measured."""
 
-    what: str
+    fault: str
     survival: float = 0.0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from p3d_gen.core.errors import DependencyError, ManifestError
 from p3d_gen.spec.stylize import Control, Stylize
 from p3d_gen.stylize.adapt import adapt, denoisers, resolved_dtype, speed_up
-from p3d_gen.stylize.weights import Source, all_sources, licence, loaded, location, pinned, revision
+from p3d_gen.stylize.weights import Weights, all_weights, licence, loaded, location, pinned, revision
 
 # settings' name -> the class for models trained on a noise schedule, and the one for flow matching: the DDIM step with
 # eta 0 of a straight flow is Euler's
@@ -85,17 +85,17 @@ def union_modes(pipeline: Any, controls: Sequence[Control]) -> list[int] | None:
     if not numbered or not takes(pipeline.__call__, "control_mode"):
         return None
     modes = next(modes for family, modes in _UNION_MODES.items() if type(pipeline).__name__.startswith(family))
-    found = []
+    numbers = []
     for control in controls:
         picture = control.annotator or control.image
         mode = next((number for name, number in modes.items() if picture.startswith(name)), None)
         if mode is None:
             raise ManifestError(f"stylize.control: {control.weights!r} reads {', '.join(modes)}, not {picture!r}")
-        found.append(mode)
-    return found
+        numbers.append(mode)
+    return numbers
 
 
-def _index(base: Source) -> dict[str, Any]:
+def _index(base: Weights) -> dict[str, Any]:
     """The base's model_index.json."""
     if base.path is not None:
         file = base.path / "model_index.json"
@@ -140,12 +140,12 @@ def scheduler_of(settings: Stylize, own: Any) -> Any:
     return scheduler
 
 
-def _model(kind: Any, weights: Source, dtype: Any) -> Any:
+def _model(kind: Any, weights: Weights, dtype: Any) -> Any:
     where, arguments = location(weights)
     return loaded(weights, lambda: kind.from_pretrained(where, dtype=dtype, **arguments))
 
 
-def _controlnet(weights: Source, dtype: Any) -> Any:
+def _controlnet(weights: Weights, dtype: Any) -> Any:
     import diffusers
 
     where, arguments = location(weights)
@@ -158,28 +158,28 @@ def _controlnet(weights: Source, dtype: Any) -> Any:
     return _model(kind, weights, dtype)
 
 
-def _controlnets(sources: Sequence[Source], dtype: Any) -> list[Any]:
+def _controlnets(controls: Sequence[Weights], dtype: Any) -> list[Any]:
     """The ControlNets, one for each control, but one for all whose conditions it numbers."""
-    models = {weights.name: _controlnet(weights, dtype) for weights in sources}
+    models = {weights.name: _controlnet(weights, dtype) for weights in controls}
     if len(models) == 1 and any("num_control_type" in model.config for model in models.values()):
         return list(models.values())
-    return [models[weights.name] for weights in sources]
+    return [models[weights.name] for weights in controls]
 
 
-def _parts(settings: Stylize, sources: dict[str, list[Source]], index: dict[str, Any], kind: Any, dtype: Any) -> Any:
+def _parts(weights: dict[str, list[Weights]], index: dict[str, Any], kind: Any, dtype: Any) -> Any:
     """The arguments that replace parts of the base: a tiny autoencoder, no safety checker, what the base leaves out."""
     from diffusers import AutoencoderTiny
 
     absent = [name for name, value in index.items() if isinstance(value, list) and value[0] is None]
     parts: dict[str, Any] = {name: None for name in absent if takes(kind.__init__, name)}
-    for vae in sources["vae"]:
+    for vae in weights["vae"]:
         parts["vae"] = _model(AutoencoderTiny, vae, dtype)
-    if takes(kind.__init__, "safety_checker") and not _has_checker(sources["base"][0], index):
+    if takes(kind.__init__, "safety_checker") and not _has_checker(weights["base"][0], index):
         parts |= {"safety_checker": None, "requires_safety_checker": False}
     return parts
 
 
-def _has_checker(base: Source, index: dict[str, Any]) -> bool:
+def _has_checker(base: Weights, index: dict[str, Any]) -> bool:
     """Whether a folder comes with a safety checker. That of the hub's models, 1.2 GB for photographs of people, is
     left out."""
     return base.path is not None and index.get("safety_checker", [None])[0] is not None
@@ -190,35 +190,35 @@ def load_pipeline(settings: Stylize, base_dir: Path, device: Any) -> tuple[Any, 
 
     DependencyError says which weights or packages are missing, ManifestError which settings do not go together.
     """
-    sources = {kind: list(map(pinned, found)) for kind, found in all_sources(settings, base_dir).items()}
-    base = sources["base"][0]
+    weights = {part: list(map(pinned, listed)) for part, listed in all_weights(settings, base_dir).items()}
+    base = weights["base"][0]
     index = _index(base)
     dtype = resolved_dtype(settings.speed.dtype, device)
-    if len(sources["controls"]) != len(settings.control) > 1:
+    if len(weights["controls"]) != len(settings.control) > 1:
         raise ManifestError("stylize.control: a base that reads the control picture itself takes one, without weights")
-    nets = _controlnets(sources["controls"], dtype)
+    nets = _controlnets(weights["controls"], dtype)
     kind = pipeline_class(index["_class_name"], settings.form, type(nets[0]).__name__ if nets else "")
     where, arguments = location(base)
-    parts = _parts(settings, sources, index, kind, dtype)
+    parts = _parts(weights, index, kind, dtype)
     if nets:
         parts["controlnet"] = nets[0] if len(nets) == 1 else nets
     pipeline = loaded(base, lambda: kind.from_pretrained(where, dtype=dtype, **arguments, **parts))
     pipeline.scheduler = scheduler_of(settings, pipeline.scheduler)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)
-    adapt(pipeline, settings, sources)
+    adapt(pipeline, settings, weights)
     speed_up(pipeline, settings.speed)
-    return pipeline, _provenance(settings, sources, pipeline, device, dtype)
+    return pipeline, _provenance(settings, weights, pipeline, device, dtype)
 
 
 def _provenance(
-    settings: Stylize, sources: dict[str, list[Source]], pipeline: Any, device: Any, dtype: Any
+    settings: Stylize, weights: dict[str, list[Weights]], pipeline: Any, device: Any, dtype: Any
 ) -> dict[str, Any]:
     import diffusers
     import torch
 
-    def joined(kind: str, what: Callable[[Source], str]) -> str:
-        return " ".join(what(weights) for weights in sources[kind])
+    def joined(part: str, property_of: Callable[[Weights], str]) -> str:
+        return " ".join(property_of(each) for each in weights[part])
 
     return {
         "pipeline": type(pipeline).__name__,

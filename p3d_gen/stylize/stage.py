@@ -44,7 +44,7 @@ _THREADS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Source:
+class _RenderedSample:
     """What is needed of one render. rgb, alpha: its straight colours and coverage; on_grey: it before Blender's grey
     world; controls: the pictures that guide the stylizer; expected: the edges that the label lets one expect."""
 
@@ -68,7 +68,7 @@ class _Made:
     residual_deg: float | None = None
 
 
-Make = Callable[[Sequence[Task[_Source]]], list[_Made]]
+Make = Callable[[Sequence[Task[_RenderedSample]]], list[_Made]]
 
 
 def expected_of(run: RunFolder, labels: dict[str, Any], members: Members) -> Expected:
@@ -79,16 +79,16 @@ def expected_of(run: RunFolder, labels: dict[str, Any], members: Members) -> Exp
     return expected_edges(vertices, model.faces, np.array(labels["cam_T_obj"]), camera_of(labels), hidden)
 
 
-def _source(run: RunFolder, settings: Stylize, sample: tuple[str, Members]) -> _Source:
+def _rendered_sample(run: RunFolder, settings: Stylize, sample: tuple[str, Members]) -> _RenderedSample:
     key, members = sample
     with reading_samples(run.root / "render", key):
-        return _read_source(run, settings, key, members)
+        return _read_sample(run, settings, key, members)
 
 
-def _read_source(run: RunFolder, settings: Stylize, key: str, members: Members) -> _Source:
+def _read_sample(run: RunFolder, settings: Stylize, key: str, members: Members) -> _RenderedSample:
     rgba, labels = decode_image(members["render.png"]), json.loads(members["json"])
     rgb = np.ascontiguousarray(rgba[..., :3])
-    return _Source(
+    return _RenderedSample(
         key=key,
         labels=labels,
         rgb=rgb,
@@ -102,10 +102,12 @@ def _read_source(run: RunFolder, settings: Stylize, key: str, members: Members) 
     )
 
 
-def _style(run: RunFolder, what: Stylization, task: Task[_Source]) -> Style:
+def _style(run: RunFolder, stylization: Stylization, task: Task[_RenderedSample]) -> Style:
     labels = task.source.labels
     attempt = len(task.refusals)
-    return style(run.manifest, what.settings, what.templates, labels["category"], labels["index"], attempt)
+    return style(
+        run.manifest, stylization.settings, stylization.templates, labels["category"], labels["index"], attempt
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -134,13 +136,13 @@ def device_of_worker(device: str, number: int) -> str:
     return f"cuda:{number % gpus}" if gpus else device
 
 
-def _pass_through(run: RunFolder, what: Stylization) -> Make:
-    def make(tasks: Sequence[Task[_Source]]) -> list[_Made]:
+def _pass_through(run: RunFolder, stylization: Stylization) -> Make:
+    def make(tasks: Sequence[Task[_RenderedSample]]) -> list[_Made]:
         return [
             _Made(
                 picture=task.source.rgb,
                 fault="flat" if np.ptp(task.source.rgb) == 0 else "",
-                style=_style(run, what, task),
+                style=_style(run, stylization, task),
             )
             for task in tasks
         ]
@@ -148,15 +150,15 @@ def _pass_through(run: RunFolder, what: Stylization) -> Make:
     return make
 
 
-def _diffused(run: RunFolder, what: Stylization, model: DiffusionStylizer, remarks: Remarks) -> Make:
-    from p3d_gen.stylize.diffusion import Request
+def _diffused(run: RunFolder, stylization: Stylization, model: DiffusionStylizer, remarks: Remarks) -> Make:
+    from p3d_gen.stylize.diffusion import PictureRequest
 
-    settings = what.settings
+    settings = stylization.settings
 
-    def make(tasks: Sequence[Task[_Source]]) -> list[_Made]:
-        styles = [_style(run, what, task) for task in tasks]
+    def make(tasks: Sequence[Task[_RenderedSample]]) -> list[_Made]:
+        styles = [_style(run, stylization, task) for task in tasks]
         requests = [
-            Request(
+            PictureRequest(
                 controls=task.source.controls,
                 init=resized(task.source.on_grey, settings.resolution),
                 prompt=style.prompt,
@@ -180,7 +182,7 @@ def _diffused(run: RunFolder, what: Stylization, model: DiffusionStylizer, remar
 def _with_residuals(make: Make, judge: Judge) -> Make:
     """Let a pose model judge the pictures, the objects alone, of each batch."""
 
-    def judged(tasks: Sequence[Task[_Source]]) -> list[_Made]:
+    def judged(tasks: Sequence[Task[_RenderedSample]]) -> list[_Made]:
         made = make(tasks)
         pictures = [on_grey(each.picture, task.source.alpha) for each, task in zip(made, tasks, strict=True)]
         residuals = judge(pictures, [task.source.labels for task in tasks])
@@ -194,16 +196,18 @@ def _flat_grey(picture: Picture) -> Picture:
     return picture[..., 0] if (picture == picture[..., :1]).all() else picture
 
 
-def _judge(settings: Stylize, provenance: dict[str, Any], task: Task[_Source], made: _Made) -> Members | Refusal:
+def _judge(
+    settings: Stylize, provenance: dict[str, Any], task: Task[_RenderedSample], made: _Made
+) -> Members | Refusal:
     """The members of a sidecar sample; a refusal where the picture is no good or does not show the labelled pose."""
     if made.fault:
-        return Refusal(what=made.fault)
+        return Refusal(fault=made.fault)
     source = task.source
     found = survival(made.picture if settings.stylizer != "none" else source.on_grey, source.expected)
     if found.score < settings.min_survival:
-        return Refusal(what=f"label survival below {settings.min_survival}", survival=found.score)
+        return Refusal(fault=f"label survival below {settings.min_survival}", survival=found.score)
     if made.residual_deg is not None and made.residual_deg > settings.max_residual_deg:
-        return Refusal(what=f"pose residual above {settings.max_residual_deg} degrees", survival=found.score)
+        return Refusal(fault=f"pose residual above {settings.max_residual_deg} degrees", survival=found.score)
     made_by = {
         "colour": made.style.colour,
         "prompt": made.style.prompt,
@@ -224,7 +228,7 @@ def _judge(settings: Stylize, provenance: dict[str, Any], task: Task[_Source], m
 
 def _failure(key: str, refusals: Sequence[Refusal]) -> Failure:
     """What was wrong with the pictures of a sample, and how often."""
-    counts = Counter(refusal.what for refusal in refusals)
+    counts = Counter(refusal.fault for refusal in refusals)
     best = max(refusal.survival for refusal in refusals)
     found = ", ".join(f"{what} ({count})" for what, count in counts.items())
     told = f", at best {best:.2f}" if best else ""
@@ -233,7 +237,7 @@ def _failure(key: str, refusals: Sequence[Refusal]) -> Failure:
 
 def stylized(
     run: RunFolder,
-    what: Stylization,
+    stylization: Stylization,
     renders: Iterable[tuple[str, Members]],
     failures: list[Failure],
     device: str,
@@ -242,24 +246,24 @@ def stylized(
     """The sidecar samples of renders, in batches in their order: the bytes depend on nothing else. Those that cannot be
     made are appended to `failures`."""
     cv2.setNumThreads(1)  # sums of floats depend on how many threads share a picture, and a run must not
-    settings = what.settings
+    settings = stylization.settings
     if settings.stylizer == "none":
-        make, retries = _pass_through(run, what), 0  # the next picture would be the same
+        make, retries = _pass_through(run, stylization), 0  # the next picture would be the same
         provenance = {"stylizer": "none"}
     else:
-        model = _pipeline(settings.model_dump_json(), what.base_dir, device_of_worker(device, worker_number()))
-        make, retries = _diffused(run, what, model, remarks), settings.retries
+        model = _pipeline(settings.model_dump_json(), stylization.base_dir, device_of_worker(device, worker_number()))
+        make, retries = _diffused(run, stylization, model, remarks), settings.retries
         provenance = {"stylizer": settings.stylizer, **{f"stylizer_{k}": v for k, v in model.provenance.items()}}
     if settings.pose_model:
-        pose_model = resolve_folder(settings.pose_model, what.base_dir, "stylize.pose_model")
+        pose_model = resolve_folder(settings.pose_model, stylization.base_dir, "stylize.pose_model")
         pose_judge = _pose_judge(pose_model, device_of_worker(device, worker_number()))
         make, provenance = _with_residuals(make, pose_judge), provenance | pose_judge.provenance
     with thread_pool(min(_THREADS, len(available_cores()))) as pool:
-        sources = in_batches(renders, settings.batch, functools.partial(_source, run, settings), pool)
+        sources = in_batches(renders, settings.batch, functools.partial(_rendered_sample, run, settings), pool)
         judge = functools.partial(_judge, settings, provenance)
         with closing(ahead(in_rounds(ahead(sources), make, judge, retries, pool))) as rounds:
             for task in chain.from_iterable(rounds):
-                remarks.notes.update(refusal.what for refusal in task.refusals)
+                remarks.notes.update(refusal.fault for refusal in task.refusals)
                 if task.members is None:
                     failures.append(_failure(task.source.key, task.refusals))
                 else:
@@ -268,9 +272,9 @@ def stylized(
 
 
 def _samples(
-    what: Stylization, device: str, remarks: Remarks, run: RunFolder, shard: str, failures: list[Failure]
+    stylization: Stylization, device: str, remarks: Remarks, run: RunFolder, shard: str, failures: list[Failure]
 ) -> Iterator[tuple[str, Members]]:
-    return stylized(run, what, read_shard(run.tar("render", shard)), failures, device, remarks)
+    return stylized(run, stylization, read_shard(run.tar("render", shard)), failures, device, remarks)
 
 
 def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto") -> Ledger:
@@ -280,7 +284,9 @@ def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto"
     pixels are the same on one build and device.
     """
     run = open_run(run_dir)
-    what = open_stylization(run, name)
+    stylization = open_stylization(run, name)
     remarks = Remarks()
-    make = functools.partial(_samples, what, device, remarks)
-    return make_shard(run, what.stage, shard, ("render",), make, made_from=what.made_from(run), remarks=remarks)
+    make = functools.partial(_samples, stylization, device, remarks)
+    return make_shard(
+        run, stylization.stage, shard, ("render",), make, made_from=stylization.made_from(run), remarks=remarks
+    )

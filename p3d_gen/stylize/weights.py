@@ -24,7 +24,7 @@ _FORMATS = (".safetensors", ".bin", ".pt")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class Weights:
     """Weights that are named in settings.
 
     name: as the settings spell it; key: where they do.
@@ -40,7 +40,7 @@ class Source:
     path: Path | None = None
 
 
-def source(name: str, base_dir: Path, key: str) -> Source:
+def named_weights(name: str, base_dir: Path, key: str) -> Weights:
     """What a name of weights means.
 
     `owner/name`, `owner/name@revision` and `owner/name/file.safetensors` are of the hub; a path starts with '.', '/',
@@ -48,24 +48,24 @@ def source(name: str, base_dir: Path, key: str) -> Source:
     """
     if (match := _HUB.fullmatch(name)) is not None:
         repo, file, revision = (match[part] or "" for part in ("repo", "file", "revision"))
-        return Source(name=name, key=key, repo=repo, file=file, revision=revision)
+        return Weights(name=name, key=key, repo=repo, file=file, revision=revision)
     resolve = resolve_file if name.endswith(_FORMATS) else resolve_folder
-    return Source(name=name, key=key, path=resolve(name, base_dir, key))
+    return Weights(name=name, key=key, path=resolve(name, base_dir, key))
 
 
-def model_source(name: str, part: str, base_dir: Path, key: str) -> Source:
+def model_weights(name: str, part: str, base_dir: Path, key: str) -> Weights:
     """The weights of a whole model, in the layout of diffusers. part: the folder of the embedded stylizer's.
 
     DependencyError where a folder lacks the file of configuration.
     """
     if name == EMBEDDED:
-        found = Source(name=name, key=key, path=embedded_folder("stylizer") / part)
+        found = Weights(name=name, key=key, path=embedded_folder("stylizer") / part)
         remedy = (
             "this installation comes without the embedded stylizer: train one with `p3dgen train-stylizer`, and name "
             "its folder"
         )
     else:
-        found = source(name, base_dir, key)
+        found = named_weights(name, base_dir, key)
         remedy = "name a folder that diffusers' save_pretrained wrote, or a hub id"
     config = "model_index.json" if part == "base" else "config.json"
     if found.path is not None and not (found.path / config).is_file():
@@ -73,23 +73,23 @@ def model_source(name: str, part: str, base_dir: Path, key: str) -> Source:
     return found
 
 
-def all_sources(settings: Stylize, base_dir: Path) -> dict[str, list[Source]]:
+def all_weights(settings: Stylize, base_dir: Path) -> dict[str, list[Weights]]:
     """All weights that the settings name, by what they are for.
 
     ManifestError where a path leads nowhere, DependencyError where a folder holds no model.
     """
     vae = settings.speed.vae
     return {
-        "base": [model_source(settings.base, "base", base_dir, "stylize.base")],
+        "base": [model_weights(settings.base, "base", base_dir, "stylize.base")],
         "controls": [
-            model_source(control.weights, "controlnet", base_dir, f"stylize.control.{i}.weights")
+            model_weights(control.weights, "controlnet", base_dir, f"stylize.control.{i}.weights")
             for i, control in enumerate(settings.control)
             if control.weights
         ],
-        "vae": [model_source(vae, "vae", base_dir, "stylize.speed.vae")] if vae else [],
-        "lora": [source(x.weights, base_dir, f"stylize.lora.{i}.weights") for i, x in enumerate(settings.lora)],
+        "vae": [model_weights(vae, "vae", base_dir, "stylize.speed.vae")] if vae else [],
+        "lora": [named_weights(x.weights, base_dir, f"stylize.lora.{i}.weights") for i, x in enumerate(settings.lora)],
         "textual_inversion": [
-            source(name, base_dir, f"stylize.textual_inversion.{i}")
+            named_weights(name, base_dir, f"stylize.textual_inversion.{i}")
             for i, name in enumerate(settings.textual_inversion)
         ],
     }
@@ -97,7 +97,7 @@ def all_sources(settings: Stylize, base_dir: Path) -> dict[str, list[Source]]:
 
 def are_light(settings: Stylize, base_dir: Path) -> bool:
     """Whether all weights lie in files so small that every core may have a pipeline of its own in memory."""
-    paths = [each.path for sources in all_sources(settings, base_dir).values() for each in sources]
+    paths = [each.path for listed in all_weights(settings, base_dir).values() for each in listed]
     if None in paths:
         return False
     files = [file for path in paths if path is not None for file in (path, *path.rglob("*")) if file.is_file()]
@@ -110,13 +110,13 @@ def check_weights(settings: Stylize, base_dir: Path) -> None:
     ManifestError or DependencyError for a path that leads nowhere, a folder of another kind, and, where the hub is
     switched off by HF_HUB_OFFLINE, for a model that its cache does not hold.
     """
-    sources = all_sources(settings, base_dir)
+    weights = all_weights(settings, base_dir)
     for kind in ("base", "controls", "vae"):
-        for model in sources[kind]:
+        for model in weights[kind]:
             _check_cached(model, "model_index.json" if kind == "base" else "config.json")
 
 
-def _check_cached(model: Source, config: str) -> None:
+def _check_cached(model: Weights, config: str) -> None:
     if not model.repo:
         return
     hub = _hub()
@@ -138,7 +138,7 @@ def _hub() -> Any:
     return huggingface_hub
 
 
-def missing(weights: Source, why: str) -> DependencyError:
+def missing(weights: Weights, why: str) -> DependencyError:
     """The error for weights that cannot be loaded."""
     if weights.repo:
         revision = f" --revision {weights.revision}" if weights.revision else ""
@@ -161,7 +161,7 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def loaded(weights: Source, load: Callable[[], T]) -> T:
+def loaded(weights: Weights, load: Callable[[], T]) -> T:
     """What `load` returns. DependencyError says which weights cannot be loaded, and why."""
     try:
         return load()
@@ -169,7 +169,7 @@ def loaded(weights: Source, load: Callable[[], T]) -> T:
         raise missing(weights, first_line(error)) from error
 
 
-def pinned(weights: Source) -> Source:
+def pinned(weights: Weights) -> Weights:
     """The same source with the revision of its repository resolved, so that all its files are of the same commit.
 
     DependencyError where neither the hub nor its cache knows the revision.
@@ -183,14 +183,14 @@ def pinned(weights: Source) -> Source:
         raise missing(weights, first_line(error)) from error
 
 
-def location(weights: Source) -> tuple[str, dict[str, Any]]:
+def location(weights: Weights) -> tuple[str, dict[str, Any]]:
     """What from_pretrained wants: the repository or folder, and its arguments."""
     if weights.path is not None:
         return str(weights.path), {}
     return weights.repo, {"revision": pinned(weights).revision}
 
 
-def revision(weights: Source) -> str:
+def revision(weights: Weights) -> str:
     """The commit of a repository, or the sha256 over the names and contents of a path's files; hidden ones aside."""
     if weights.path is None:
         return str(pinned(weights).revision.resolved)  # type: ignore[attr-defined]
@@ -204,7 +204,7 @@ def revision(weights: Source) -> str:
     return total.hexdigest()
 
 
-def licence(weights: Source) -> str:
+def licence(weights: Weights) -> str:
     """The licence that the model card states, README.md in the folder or repository; `unknown` where it states none."""
     card = _card(weights)
     if card is None:
@@ -214,7 +214,7 @@ def licence(weights: Source) -> str:
     return str(stated.get("license_name", name) if name == "other" else name)
 
 
-def _card(weights: Source) -> Path | None:
+def _card(weights: Weights) -> Path | None:
     if weights.path is not None:
         folder = weights.path if weights.path.is_dir() else weights.path.parent
         return folder / "README.md" if (folder / "README.md").is_file() else None
@@ -226,7 +226,7 @@ def _card(weights: Source) -> Path | None:
         return None
 
 
-def weights_file(weights: Source) -> Path:
+def weights_file(weights: Weights) -> Path:
     """The one file that holds a low-rank adaptation or an embedding; safetensors before other formats.
 
     DependencyError where a folder or repository holds none, or several of which one must be named.
@@ -245,7 +245,7 @@ def weights_file(weights: Source) -> Path:
         raise missing(weights, first_line(error)) from error
 
 
-def _names(weights: Source) -> list[str]:
+def _names(weights: Weights) -> list[str]:
     """The names of the files at a source's top level, or the one that it names."""
     if weights.path is not None:
         return [weights.path.name] if weights.path.is_file() else sorted(p.name for p in weights.path.iterdir())

@@ -23,7 +23,7 @@ from p3d_gen.spec.manifest import resolve_file, resolve_folder
 from p3d_gen.spec.sampling import spec
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.stylize.stylization import Stylization
-from p3d_gen.stylize.weights import all_sources, licence, pinned
+from p3d_gen.stylize.weights import all_weights, licence, pinned
 from p3d_gen.verify.replay import find_sample
 
 _SHOWN_ASSETS = 5
@@ -100,7 +100,7 @@ def _checkpoints(what: Stylization) -> Iterator[Material]:
     """The weights that a stylization names; the licence of those whose model card cannot be reached is unknown."""
     if what.settings.stylizer == "none":
         return
-    for weights in (each for found in all_sources(what.settings, what.base_dir).values() for each in found):
+    for weights in (each for found in all_weights(what.settings, what.base_dir).values() for each in found):
         try:
             stated = stated_licence(licence(pinned(weights)))
         except DependencyError:

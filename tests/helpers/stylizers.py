@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.spec.stylize import Control, Stylize
-from p3d_gen.stylize.diffusion import DiffusionStylizer, Request
+from p3d_gen.stylize.diffusion import DiffusionStylizer, PictureRequest
 
 HW, WORKING_HW = (64, 96), (64, 128)
 PROMPTS = ("red car", "blue chair", "green bottle")
@@ -27,11 +27,11 @@ def stylizer(weights: tuple[Path, Path], **changes: Any) -> DiffusionStylizer:
     return DiffusionStylizer(settings(weights, **changes), weights[0].parent, "cpu")
 
 
-def ask(seed: int, pictures: int | None = None, prompt: str = "", controls: int = 1) -> Request:
+def ask(seed: int, pictures: int | None = None, prompt: str = "", controls: int = 1) -> PictureRequest:
     """A request with random edges, a random render and noise, all of one seed unless told otherwise."""
     rng = np.random.default_rng([seed if pictures is None else pictures, 1])
     edges = [np.where(rng.random((*WORKING_HW, 1)) < 0.1, 255, 0).astype(np.uint8) for _ in range(controls)]
-    return Request(
+    return PictureRequest(
         controls=tuple(np.repeat(edge, 3, axis=2) for edge in edges),
         init=rng.integers(0, 256, (*WORKING_HW, 3), dtype=np.uint8),
         prompt=prompt or PROMPTS[seed % 3],
@@ -40,7 +40,7 @@ def ask(seed: int, pictures: int | None = None, prompt: str = "", controls: int 
     )
 
 
-def pictures(model: DiffusionStylizer, *requests: Request) -> NDArray[np.int64]:
+def pictures(model: DiffusionStylizer, *requests: PictureRequest) -> NDArray[np.int64]:
     """Pictures (N, H, W, 3) without a fault."""
     made = model(requests, HW)
     assert [one.fault for one in made] == [""] * len(requests)

@@ -155,9 +155,7 @@ def _set_scales(networks: Networks, recipe: Recipe, pairs: Sequence[Pair], devic
     networks.vae.register_to_config(scaling_factor=1.0 / float(latents[there.expand_as(latents)].std()))
 
 
-def _denoiser_loss(
-    networks: Networks, recipe: Recipe, device: str, examples: Sequence[Example], generator: torch.Generator
-) -> Tensor:
+def _denoiser_loss(networks: Networks, device: str, examples: Sequence[Example], generator: torch.Generator) -> Tensor:
     """Mean squared error of the latents that are predicted from noisy ones."""
     with torch.no_grad():
         latents = networks.vae.encode(_pixels([one.picture for one in examples], device) * 2 - 1).latents
@@ -231,7 +229,7 @@ def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step
         module=networks.denoiser(),
         learning_rate=recipe.learning_rate,
         phases=recipe.phases,
-        loss=lambda examples, generator: _denoiser_loss(networks, recipe, device, examples, generator),
+        loss=lambda examples, generator: _denoiser_loss(networks, device, examples, generator),
     )
     _fit(denoiser, recipe, pairs, out, device, on_step)
     save(networks, out / "model", recipe.licence)

@@ -14,7 +14,7 @@ from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.core.silhouette import camera_of
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.pack.backgrounds import surroundings
-from p3d_gen.pack.stage import Filter, pack_sample, pack_shard
+from p3d_gen.pack.stage import ResidualFilter, pack_sample, pack_shard
 from p3d_gen.report.sheet import write_contact_sheet
 from p3d_gen.run.files import read_shard
 from p3d_gen.run.local import run_shards
@@ -30,13 +30,13 @@ SIZE = {"image_hw": [96, 128]}
 PNG = '[output]\nimage_format = "png"\nmembers = ["mask", "depth", "stylized"]\n'
 
 
-def packed(folder, manifest_path, background="", more="", name="run", by=None):
+def packed(folder, manifest_path, background="", more="", name="run", residual_filter=None):
     """A packed run of `manifest_path` with more keys of its section background, and more sections."""
     changed = manifest_path.with_name(f"{name}.toml")
     changed.write_text(manifest_path.read_text().replace("[background]\n", f"[background]\n{background}\n") + more)
     run = create_run(folder / name, changed)
     fake_renders(run)
-    for stage in (stylize_shard, functools.partial(pack_shard, by=by)):
+    for stage in (stylize_shard, functools.partial(pack_shard, residual_filter=residual_filter)):
         list(run_shards(stage, str(run.root), run.all_shards(), 1, int))
     return run
 
@@ -171,14 +171,14 @@ def test_pose_residuals_are_of_composites(tmp_path, manifest_path):
     keys = [f"{name}-{i:06d}-b{n}" for name in ("car", "chair") for i in range(3) for n in range(2)]
     residual = {key: 40.0 if key.endswith("2-b1") else 5.0 for key in keys}
     write_residuals(tmp_path / "r.json", residual, folds=2, by="cad")
-    by = Filter(files=(tmp_path / "r.json",), max_deg=30)
-    run = packed(tmp_path, manifest_path, "per_render = 2", by=by)
+    residual_filter = ResidualFilter(files=(tmp_path / "r.json",), max_deg=30)
+    run = packed(tmp_path, manifest_path, "per_render = 2", residual_filter=residual_filter)
     assert {key: labels_of(each)["pose_residual_deg"] for key, each in samples_of(run).items()} == {
         key: degrees for key, degrees in residual.items() if degrees < 30
     }
     write_residuals(tmp_path / "r.json", {"car-000000": 1.0}, folds=2, by="cad")
     with pytest.raises(RunError, match="no pose residual of car-000000-b0"):
-        packed(tmp_path, manifest_path, "per_render = 2", by=by)
+        packed(tmp_path, manifest_path, "per_render = 2", residual_filter=residual_filter)
 
 
 MATCHED = "shadow = 0.7\nmatch_colour = 0.5\nmatch_blur = 1.0"

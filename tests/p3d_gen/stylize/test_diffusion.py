@@ -8,7 +8,7 @@ from PIL import Image
 
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError
 from p3d_gen.spec.stylize import Control, Lora, Speed
-from p3d_gen.stylize.diffusion import DiffusionStylizer, Request
+from p3d_gen.stylize.diffusion import DiffusionStylizer, PictureRequest
 from p3d_gen.stylize.pipeline import scheduler_of
 from tests.helpers import tiny_diffusion
 from tests.helpers.stylizers import HW, PROMPTS, WORKING_HW, ask, pictures, settings, stylizer
@@ -205,7 +205,7 @@ def test_every_form_and_number_of_controls_differs(sd, plain):
 
 def test_the_init_picture_matters_with_the_form_image_alone(sd, plain):
     asked = ask(1)
-    dark = Request(**{**vars(asked), "init": np.zeros_like(asked.init)})
+    dark = PictureRequest(**{**vars(asked), "init": np.zeros_like(asked.init)})
     np.testing.assert_array_equal(pictures(plain, dark), pictures(plain, asked))
     image = stylizer(sd, form="image", strength=0.5)
     assert (pictures(image, dark) != pictures(image, asked)).any()

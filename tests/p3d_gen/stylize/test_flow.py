@@ -84,7 +84,7 @@ def slow_for(number):
 def test_all_come_out_in_order_whatever_takes_long():
     def verdict(number, attempt):
         slow_for(number)
-        return {"n": number} if attempt >= number % 3 else Refusal(what="no")
+        return {"n": number} if attempt >= number % 3 else Refusal(fault="no")
 
     tasks = run_rounds(20, 4, 2, verdict)
     assert [task.source for task in tasks] == list(range(20))
@@ -98,7 +98,7 @@ def test_batches_do_not_depend_on_time():
 
         def verdict(number, attempt, wait=wait):
             wait(number)
-            return {} if attempt >= number % 3 else Refusal(what="no")
+            return {} if attempt >= number % 3 else Refusal(fault="no")
 
         run_rounds(11, 4, 2, verdict, made)
     assert calls[0] == calls[1]
@@ -109,9 +109,9 @@ def test_batches_do_not_depend_on_time():
 
 
 def test_given_up_after_the_retries():
-    tasks = run_rounds(5, 2, 3, lambda number, attempt: Refusal(what=f"{attempt}") if number == 3 else {})
+    tasks = run_rounds(5, 2, 3, lambda number, attempt: Refusal(fault=f"{attempt}") if number == 3 else {})
     assert [task.members is None for task in tasks] == [False, False, False, True, False]
-    assert [refusal.what for refusal in tasks[3].refusals] == ["0", "1", "2", "3"]
+    assert [refusal.fault for refusal in tasks[3].refusals] == ["0", "1", "2", "3"]
 
 
 def test_judging_and_preparing_hide_behind_the_model():

@@ -8,7 +8,7 @@ import pytest
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.composite import composite
 from p3d_gen.core.errors import ManifestError, RunError
-from p3d_gen.pack.stage import Filter, pack_shard
+from p3d_gen.pack.stage import ResidualFilter, pack_shard
 from p3d_gen.run.files import read_shard
 from p3d_gen.run.local import run_shards
 from p3d_gen.spec.manifest import load_manifest
@@ -84,8 +84,8 @@ def test_packing_leaves_out_what_a_file_says(packed, tmp_path):
     keys = [key for shard in packed.all_shards() for key, _ in read_shard(packed.tar("shards", shard))]
     path = tmp_path / "residuals.json"
     write_residuals(path, {key: 40.0 if key == "car-000001" else 5.0 for key in keys}, folds=2, by="cad")
-    by = Filter(files=(path,), max_deg=30.0)
-    ledgers = [pack_shard(str(packed.root), shard, by=by) for shard in packed.all_shards()]
+    residual_filter = ResidualFilter(files=(path,), max_deg=30.0)
+    ledgers = [pack_shard(str(packed.root), shard, residual_filter=residual_filter) for shard in packed.all_shards()]
     assert [(f.key, f.reason) for ledger in ledgers for f in ledger.failures] == [
         ("car-000001", "pose residual of 40 degrees, above 30")
     ]
@@ -93,12 +93,14 @@ def test_packing_leaves_out_what_a_file_says(packed, tmp_path):
     assert sorted(left) == sorted(set(keys) - {"car-000001"})
     assert {labels["pose_residual_deg"] for labels in left.values()} == {5.0}
     shard = packed.all_shards()[0]
-    assert pack_shard(str(packed.root), shard, by=by).seconds == ledgers[0].seconds  # it was finished
+    assert (
+        pack_shard(str(packed.root), shard, residual_filter=residual_filter).seconds == ledgers[0].seconds
+    )  # it was finished
     assert pack_shard(str(packed.root), shard).count == 2  # without the filter it is made again
 
 
 def test_a_file_that_does_not_judge_all(packed, tmp_path):
     write_residuals(tmp_path / "residuals.json", {"car-000000": 1.0}, folds=2, by="cad")
-    by = Filter(files=(tmp_path / "residuals.json",), max_deg=30.0)
+    residual_filter = ResidualFilter(files=(tmp_path / "residuals.json",), max_deg=30.0)
     with pytest.raises(RunError, match=r"residuals\.json: there is no pose residual of car-000001"):
-        pack_shard(str(packed.root), "car-00000", by=by)
+        pack_shard(str(packed.root), "car-00000", residual_filter=residual_filter)

@@ -8,7 +8,15 @@ import pytest
 
 from p3d_gen.core.errors import DependencyError, ManifestError
 from p3d_gen.spec.stylize import Control, Lora, Speed, Stylize
-from p3d_gen.stylize.weights import are_light, check_weights, licence, model_source, revision, source, weights_file
+from p3d_gen.stylize.weights import (
+    are_light,
+    check_weights,
+    licence,
+    model_weights,
+    named_weights,
+    revision,
+    weights_file,
+)
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -51,23 +59,23 @@ def settings(**changes):
     ],
 )
 def test_names_of_the_hub(tmp_path, name, repo, file, revision):
-    found = source(name, tmp_path, "k")
+    found = named_weights(name, tmp_path, "k")
     assert (found.repo, found.file, found.revision, found.path) == (repo, file, revision, None)
 
 
 def test_paths(tmp_path, model, monkeypatch):
-    assert source("./model", tmp_path, "k").path == model
-    assert source("./model/weights.safetensors", tmp_path, "k").path == model / "weights.safetensors"
+    assert named_weights("./model", tmp_path, "k").path == model
+    assert named_weights("./model/weights.safetensors", tmp_path, "k").path == model / "weights.safetensors"
     monkeypatch.setenv("P3D_TEST_ROOT", str(tmp_path))
-    assert source("${P3D_TEST_ROOT}/model", tmp_path / "x", "k").path == model
+    assert named_weights("${P3D_TEST_ROOT}/model", tmp_path / "x", "k").path == model
     with pytest.raises(ManifestError, match=r"k = './gone'.*no folder"):
-        source("./gone", tmp_path, "k")
+        named_weights("./gone", tmp_path, "k")
     with pytest.raises(ManifestError, match=r"k = './gone.pt'.*no file"):
-        source("./gone.pt", tmp_path, "k")
+        named_weights("./gone.pt", tmp_path, "k")
 
 
 def test_a_revision_of_a_folder_is_its_content(tmp_path, model):
-    there = source("./model", tmp_path, "k")
+    there = named_weights("./model", tmp_path, "k")
     first = revision(there)
     assert len(first) == 64
     (model / ".cache").mkdir()
@@ -77,7 +85,7 @@ def test_a_revision_of_a_folder_is_its_content(tmp_path, model):
     second = revision(there)
     (model / "weights.safetensors").rename(model / "other.safetensors")
     assert len({first, second, revision(there)}) == 3
-    assert len(revision(source("./model/other.safetensors", tmp_path, "k"))) == 64
+    assert len(revision(named_weights("./model/other.safetensors", tmp_path, "k"))) == 64
 
 
 @pytest.mark.parametrize(
@@ -96,23 +104,23 @@ def test_a_revision_of_a_folder_is_its_content(tmp_path, model):
 def test_licences_of_model_cards(tmp_path, model, card, stated):
     if card is not None:
         (model / "README.md").write_text(card)
-    assert licence(source("./model", tmp_path, "k")) == stated
+    assert licence(named_weights("./model", tmp_path, "k")) == stated
 
 
 def test_the_hub_gives_its_commit_and_licence(tmp_path, hub):
-    there = source("nobody/model", tmp_path, "k")
+    there = named_weights("nobody/model", tmp_path, "k")
     assert revision(there) == COMMIT
     assert licence(there) == "unknown"
     (hub / "README.md").write_text("---\nlicense: mit\n---\n")
     assert licence(there) == "mit"
     assert weights_file(there) == hub / "weights.safetensors"
-    assert revision(source(f"nobody/model@{COMMIT}", tmp_path, "k")) == COMMIT
+    assert revision(named_weights(f"nobody/model@{COMMIT}", tmp_path, "k")) == COMMIT
     with pytest.raises(DependencyError, match=r"nobody/model@v2.*hf download nobody/model --revision v2"):
-        revision(source("nobody/model@v2", tmp_path, "k"))
+        revision(named_weights("nobody/model@v2", tmp_path, "k"))
 
 
 def test_one_file_of_weights(tmp_path, model):
-    there = source("./model", tmp_path, "stylize.lora.0.weights")
+    there = named_weights("./model", tmp_path, "stylize.lora.0.weights")
     (model / "weights.bin").write_bytes(b"1234")
     assert weights_file(there) == model / "weights.safetensors"  # the same in a safer format
     (model / "more.safetensors").write_bytes(b"1234")
@@ -120,7 +128,7 @@ def test_one_file_of_weights(tmp_path, model):
         weights_file(there)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DependencyError, match="holds no files of weights"):
-        weights_file(source("./empty", tmp_path, "k"))
+        weights_file(named_weights("./empty", tmp_path, "k"))
 
 
 def test_everything_is_looked_for_early(tmp_path, model, hub):
@@ -144,10 +152,10 @@ def test_everything_is_looked_for_early(tmp_path, model, hub):
 def test_an_embedded_stylizer_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr("p3d_gen.stylize.weights.embedded_folder", lambda kind: tmp_path / kind)
     with pytest.raises(DependencyError, match=r"'embedded'.*without the embedded stylizer.*p3dgen train-stylizer"):
-        model_source("embedded", "base", tmp_path, "stylize.base")
+        model_weights("embedded", "base", tmp_path, "stylize.base")
     (tmp_path / "stylizer" / "base").mkdir(parents=True)
     (tmp_path / "stylizer" / "base" / "model_index.json").write_text("{}")
-    assert model_source("embedded", "base", tmp_path, "k").path == tmp_path / "stylizer" / "base"
+    assert model_weights("embedded", "base", tmp_path, "k").path == tmp_path / "stylizer" / "base"
 
 
 def test_looking_for_weights_loads_no_torch(tmp_path, model):
