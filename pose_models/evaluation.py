@@ -1,4 +1,4 @@
-"""Evaluation: every image solved, its pose beside the true one, and what is needed to show the shown ones."""
+"""Evaluation: every image solved, and its pose next to the true one."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from p3d_gen.core.types import Array
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.estimator import Estimator
-from pose_models.geometry import rotation_error_rad
 from pose_models.prediction import Prediction
-from pose_models.report.cases import Case, caption
 
 _BATCH = 8
 
@@ -46,8 +43,8 @@ def _batches(samples: Iterable[PoseSample], size: int) -> Iterator[list[PoseSamp
 
 
 def _solved(samples: Sequence[PoseSample], estimator: Estimator) -> Iterator[Evaluated]:
-    found = estimator.estimate(placed(samples, estimator))
-    poses, Ks = found.cam_T_obj.cpu().double().numpy(), found.K.cpu().double().numpy()
+    estimates = estimator.estimate(placed(samples, estimator))
+    poses, Ks = estimates.cam_T_obj.cpu().double().numpy(), estimates.K.cpu().double().numpy()
     for i, sample in enumerate(samples):
         prediction = Prediction(
             key=sample.key,
@@ -55,9 +52,9 @@ def _solved(samples: Sequence[PoseSample], estimator: Estimator) -> Iterator[Eva
             subset=sample.subset,
             R_true=sample.cam_T_obj[:3, :3],
             R_predicted=nearest_rotation(poses[i, :3, :3]),
-            confidence=float(found.confidence[i]),
-            loss=float(found.loss[i]),
-            category_predicted=found.category[i],
+            confidence=float(estimates.confidence[i]),
+            loss=float(estimates.loss[i]),
+            category_predicted=estimates.category[i],
         )
         yield Evaluated(prediction=prediction, estimator=estimator, cam_T_obj=poses[i], K=Ks[i])
 
@@ -94,29 +91,3 @@ def evaluate(
     if not done:
         raise ValueError("no image to evaluate")
     return done
-
-
-def cases(samples: Iterable[PoseSample], evaluated: Sequence[Evaluated]) -> dict[tuple[str, str], Case]:
-    """The pictures of the samples among `evaluated`, by subset and key, as a report shows them."""
-    wanted = {(e.prediction.subset, e.prediction.key): e for e in evaluated}
-    found: dict[tuple[str, str], Case] = {}
-    for sample in samples:
-        name = sample.subset, sample.key
-        if name not in wanted:
-            continue
-        one = wanted.pop(name)
-        batch = placed([sample], one.estimator)
-        true_pose, true_K = one.estimator.camera(batch)
-        error = rotation_error_rad(*(torch.from_numpy(R) for R in (one.prediction.R_predicted, one.prediction.R_true)))
-        found[name] = Case(
-            image=(batch.image[0].permute(1, 2, 0) * 255).round().byte().numpy(),
-            cam_T_obj_true=true_pose[0].cpu().double().numpy(),
-            K_true=true_K[0].cpu().double().numpy(),
-            cam_T_obj_predicted=one.cam_T_obj,
-            K_predicted=one.K,
-            box=one.estimator.boxes[sample.category].double().numpy(),
-            caption=caption(one.prediction, float(error)),
-        )
-        if not wanted:
-            break
-    return found

@@ -73,11 +73,11 @@ class Observer:
     watch_every: int = 50
 
 
-def domain_loss(found: Sequence[Seen], target: Tensor, everyone: Processes) -> Tensor:
+def domain_loss(sightings: Sequence[Seen], target: Tensor, everyone: Processes) -> Tensor:
     """L_domain of equation 5: the mean of |f_r - C_r|^2 = 2 - 2 f_r . C_r over the vertices r that are visible in
     target images, `target` (B,) bool, of all processes; 0 where there are none. It moves the features alone."""
     total = count = torch.zeros((), device=target.device)
-    for seen in found:
+    for seen in sightings:
         counted = seen.visible & target[seen.rows][:, None]
         distance = (seen.features - seen.mesh.vertex_features).square().sum(-1)
         total, count = total + distance[counted].sum(), count + counted.sum()
@@ -147,7 +147,7 @@ def adapt(
     target: Target,
     config: Cc3dConfig,
     out: Path,
-    how: LoopOptions,
+    options: LoopOptions,
     *,
     replay: ReplayedSamples = ReplayedSamples(),
     precision: Precision = "no",
@@ -171,7 +171,7 @@ def adapt(
         place = out / ROUNDS / str(number)
         if not (place / MODEL_FILE).is_file():
             before = folder if number == 1 else place.with_name(str(number - 1))
-            _Round(number, before, target, config, place, how).run(replay, precision, observer, history)
+            _Round(number, before, target, config, place, options).run(replay, precision, observer, history)
     # The file that marks the model as complete goes last.
     for name in (CONFIG_FILE, WEIGHTS_FILE, MODEL_FILE):
         write_bytes(out / name, (place / name).read_bytes())
@@ -181,10 +181,10 @@ class _Round:
     """One round: labels from the model of the folder `before`, and its training on them, in the folder `place`."""
 
     def __init__(
-        self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, how: LoopOptions
+        self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, options: LoopOptions
     ) -> None:
-        self._number, self._target, self._config, self._place, self._how = number, target, config, place, how
-        device = torch.device("cuda" if torch.cuda.is_available() and not how.cpu else "cpu")
+        self._number, self._target, self._config, self._place, self._how = number, target, config, place, options
+        device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
         self._source = load_source(before, device)
         pose = config.pose
         self._estimator = self._source.estimator(

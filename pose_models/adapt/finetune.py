@@ -25,7 +25,7 @@ def finetune(
     labelled: Iterable[PoseSample],
     config: FinetuneConfig,
     out: Path,
-    how: LoopOptions,
+    options: LoopOptions,
     *,
     precision: Precision = "no",
     on_step: Callable[[Step], None] = lambda step: None,
@@ -37,7 +37,7 @@ def finetune(
     or one of a category that the model does not know.
     """
     check_apart(folder, out)
-    device = torch.device("cuda" if torch.cuda.is_available() and not how.cpu else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
     source = load_source(folder, device)
     changes = {name: getattr(config, name) for name in ("steps", "batch", "lr", "head_lr", "seed")}
     training = source.config.model_copy(update={**changes, "real_share": 1.0, "ema": 0.0, "precision": precision})
@@ -56,4 +56,4 @@ def finetune(
     write_source(out, folder)
     write_record(out / LABELLED_FILE, record)
     views = Views((), photographs, source.model.spec.canvas_hw, training, None)
-    fit(source.trainee(training), views, training, out, how, on_step)
+    fit(source.trainee(training), views, training, out, options, on_step)

@@ -49,21 +49,21 @@ def pseudo_labels(
 ) -> list[PseudoLabel]:
     """The pose of every target image, in their order; where this was stopped, the file `progress`, a file of
     `write_labels`, tells those that are known. ValueError for a category that the model does not know."""
-    found = read_labels(progress) if progress.is_file() else []
+    labels = read_labels(progress) if progress.is_file() else []
     for entry in target.record:
         if entry["category"] not in estimator.categories:
             near = did_you_mean(entry["category"], estimator.categories)
             raise DataError(f"the model does not know the category of {entry['key']}, {entry['category']!r}{near}")
-    for _ in found:
+    for _ in labels:
         on_image()
-    for start in range(len(found), len(target), _BATCH):
+    for start in range(len(labels), len(target), _BATCH):
         if start and start % _KEEP_EVERY == 0:
-            write_labels(progress, found, ())
+            write_labels(progress, labels, ())
         samples = [target[i] for i in range(start, min(start + _BATCH, len(target)))]
         estimates = estimator.estimate(placed(samples, estimator))
         rotations = estimates.cam_T_obj[:, :3, :3].cpu().double().numpy()
         for sample, R, confidence in zip(samples, rotations, estimates.confidence.tolist(), strict=True):
-            found.append(
+            labels.append(
                 PseudoLabel(
                     key=sample.key,
                     subset=sample.subset,
@@ -73,7 +73,7 @@ def pseudo_labels(
                 )
             )
             on_image()
-    return found
+    return labels
 
 
 def _in_turn(labels: Sequence[PseudoLabel], order: Sequence[int], views: int) -> list[int]:

@@ -38,11 +38,11 @@ class SourceModel:
     model: NeuralMeshModel | ResGeneral
     config: TrainConfig | BaselineConfig
 
-    def estimator(self, how: EstimateConfig) -> Estimator:
+    def estimator(self, settings: EstimateConfig) -> Estimator:
         """The model as something that finds poses."""
         if isinstance(self.model, ResGeneral):
-            return BaselineEstimator(self.model, flip="probabilities" if how.mirror else "none")
-        return MeshEstimator(self.model, how)
+            return BaselineEstimator(self.model, flip="probabilities" if settings.mirror else "none")
+        return MeshEstimator(self.model, settings)
 
     def trainee(self, config: TrainConfig | BaselineConfig) -> Trainee:
         """The model for the training loop, what `config.freeze` names kept as it is."""
@@ -91,11 +91,11 @@ def adaptations(folder: Path, out: Path, images: Images) -> list[tuple[Path, Pat
             f"{folder} does not know {unknown!r} of {images.address}{did_you_mean(unknown, everything)}; "
             "choose by --category"
         )
-    found = []
+    runs = []
     for path, names in known.items():
         if common := tuple(name for name in shown if name in names):
-            found.append((path, out if path == folder else out / path.name, replace(images, categories=common)))
-    return found
+            runs.append((path, out if path == folder else out / path.name, replace(images, categories=common)))
+    return runs
 
 
 def check_apart(source: Path, out: Path) -> None:

@@ -60,10 +60,10 @@ class Adaptation:
 
         ValueError where that is no neural mesh model, lacks a file, or does not know a category of the target.
         """
-        found = load_source(source_folder, device)
-        if not isinstance(found.model, NeuralMeshModel) or not isinstance(found.config, TrainConfig):
+        loaded = load_source(source_folder, device)
+        if not isinstance(loaded.model, NeuralMeshModel) or not isinstance(loaded.config, TrainConfig):
             raise DataError(f"{source_folder} holds a model without vertices: give one of `pose-models train`")
-        self.model, source = found.model, found.config
+        self.model, source = loaded.model, loaded.config
         for category in dict.fromkeys(entry["category"] for entry in target.record):
             self.model.neural_mesh(category)
         self._target, self._config, self._device, self._on_images = target, config, device, on_images
@@ -91,8 +91,8 @@ class Adaptation:
             self._bank_pass(batches, tally, search_poses=due, move=number > 0 and self._config.bank)
             if number > 0 and self._config.backbone:
                 losses += self._backbone_pass(number, batches)
-        for name, found in tally.per_vertex().items():
-            self.state.record(number, name, *found)
+        for name, rates in tally.per_vertex().items():
+            self.state.record(number, name, *rates)
         figures: Figures = {"epoch": number, **tally.figures()}
         if losses:
             figures["loss"] = float(np.mean(losses))
@@ -106,8 +106,8 @@ class Adaptation:
 
     def _features(self, batch: Batch) -> Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.precision == "bf16"):
-            found: Tensor = self.model.net(batch.image.contiguous(memory_format=torch.channels_last))
-        return found.float()
+            features: Tensor = self.model.net(batch.image.contiguous(memory_format=torch.channels_last))
+        return features.float()
 
     def _placed(self, index: int) -> PoseSample:
         """A target image on the canvas; its mask is where there is picture, not padding."""
@@ -167,15 +167,15 @@ class Adaptation:
         free = torch.zeros(len(known), *self.model.map_hw, dtype=torch.bool, device=self._device)
         for name in dict.fromkeys(categories):
             own = torch.tensor([i for i, category in enumerate(categories) if category == name], device=self._device)
-            found = self.state.poses[known[own]], self.state.K[known[own]], self.state.losses[known[own]]
-            free[own] = uncovered(self.model.neural_mesh(name), *found, self.model.map_hw)
+            hypotheses = self.state.poses[known[own]], self.state.K[known[own]], self.state.losses[known[own]]
+            free[own] = uncovered(self.model.neural_mesh(name), *hypotheses, self.model.map_hw)
         return on_canvas(free)
 
     def _augmented(self, sample: PoseSample, epoch: int, index: int) -> PoseSample:
         # A camera from a box has two focal lengths, which no turn of the picture keeps; the mask is none of the object.
-        how = self._source.augment.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
+        augmentation = self._source.augment.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
         rng = np.random.default_rng([self._config.seed, _VIEW, epoch, index])
-        return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, how, None, rng)
+        return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, augmentation, None, rng)
 
     def _backbone_pass(self, epoch: int, batches: Iterable[Tensor]) -> list[float]:
         """Equation 5; the loss of each batch. ValueError where it is lost."""
@@ -197,15 +197,15 @@ class Adaptation:
     def _backbone_loss(self, batch: Batch, features: Tensor, key: list[int]) -> Tensor:
         """The mean over the visible vertices of the images that are not dropped; cells drawn by `key` go to the clutter
         bank."""
-        found, fit = [], features.new_zeros(len(features))
+        sightings, fit = [], features.new_zeros(len(features))
         for name, images in by_category(batch).items():
             neural = self.model.neural_mesh(name)
             seen = look(neural, features, batch, images, batch.cam_T_obj[images], batch.K[images])
-            found.append(seen)
+            sightings.append(seen)
             fit[images] = seen.fit().detach()
         kept = torch.ones(len(fit), dtype=torch.bool, device=fit.device)
         kept[fit.argsort(stable=True)[: int(self._config.dropped * len(fit))]] = False
-        parts = [replace(seen, visible=seen.visible & kept[seen.rows, None]) for seen in found]
+        parts = [replace(seen, visible=seen.visible & kept[seen.rows, None]) for seen in sightings]
         counts = torch.stack([seen.visible.sum() for seen in parts]).float()
         terms = torch.stack([contrast(self.model, seen, self._near, self._source) for seen in parts])
         self._refresh_clutter(batch, features.detach(), key)
@@ -226,8 +226,8 @@ def passes(config: UdaConfig) -> int:
 def _thresholds(model: NeuralMeshModel, folder: Path, config: UdaConfig) -> dict[str, Tensor]:
     """delta (R,) of each category."""
     if config.delta == "source":
-        found = source_thresholds(folder, config.source_quantile)
-        return {name: found[name].to(model.clutter) for name in model.spec.categories}
+        thresholds = source_thresholds(folder, config.source_quantile)
+        return {name: thresholds[name].to(model.clutter) for name in model.spec.categories}
     return {name: torch.full_like(mesh.vertex_features[:, 0], config.delta) for name, mesh in model.meshes.items()}
 
 

@@ -17,31 +17,31 @@ from pose_models.rasterise import rasterise
 from pose_models.solve import SolveConfig, View, solve_views, views_of
 from pose_models.solve.scoring import in_cells
 
-Found = tuple[Tensor, Tensor, Tensor]
+Candidates = tuple[Tensor, Tensor, Tensor]
 """Poses (B, H, 4, 4), cameras (B, H, 3, 3) in canvas pixels and losses (B, H), rising; a loss of infinity where an
 image has fewer hypotheses."""
 
 
 @torch.no_grad()
-def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaConfig) -> Found:
+def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaConfig) -> Candidates:
     """The hypotheses with the lowest losses for a batch's feature maps (B, D, h, w): refined starts, of which those
     that came within `spacing_deg` of a better one are dropped. With `pose.mirror` those for the mirrored image too."""
     views = [View(batch=batch, features=features)]
     if config.pose.mirror:
         views += views_of(model, batch.mirrored(), mirror=False)
-    how = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
+    settings = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
     count, hypotheses = len(features), config.hypotheses
     poses, K = features.new_zeros(count, hypotheses, 4, 4), features.new_zeros(count, hypotheses, 3, 3)
     losses = features.new_zeros(count, hypotheses)
     for name, rows in by_category(batch).items():
         parts = [view.take(rows) for view in views]
-        solved = solve_views(model.neural_mesh(name), model.clutter_mean(), parts, how, config.pose.distance)
-        found = solved.hypotheses_cam_T_obj, solved.hypotheses_K, solved.hypotheses_loss
-        poses[rows], K[rows], losses[rows] = apart(*found, hypotheses, math.radians(config.spacing_deg))
+        solved = solve_views(model.neural_mesh(name), model.clutter_mean(), parts, settings, config.pose.distance)
+        refined = solved.hypotheses_cam_T_obj, solved.hypotheses_K, solved.hypotheses_loss
+        poses[rows], K[rows], losses[rows] = apart(*refined, hypotheses, math.radians(config.spacing_deg))
     return poses, K, losses
 
 
-def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Found:
+def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Candidates:
     """Of hypotheses (B, Q, ...) the `count` with the lowest losses that lie at least `spacing_rad` from all that are
     kept before them; where there are fewer, the rest has a loss of infinity."""
     missing = max(0, count - losses.shape[1])

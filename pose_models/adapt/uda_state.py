@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_models.adapt.config import UdaConfig
-from pose_models.adapt.uda_poses import Found
+from pose_models.adapt.uda_poses import Candidates
 from pose_models.adapt.vertices import Pending
 from pose_models.adapt.vmf import log_likelihood
 from pose_models.look import Seen
@@ -41,9 +41,9 @@ class State(nn.Module):
             self.register_buffer(f"acceptance_{name}", empty)
             self.register_buffer(f"similarity_{name}", empty.clone())
 
-    def keep(self, rows: Tensor, found: Found) -> None:
+    def keep(self, rows: Tensor, candidates: Candidates) -> None:
         """Take over the hypotheses of the images `rows` (B,)."""
-        self.poses[rows], self.K[rows], self.losses[rows] = found
+        self.poses[rows], self.K[rows], self.losses[rows] = candidates
 
     def record(self, epoch: int, name: str, acceptance: Tensor, similarity: Tensor) -> None:
         """Keep what an epoch found for the vertices of a category."""

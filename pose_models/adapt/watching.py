@@ -24,8 +24,8 @@ def watcher(samples: Iterable[PoseSample], long_side: int) -> Callable[[Estimato
         raise ConfigError("--watch finds no image to watch: leave it out")
 
     def watch(estimator: Estimator) -> dict[str, float]:
-        found = evaluate([estimator], kept, lambda: None)
-        figures = pose_metrics(prediction_errors([one.prediction for one in found])).as_dict()
+        evaluated = evaluate([estimator], kept, lambda: None)
+        figures = pose_metrics(prediction_errors([one.prediction for one in evaluated])).as_dict()
         return {name: figures[name] for name in ("acc_pi_6", "acc_pi_18", "median_deg")}
 
     return watch

@@ -136,8 +136,8 @@ def rates(of: Scene, method: Callable[[Scene], tuple[Tensor, list[Tensor]]], at_
     del result
 
     def forward_and_backward() -> None:
-        found, leaves = method(of)
-        torch.autograd.grad(found, leaves, cotangent)
+        output, leaves = method(of)
+        torch.autograd.grad(output, leaves, cotangent)
 
     def forward() -> None:
         with torch.no_grad():
@@ -169,26 +169,26 @@ def figures(device: torch.device, cases: Sequence[Case], at_least_s: float) -> d
 
 def _case_figures(case: Case, device: torch.device, at_least_s: float) -> dict[str, Any]:
     of = scene(case, device)
-    found: dict[str, Any] = {"poses": case.poses, "side": case.side, "channels": case.channels}
+    row: dict[str, Any] = {"poses": case.poses, "side": case.side, "channels": case.channels}
     for name, method in (("dense", dense), ("scoring", scoring)):
-        found[f"{name}_forward_poses_per_s"], found[f"{name}_poses_per_s"] = rates(of, method, at_least_s)
-    return found
+        row[f"{name}_forward_poses_per_s"], row[f"{name}_poses_per_s"] = rates(of, method, at_least_s)
+    return row
 
 
 def _yardsticks(case: Case, device: torch.device, at_least_s: float) -> dict[str, float | None]:
     """Poses a second, forward and backward, of the dense map by PyTorch3D and by the slow reference."""
     reference = scene(replace(case, poses=1), device)
-    found: dict[str, float | None] = {
+    rate_of: dict[str, float | None] = {
         "reference": rates(reference, lambda of: dense(of, "reference"), 0.0)[1],
         "pytorch3d": None,
     }
     try:
         # On the CPU its time is proportional to the poses.
         poses = case.poses if device.type == "cuda" else min(case.poses, _SLOW_POSES)
-        found["pytorch3d"] = rates(scene(replace(case, poses=poses), device), pytorch3d_dense, at_least_s)[1]
+        rate_of["pytorch3d"] = rates(scene(replace(case, poses=poses), device), pytorch3d_dense, at_least_s)[1]
     except DependencyError as error:
         print(f"not measured against PyTorch3D: {error}")
-    return found
+    return rate_of
 
 
 def _against(aim: dict[str, Any], yardsticks: dict[str, float | None]) -> dict[str, float | None]:

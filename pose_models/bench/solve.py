@@ -163,11 +163,11 @@ def figures(
     schedule the default solves, over all problems together."""
     results: dict[str, dict[str, dict[str, float]]] = {}
     for problem in problems:
-        found = {name: measured(problem, config, device, at_least_s) for name, config in presets.items()}
+        by_preset = {name: measured(problem, config, device, at_least_s) for name, config in presets.items()}
         header = ("preset", "images/s", "Acc pi/6", "Acc pi/18", "median, degrees", "loss")
-        rows = [(name, *row.values()) for name, row in found.items()]
+        rows = [(name, *row.values()) for name, row in by_preset.items()]
         show(f"solve: {problem.name}; {device_name(device)}", header, rows)
-        results[problem.name] = found
-    times = {name: sum(1 / found[name]["images_per_s"] for found in results.values()) for name in presets}
+        results[problem.name] = by_preset
+    times = {name: sum(1 / by_preset[name]["images_per_s"] for by_preset in results.values()) for name in presets}
     ratio = times["released"] / times["default"]
     return {"solve_over_released": ratio, "device": device_name(device), "problems": results}

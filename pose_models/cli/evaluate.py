@@ -116,10 +116,9 @@ def _print_tables(console: Console, result: Summary, title: str) -> None:
 
 def _shown(images: Images, evaluated: Sequence[Evaluated], result: Summary) -> Callable[[Prediction], Case]:
     """The pictures of the worst and the typical images, read again."""
-    from pose_models.evaluation import cases
-    from pose_models.report.cases import worst_and_typical
+    from pose_models.report.cases import evaluated_cases, worst_and_typical
     from pose_models.report.write import CASES
 
     chosen = {i for part in worst_and_typical(result.errors_rad, CASES) for i in part}
-    found = cases(images.read(), [evaluated[i] for i in sorted(chosen)])
+    found = evaluated_cases(images.read(), [evaluated[i] for i in sorted(chosen)])
     return lambda prediction: found[prediction.subset, prediction.key]

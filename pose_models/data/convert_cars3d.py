@@ -69,8 +69,8 @@ def read_poses(path: Path) -> dict[str, tuple[float, float, float]]:
 
 def _angles(path: Path, name: str, entry: Any) -> tuple[float, float, float]:
     if not isinstance(entry, dict) or any(angle not in entry for angle in _ANGLES):
-        found = ", ".join(map(str, entry)) if isinstance(entry, dict) else f"a {type(entry).__name__}"
-        raise DataError(f"{path}: {name} needs {', '.join(_ANGLES)} in radians; found: {found}")
+        given = ", ".join(map(str, entry)) if isinstance(entry, dict) else f"a {type(entry).__name__}"
+        raise DataError(f"{path}: {name} needs {', '.join(_ANGLES)} in radians; found: {given}")
     azimuth, elevation, theta = (math.degrees(float(entry[angle])) for angle in _ANGLES)
     if not math.isfinite(azimuth + elevation + theta):
         raise DataError(f"{path}: {name} has an angle that is not finite: {azimuth, elevation, theta}")

@@ -135,13 +135,13 @@ def snow(
 
 
 def _ice(number: int) -> Image:
-    found = importlib.util.find_spec("imagecorruptions")
-    if found is None or found.origin is None:
+    package = importlib.util.find_spec("imagecorruptions")
+    if package is None or package.origin is None:
         raise DependencyError(
             "corruption 'frost' takes its pictures of ice from the package imagecorruptions: "
             "install it by `uv pip install --no-deps imagecorruptions`, or leave frost out"
         )
-    folder = Path(found.origin).parent / "frost"
+    folder = Path(package.origin).parent / "frost"
     picture = cv2.imread(str(folder / f"frost{number}.{'png' if number <= 3 else 'jpg'}"))
     if picture is None:
         raise DependencyError(f"{folder} lacks the picture frost{number}: install imagecorruptions 1.1.2 again")

@@ -45,8 +45,8 @@ class Dataset:
 def _shards(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
     folder = Path(path)
     inner = folder / "shards" if (folder / "shards").is_dir() else folder
-    found = sorted(map(Path, glob.glob(path)) if not folder.is_dir() else inner.glob("*.tar"))  # noqa: PTH207  absolute
-    tars = [tar for tar in found if tar.suffix == ".tar"]
+    paths = sorted(map(Path, glob.glob(path)) if not folder.is_dir() else inner.glob("*.tar"))  # noqa: PTH207  absolute
+    tars = [tar for tar in paths if tar.suffix == ".tar"]
     if not tars:
         raise DataError(f"{path} holds no CATEGORY-NNNNN.tar: give the shards folder of a run, or a glob of tars")
 
@@ -108,11 +108,11 @@ def open_dataset(address: str, *, split: str, categories: Sequence[str] | None =
     ValueError where kind, path, split or a category is unknown, with the nearest valid name.
     """
     kind, path = _kind_and_path(address)
-    found, read = _KINDS[kind](path, split, categories)
+    available, read = _KINDS[kind](path, split, categories)
     for category in categories or ():
-        if category not in found:
-            raise ConfigError(f"{address} {split} has no category {category!r}{did_you_mean(category, found)}")
-    kept = found if categories is None else tuple(categories)
+        if category not in available:
+            raise ConfigError(f"{address} {split} has no category {category!r}{did_you_mean(category, available)}")
+    kept = available if categories is None else tuple(categories)
     return Dataset(name=f"{kind}:{path} {split}", categories=kept, read=_checked(kept, read, address))
 
 

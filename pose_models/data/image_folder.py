@@ -19,14 +19,16 @@ def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterato
     An object's box is its whole picture: cut photographs before; pose and K are NaN. The key is the file's name
     without its suffix. ValueError naming folder or file where there is no picture, or one cannot be read.
     """
-    found = (
+    pictures_of = (
         {path.name: _pictures(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
     )
-    if not any(found.values()):
+    if not any(pictures_of.values()):
         raise DataError(
             f"{folder} holds no CATEGORY/picture ({', '.join(IMAGE_SUFFIXES)}): put pictures into such folders"
         )
-    return tuple(name for name, pictures in found.items() if pictures), lambda name: map(_sample, found[name])
+    return tuple(name for name, pictures in pictures_of.items() if pictures), lambda name: map(
+        _sample, pictures_of[name]
+    )
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -35,8 +35,8 @@ def parse_labels(text: str) -> LabelBudget:
     """`LabelBudget` of "N" or "P%". ValueError where it is neither, N < 1, or P is not above 0 and at most 100."""
     if re.fullmatch(r"\d+", text) and int(text) > 0:
         return LabelBudget(count=int(text))
-    if (found := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(found[1]) <= 100:
-        return LabelBudget(percent=float(found[1]))
+    if (share := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(share[1]) <= 100:
+        return LabelBudget(percent=float(share[1]))
     raise ConfigError(f"{text!r} is no number of labels: give N, such as 20, or a share P%, such as 10%")
 
 

@@ -147,10 +147,10 @@ def _fitting_scale(placed: Sequence[_Placed], target: NDArray[np.bool_], share: 
     low, high = 1.0, 4.0 * max(target.shape)
     for _ in range(_STEPS):
         scale = math.sqrt(low * high)
-        found = float((_hidden(placed, scale, target) & target).sum() / target.sum())
-        if abs(found - share) < _MARGIN:
+        hidden = float((_hidden(placed, scale, target) & target).sum() / target.sum())
+        if abs(hidden - share) < _MARGIN:
             return scale
-        low, high = (scale, high) if found < share else (low, scale)
+        low, high = (scale, high) if hidden < share else (low, scale)
     return None
 
 

@@ -59,9 +59,9 @@ def _training(folder: Path, category: str) -> Iterator[PoseSample]:
     for name in read_names(folder / _LISTS_FOLDER / "train" / f"{category}.txt"):
         source = "imagenet" if name.startswith("n") else "pascal"
         picture, annotation = _files(folder, source, category, name)
-        found = first_object(annotation, category)
-        if found is not None:
-            yield annotated_sample(found, picture, key=f"{category}-{name}", category=category)
+        annotated = first_object(annotation, category)
+        if annotated is not None:
+            yield annotated_sample(annotated, picture, key=f"{category}-{name}", category=category)
 
 
 def _test(folder: Path, category: str) -> Iterator[PoseSample]:

@@ -91,7 +91,9 @@ def first_object(path: Path, category: str) -> AnnotatedObject | None:
     return objects[0] if objects and objects[0].category == category and objects[0].usable else None
 
 
-def annotated_sample(found: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = "") -> PoseSample:
+def annotated_sample(
+    annotated: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = ""
+) -> PoseSample:
     """The picture with the object's labels; there is no mask. ValueError where the picture cannot be read."""
     image = read_picture(picture)
     return PoseSample(
@@ -99,9 +101,9 @@ def annotated_sample(found: AnnotatedObject, picture: Path, *, key: str, categor
         category=category,
         image=image,
         mask=None,
-        cam_T_obj=pose_of(found.azimuth_deg, found.elevation_deg, found.theta_deg, found.distance),
-        K=camera_matrix(found.focal_px, found.principal_px, (image.shape[0], image.shape[1])),
-        box_xyxy=found.box_xyxy,
+        cam_T_obj=pose_of(annotated.azimuth_deg, annotated.elevation_deg, annotated.theta_deg, annotated.distance),
+        K=camera_matrix(annotated.focal_px, annotated.principal_px, (image.shape[0], image.shape[1])),
+        box_xyxy=annotated.box_xyxy,
         subset=subset,
     )
 
@@ -124,10 +126,10 @@ def check_split(dataset: str, split: str, splits: Sequence[str]) -> None:
 def listed_categories(folder: Path, pattern: str) -> tuple[str, ...]:
     """The categories for which `folder` holds a list named like `pattern`, which has one *. ValueError for none."""
     before, after = pattern.split("*")
-    found = tuple(sorted(p.name.removeprefix(before).removesuffix(after) for p in folder.glob(pattern)))
-    if not found:
+    categories = tuple(sorted(p.name.removeprefix(before).removesuffix(after) for p in folder.glob(pattern)))
+    if not categories:
         raise DataError(f"{folder} holds no {pattern}: give the folder of the unpacked release")
-    return found
+    return categories
 
 
 def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
@@ -139,10 +141,10 @@ def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str],
     def read(category: str) -> Iterator[PoseSample]:
         place = f"{category}_imagenet"
         for name in read_names(folder / "Image_sets" / f"{place}_{split}.txt"):
-            found = first_object(folder / "Annotations" / place / f"{name}.mat", category)
-            if found is not None:
+            annotated = first_object(folder / "Annotations" / place / f"{name}.mat", category)
+            if annotated is not None:
                 picture = folder / "Images" / place / f"{name}.JPEG"
-                yield annotated_sample(found, picture, key=f"{category}-{name}", category=category)
+                yield annotated_sample(annotated, picture, key=f"{category}-{name}", category=category)
 
     return categories, read
 
@@ -170,9 +172,9 @@ def objectnet3d(
         if category not in by_category():
             hint = did_you_mean(category, by_category())
             raise ConfigError(f"no image of {folder} {split} shows a {category!r} as its first object{hint}")
-        for name, found in by_category()[category]:
+        for name, annotated in by_category()[category]:
             picture = folder / "Images" / f"{name}.JPEG"
-            yield annotated_sample(found, picture, key=f"{category}-{name}", category=category)
+            yield annotated_sample(annotated, picture, key=f"{category}-{name}", category=category)
 
     return tuple(sorted(by_category()) if wanted is None else wanted), read
 
@@ -191,9 +193,9 @@ def occluded_pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callab
         for level in OCCLUSION_LEVELS:
             place = f"{category}FG{level}_BG{level}"
             for name in read_names(release / "lists" / f"{place}.txt"):
-                found = first_object(annotations / f"{category}_imagenet" / f"{name}.mat", category)
-                if found is not None:
+                annotated = first_object(annotations / f"{category}_imagenet" / f"{name}.mat", category)
+                if annotated is not None:
                     picture, key = release / "images" / place / f"{name}.JPEG", f"{category}-{level}-{name}"
-                    yield annotated_sample(found, picture, key=key, category=category, subset=level)
+                    yield annotated_sample(annotated, picture, key=key, category=category, subset=level)
 
     return categories, read

@@ -48,10 +48,10 @@ class Grouped(Generic[T]):
 
 def members(groups: Sequence[str]) -> dict[str, list[int]]:
     """Which images (indices) belong to each group, the groups in alphabetical order."""
-    found: dict[str, list[int]] = {name: [] for name in sorted(set(groups))}
+    indices: dict[str, list[int]] = {name: [] for name in sorted(set(groups))}
     for i, name in enumerate(groups):
-        found[name].append(i)
-    return found
+        indices[name].append(i)
+    return indices
 
 
 def _mean(groups: Mapping[str, PoseMetrics], weights: Sequence[float]) -> PoseMetrics:
@@ -69,10 +69,10 @@ def grouped_metrics(errors_rad: Tensor, groups: Sequence[str]) -> Grouped[PoseMe
     if len(groups) != len(errors_rad):
         raise ValueError(f"{len(errors_rad)} errors but {len(groups)} groups: give one group for each image")
     pooled = pose_metrics(errors_rad)
-    found = {name: pose_metrics(errors_rad[indices]) for name, indices in members(groups).items()}
+    by_group = {name: pose_metrics(errors_rad[indices]) for name, indices in members(groups).items()}
     return Grouped(
-        groups=found,
+        groups=by_group,
         pooled=pooled,
-        weighted=_mean(found, [group.n for group in found.values()]),
-        unweighted=_mean(found, [1.0] * len(found)),
+        weighted=_mean(by_group, [group.n for group in by_group.values()]),
+        unweighted=_mean(by_group, [1.0] * len(by_group)),
     )

@@ -132,9 +132,9 @@ def _mode_errors(predictions: Sequence[Prediction], mode_rotations: Mapping[str,
 
 
 def _rows(errors: Mapping[str, Tensor], groups: Sequence[str]) -> Rows:
-    found = {name: grouped_metrics(row, groups) for name, row in errors.items()}
-    chance = {name: found.pop(name) for name in (MOST_FREQUENT,) if name in found}
-    return found | {RANDOM: _random_row(groups)} | chance
+    rows = {name: grouped_metrics(row, groups) for name, row in errors.items()}
+    chance = {name: rows.pop(name) for name in (MOST_FREQUENT,) if name in rows}
+    return rows | {RANDOM: _random_row(groups)} | chance
 
 
 def _intervals(errors: Mapping[str, Tensor], groups: Sequence[str], seed: int, resamples: int) -> Ends:

@@ -14,31 +14,31 @@ TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 def leaf_command(main: click.Command, words: Sequence[str]) -> click.Command:
     """The command that `words` name below `main`. ValueError with the nearest name where there is none."""
-    found = main
+    command = main
     for i, word in enumerate(words):
-        names = found.commands if isinstance(found, click.Group) else {}
+        names = command.commands if isinstance(command, click.Group) else {}
         if word not in names:
             said = " ".join(words[: i + 1])
             raise ConfigError(f"pose-models has no command {said!r}{did_you_mean(word, names)}")
-        found = names[word]
-    return found
+        command = names[word]
+    return command
 
 
 def flags(command: click.Command, options: Options) -> list[str]:
     """The options as arguments of a command. ValueError for one that it does not have, or a switch that is no truth."""
     known = {name: parameter for parameter in command.params for name in parameter.opts}
-    found = []
+    words = []
     for name, value in options.items():
         parameter = known.get(f"--{name}")
         if parameter is None:
             names = [each.removeprefix("--") for each in known]
             raise ConfigError(f"`{command.name}` has no option {name!r}{did_you_mean(name, names)}")
         if isinstance(parameter, click.Option) and parameter.is_flag:
-            found += _switch(parameter, name, value)
+            words += _switch(parameter, name, value)
             continue
         for each in value if isinstance(value, tuple) else (value,):
-            found += [f"--{name}", str(each)]
-    return found
+            words += [f"--{name}", str(each)]
+    return words
 
 
 def _switch(parameter: click.Option, name: str, value: Value) -> list[str]:

@@ -113,9 +113,9 @@ class Protocol(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Protocol:
-        for what, names in (("row", [row.name for row in self.rows]), ("category", list(self.categories))):
+        for kind, names in (("row", [row.name for row in self.rows]), ("category", list(self.categories))):
             if twice := next((name for name in names if names.count(name) > 1), None):
-                raise ValueError(f"the {what} {twice!r} is there twice")
+                raise ValueError(f"the {kind} {twice!r} is there twice")
         if EVALUATE in self.steps:
             raise ValueError(f"a step may not be called {EVALUATE!r}: every row ends in that one")
         for row in self.rows:
@@ -158,7 +158,7 @@ def filled(options: Options, values: dict[str, str]) -> Options:
     """The options with every {NAME} replaced by its value."""
 
     def fill(value: str | int | float) -> str | int | float:
-        return _PLACEHOLDER.sub(lambda found: values[found[1]], value) if isinstance(value, str) else value
+        return _PLACEHOLDER.sub(lambda match: values[match[1]], value) if isinstance(value, str) else value
 
     return {
         name: tuple(map(fill, value)) if isinstance(value, tuple) else fill(value) for name, value in options.items()

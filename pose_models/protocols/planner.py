@@ -134,8 +134,8 @@ class _Planner:
         self.used: set[str] = set()
 
     def cell(self, row: Row, setting: str, column: str, seed: int) -> Cell:
-        found = self.protocol.settings[setting], self.protocol.columns[column]
-        place = _Place(row=row, setting=found[0], column=found[1], seed=seed)
+        settings, columns = self.protocol.settings, self.protocol.columns
+        place = _Place(row=row, setting=settings[setting], column=columns[column], seed=seed)
         job: ProtocolJob | None = None
         for step in row.steps:
             job = self._step(place, step, job)
@@ -223,14 +223,14 @@ class _Planner:
 
     def _changes(self, step: str, command: click.Command) -> Options:
         """The user's changes that concern a step, those of this step alone last."""
-        found: Options = {}
+        changes: Options = {}
         for own in (False, True):
             for name, value in self.request.changes.items():
                 owner, dot, option = name.rpartition(".")
                 if bool(dot) == own and owner in ("", step) and takes(command, option, value):
-                    found[option] = value
+                    changes[option] = value
                     self.used.add(name)
-        return found
+        return changes
 
 
 def _label(step: str, varying: Options) -> str:
@@ -252,11 +252,11 @@ def _check(job: ProtocolJob, command: click.Command, protocol: Protocol) -> None
         raise ConfigError(f"{protocol.title}: row {job.row!r}, step {job.step!r}: {said}") from error
 
 
-def _chosen(what: str, wanted: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+def _chosen(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
     """Those of `known` that are wanted, in its order. ValueError for an unknown one."""
     for name in wanted or ():
         if name not in known:
-            raise ConfigError(f"the protocol has no {what} {name!r}{did_you_mean(name, known)}")
+            raise ConfigError(f"the protocol has no {kind} {name!r}{did_you_mean(name, known)}")
     return tuple(name for name in known if not wanted or name in wanted)
 
 

@@ -43,13 +43,13 @@ def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
     path = steps / job.name / RECORD_FILE
     if not path.is_file():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text())
-    if found["digest"] != job.digest:
+    record: dict[str, Any] = json.loads(path.read_text())
+    if record["digest"] != job.digest:
         raise RunError(
             f"{path.parent} was made with other options, or from a model with other options, see {RECORD_FILE} there: "
             "choose another --out, or remove the folder"
         )
-    return found
+    return record
 
 
 def by_process(words: Sequence[str], log: IO[bytes], lock: int) -> int:

@@ -42,14 +42,14 @@ class Figure:
 
 def _measured(plan: ProtocolPlan, out: Path, row: str, setting: str, column: str) -> list[dict[str, dict[str, float]]]:
     """For every seed that is finished the metrics of the model by group."""
-    found = []
+    figures_of_seeds = []
     for cell in plan.cells:
         path = output(cell.job, out / STEPS) / SUMMARY_FILE
         if (cell.row, cell.setting, cell.column) == (row, setting, column) and path.is_file():
             figures = json.loads(path.read_text())
             parts = figures["per_subset"].get(MODEL, {"groups": {}})["groups"]
-            found.append({"": figures["rows"][MODEL], **parts})
-    return found
+            figures_of_seeds.append({"": figures["rows"][MODEL], **parts})
+    return figures_of_seeds
 
 
 def _figures(plan: ProtocolPlan, out: Path, row: Row, setting: str, column: str) -> Iterator[Figure]:

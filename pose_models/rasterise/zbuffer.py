@@ -39,8 +39,8 @@ class _Boxes(NamedTuple):
 def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int], *, cull: bool) -> Tensor:
     """A `Backend`. Depths are compared in single precision; equal ones go to the lower face index."""
     parts = torch.stack(homogeneous(points_cam, K))
-    found = _boxes_in_front(parts, faces, hw, cull), _boxes_across_near(parts, faces, hw)
-    boxes = _Boxes(*(torch.cat(pair) for pair in zip(*found, strict=True)))
+    kinds = _boxes_in_front(parts, faces, hw, cull), _boxes_across_near(parts, faces, hw)
+    boxes = _Boxes(*(torch.cat(pair) for pair in zip(*kinds, strict=True)))
     buffer = torch.full((len(K) * hw[0] * hw[1],), _EMPTY, dtype=torch.int64, device=parts.device)
     for chunk in _chunks(boxes):
         _draw(buffer, chunk, parts, faces, hw, cull)

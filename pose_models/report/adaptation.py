@@ -104,10 +104,10 @@ def _run_section(run: AdaptationRun, now_s: float) -> Section:
 
 def _accuracy_section(run: AdaptationRun) -> Section | None:
     """The curves of watching; None where the run is not watched."""
-    found = [Line(name=name, x=x, y=y) for key, name in _ACCURACIES for x, y in [curve(run, key)] if len(x)]
+    lines = [Line(name=name, x=x, y=y) for key, name in _ACCURACIES for x, y in [curve(run, key)] if len(x)]
     figures = []
-    if found:
-        chart = line_chart("Accuracy", found, run.place, "%", zero=True, x_range=run.span)
+    if lines:
+        chart = line_chart("Accuracy", lines, run.place, "%", zero=True, x_range=run.span)
         figures.append(Figure(title="Accuracy", charts=(("share of the watched images", chart),)))
     x, y = curve(run, _MEDIAN)
     if len(x):
@@ -120,10 +120,12 @@ def _accuracy_section(run: AdaptationRun) -> Section | None:
 
 def _confidence_figure(run: AdaptationRun) -> tuple[Figure, ...]:
     """The histograms of the first and of the last place that have one."""
-    found = [(entry[run.place], counts) for entry in run.history if (counts := confidence_counts(entry)) is not None]
-    if not found:
+    histograms = [
+        (entry[run.place], counts) for entry in run.history if (counts := confidence_counts(entry)) is not None
+    ]
+    if not histograms:
         return ()
-    shown = {f"{run.place} {place}": counts for place, counts in (found[0], found[-1])}
+    shown = {f"{run.place} {place}": counts for place, counts in (histograms[0], histograms[-1])}
     chart = paired_histograms("Confidence of the images", shown, "cosine")
     return (Figure(title="Confidence of the images", charts=(("images by their mean cosine", chart),)),)
 
@@ -217,12 +219,12 @@ def _ended(runs: Sequence[AdaptationRun], now_s: float) -> bool:
 
 def _signs(folder: Path, now_s: float) -> tuple[object, ...]:
     """What changes when the page does: sizes and times of the runs' files, and for how many minutes they are silent."""
-    found = []
+    signs = []
     for run in run_folders(folder):
         files = [path.stat() for path in (run / name for name in (*RUN_FILES, VERTICES_FILE)) if path.exists()]
         minutes = int((now_s - max(each.st_mtime for each in files)) // 60)
-        found.append((minutes, *((each.st_mtime_ns, each.st_size) for each in files)))
-    return tuple(found)
+        signs.append((minutes, *((each.st_mtime_ns, each.st_size) for each in files)))
+    return tuple(signs)
 
 
 def watch(folder: Path, every_s: float) -> Iterator[Written]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from p3d_gen.core.geometry import viewpoint_of
 from p3d_gen.core.types import Array, Picture
+from pose_models.data.sample import PoseSample
+from pose_models.evaluation import Evaluated, placed
+from pose_models.geometry import rotation_error_rad
 from pose_models.prediction import Prediction
 from pose_models.report.draw import FAINT, INK, blank, draw_pose, enlarged, fitted, write_texts
 
@@ -48,8 +52,34 @@ def caption(prediction: Prediction, error_rad: float) -> str:
     name = f"{prediction.subset}/{prediction.key}" if prediction.subset else prediction.key
     taken = prediction.category_predicted
     mistaken = f"   taken for {taken}" if taken != prediction.category else ""
-    found = f"error {math.degrees(error_rad):.1f}°" if prediction.solved else "no pose found"
-    return f"{name}   {found}   confidence {prediction.confidence:.2f}{mistaken}"
+    outcome = f"error {math.degrees(error_rad):.1f}°" if prediction.solved else "no pose outcome"
+    return f"{name}   {outcome}   confidence {prediction.confidence:.2f}{mistaken}"
+
+
+def evaluated_cases(samples: Iterable[PoseSample], evaluated: Sequence[Evaluated]) -> dict[tuple[str, str], Case]:
+    """Return the cases of the samples among `evaluated`, by (subset, key)."""
+    wanted = {(e.prediction.subset, e.prediction.key): e for e in evaluated}
+    shown: dict[tuple[str, str], Case] = {}
+    for sample in samples:
+        name = sample.subset, sample.key
+        if name not in wanted:
+            continue
+        one = wanted.pop(name)
+        batch = placed([sample], one.estimator)
+        true_pose, true_K = one.estimator.camera(batch)
+        error = rotation_error_rad(*(torch.from_numpy(R) for R in (one.prediction.R_predicted, one.prediction.R_true)))
+        shown[name] = Case(
+            image=(batch.image[0].permute(1, 2, 0) * 255).round().byte().numpy(),
+            cam_T_obj_true=true_pose[0].cpu().double().numpy(),
+            K_true=true_K[0].cpu().double().numpy(),
+            cam_T_obj_predicted=one.cam_T_obj,
+            K_predicted=one.K,
+            box=one.estimator.boxes[sample.category].double().numpy(),
+            caption=caption(one.prediction, float(error)),
+        )
+        if not wanted:
+            break
+    return shown
 
 
 def _angles(cam_T_obj: Array) -> str:

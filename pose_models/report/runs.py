@@ -70,13 +70,13 @@ def run_folders(folder: Path) -> list[Path]:
     """The runs of an adaptation: the folder itself, or its sub-folders where each is one. ValueError for none."""
     if any((folder / name).is_file() for name in (HISTORY_FILE, CONFIG_FILE)):
         return [folder]
-    found = sorted({path.parent for name in (HISTORY_FILE, CONFIG_FILE) for path in folder.glob(f"*/{name}")})
-    if not found:
+    folders = sorted({path.parent for name in (HISTORY_FILE, CONFIG_FILE) for path in folder.glob(f"*/{name}")})
+    if not folders:
         raise DataError(
             f"{folder} holds neither {HISTORY_FILE} nor {CONFIG_FILE}: give the --out of a `pose-models adapt` command "
             "that has begun"
         )
-    return found
+    return folders
 
 
 def read_history(path: Path) -> tuple[Entry, ...]:
@@ -100,10 +100,10 @@ def read_history(path: Path) -> tuple[Entry, ...]:
 
 
 def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
-        found |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
-    return found
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return flat
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def curve(run: AdaptationRun, key: str) -> tuple[Array, Array]:
     """Epochs or steps (N,), ascending, and the finite values (N,) of a key there; the last one where a place comes
     twice."""
     pairs = ((_number(entry.get(run.place)), _number(entry.get(key))) for entry in run.history)
-    found = sorted({place: value for place, value in pairs if place is not None and value is not None}.items())
-    return np.array([place for place, _ in found]), np.array([value for _, value in found])
+    points = sorted({place: value for place, value in pairs if place is not None and value is not None}.items())
+    return np.array([place for place, _ in points]), np.array([value for _, value in points])
 
 
 def keys(run: AdaptationRun) -> list[str]:

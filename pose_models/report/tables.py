@@ -173,7 +173,7 @@ def group_table(row: Grouped[PoseMetrics], title: str, intervals: Grouped[Interv
     named |= {f"mean: {_MEANS[which]}": row.mean(which) for which in means}
     if intervals is None:
         return overview(named, title)
-    ends = {name or _NO_SUBSET: found for name, found in intervals.groups.items()}
+    ends = {name or _NO_SUBSET: each for name, each in intervals.groups.items()}
     ends |= {f"mean: {_MEANS[which]}": intervals.mean(which) for which in means}
     return overview(named, title, ends)
 

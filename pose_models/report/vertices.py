@@ -96,15 +96,15 @@ def read_vertices(run: Path) -> list[VertexRates]:
     except (OSError, SafetensorError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     model = _model_file(run)
-    meshes, found = _meshes(model), []
+    meshes, shown = _meshes(model), []
     for name in sorted(name for name in record if name.endswith("/acceptance")):
         category, rates = name.rpartition("/")[0], record[name].astype(np.float64)
         if category not in meshes or rates.ndim != 2 or rates.shape[1] != len(meshes[category].vertices):
             raise DataError(f"{path}: {name} {rates.shape} does not fit the meshes of {model}: is it of another model?")
         if len(rates):
             after = rates[-1] if len(rates) > 1 else None
-            found.append(VertexRates(category=category, mesh=meshes[category], before=rates[0], after=after))
-    return found
+            shown.append(VertexRates(category=category, mesh=meshes[category], before=rates[0], after=after))
+    return shown
 
 
 def _inset(mesh: Cuboid) -> Array:
@@ -195,15 +195,13 @@ def counts(rates: Array) -> dict[str, int]:
 
 
 def _sentences(name: str, rates: Array, before: Array | None) -> list[str]:
-    found, shown = counts(rates), rates[~np.isnan(rates)]
+    numbers, shown = counts(rates), rates[~np.isnan(rates)]
     mean = f"; mean {100 * shown.mean():.1f} %" if len(shown) else ""
-    first = f"{name}: {found['robust']} of {len(rates)} vertices robust{mean}"
+    first = f"{name}: {numbers['robust']} of {len(rates)} vertices robust{mean}"
     if before is not None:
         gained, lost = ((rates >= ROBUST) & ~(before >= ROBUST)).sum(), ((before >= ROBUST) & ~(rates >= ROBUST)).sum()
         first += f"; {gained} became robust, {lost} ceased to be"
-    rest = (
-        f"{found['sometimes']} accepted less often, {found['never']} never accepted, {found['never shown']} not shown"
-    )
+    rest = f"{numbers['sometimes']} accepted less often, {numbers['never']} never accepted, {numbers['never shown']} not shown"
     return [first, rest]
 
 

@@ -10,9 +10,10 @@ from pose_models.data.augment import collate, mirrored, place
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
 from pose_models.estimator import EstimateConfig
-from pose_models.evaluation import cases, evaluate
+from pose_models.evaluation import evaluate
 from pose_models.loading import load_estimators
 from pose_models.mesh_estimator import MeshEstimator
+from pose_models.report.cases import evaluated_cases
 from pose_models.training import LoopOptions, Sources, train
 from tests.helpers.boxes import write_run
 
@@ -83,7 +84,7 @@ def test_a_batch_can_be_taken_apart(made):
 def test_shown_cases_are_read_again(made):
     _, samples, folder = made
     found = evaluate(load_estimators(folder, CPU, EstimateConfig()), samples, lambda: None)
-    shown = cases(samples, [found[3], found[1]])
+    shown = evaluated_cases(samples, [found[3], found[1]])
     assert shown.keys() == {("", found[3].prediction.key), ("", found[1].prediction.key)}
     case = shown["", found[3].prediction.key]
     np.testing.assert_allclose(case.cam_T_obj_true[:3, :3], samples[3].cam_T_obj[:3, :3], atol=1e-6)
