@@ -201,8 +201,8 @@ def _sentences(name: str, rates: Array, before: Array | None) -> list[str]:
     if before is not None:
         gained, lost = ((rates >= ROBUST) & ~(before >= ROBUST)).sum(), ((before >= ROBUST) & ~(rates >= ROBUST)).sum()
         first += f"; {gained} became robust, {lost} ceased to be"
-    rest = f"{numbers['sometimes']} accepted less often, {numbers['never']} never accepted, {numbers['never shown']} not shown"
-    return [first, rest]
+    seldom = f"{numbers['sometimes']} accepted less often, {numbers['never']} never accepted"
+    return [first, f"{seldom}, {numbers['never shown']} not shown"]
 
 
 def _half(rates: VertexRates, which: Array, name: str, before: Array | None, top: float) -> Picture:
