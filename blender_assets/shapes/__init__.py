@@ -13,18 +13,18 @@ from blender_assets.shapes.bus import bus
 from blender_assets.shapes.car import car
 from blender_assets.shapes.chair import chair
 from blender_assets.shapes.diningtable import diningtable
-from blender_assets.shapes.mesh import PARTS, Mesh, Shape, assemble
+from blender_assets.shapes.mesh import PARTS, Draft, Shape, assemble
 from blender_assets.shapes.motorbike import motorbike
 from blender_assets.shapes.sofa import sofa
 from blender_assets.shapes.train import train
 from blender_assets.shapes.tvmonitor import tvmonitor
 
-__all__ = ["BODY_TYPES", "CATEGORIES", "PARTS", "Mesh", "build"]
+__all__ = ["BODY_TYPES", "CATEGORIES", "PARTS", "Shape", "build"]
 
 BODY_TYPES = 6  # variants that differ by a multiple of this share a body type, not its proportions
 STREAM = 1
 LIBRARY_VERSION = 1  # raise it with every change of any shape: runs made before must not go on with the new ones
-_MAKERS: dict[str, Callable[[int, np.random.Generator], Shape]] = {
+_MAKERS: dict[str, Callable[[int, np.random.Generator], Draft]] = {
     "aeroplane": aeroplane,
     "bicycle": bicycle,
     "boat": boat,
@@ -41,7 +41,7 @@ _MAKERS: dict[str, Callable[[int, np.random.Generator], Shape]] = {
 CATEGORIES = tuple(_MAKERS)
 
 
-def build(category: str, variant: int) -> Mesh:
+def build(category: str, variant: int) -> Shape:
     """The shape number `variant` (0, 1, 2, ...) of a category, always the same for the same two arguments.
 
     Object frame: z up, front at -y (a car's bonnet, an aeroplane's nose, where a sitter looks), centred on the

@@ -18,8 +18,8 @@ WELD_DECIMALS = 7  # points that agree to 0.1 micrometre are one vertex
 
 
 @dataclass(frozen=True)
-class Mesh:
-    """A finished triangle mesh.
+class Shape:
+    """A finished shape: a triangle mesh with parts and keypoints.
 
     vertices (V, 3) float64: object frame, z up, front at -y, bounding box centred on 0 with diagonal 1.
     faces (F, 3) int64: counter-clockwise seen from outside.
@@ -48,8 +48,8 @@ class Solid:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a category's maker returns: closed surfaces and keypoints (3,), both in metres, and the symmetry order."""
+class Draft:
+    """A shape before it is assembled: closed surfaces and keypoints (3,), both in metres, and the symmetry order."""
 
     solids: Sequence[Solid]
     keypoints: Mapping[str, ArrayLike]
@@ -321,17 +321,17 @@ def curve(x: ArrayLike, knots: Sequence[tuple[float, float]]) -> Array:
     return np.asarray(hermite)
 
 
-def assemble(shape: Shape) -> Mesh:
+def assemble(draft: Draft) -> Shape:
     """The finished mesh of all solids: centred on its bounding box, diagonal 1, unused part names left out."""
-    whole = join(shape.solids)
+    whole = join(draft.solids)
     low, high = whole.vertices.min(axis=0), whole.vertices.max(axis=0)
     centre, diagonal = (low + high) / 2, float(np.linalg.norm(high - low))
     used, face_part = np.unique(whole.face_part, return_inverse=True)
-    return Mesh(
+    return Shape(
         vertices=(whole.vertices - centre) / diagonal,
         faces=whole.faces.astype(np.int64),
         face_part=face_part.reshape(-1).astype(np.int16),
         part_names=tuple(PARTS[i] for i in used),
-        keypoints={name: (np.asarray(point, float) - centre) / diagonal for name, point in shape.keypoints.items()},
-        symmetry_order=shape.symmetry_order,
+        keypoints={name: (np.asarray(point, float) - centre) / diagonal for name, point in draft.keypoints.items()},
+        symmetry_order=draft.symmetry_order,
     )

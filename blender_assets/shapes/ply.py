@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from blender_assets.shapes.mesh import Mesh
+from blender_assets.shapes.mesh import Shape
 
 MAGIC = b"ply\nformat binary_little_endian 1.0\ncomment p3dgen parametric shape, CC0-1.0\n"
 VERTEX = np.dtype([("xyz", "<f4", (3,))])
@@ -14,10 +14,10 @@ def is_parametric_ply(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
-def ply_bytes(mesh: Mesh) -> bytes:
+def ply_bytes(mesh: Shape) -> bytes:
     """A mesh as binary little-endian PLY.
 
-    Vertices are float32 in the object frame of `Mesh`; each face has a property `part` (int32). The header's lines
+    Vertices are float32 in the object frame of `Shape`; each face has a property `part` (int32). The header's lines
     `comment part <number> <name>`, `comment keypoint <name> <x> <y> <z>` and `comment symmetry_order <n>` hold the
     rest. Raises ValueError for a part or keypoint whose name is not one word of ASCII.
     """
@@ -36,7 +36,7 @@ def ply_bytes(mesh: Mesh) -> bytes:
     return MAGIC + "\n".join([*header, "end_header\n"]).encode("ascii") + vertices.tobytes() + faces.tobytes()
 
 
-def mesh_of_ply(data: bytes) -> Mesh:
+def shape_of_ply(data: bytes) -> Shape:
     """The mesh of `ply_bytes` output, its vertices rounded to float32. Raises ValueError for any other PLY."""
     try:
         mesh = _parsed(data)
@@ -48,7 +48,7 @@ def mesh_of_ply(data: bytes) -> Mesh:
     return mesh
 
 
-def _parsed(data: bytes) -> Mesh:
+def _parsed(data: bytes) -> Shape:
     """The mesh of a PLY whose header is as `ply_bytes` writes it; ValueError, IndexError or KeyError if it is not."""
     if not is_parametric_ply(data):
         raise ValueError("its header does not begin as theirs do")
@@ -65,7 +65,7 @@ def _parsed(data: bytes) -> Mesh:
         raise ValueError("a face has a corner that is no vertex")
     if not ((faces["part"] >= 0) & (faces["part"] < len(names))).all():
         raise ValueError("a face has a part without a name")
-    return Mesh(
+    return Shape(
         vertices=vertices["xyz"].astype(np.float64),
         faces=faces["corners"].astype(np.int64),
         face_part=faces["part"].astype(np.int16),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from blender_assets.textures import ATTRIBUTES, texture
 
-DEFAULT_OUT = Path(__file__).resolve().parents[2] / "blender_assets"
+DEFAULT_OUT = Path(__file__).resolve().parents[1]
 TEXTURES_EACH = 2
 TEXTURE_PX = 256
 JPEG_QUALITY = 85

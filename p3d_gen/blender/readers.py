@@ -10,8 +10,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from blender_assets.shapes import Mesh, build
-from blender_assets.shapes.ply import is_parametric_ply, mesh_of_ply
+from blender_assets.shapes import Shape, build
+from blender_assets.shapes.ply import is_parametric_ply, shape_of_ply
 from p3d_gen.blender.cleaning import Surface, plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
@@ -214,14 +214,14 @@ def _by_trimesh(path: Path, category: str) -> SourceModel:
     return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=symmetry_order)
 
 
-def _of_parametric(mesh: Mesh) -> SourceModel:
+def _of_parametric(shape: Shape) -> SourceModel:
     surface = replace(
-        plain(mesh.vertices, mesh.faces),
-        face_part=mesh.face_part.astype(np.int64),
-        part_names=mesh.part_names,
-        keypoints=dict(mesh.keypoints),
+        plain(shape.vertices, shape.faces),
+        face_part=shape.face_part.astype(np.int64),
+        part_names=shape.part_names,
+        keypoints=dict(shape.keypoints),
     )
-    return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=mesh.symmetry_order)
+    return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=shape.symmetry_order)
 
 
 def read(address: str, category: str) -> SourceModel:
@@ -234,5 +234,5 @@ def read(address: str, category: str) -> SourceModel:
     path = Path(address)
     suffix = path.suffix.lower()
     if suffix == ".ply" and is_parametric_ply(content := path.read_bytes()):
-        return _of_parametric(mesh_of_ply(content))
+        return _of_parametric(shape_of_ply(content))
     return _by_trimesh(path, category) if suffix in (".off", ".ply", ".stl") else _by_blender(path, category)

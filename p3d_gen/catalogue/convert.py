@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from blender_assets.shapes import Mesh, build
+from blender_assets.shapes import Shape, build
 from blender_assets.shapes.ply import ply_bytes
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import ExportRequest
@@ -27,7 +27,7 @@ _GLB_FROM_OBJECT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]
 
 
 def _own_ply(model: CadModel) -> bytes:
-    mesh = Mesh(
+    shape = Shape(
         vertices=model.vertices,
         faces=model.faces.astype(np.int64),
         face_part=model.face_part.astype(np.int16),
@@ -35,7 +35,7 @@ def _own_ply(model: CadModel) -> bytes:
         keypoints=model.keypoints,
         symmetry_order=model.symmetry_order,
     )
-    return ply_bytes(mesh)
+    return ply_bytes(shape)
 
 
 def _plain_ply(model: CadModel) -> bytes:

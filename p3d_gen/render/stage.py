@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from blender_assets.shapes import Mesh, build
+from blender_assets.shapes import Shape, build
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
 from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest
@@ -74,11 +74,11 @@ def _check_picture(path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=32)
-def _occluder_shape(category: str, variant: int) -> Mesh:
+def _occluder_shape(category: str, variant: int) -> Shape:
     return build(category, variant)
 
 
-def _placed(shape: Mesh, sample: RenderSpec, cam_T_occluder: Array) -> OccluderMesh:
+def _placed(shape: Shape, sample: RenderSpec, cam_T_occluder: Array) -> OccluderMesh:
     """Return an occluder's shape under its similarity (4, 4) to camera axes, in object axes."""
     obj_T_occluder = np.linalg.inv(cam_T_obj(sample.viewpoint)) @ cam_T_occluder
     return OccluderMesh(

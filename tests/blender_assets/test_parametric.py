@@ -6,7 +6,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from blender_assets.shapes import BODY_TYPES, CATEGORIES, PARTS, Mesh, build
+from blender_assets.shapes import BODY_TYPES, CATEGORIES, PARTS, Shape, build
 from blender_assets.shapes.mesh import curve, lathe, loft, rounded_box, signed_volume, superellipse, tube, weld
 from p3d_gen.core.categories import KEYPOINTS, SYMMETRY_ORDER
 
@@ -15,12 +15,12 @@ EVERY = [(category, variant) for category in CATEGORIES for variant in (*range(B
 made = cache(build)
 
 
-def face_normals(mesh: Mesh) -> np.ndarray:
+def face_normals(mesh: Shape) -> np.ndarray:
     a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
     return np.cross(b - a, c - a)
 
 
-def part_points(mesh: Mesh, part: str) -> np.ndarray:
+def part_points(mesh: Shape, part: str) -> np.ndarray:
     faces = mesh.faces[mesh.face_part == mesh.part_names.index(part)]
     return mesh.vertices[np.unique(faces)]
 
@@ -108,7 +108,7 @@ def test_keypoints_are_the_category_s_and_lie_on_the_shape(category: str, varian
             assert point[0] > 0, name
 
 
-def shift_by_turn(mesh: Mesh, targets: list[cKDTree], order: float) -> float:
+def shift_by_turn(mesh: Shape, targets: list[cKDTree], order: float) -> float:
     """How far 1 / order of a turn about z carries a vertex from the targets of its own part, one tree for each part."""
     angle = 2 * np.pi / order
     rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
@@ -131,7 +131,7 @@ def test_symmetry_order_is_what_the_shape_has(category: str, variant: int) -> No
     assert min(shift_by_turn(mesh, surface, order * more) for more in (2, 3, 5)) > 0.018  # no more than it claims
 
 
-def surface_points(mesh: Mesh, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def surface_points(mesh: Shape, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Random points on the surface, about `spacing` apart, and the face of each."""
     rng = np.random.default_rng(7)
     area = np.linalg.norm(face_normals(mesh), axis=1) / 2

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from blender_assets.shapes import BODY_TYPES, Mesh, build
+from blender_assets.shapes import BODY_TYPES, Shape, build
 
 VARIANTS = [*range(BODY_TYPES), 9, 22, 40]
 CYCLES = ("bicycle", "motorbike")
@@ -13,11 +13,11 @@ CYCLES = ("bicycle", "motorbike")
 made = cache(build)
 
 
-def part_points(mesh: Mesh, part: str) -> np.ndarray:
+def part_points(mesh: Shape, part: str) -> np.ndarray:
     return mesh.vertices[np.unique(mesh.faces[mesh.face_part == mesh.part_names.index(part)])]
 
 
-def hub(mesh: Mesh, end: str) -> np.ndarray:
+def hub(mesh: Shape, end: str) -> np.ndarray:
     """Middle between the left and right hub of an end, front or back."""
     return (mesh.keypoints[f"left_{end}_wheel"] + mesh.keypoints[f"right_{end}_wheel"]) / 2
 

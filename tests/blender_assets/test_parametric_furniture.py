@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from blender_assets.shapes import BODY_TYPES, Mesh, build
+from blender_assets.shapes import BODY_TYPES, Shape, build
 from blender_assets.shapes.bottle.parts import blown, foot, label
 from blender_assets.shapes.diningtable.parts import planks, rectangle, slab
 from blender_assets.shapes.mesh import Array, Solid, signed_volume
@@ -16,25 +16,25 @@ VARIANTS = [*range(2 * BODY_TYPES), 55, 82, 101]
 made = cache(build)
 
 
-def height(mesh: Mesh, name: str) -> float:
+def height(mesh: Shape, name: str) -> float:
     """Height of a keypoint above the floor as a share of the shape's height."""
     z = mesh.vertices[:, 2]
     return float((mesh.keypoints[name][2] - z.min()) / np.ptp(z))
 
 
-def area_of(mesh: Mesh, part: str) -> float:
+def area_of(mesh: Shape, part: str) -> float:
     if part not in mesh.part_names:
         return 0.0
     a, b, c = mesh.vertices[mesh.faces[mesh.face_part == mesh.part_names.index(part)]].transpose(1, 0, 2)
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
 
-def share_of(mesh: Mesh, part: str) -> float:
+def share_of(mesh: Shape, part: str) -> float:
     """Share of the surface that is made of a part."""
     return area_of(mesh, part) / sum(area_of(mesh, name) for name in mesh.part_names)
 
 
-def standing_points(mesh: Mesh) -> Array:
+def standing_points(mesh: Shape) -> Array:
     z = mesh.vertices[:, 2]
     return mesh.vertices[z < z.min() + 0.004]
 

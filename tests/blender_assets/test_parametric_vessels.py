@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blender_assets.shapes import BODY_TYPES, Mesh, build
+from blender_assets.shapes import BODY_TYPES, Shape, build
 
 VARIANTS = [*range(BODY_TYPES), 9, 22]
 
 made = cache(build)
 
 
-def part_points(mesh: Mesh, part: str) -> NDArray[np.float64]:
+def part_points(mesh: Shape, part: str) -> NDArray[np.float64]:
     faces = mesh.faces[mesh.face_part == mesh.part_names.index(part)]
     return np.asarray(mesh.vertices[np.unique(faces)])
 
 
-def ends_of(mesh: Mesh, part: str, share: float = 0.15) -> set[str]:
+def ends_of(mesh: Shape, part: str, share: float = 0.15) -> set[str]:
     """At which ends of the shape ("front", "rear") a part is found."""
     y = part_points(mesh, part)[:, 1]
     low, high = mesh.vertices[:, 1].min(), mesh.vertices[:, 1].max()

@@ -4,11 +4,11 @@ import numpy as np
 
 from blender_assets.shapes.aeroplane.frame import Airframe
 from blender_assets.shapes.aeroplane.jets import airliner, business_jet, fighter
-from blender_assets.shapes.aeroplane.parts import Section, Window, fuselage, gear_leg, propeller, wing
-from blender_assets.shapes.mesh import Shape, curve, cylinder, join, lathe, moved, pair, rounded_box
+from blender_assets.shapes.aeroplane.parts import Pane, WingSection, fuselage, gear_leg, propeller, wing
+from blender_assets.shapes.mesh import Draft, curve, cylinder, join, lathe, moved, pair, rounded_box
 
 
-def aeroplane(body_type: int, rng: np.random.Generator) -> Shape:
+def aeroplane(body_type: int, rng: np.random.Generator) -> Draft:
     """An aeroplane in metres, nose at -y, mirror-symmetric in x, drawn from `rng`; the dominant part is `paint`.
 
     body_type 0..5: airliner, high-wing propeller, low-wing propeller, fighter, business jet, biplane.
@@ -17,25 +17,25 @@ def aeroplane(body_type: int, rng: np.random.Generator) -> Shape:
     return makers[body_type](rng)
 
 
-def _high_wing(rng: np.random.Generator) -> Shape:
+def _high_wing(rng: np.random.Generator) -> Draft:
     """Four-seat propeller aircraft with a strutted wing on top of the cabin."""
     length, span = float(rng.uniform(7.4, 8.2)), float(rng.uniform(5.2, 5.9))
     roof, blades = float(rng.uniform(2.2, 2.35)), int(rng.integers(2, 4))
     top = [(0, 1.5), (0.3, 1.66), (1.45, 1.74), (1.6, 1.78), (2.3, roof), (3.7, roof), (4.6, 1.95), (length, 1.72)]
     bottom = [(0, 1.2), (0.3, 0.98), (1.4, 0.86), (3.6, 0.88), (length, 1.5)]
     wide = [(0, 0.3), (0.4, 0.48), (1.5, 0.56), (2.8, 0.58), (4, 0.46), (length, 0.05)]
-    windows = [Window((1.68, 2.22), (0, 62)), Window((2.3, 2.95), (52, 82)), Window((3.05, 3.6), (52, 82))]
+    windows = [Pane((1.68, 2.22), (0, 62)), Pane((2.3, 2.95), (52, 82)), Pane((3.05, 3.6), (52, 82))]
     body = fuselage(length, top, bottom, wide, 0.35, windows, 3.2)
     sections = [
-        Section(0.0, 2.15, roof + 0.04, 1.62, 0.13),
-        Section(0.5 * span, 2.15, roof + 0.1, 1.62, 0.13),
-        Section(span, 2.4, roof + 0.17, 1.1, 0.12),
+        WingSection(0.0, 2.15, roof + 0.04, 1.62, 0.13),
+        WingSection(0.5 * span, 2.15, roof + 0.1, 1.62, 0.13),
+        WingSection(span, 2.4, roof + 0.17, 1.1, 0.12),
     ]
-    tail = [Section(0.0, length - 1.15, 1.62, 1.2, 0.09), Section(1.7, length - 0.85, 1.62, 0.75, 0.09)]
+    tail = [WingSection(0.0, length - 1.15, 1.62, 1.2, 0.09), WingSection(1.7, length - 0.85, 1.62, 0.75, 0.09)]
     upright = [
-        Section(1.55, length - 1.5, 0, 1.5, 0.08),
-        Section(1.95, length - 0.95, 0, 1.0, 0.09),
-        Section(2.85, length - 0.55, 0, 0.6, 0.09),
+        WingSection(1.55, length - 1.5, 0, 1.5, 0.08),
+        WingSection(1.95, length - 0.95, 0, 1.0, 0.09),
+        WingSection(2.85, length - 0.55, 0, 0.6, 0.09),
     ]
     y = -length / 2
     strut = cylinder((0.5, y + 2.6, 0.98), (0.46 * span, y + 2.75, roof + 0.06), 0.045, "paint", 10)
@@ -48,21 +48,21 @@ def _high_wing(rng: np.random.Generator) -> Shape:
     return frame.shape([body, pair(strut), prop, *legs])
 
 
-def _low_wing(rng: np.random.Generator) -> Shape:
+def _low_wing(rng: np.random.Generator) -> Draft:
     """Low-wing propeller aircraft with a bubble canopy, and a second engine on each wing for some draws."""
     length, span = float(rng.uniform(7.2, 8.4)), float(rng.uniform(4.6, 5.4))
     canopy, blades = float(rng.uniform(2.0, 2.15)), int(rng.integers(2, 5))
     top = [(0, 1.35), (0.3, 1.52), (1.9, 1.62), (2.1, 1.64), (2.75, canopy), (3.3, canopy), (4.6, 1.66), (length, 1.5)]
     bottom = [(0, 1.1), (0.35, 0.9), (2, 0.78), (4, 0.84), (length, 1.34)]
     wide = [(0, 0.26), (0.5, 0.46), (2.4, 0.56), (3.5, 0.52), (5, 0.34), (length, 0.05)]
-    windows = [Window((2.15, 2.66), (0, 58)), Window((2.72, 3.3), (0, 62)), Window((3.36, 4.3), (0, 56))]
+    windows = [Pane((2.15, 2.66), (0, 58)), Pane((2.72, 3.3), (0, 62)), Pane((3.36, 4.3), (0, 56))]
     body = fuselage(length, top, bottom, wide, 0.35, windows, 2.4)
-    sections = [Section(0.0, 2.05, 0.98, 1.75, 0.14), Section(span, 2.45, 0.98 + 0.11 * span, 0.95, 0.12)]
-    tail = [Section(0.0, length - 1.15, 1.45, 1.15, 0.09), Section(1.65, length - 0.8, 1.5, 0.65, 0.09)]
+    sections = [WingSection(0.0, 2.05, 0.98, 1.75, 0.14), WingSection(span, 2.45, 0.98 + 0.11 * span, 0.95, 0.12)]
+    tail = [WingSection(0.0, length - 1.15, 1.45, 1.15, 0.09), WingSection(1.65, length - 0.8, 1.5, 0.65, 0.09)]
     upright = [
-        Section(1.35, length - 1.7, 0, 1.7, 0.07),
-        Section(1.75, length - 1.1, 0, 1.1, 0.09),
-        Section(2.65, length - 0.5, 0, 0.55, 0.09),
+        WingSection(1.35, length - 1.7, 0, 1.7, 0.07),
+        WingSection(1.75, length - 1.1, 0, 1.1, 0.09),
+        WingSection(2.65, length - 0.5, 0, 0.55, 0.09),
     ]
     y = -length / 2
     prop = moved(propeller(0.92, blades), (0, y + 0.02, 1.225))
@@ -74,22 +74,22 @@ def _low_wing(rng: np.random.Generator) -> Shape:
     return frame.shape([body, prop, *legs])
 
 
-def _biplane(rng: np.random.Generator) -> Shape:
+def _biplane(rng: np.random.Generator) -> Draft:
     """Biplane with a radial engine, open cockpit, struts between the wings and a tail wheel."""
     length, span = float(rng.uniform(6.2, 7.0)), float(rng.uniform(3.9, 4.5))
     upper, blades = float(rng.uniform(2.45, 2.6)), int(rng.integers(2, 4))
     top = [(0, 1.85), (0.5, 1.98), (2.2, 2.02), (3.4, 2.1), (4.1, 2.02), (length, 1.72)]
     bottom = [(0, 1.15), (0.5, 1.02), (2, 0.98), (4, 1.12), (length, 1.48)]
     wide = [(0, 0.38), (0.4, 0.46), (2, 0.46), (3.5, 0.42), (length, 0.05)]
-    body = fuselage(length, top, bottom, wide, 0.12, [Window((2.62, 3.2), (0, 48))], 2.3, "plastic")
+    body = fuselage(length, top, bottom, wide, 0.12, [Pane((2.62, 3.2), (0, 48))], 2.3, "plastic")
     y = -length / 2
-    low = [Section(0.0, 1.55, 1.1, 1.15, 0.12), Section(0.94 * span, 1.6, 1.1 + 0.04 * span, 1.0, 0.12)]
-    high = [Section(0.0, 1.15, upper, 1.15, 0.12), Section(span, 1.2, upper + 0.02 * span, 1.0, 0.12)]
-    tail = [Section(0.0, length - 1.0, 1.62, 1.0, 0.08), Section(1.35, length - 0.75, 1.62, 0.65, 0.08)]
+    low = [WingSection(0.0, 1.55, 1.1, 1.15, 0.12), WingSection(0.94 * span, 1.6, 1.1 + 0.04 * span, 1.0, 0.12)]
+    high = [WingSection(0.0, 1.15, upper, 1.15, 0.12), WingSection(span, 1.2, upper + 0.02 * span, 1.0, 0.12)]
+    tail = [WingSection(0.0, length - 1.0, 1.62, 1.0, 0.08), WingSection(1.35, length - 0.75, 1.62, 0.65, 0.08)]
     upright = [
-        Section(1.55, length - 1.2, 0, 1.2, 0.08),
-        Section(2.1, length - 0.75, 0, 0.8, 0.08),
-        Section(2.5, length - 0.5, 0, 0.5, 0.08),
+        WingSection(1.55, length - 1.2, 0, 1.2, 0.08),
+        WingSection(2.1, length - 0.75, 0, 0.8, 0.08),
+        WingSection(2.5, length - 0.5, 0, 0.5, 0.08),
     ]
     struts = []
     for x, dy in ((0.78 * span, 0.0), (0.78 * span, 0.55), (0.3, 0.05), (0.3, 0.6)):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blender_assets.shapes.aeroplane.parts import Knots, Section, fin, wing
-from blender_assets.shapes.mesh import Array, Shape, Solid, curve, pair, rounded_box, with_right
+from blender_assets.shapes.aeroplane.parts import Knots, WingSection, fin, wing
+from blender_assets.shapes.mesh import Array, Draft, Solid, curve, pair, rounded_box, with_right
 
 TIP = 0.2  # of the chord: where in a tip the lamp sits and the keypoint lies, behind the leading edge
 
@@ -20,22 +20,22 @@ class Airframe:
     """
 
     length: float
-    main: Sequence[Section]
-    tail: Sequence[Section]
-    upright: Sequence[Section]
+    main: Sequence[WingSection]
+    tail: Sequence[WingSection]
+    upright: Sequence[WingSection]
     top: Knots
     bottom: Knots
     nose_gear: tuple[float, float]
     fin_x: float = 0.0
 
-    def shape(self, solids: Sequence[Solid]) -> Shape:
+    def shape(self, solids: Sequence[Solid]) -> Draft:
         """The aeroplane of its surfaces, lamps and `solids`."""
         upright = fin(self.upright, self.length, self.fin_x)
         keypoints = self._keypoints()
         size = 0.004 * self.length
         lamp = rounded_box(keypoints["left_wing"], (3 * size, 6 * size, 3 * size), size, "light", 1)
         beacon = rounded_box(keypoints["rudder_upper"], (2.5 * size, 5 * size, 3 * size), size, "taillight", 1)
-        return Shape(
+        return Draft(
             [
                 *solids,
                 wing(self.main, self.length),
@@ -47,7 +47,7 @@ class Airframe:
             with_right(keypoints),
         )
 
-    def _tip(self, section: Section) -> Array:
+    def _tip(self, section: WingSection) -> Array:
         """Point (3,) at the front of a wing's tip."""
         return np.array([section.span, section.s - self.length / 2 + TIP * section.chord, section.z])
 

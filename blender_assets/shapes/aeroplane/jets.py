@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from blender_assets.shapes.aeroplane.frame import Airframe
-from blender_assets.shapes.aeroplane.parts import Section, Window, fuselage, gear_leg, jet_engine
-from blender_assets.shapes.mesh import Array, Shape, Solid, join, lathe, loft, moved, pair, rounded_box, superellipse
+from blender_assets.shapes.aeroplane.parts import Pane, WingSection, fuselage, gear_leg, jet_engine
+from blender_assets.shapes.mesh import Array, Draft, Solid, join, lathe, loft, moved, pair, rounded_box, superellipse
 
 # Knots of fuselages: share of the length from the nose, height or half width in fuselage radii.
 AIRLINER_TOP = ((0, 0.1), (0.035, 0.42), (0.085, 0.93), (0.12, 1), (0.7, 1), (1, 0.8))
@@ -42,18 +42,18 @@ def _nacelle(x: float, y: float, z: float, radius: float, length: float, wing_z:
     return pair(join([moved(jet_engine(radius, length), (x, y, z)), loft(np.array(rings), "paint")]))
 
 
-def _airliner_wing(length: float, r: float, z: float, sweep: float, span: float) -> list[Section]:
+def _airliner_wing(length: float, r: float, z: float, sweep: float, span: float) -> list[WingSection]:
     """Sections of a swept wing with a kink at a third of the span and a winglet; z is the height of its root."""
     root, s, rise = 0.22 * length, 0.36 * length, 0.09 * span
     return [
-        Section(0.3 * r, s, z, root),
-        Section(0.33 * span, s + sweep * 0.33 * span, z + 0.33 * rise, 0.55 * root, 0.11),
-        Section(span, s + sweep * span, z + rise, 0.2 * root, 0.1),
-        Section(1.03 * span, s + sweep * span + 0.12 * root, z + rise + 0.07 * span, 0.1 * root, 0.1),
+        WingSection(0.3 * r, s, z, root),
+        WingSection(0.33 * span, s + sweep * 0.33 * span, z + 0.33 * rise, 0.55 * root, 0.11),
+        WingSection(span, s + sweep * span, z + rise, 0.2 * root, 0.1),
+        WingSection(1.03 * span, s + sweep * span + 0.12 * root, z + rise + 0.07 * span, 0.1 * root, 0.1),
     ]
 
 
-def airliner(rng: np.random.Generator) -> Shape:
+def airliner(rng: np.random.Generator) -> Draft:
     """Jet airliner with two or four engines under a swept low wing."""
     four = bool(rng.integers(2))
     length = float(rng.uniform(36, 44)) + 16 * four
@@ -63,14 +63,14 @@ def airliner(rng: np.random.Generator) -> Shape:
         0.48 * length * float(rng.uniform(0.94, 1.05)),
         float(rng.uniform(0.5, 0.6)),
     )
-    windows = [Window((0.042 * length, 0.062 * length), angles) for angles in ((0, 28), (32, 52), (56, 74))]
-    windows += [Window((s, s + 0.009 * length), (70, 80)) for s in np.linspace(0.13, 0.78, 34) * length]
+    windows = [Pane((0.042 * length, 0.062 * length), angles) for angles in ((0, 28), (32, 52), (56, 74))]
+    windows += [Pane((s, s + 0.009 * length), (70, 80)) for s in np.linspace(0.13, 0.78, 34) * length]
     wing_z = z - 0.6 * r
     tail_z = z + 0.45 * r
-    tail = [Section(0.1 * r, 0.86 * length, tail_z, 0.11 * length, 0.09)]
-    tail += [Section(0.17 * length, 0.945 * length, tail_z + 0.012 * length, 0.04 * length, 0.09)]
-    upright = [Section(z + 0.55 * r, 0.8 * length, 0, 0.17 * length, 0.1)]
-    upright += [Section(z + r + 0.15 * length, 0.93 * length, 0, 0.06 * length, 0.1)]
+    tail = [WingSection(0.1 * r, 0.86 * length, tail_z, 0.11 * length, 0.09)]
+    tail += [WingSection(0.17 * length, 0.945 * length, tail_z + 0.012 * length, 0.04 * length, 0.09)]
+    upright = [WingSection(z + 0.55 * r, 0.8 * length, 0, 0.17 * length, 0.1)]
+    upright += [WingSection(z + r + 0.15 * length, 0.93 * length, 0, 0.06 * length, 0.1)]
     engines = []
     for x in (0.34 * span, 0.6 * span)[: 1 + four]:
         under = wing_z + 0.09 * x
@@ -102,19 +102,19 @@ def _intake(y: float, z: float) -> Solid:
     return join([loft(_box_rings(stations), "paint"), mouth])
 
 
-def fighter(rng: np.random.Generator) -> Shape:
+def fighter(rng: np.random.Generator) -> Draft:
     """Jet fighter with a swept delta wing, side intakes, bubble canopy and one or two fins and engines."""
     length, span = float(rng.uniform(14.5, 16.5)), float(rng.uniform(4.6, 5.4))
     twin, z, y = bool(rng.integers(2)), 2.3, -length / 2
-    windows = [Window((0.216 * length, 0.265 * length), (0, 48)), Window((0.272 * length, 0.385 * length), (0, 46))]
+    windows = [Pane((0.216 * length, 0.265 * length), (0, 48)), Pane((0.272 * length, 0.385 * length), (0, 46))]
     tip_s = 6.6 + 0.85 * (span - 0.6)
-    tail = [Section(0.5, length - 2.6, z, 2.4, 0.05), Section(2.9, length - 1.1, z - 0.1, 1.1, 0.05)]
-    upright = [Section(z + 0.3, length - 4.2, 0, 3.2, 0.06), Section(z + 3.0, length - 1.7, 0, 1.3, 0.06)]
+    tail = [WingSection(0.5, length - 2.6, z, 2.4, 0.05), WingSection(2.9, length - 1.1, z - 0.1, 1.1, 0.05)]
+    upright = [WingSection(z + 0.3, length - 4.2, 0, 3.2, 0.06), WingSection(z + 3.0, length - 1.7, 0, 1.3, 0.06)]
     profile = np.array([(0, -0.3), (0.62, -0.3), (0.66, 0.4), (0.5, 0.9), (0.44, 0.9), (0.42, 0.2), (0, 0.15)])
     nozzle = moved(lathe(profile * [0.72 if twin else 1.0, 1], "metal", "y"), (0.42 * twin, y + length - 0.2, z + 0.05))
     missile = lathe([(0, -1.4), (0.06, -1.2), (0.09, -0.9), (0.09, 1.2), (0, 1.2)], "metal", "y", 16)
     top, bottom = (_knots(table, length, 1.0, z) for table in (FIGHTER_TOP, FIGHTER_BOTTOM))
-    main = [Section(0.6, 6.6, z, 6.0, 0.05), Section(span, tip_s, z - 0.05, 1.6, 0.05)]
+    main = [WingSection(0.6, 6.6, z, 6.0, 0.05), WingSection(span, tip_s, z - 0.05, 1.6, 0.05)]
     return Airframe(length, main, tail, upright, top, bottom, (y + 3.9, 0.0), 0.75 * twin).shape(
         [
             fuselage(length, top, bottom, _knots(FIGHTER_WIDTH, length, 1.0), 0.023 * length, windows),
@@ -127,22 +127,25 @@ def fighter(rng: np.random.Generator) -> Shape:
     )
 
 
-def business_jet(rng: np.random.Generator) -> Shape:
+def business_jet(rng: np.random.Generator) -> Draft:
     """Business jet: two engines at the rear of the fuselage, tail plane on top of the fin, winglets."""
     length, r = float(rng.uniform(14, 18)), float(rng.uniform(0.95, 1.1))
     span, z = 0.46 * length * float(rng.uniform(0.95, 1.06)), 1.95
-    windows = [Window((0.093 * length, 0.13 * length), angles) for angles in ((0, 34), (40, 72))]
-    windows += [Window((s, s + 0.026 * length), (62, 82)) for s in np.linspace(0.24, 0.54, 6) * length]
+    windows = [Pane((0.093 * length, 0.13 * length), angles) for angles in ((0, 34), (40, 72))]
+    windows += [Pane((s, s + 0.026 * length), (62, 82)) for s in np.linspace(0.24, 0.54, 6) * length]
     tip_s, tip_z, root_z = 0.42 * length + 0.36 * span, z - 0.75 * r + 0.06 * span, z - 0.75 * r
-    main = [Section(0.3 * r, 0.42 * length, root_z, 0.21 * length), Section(span, tip_s, tip_z, 0.075 * length, 0.1)]
-    main += [Section(span + 0.25, tip_s + 0.5, tip_z + 0.8, 0.035 * length, 0.09)]
+    main = [
+        WingSection(0.3 * r, 0.42 * length, root_z, 0.21 * length),
+        WingSection(span, tip_s, tip_z, 0.075 * length, 0.1),
+        WingSection(span + 0.25, tip_s + 0.5, tip_z + 0.8, 0.035 * length, 0.09),
+    ]
     high = z + r + 0.15 * length
     upright = [
-        Section(z + 0.5 * r, 0.76 * length, 0, 0.2 * length, 0.1),
-        Section(high, 0.93 * length, 0, 0.1 * length, 0.1),
+        WingSection(z + 0.5 * r, 0.76 * length, 0, 0.2 * length, 0.1),
+        WingSection(high, 0.93 * length, 0, 0.1 * length, 0.1),
     ]
-    tail = [Section(0.0, 0.93 * length, high, 0.09 * length, 0.1)]
-    tail += [Section(0.17 * length, 0.985 * length, high + 0.02, 0.045 * length, 0.09)]
+    tail = [WingSection(0.0, 0.93 * length, high, 0.09 * length, 0.1)]
+    tail += [WingSection(0.17 * length, 0.985 * length, high + 0.02, 0.045 * length, 0.09)]
     engine_z = z + 0.45 * r
     stub = rounded_box((r, 0.2 * length, engine_z), (0.6 * r, 1.2 * r, 0.14 * r), 0.06 * r, "paint")
     engine = moved(jet_engine(0.42 * r, 2.4 * r), (1.52 * r, 0.2 * length, engine_z))

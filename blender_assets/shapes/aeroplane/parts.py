@@ -25,7 +25,7 @@ HALF_AROUND = 18  # columns of half a fuselage, so 36 around
 
 
 @dataclass(frozen=True)
-class Window:
+class Pane:
     """A pane on both sides of a fuselage: s range from the nose in metres, angle range in degrees from the top."""
 
     s: tuple[float, float]
@@ -33,7 +33,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Section:
+class WingSection:
     """One airfoil of a wing: span position in metres, leading edge s from the nose, height z, chord and thickness."""
 
     span: float
@@ -47,7 +47,7 @@ Knots = Sequence[tuple[float, float]]
 
 
 def fuselage(
-    length: float, top: Knots, bottom: Knots, half_width: Knots, nose: float, windows: Sequence[Window] = (),
+    length: float, top: Knots, bottom: Knots, half_width: Knots, nose: float, windows: Sequence[Pane] = (),
     squareness: float = 2.0, glass_part: str = "glass",
 ) -> Solid:  # fmt: skip
     """Closed fuselage of a length in metres along y, centred on y = 0, its nose at -y.
@@ -93,14 +93,14 @@ def _airfoil(points: int = 13) -> Array:
     return np.concatenate([upper, upper[-2:0:-1] * [1, -1]])
 
 
-def _with_tip(sections: Sequence[Section]) -> list[Section]:
+def _with_tip(sections: Sequence[WingSection]) -> list[WingSection]:
     """The sections and a thin, shorter one beyond the last that rounds the tip."""
     a = sections[-1]
     reach = 0.35 * a.thickness * a.chord
-    return [*sections, Section(a.span + reach, a.s + 0.12 * a.chord, a.z, 0.8 * a.chord, 0.05)]
+    return [*sections, WingSection(a.span + reach, a.s + 0.12 * a.chord, a.z, 0.8 * a.chord, 0.05)]
 
 
-def wing(sections: Sequence[Section], length: float) -> Solid:
+def wing(sections: Sequence[WingSection], length: float) -> Solid:
     """Both halves of a wing from root to tip sections; one solid if the root is at span 0, else two.
 
     `length` in metres is that of the fuselage, whose nose is s = 0.
@@ -118,7 +118,7 @@ def wing(sections: Sequence[Section], length: float) -> Solid:
     return loft(np.concatenate([half[:0:-1] * [-1.0, 1, 1], half]), "paint")
 
 
-def fin(sections: Sequence[Section], length: float, x: float = 0.0) -> Solid:
+def fin(sections: Sequence[WingSection], length: float, x: float = 0.0) -> Solid:
     """Upright tail plane at x; `span` of its sections is the height z in metres, their own z is not used."""
     foil = _airfoil()
     rings = []

@@ -18,6 +18,7 @@ from blender_assets.shapes.bicycle.fittings import (
     side_stand,
 )
 from blender_assets.shapes.bicycle.frame import diamond, folding_beam, rigid_fork, step_through, suspension_fork
+from blender_assets.shapes.bicycle.measures import BicyclePlan
 from blender_assets.shapes.bicycle.parts import (
     brake_lever,
     cable,
@@ -32,14 +33,13 @@ from blender_assets.shapes.bicycle.parts import (
     stem,
     wheel,
 )
-from blender_assets.shapes.bicycle.plan import BicyclePlan
 from blender_assets.shapes.cycle_parts import vec
-from blender_assets.shapes.mesh import Array, Shape, Solid, cylinder, moved, pair
+from blender_assets.shapes.mesh import Array, Draft, Solid, cylinder, moved, pair
 
 Half = Sequence[tuple[float, float, float]]
 
 
-def bicycle(body_type: int, rng: np.random.Generator) -> Shape:
+def bicycle(body_type: int, rng: np.random.Generator) -> Draft:
     """A bicycle in metres, standing on z = 0, front at -y; its frame is paint, the drive train is on the right.
 
     body_type 0..5: road racer, mountain bike, city bike, BMX, touring bike, folding bike. Proportions and details
@@ -56,7 +56,7 @@ def _vary(rng: np.random.Generator, value: float, share: float = 0.04) -> float:
 
 def _shape(
     plan: BicyclePlan, solids: list[Solid], rng: np.random.Generator, seat: tuple[float, float, str], end: Array
-) -> Shape:
+) -> Draft:
     """The bicycle of these solids with saddle (length, width, part) and pedals; `end` is the handlebar's left end."""
     crank_deg = float(rng.choice([0, 25, 90, 155, 180, 270, 335]))
     treads, pedal = pedals(plan, crank_deg)
@@ -68,7 +68,7 @@ def _shape(
         keypoints[f"{side}_back_wheel"] = rear + vec(sign * (plan.hub[1] + 0.009), 0, 0)
         keypoints[f"{side}_handle"] = end * [sign, 1, 1]
         keypoints[f"{side}_pedal_center"] = plan.bracket + sign * (pedal - plan.bracket)
-    return Shape([*solids, *treads, *perch], keypoints)
+    return Draft([*solids, *treads, *perch], keypoints)
 
 
 def _wheels(plan: BicyclePlan, rng: np.random.Generator, depth: float, part: str, knobs: int = 0) -> list[Solid]:
@@ -105,7 +105,7 @@ def _disc_brakes(plan: BicyclePlan) -> list[Solid]:
     return disc_brake(plan.front_axle, 0.085, plan.hub[0], True) + disc_brake(plan.rear_axle, 0.08, plan.hub[1], False)
 
 
-def _road(rng: np.random.Generator) -> Shape:
+def _road(rng: np.random.Generator) -> Draft:
     """Road racer: thin tyres, drop bars, level top tube, derailleur, rim brakes, sometimes deep rims."""
     size = float(rng.uniform(-0.035, 0.035))
     plan = BicyclePlan(
@@ -127,7 +127,7 @@ def _road(rng: np.random.Generator) -> Shape:
     return _shape(plan, solids, rng, (_vary(rng, 0.27), _vary(rng, 0.14), "plastic"), end)
 
 
-def _mountain(rng: np.random.Generator) -> Shape:
+def _mountain(rng: np.random.Generator) -> Draft:
     """Mountain bike: knobby tyres, suspension fork, sloping hydroformed frame, riser bar, disc brakes."""
     size = float(rng.uniform(-0.03, 0.03))
     plan = BicyclePlan(
@@ -156,7 +156,7 @@ def _mountain(rng: np.random.Generator) -> Shape:
     return _shape(plan, solids + extra, rng, (_vary(rng, 0.27), _vary(rng, 0.15), "plastic"), end)
 
 
-def _city(rng: np.random.Generator) -> Shape:
+def _city(rng: np.random.Generator) -> Draft:
     """City bike: step-through frame, mudguards, chain guard, rack, swept bar, wide sprung saddle, often a basket."""
     plan = BicyclePlan(
         wheel=_vary(rng, 0.35, 0.02), tyre=0.02, wheelbase=_vary(rng, 1.1, 0.02), chain_stay=0.465, drop=0.06,
@@ -177,7 +177,7 @@ def _city(rng: np.random.Generator) -> Shape:
     return _shape(plan, solids, rng, (0.26, wide_seat, str(rng.choice(["fabric", "plastic"]))), end)
 
 
-def _bmx(rng: np.random.Generator) -> Shape:
+def _bmx(rng: np.random.Generator) -> Draft:
     """BMX: small fat wheels, low frame and saddle, high handlebar with a cross bar and a pad."""
     plan = BicyclePlan(
         wheel=_vary(rng, 0.256, 0.02), tyre=_vary(rng, 0.027, 0.1), wheelbase=_vary(rng, 0.95, 0.02), chain_stay=0.36,
@@ -210,7 +210,7 @@ def _pegs(plan: BicyclePlan) -> list[Solid]:
     return [pair(cylinder(axle + x[0], axle + x[1], 0.019, "metal", 14)) for axle in (plan.front_axle, plan.rear_axle)]
 
 
-def _touring(rng: np.random.Generator) -> Shape:
+def _touring(rng: np.random.Generator) -> Draft:
     """Touring or trekking bike: diamond frame, mudguards, rack, mostly panniers, lamps; flat or drop bars."""
     size = float(rng.uniform(-0.03, 0.04))
     plan = BicyclePlan(
@@ -232,7 +232,7 @@ def _touring(rng: np.random.Generator) -> Shape:
     return _shape(plan, solids, rng, (0.27, 0.16, str(rng.choice(["plastic", "fabric"]))), end)
 
 
-def _folding(rng: np.random.Generator) -> Shape:
+def _folding(rng: np.random.Generator) -> Draft:
     """Folding bike: small wheels, one thick beam with a hinge, long seat post and stem; some with a battery."""
     wheel_radius = _vary(rng, 0.215, 0.1)
     plan = BicyclePlan(

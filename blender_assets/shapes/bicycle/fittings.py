@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from blender_assets.shapes.bicycle.plan import BicyclePlan
+from blender_assets.shapes.bicycle.measures import BicyclePlan
 from blender_assets.shapes.cycle_parts import mudguard, rounded_path, turned, vec
 from blender_assets.shapes.mesh import (
     Solid,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from blender_assets.shapes.bicycle.plan import SHELL_HALF, BicyclePlan
+from blender_assets.shapes.bicycle.measures import SHELL_HALF, BicyclePlan
 from blender_assets.shapes.cycle_parts import rounded_path, turned, vec
 from blender_assets.shapes.mesh import Array, Solid, cylinder, pair, rounded_box, smooth_path, tube
 

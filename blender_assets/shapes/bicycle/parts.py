@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blender_assets.shapes.bicycle.plan import BicyclePlan
+from blender_assets.shapes.bicycle.measures import BicyclePlan
 from blender_assets.shapes.cycle_parts import (
     belt_path,
     chain,

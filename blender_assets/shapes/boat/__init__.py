@@ -7,7 +7,7 @@ from blender_assets.shapes.boat.parts import outboard, rail, steering_wheel, tri
 from blender_assets.shapes.boat.work import container_ship, fishing_boat
 from blender_assets.shapes.boat.yacht import motor_yacht
 from blender_assets.shapes.mesh import (
-    Shape,
+    Draft,
     Solid,
     cylinder,
     join,
@@ -23,7 +23,7 @@ from blender_assets.shapes.vehicle import Body, Panel
 from blender_assets.shapes.vehicle_shell import coachwork
 
 
-def boat(body_type: int, rng: np.random.Generator) -> Shape:
+def boat(body_type: int, rng: np.random.Generator) -> Draft:
     """A boat in metres, bow at -y, mirror-symmetric in x; the dominant part is `paint` (`fabric` for the sails).
 
     body_type 0..5: sailing boat, motor yacht, speed boat, fishing boat, container ship, rowing boat. The lowest point
@@ -33,7 +33,7 @@ def boat(body_type: int, rng: np.random.Generator) -> Shape:
     return makers[body_type](rng)
 
 
-def _sailing(rng: np.random.Generator) -> Shape:
+def _sailing(rng: np.random.Generator) -> Draft:
     """Sailing yacht under mainsail and jib: long hull with keel and rudder, coach roof, rigging and pulpit."""
     long, half = rng.uniform(9.0, 12.0), rng.uniform(1.45, 1.75)
     free = rng.uniform(1.0, 1.2)
@@ -128,7 +128,7 @@ def _under_water(hull: Hull) -> list[Solid]:
     return [loft(keel, "plastic"), loft(rudder, "plastic")]
 
 
-def _speed_boat(rng: np.random.Generator) -> Shape:
+def _speed_boat(rng: np.random.Generator) -> Draft:
     """Open speed boat: sharp bow, curved wind screen, upholstered seats, outboard motor or a pair of them."""
     long, half = rng.uniform(5.6, 7.4), rng.uniform(1.02, 1.2)
     top = rng.uniform(1.0, 1.15)
@@ -191,7 +191,7 @@ def _arch(rng: np.random.Generator, hull: Hull, y: float) -> list[Solid]:
     return solids
 
 
-def _rowing(rng: np.random.Generator) -> Shape:
+def _rowing(rng: np.random.Generator) -> Draft:
     """Open rowing boat of overlapping planks: thwarts, ribs, oars in their rowlocks."""
     long, half = rng.uniform(3.6, 5.0), rng.uniform(0.66, 0.82)
     free = rng.uniform(0.5, 0.6)

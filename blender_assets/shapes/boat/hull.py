@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     both_sides,
     curve,
@@ -123,7 +123,7 @@ def _painted(hull: Hull, grid: Array, outer_rows: int) -> Solid:
     return weld(Solid(grid.reshape(-1, 3), faces, np.repeat(part, 2 * (grid.shape[1] - 1))))
 
 
-def boat_shape(hull: Hull, solids: Sequence[Solid]) -> Shape:
+def boat_shape(hull: Hull, solids: Sequence[Solid]) -> Draft:
     """The boat of `solids` on a hull, with PASCAL3D+'s keypoints."""
     end = hull.length
     keypoints = {
@@ -133,4 +133,4 @@ def boat_shape(hull: Hull, solids: Sequence[Solid]) -> Shape:
         "tail_left": hull.edge(end),
         "tail": hull.outside(end, 0.0) * [0, 1, 1],
     }
-    return Shape([hull_shell(hull), *solids], with_right(keypoints))
+    return Draft([hull_shell(hull), *solids], with_right(keypoints))

@@ -6,12 +6,12 @@ import numpy as np
 
 from blender_assets.shapes.boat.hull import Hull, boat_shape
 from blender_assets.shapes.boat.parts import block, life_ring, rail, tyre_fender
-from blender_assets.shapes.mesh import Shape, Solid, cylinder, join, lathe, moved, pair, rounded_box, tube
+from blender_assets.shapes.mesh import Draft, Solid, cylinder, join, lathe, moved, pair, rounded_box, tube
 from blender_assets.shapes.vehicle import Body, Panel
 from blender_assets.shapes.vehicle_shell import coachwork
 
 
-def fishing_boat(rng: np.random.Generator) -> Shape:
+def fishing_boat(rng: np.random.Generator) -> Draft:
     """Fishing boat: high bow, bulwarks, wheelhouse, mast with a derrick, gallows at the stern, net drum, fenders."""
     long, half = rng.uniform(9.5, 13.0), rng.uniform(1.7, 2.1)
     top = rng.uniform(1.7, 1.95)
@@ -114,7 +114,7 @@ def _gallows(hull: Hull) -> list[Solid]:
     ]
 
 
-def container_ship(rng: np.random.Generator) -> Shape:
+def container_ship(rng: np.random.Generator) -> Draft:
     """Container ship: long hull with a bulbous bow, stacks of containers, deckhouse with bridge wings and a funnel."""
     long, half, top = rng.uniform(95, 125), rng.uniform(8.5, 10), rng.uniform(9.5, 11)
     hull = Hull(

@@ -4,7 +4,7 @@ import numpy as np
 
 from blender_assets.shapes.boat.hull import Hull, boat_shape
 from blender_assets.shapes.boat.parts import rail, steering_wheel, wind_screen
-from blender_assets.shapes.mesh import Array, Shape, Solid, cylinder, lathe, loft, moved, pair, rounded_box
+from blender_assets.shapes.mesh import Array, Draft, Solid, cylinder, lathe, loft, moved, pair, rounded_box
 from blender_assets.shapes.vehicle import Body, Panel
 from blender_assets.shapes.vehicle_shell import coachwork
 
@@ -24,7 +24,7 @@ def _port_lights(hull: Hull, places: Array, drop: float) -> list[Solid]:
     return solids
 
 
-def motor_yacht(rng: np.random.Generator) -> Shape:
+def motor_yacht(rng: np.random.Generator) -> Draft:
     """Motor yacht with a glazed deckhouse, an open flying bridge above it, a radar arch and a bathing platform."""
     long, half = rng.uniform(11.5, 15.0), rng.uniform(1.9, 2.3)
     top = rng.uniform(1.75, 2.0)

@@ -21,10 +21,10 @@ from blender_assets.shapes.bottle.parts import (
     shoulder,
     stopper,
 )
-from blender_assets.shapes.mesh import Shape, Solid
+from blender_assets.shapes.mesh import Draft, Solid
 
 
-def bottle(body_type: int, rng: np.random.Generator) -> Shape:
+def bottle(body_type: int, rng: np.random.Generator) -> Draft:
     """A bottle in metres, standing on z = 0, its axis on z. All lengths in the makers are in millimetres.
 
     body_type 0..5: wine, beer, water (ribbed plastic), milk or juice, spirits, sparkling wine or sauce. Labels run
@@ -38,7 +38,7 @@ def bottle(body_type: int, rng: np.random.Generator) -> Shape:
 
 def _shape(
     spans: list[Span], closure: list[Solid], section: ArrayLike, shoulder_height: float, top: float, order: int = 0
-) -> Shape:
+) -> Draft:
     """The finished bottle.
 
     section (3,): half width in x, in y, and the radius of the corners of its straight body, which ends at
@@ -56,10 +56,10 @@ def _shape(
         "bottom_right": (-ring[0], 0, ring[3]),
     }
     keypoints: dict[str, ArrayLike] = {name: np.array(point, float) / 1000 for name, point in metre.items()}
-    return Shape(finished([blown(spans), *closure]), keypoints, order)
+    return Draft(finished([blown(spans), *closure]), keypoints, order)
 
 
-def _wine(rng: np.random.Generator) -> Shape:
+def _wine(rng: np.random.Generator) -> Draft:
     """Wine bottle: high shoulders (Bordeaux) or sloping ones (Burgundy); a foil capsule, or a cork that looks out."""
     high, r, neck = rng.uniform(285, 325), rng.uniform(35, 40), rng.uniform(13.5, 14.8)
     bordeaux, start = rng.random() < 0.6, rng.uniform(0.1, 0.14) * high
@@ -81,7 +81,7 @@ def _wine(rng: np.random.Generator) -> Shape:
     return _shape(spans, [], (r, r, r), low * high, high)
 
 
-def _beer(rng: np.random.Generator) -> Shape:
+def _beer(rng: np.random.Generator) -> Draft:
     """Beer bottle with a crown cork: long neck or stubby, of glass or painted aluminium, a label on body and neck."""
     high, r = rng.uniform(205, 250), rng.uniform(29, 33)
     long_neck, painted = rng.random() < 0.7, rng.random() < 0.2
@@ -99,7 +99,7 @@ def _beer(rng: np.random.Generator) -> Shape:
     return _shape(spans, [crown_cork(13.2, high)], section, low * high, high)
 
 
-def _water(rng: np.random.Generator) -> Shape:
+def _water(rng: np.random.Generator) -> Draft:
     """Plastic water bottle: ringed body, domed shoulder, a wrap-round label, a carrying ring and a fluted cap."""
     high, r = rng.uniform(205, 320), rng.uniform(31, 42)
     waist, rings = rng.uniform(0, 5), int(rng.integers(3, 6))
@@ -115,7 +115,7 @@ def _water(rng: np.random.Generator) -> Shape:
     return _shape(spans, [screw_cap(14.6, high - 18.5, 18.5, part)], np.full(3, r), low, high)
 
 
-def _milk(rng: np.random.Generator) -> Shape:
+def _milk(rng: np.random.Generator) -> Draft:
     """Milk or juice bottle with a wide mouth, round or square: an opaque body, or glass with a label; cap or open."""
     high, r = rng.uniform(205, 255), rng.uniform(40, 48)
     square, opaque = rng.random() < 0.4, rng.random() < 0.6
@@ -138,7 +138,7 @@ def _milk(rng: np.random.Generator) -> Shape:
     return _shape(spans, [cap], section, low, high, 4 if square else 0)
 
 
-def _spirits(rng: np.random.Generator) -> Shape:
+def _spirits(rng: np.random.Generator) -> Draft:
     """Spirits: a square bottle or a flat flask, a label round its four faces, a thick stopper or a metal cap."""
     high, flask = rng.uniform(205, 265), rng.random() < 0.5
     half = (rng.uniform(44, 52), rng.uniform(21, 27)) if flask else (rng.uniform(35, 43),) * 2
@@ -156,12 +156,12 @@ def _spirits(rng: np.random.Generator) -> Shape:
     return _shape(spans, [closure], section, low, high, 2 if flask else 4)
 
 
-def _sparkling_or_sauce(rng: np.random.Generator) -> Shape:
+def _sparkling_or_sauce(rng: np.random.Generator) -> Draft:
     """Champagne bottle or sauce bottle, as likely."""
     return _sparkling(rng) if rng.random() < 0.5 else _sauce(rng)
 
 
-def _sparkling(rng: np.random.Generator) -> Shape:
+def _sparkling(rng: np.random.Generator) -> Draft:
     """Champagne bottle: long sloping shoulders, a deep punt, foil from the shoulder up over the bulbous cork."""
     high, r, foil = rng.uniform(300, 325), rng.uniform(42, 46), str(rng.choice(["paint", "metal"]))
     low, rim = rng.uniform(0.37, 0.42) * high, high - 22.4
@@ -176,7 +176,7 @@ def _sparkling(rng: np.random.Generator) -> Shape:
     return _shape(spans, [champagne_cork(15, rim, foil)], (r, r, r), low, high)
 
 
-def _sauce(rng: np.random.Generator) -> Shape:
+def _sauce(rng: np.random.Generator) -> Draft:
     """Sauce bottle: a long tapered neck, a label on body and often on the neck, a wide cap; of glass or opaque."""
     high, r = rng.uniform(180, 230), rng.uniform(27, 32)
     low, opaque = rng.uniform(0.42, 0.52) * high, rng.random() < 0.5

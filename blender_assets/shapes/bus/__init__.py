@@ -16,12 +16,12 @@ from blender_assets.shapes.bus.parts import (
     wing_mirror,
     wipers,
 )
-from blender_assets.shapes.mesh import Shape, Solid, pair, rounded_box
+from blender_assets.shapes.mesh import Draft, Solid, pair, rounded_box
 from blender_assets.shapes.vehicle import Body, Panel
 from blender_assets.shapes.vehicle_shell import coachwork
 
 
-def bus(body_type: int, rng: np.random.Generator) -> Shape:
+def bus(body_type: int, rng: np.random.Generator) -> Draft:
     """A bus in metres, front at -y, standing on z = 0, mirror-symmetric in x; the dominant part is `paint`.
 
     body_type 0..5: city bus, coach, double decker, school bus with bonnet, minibus, vintage bus. Doors are on both
@@ -65,7 +65,7 @@ def _rear_face(
     return panels
 
 
-def _city_bus(rng: np.random.Generator) -> Shape:
+def _city_bus(rng: np.random.Generator) -> Draft:
     """Low-floor city bus: upright front, large windows in a dark band, glazed doors, air conditioning on the roof."""
     length, half, roof = rng.uniform(9.6, 12.0), rng.uniform(1.24, 1.3), rng.uniform(2.86, 3.02)
     radius, front, rear = 0.48, 2.5 + rng.uniform(-0.1, 0.15), length - rng.uniform(3.0, 3.3)
@@ -95,7 +95,7 @@ def _city_bus(rng: np.random.Generator) -> Shape:
 
 def _finished(
     body: Body, panels: list[Panel], axles: list[tuple[float, float, bool]], extras: list[Solid], bumpers: float = 0.44
-) -> Shape:
+) -> Draft:
     """The shell with its panels on axles (s, wheel radius, dual), bumpers at a height, wipers, plates and `extras`."""
     glass = next(p for p in panels if p.face == "front" and p.part == "glass")
     front_y, rear_y = (float(body.wall(0, s, bumpers)[1]) for s in (0, body.length))
@@ -114,7 +114,7 @@ def _finished(
     )
 
 
-def _coach(rng: np.random.Generator) -> Shape:
+def _coach(rng: np.random.Generator) -> Draft:
     """Touring coach: high floor over luggage holds, raked windscreen, mirrors like feelers, two or three axles."""
     length, half, roof = rng.uniform(10.8, 12.4), rng.uniform(1.25, 1.3), rng.uniform(3.4, 3.65)
     radius, front, rear = 0.5, 2.6, length - rng.uniform(3.1, 3.4)
@@ -144,7 +144,7 @@ def _coach(rng: np.random.Generator) -> Shape:
     return _finished(body, panels, axles, [*extras, mirror])
 
 
-def _double_decker(rng: np.random.Generator) -> Shape:
+def _double_decker(rng: np.random.Generator) -> Draft:
     """Double decker: two rows of windows, upright front with a windscreen on each deck."""
     length, half, roof = rng.uniform(9.2, 10.9), rng.uniform(1.24, 1.28), rng.uniform(4.15, 4.4)
     radius, front, rear = 0.48, 2.45, length - rng.uniform(2.3, 2.6)
@@ -172,7 +172,7 @@ def _double_decker(rng: np.random.Generator) -> Shape:
     return _finished(body, panels, axles, [mirror])
 
 
-def _minibus(rng: np.random.Generator) -> Shape:
+def _minibus(rng: np.random.Generator) -> Draft:
     """Minibus on a van: short sloping bonnet, raked windscreen, high roof."""
     length, half, roof = rng.uniform(5.9, 7.2), rng.uniform(0.98, 1.04), rng.uniform(2.55, 2.8)
     radius, front, rear = 0.35, 1.02, length - rng.uniform(1.3, 1.7)

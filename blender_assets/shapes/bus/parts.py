@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     cylinder,
     join,
@@ -57,7 +57,7 @@ def wheel(radius: float, dual: bool, nuts: int = 8) -> Solid:
 
 def bus_shape(
     body: Body, axles: Sequence[tuple[float, float, bool]], solids: Sequence[Solid], nose: Body | None = None
-) -> Shape:
+) -> Draft:
     """The bus of `solids` on axles (s from the foremost body, wheel radius, dual), with PASCAL3D+'s keypoints.
 
     nose: the body of a bonnet in front of `body`; the front's lower corners are its own.
@@ -76,7 +76,7 @@ def bus_shape(
         wheels += [pair(moved(wheel(radius, dual), (x, y, radius))), beam]
         keypoints.setdefault("left_front_wheel", np.array([x, y, radius]))
         keypoints["left_back_wheel"] = np.array([x, y, radius])
-    return Shape([*solids, *wheels, *_chassis(body)], with_right(keypoints))
+    return Draft([*solids, *wheels, *_chassis(body)], with_right(keypoints))
 
 
 def _chassis(body: Body) -> list[Solid]:

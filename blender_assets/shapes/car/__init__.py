@@ -9,7 +9,7 @@ from blender_assets.shapes.car.greenhouse import greenhouse, window_corners
 from blender_assets.shapes.car.shell import CarPlan, body_shell, trunk_corner
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     both_sides,
     cylinder,
@@ -74,7 +74,7 @@ class Look:
     bright_handles: bool
 
 
-def car(body_type: int, rng: np.random.Generator) -> Shape:
+def car(body_type: int, rng: np.random.Generator) -> Draft:
     """A car in metres: body_type 0..5 is sedan, hatchback, SUV, van, coupe, pickup; mostly paint.
 
     Front at -y, ground at z = 0, mirror-symmetric in x. Proportions and details are drawn from `rng`.
@@ -83,7 +83,7 @@ def car(body_type: int, rng: np.random.Generator) -> Shape:
     look = Look(int(rng.integers(5, 11)), float(rng.uniform(0.55, 1.0)), bool(rng.integers(2)))
     body = body_shell(plan)
     fittings = _wheels(plan, look) + _mirrors(plan) + _side_fittings(plan, look) + _end_fittings(plan)
-    return Shape([body, greenhouse(plan), *fittings], _keypoints(plan, body))
+    return Draft([body, greenhouse(plan), *fittings], _keypoints(plan, body))
 
 
 def _keypoints(plan: CarPlan, body: Solid) -> dict[str, ArrayLike]:

@@ -19,7 +19,7 @@ from blender_assets.shapes.chair.parts import (
     woven_seat,
 )
 from blender_assets.shapes.mesh import (
-    Shape,
+    Draft,
     cylinder,
     join,
     moved,
@@ -31,7 +31,7 @@ from blender_assets.shapes.mesh import (
 )
 
 
-def chair(body_type: int, rng: np.random.Generator) -> Shape:
+def chair(body_type: int, rng: np.random.Generator) -> Draft:
     """A chair in metres, standing on z = 0; the sitter looks to -y, the back rest is at +y.
 
     body_type 0..5: slatted dining chair, upholstered arm chair, office swivel chair, lounge chair,
@@ -41,7 +41,7 @@ def chair(body_type: int, rng: np.random.Generator) -> Shape:
     return makers[body_type](rng)
 
 
-def _dining(rng: np.random.Generator) -> Shape:
+def _dining(rng: np.random.Generator) -> Draft:
     """Wooden dining chair with upright slats between two rails of the back."""
     w, d, h = rng.uniform(0.42, 0.47), rng.uniform(0.41, 0.45), rng.uniform(0.44, 0.46)
     top, lean, slats = rng.uniform(0.86, 0.98), rng.uniform(0.07, 0.11), int(rng.integers(4, 7))
@@ -74,10 +74,10 @@ def _dining(rng: np.random.Generator) -> Shape:
     keypoints = chair_keypoints(
         corner(posts, (1, 0, 1)), corner(seat, (1, 1, 0)), corner(seat, (1, -1, 0)), path[0], (x, front, 0)
     )
-    return Shape([seat, legs, posts, *rails, *uprights, *aprons, *(pad if rng.integers(2) else [])], keypoints)
+    return Draft([seat, legs, posts, *rails, *uprights, *aprons, *(pad if rng.integers(2) else [])], keypoints)
 
 
-def _arm_chair(rng: np.random.Generator) -> Shape:
+def _arm_chair(rng: np.random.Generator) -> Draft:
     """Upholstered arm chair: thick seat cushion, padded back, broad arm rests, short wooden legs."""
     w, d = rng.uniform(0.76, 0.88), rng.uniform(0.78, 0.86)
     top, arm, arm_w = rng.uniform(0.84, 1.0), rng.uniform(0.58, 0.66), rng.uniform(0.12, 0.17)
@@ -116,10 +116,10 @@ def _arm_chair(rng: np.random.Generator) -> Shape:
         (foot_x, foot_y, 0),
         (foot_x, -foot_y, 0),
     )
-    return Shape([base, seat, shell, pillow, arms, pair(roll), *legs], keypoints)
+    return Draft([base, seat, shell, pillow, arms, pair(roll), *legs], keypoints)
 
 
-def _office(rng: np.random.Generator) -> Shape:
+def _office(rng: np.random.Generator) -> Draft:
     """Swivel chair: five-star base on castors, gas column, padded seat and back, plastic arm rests."""
     h, w, back_h = rng.uniform(0.46, 0.52), rng.uniform(0.48, 0.53), rng.uniform(0.5, 0.68)
     reach = rng.uniform(0.3, 0.34)
@@ -143,10 +143,10 @@ def _office(rng: np.random.Generator) -> Shape:
         nearest(base, (0.95 * reach, -0.31 * reach, 0)),
     )
     arms = pair(join([tube(arm, 0.016, "plastic", 10), rest]))
-    return Shape([base, plate, seat, bar, back, arms], keypoints)
+    return Draft([base, plate, seat, bar, back, arms], keypoints)
 
 
-def _lounge(rng: np.random.Generator) -> Shape:
+def _lounge(rng: np.random.Generator) -> Draft:
     """Low lounge chair: a curved upholstered shell on four splayed wooden legs, without arm rests."""
     w, h, tilt = rng.uniform(0.6, 0.7), rng.uniform(0.34, 0.39), rng.uniform(0.42, 0.58)
     length, wing_depth = rng.uniform(0.62, 0.74), rng.uniform(0.05, 0.11)
@@ -181,10 +181,10 @@ def _lounge(rng: np.random.Generator) -> Shape:
         (w * 0.42, 0.28, 0),
         (w * 0.42, -0.336, 0),
     )
-    return Shape([shell, head, *frame, *legs], keypoints)
+    return Draft([shell, head, *frame, *legs], keypoints)
 
 
-def _cantilever(rng: np.random.Generator) -> Shape:
+def _cantilever(rng: np.random.Generator) -> Draft:
     """Cantilever chair: one bent steel tube, no rear legs, seat and back of fabric or wood."""
     w, h, d = rng.uniform(0.44, 0.5), rng.uniform(0.44, 0.47), rng.uniform(0.44, 0.5)
     top, lean, part = rng.uniform(0.82, 0.92), rng.uniform(0.07, 0.12), str(rng.choice(["fabric", "wood"]))
@@ -226,10 +226,10 @@ def _cantilever(rng: np.random.Generator) -> Shape:
         nearest(frame, (x, rear, 0)),
         nearest(frame, (x, front, 0)),
     )
-    return Shape([frame, seat, back, *braces, *arms], keypoints)
+    return Draft([frame, seat, back, *braces, *arms], keypoints)
 
 
-def _ladder_back(rng: np.random.Generator) -> Shape:
+def _ladder_back(rng: np.random.Generator) -> Draft:
     """Tall ladder-back chair: turned round posts with finials, curved rungs, a woven seat, some with arms."""
     w, d, h = rng.uniform(0.46, 0.52), rng.uniform(0.4, 0.45), rng.uniform(0.43, 0.46)
     top, rungs = rng.uniform(1.05, 1.18), int(rng.integers(4, 6))
@@ -262,4 +262,4 @@ def _ladder_back(rng: np.random.Generator) -> Shape:
     keypoints = chair_keypoints(
         path[-1] + (0.017, 0, 0), corner(seat, (1, 1, 0)), corner(seat, (1, -1, 0)), path[0], (x, front, 0)
     )
-    return Shape([*parts, seat], keypoints)
+    return Draft([*parts, seat], keypoints)

@@ -19,10 +19,10 @@ from blender_assets.shapes.diningtable.parts import (
     table_keypoints,
     turned_leg,
 )
-from blender_assets.shapes.mesh import Array, Shape, Solid, cylinder, lathe, moved, pair, rounded_box, tube
+from blender_assets.shapes.mesh import Array, Draft, Solid, cylinder, lathe, moved, pair, rounded_box, tube
 
 
-def diningtable(body_type: int, rng: np.random.Generator) -> Shape:
+def diningtable(body_type: int, rng: np.random.Generator) -> Draft:
     """A dining table in metres, standing on z = 0, longer in x than in y, its front at -y.
 
     body_type 0..5: rectangular with four legs, round on a pedestal, oval, trestle, square with an X below, modern
@@ -38,7 +38,7 @@ def _rim(top: Solid, half: tuple[float, float]) -> Array:
     return corner(top, (1 / half[0], 1 / half[1], 3.0))
 
 
-def _four_legs(rng: np.random.Generator) -> Shape:
+def _four_legs(rng: np.random.Generator) -> Draft:
     """Rectangular table: boards or a profiled slab, an apron, square, tapered or turned legs, at times painted."""
     half, high = (rng.uniform(0.62, 0.95), rng.uniform(0.42, 0.52)), rng.uniform(0.72, 0.77)
     thick, tall = rng.uniform(0.025, 0.045), rng.uniform(0.07, 0.11)
@@ -55,10 +55,10 @@ def _four_legs(rng: np.random.Generator) -> Shape:
         width = rng.uniform(0.065, 0.09)
         leg = square_leg((x, y, under + 0.004), (x, y, 0), width, width if style == 2 else 0.6 * width, part)
     solids = [top, apron(x, y, under + 0.003, tall, part), four(leg)]
-    return Shape(solids, table_keypoints(half, _rim(top, half), (x, y, 0)), 2)
+    return Draft(solids, table_keypoints(half, _rim(top, half), (x, y, 0)), 2)
 
 
-def _pedestal(rng: np.random.Generator) -> Shape:
+def _pedestal(rng: np.random.Generator) -> Draft:
     """Round table on a turned column with four curved feet on the diagonals, or on a tulip."""
     r, high, thick = rng.uniform(0.48, 0.7), rng.uniform(0.72, 0.77), rng.uniform(0.024, 0.04)
     if rng.random() < 0.5:
@@ -74,10 +74,10 @@ def _pedestal(rng: np.random.Generator) -> Shape:
     feet = quarter_turns(curved_foot(reach, start, part, rng.uniform(-0.02, 0.03)), np.pi / 4)
     foot = np.array([1, 1, 0]) * (reach - 0.03) / np.sqrt(2)
     solids = [top, lathe(turning, part, "z", 40), feet]
-    return Shape(solids, table_keypoints((r, r), _rim(top, (r, r)), foot), 4)
+    return Draft(solids, table_keypoints((r, r), _rim(top, (r, r)), foot), 4)
 
 
-def _tulip(rng: np.random.Generator, radius: float, high: float, thick: float) -> Shape:
+def _tulip(rng: np.random.Generator, radius: float, high: float, thick: float) -> Draft:
     """Round top on one painted cast that widens from a slender stem to a disc on the floor."""
     top = slab(oval(radius, radius), high, thick, str(rng.choice(["wood", "paint"])), EDGES[rng.choice([1, 3])])
     knots = [(0, 0), (0.5, 0), (0.505, 0.006), (0.49, 0.014), (0.36, 0.026), (0.2, 0.06), (0.11, 0.14), (0.072, 0.27)]
@@ -85,10 +85,10 @@ def _tulip(rng: np.random.Generator, radius: float, high: float, thick: float) -
     cast = np.array(knots) * [0.92 * radius, high - thick]
     foot = np.array([1, 1, 0]) * 0.46 * radius / np.sqrt(2)
     half = (radius, radius)
-    return Shape([top, lathe(cast, "paint", "z", 64)], table_keypoints(half, _rim(top, half), foot), 0)
+    return Draft([top, lathe(cast, "paint", "z", 64)], table_keypoints(half, _rim(top, half), foot), 0)
 
 
-def _oval(rng: np.random.Generator) -> Shape:
+def _oval(rng: np.random.Generator) -> Draft:
     """Oval table on four splayed round legs, or on two columns with a sledge foot each and a stretcher."""
     half, high = (rng.uniform(0.7, 0.95), rng.uniform(0.47, 0.58)), rng.uniform(0.72, 0.77)
     thick, under_apron = rng.uniform(0.024, 0.036), rng.uniform(0.05, 0.07)
@@ -100,7 +100,7 @@ def _oval(rng: np.random.Generator) -> Shape:
         head, foot = (0.48 * half[0], 0.42 * half[1]), (0.64 * half[0], 0.62 * half[1], 0.0)
         path = np.linspace((*head, under - 0.01), foot, 6)
         leg = tube(path, np.linspace(0.034, 0.015, 6), part, 20)
-        return Shape([top, ring, four(leg)], table_keypoints(half, rim, foot), 2)
+        return Draft([top, ring, four(leg)], table_keypoints(half, rim, foot), 2)
     x, spread = 0.5 * half[0], 0.66 * half[1]
     knots = [(0, 0.05), (0.06, 0.05), (0.062, 0.1), (0.046, 0.12), (0.05, 0.16), (0.068, 0.3), (0.06, 0.4)]
     knots += [(0.04, 0.46), (0.052, 0.48), (0.052, 0.5), (0.044, 0.52), (0.06, under - 0.05), (0, under - 0.04)]
@@ -108,10 +108,10 @@ def _oval(rng: np.random.Generator) -> Shape:
     pads = four(rounded_box((x, spread - 0.06, 0.012), (0.08, 0.1, 0.024), 0.006, part, 1))
     solids = [top, ring, pair(moved(lathe(knots, part, "z", 32), (x, 0, 0))), pair(beam), pads]
     solids.append(rounded_box((0, 0, 0.2), (2 * x, 0.035, 0.07), 0.008, part, 1))
-    return Shape(solids, table_keypoints(half, rim, (x, spread - 0.02, 0.0)), 2)
+    return Draft(solids, table_keypoints(half, rim, (x, spread - 0.02, 0.0)), 2)
 
 
-def _trestle(rng: np.random.Generator) -> Shape:
+def _trestle(rng: np.random.Generator) -> Draft:
     """Long table of boards on two trestles, A-shaped, X-shaped or of one broad post, tied by a wedged stretcher."""
     half, high = (rng.uniform(0.78, 1.05), rng.uniform(0.43, 0.53)), rng.uniform(0.73, 0.77)
     thick, part = rng.uniform(0.035, 0.055), "paint" if rng.random() < 0.3 else "wood"
@@ -134,10 +134,10 @@ def _trestle(rng: np.random.Generator) -> Shape:
     tie = rounded_box((0, 0, level), (2 * x + 0.2, 0.036, 0.085), 0.006, part)
     wedge = rounded_box((x + 0.052, 0, level), (0.024, 0.018, 0.17), 0.004, part)
     solids = [top, pair(head), *frame, tie, pair(wedge)]
-    return Shape(solids, table_keypoints(half, _rim(top, half), foot), 2)
+    return Draft(solids, table_keypoints(half, _rim(top, half), foot), 2)
 
 
-def _square(rng: np.random.Generator) -> Shape:
+def _square(rng: np.random.Generator) -> Draft:
     """Square table: a framed top on four legs tied by an X, or on a square column with a cross-shaped foot."""
     r, high, thick = rng.uniform(0.4, 0.55), rng.uniform(0.72, 0.77), rng.uniform(0.028, 0.042)
     part, field = "paint" if rng.random() < 0.5 else "wood", str(rng.choice(["wood", "paint", "glass"]))
@@ -162,10 +162,10 @@ def _square(rng: np.random.Generator) -> Shape:
         solids.append(rounded_box((0, 0, under / 2 + 0.01), (0.11, 0.11, under - 0.06), 0.012, part))
         solids.append(rounded_box((0, 0, 0.05), (0.17, 0.17, 0.07), 0.015, part))
         foot = np.array([1, 1, 0]) * (reach - 0.04) / np.sqrt(2)
-    return Shape(solids, table_keypoints(half, _rim(top, half), foot), 4)
+    return Draft(solids, table_keypoints(half, _rim(top, half), foot), 4)
 
 
-def _modern(rng: np.random.Generator) -> Shape:
+def _modern(rng: np.random.Generator) -> Draft:
     """Modern table: a slab of glass, wood or paint on sledge frames, crossed frames or slanted legs of metal."""
     half, high = (rng.uniform(0.68, 0.98), rng.uniform(0.43, 0.52)), rng.uniform(0.72, 0.76)
     part = str(rng.choice(["glass", "wood", "paint"]))
@@ -189,4 +189,4 @@ def _modern(rng: np.random.Generator) -> Shape:
     rail = rounded_box((0, 0.35 * y, under - bar / 2 - 0.002), (2 * x, 0.6 * bar, 0.8 * bar), 0.005, frame)
     puck = cylinder((x, y - 0.06, under - 0.004), (x, y - 0.06, under + 0.002), 0.024, "rubber", 24)
     solids = [top, pair(head), *ends, rail, moved(rail, (0, -0.7 * y, 0)), four(puck)]
-    return Shape(solids, table_keypoints(half, _rim(top, half), foot), 2)
+    return Draft(solids, table_keypoints(half, _rim(top, half), foot), 2)

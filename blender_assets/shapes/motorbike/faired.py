@@ -3,7 +3,7 @@
 import numpy as np
 
 from blender_assets.shapes.cycle_parts import hull, vec
-from blender_assets.shapes.mesh import Array, Shape, Solid, cylinder, join, moved, pair, rounded_box, smooth_path, tube
+from blender_assets.shapes.mesh import Array, Draft, Solid, cylinder, join, moved, pair, rounded_box, smooth_path, tube
 from blender_assets.shapes.motorbike.body import (
     indicators,
     number_plate,
@@ -16,6 +16,7 @@ from blender_assets.shapes.motorbike.body import (
     top_case,
 )
 from blender_assets.shapes.motorbike.engine import block, cradle, crankcase, headers, silencer
+from blender_assets.shapes.motorbike.measures import MotorbikePlan, cover, vary
 from blender_assets.shapes.motorbike.parts import (
     chain_drive,
     foot_pegs,
@@ -28,10 +29,9 @@ from blender_assets.shapes.motorbike.parts import (
     side_stand,
     swing_arm,
 )
-from blender_assets.shapes.motorbike.plan import MotorbikePlan, cover, vary
 
 
-def sport(rng: np.random.Generator) -> Shape:
+def sport(rng: np.random.Generator) -> Draft:
     """Sport bike: full fairing with twin lamps, low bar halves, solo seat and pillion pad on a rising tail."""
     plan = MotorbikePlan(
         wheel=(0.3, 0.315), tyre=(0.06, vary(rng, 0.092, 0.06)), wheelbase=vary(rng, 1.4, 0.02),
@@ -141,7 +141,7 @@ def _mirrors(head: Array, foot: Array) -> list[Solid]:
     return [pair(join([stalk, mirror_head(head)]))]
 
 
-def tourer(rng: np.random.Generator) -> Shape:
+def tourer(rng: np.random.Generator) -> Draft:
     """Tourer: tall screen, half fairing, broad seat, hard side cases and mostly a top case, crash bars."""
     plan = MotorbikePlan(
         wheel=(vary(rng, 0.315, 0.03), 0.32), tyre=(0.06, 0.085), wheelbase=vary(rng, 1.54, 0.02), head_deg=64,

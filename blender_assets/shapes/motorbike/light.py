@@ -5,7 +5,7 @@ import numpy as np
 from blender_assets.shapes.cycle_parts import hull, mudguard, turned, vec
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     cylinder,
     join,
@@ -28,6 +28,7 @@ from blender_assets.shapes.motorbike.body import (
     top_case,
 )
 from blender_assets.shapes.motorbike.engine import cradle, crankcase, finned_barrel, radiator, silencer
+from blender_assets.shapes.motorbike.measures import MotorbikePlan, cover, vary
 from blender_assets.shapes.motorbike.parts import (
     brake_disc,
     chain_drive,
@@ -39,10 +40,9 @@ from blender_assets.shapes.motorbike.parts import (
     swing_arm,
     wheel,
 )
-from blender_assets.shapes.motorbike.plan import MotorbikePlan, cover, vary
 
 
-def scooter(rng: np.random.Generator) -> Shape:
+def scooter(rng: np.random.Generator) -> Draft:
     """Scooter: small wheels, leg shield, flat floor, closed rear body with the engine beside the wheel."""
     radius = vary(rng, 0.228, 0.06)
     plan = MotorbikePlan(
@@ -147,7 +147,7 @@ def _power_unit(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
     return [case, lid, engine, head, *pipe, shocks, stand]
 
 
-def dirt_bike(rng: np.random.Generator) -> Shape:
+def dirt_bike(rng: np.random.Generator) -> Draft:
     """Dirt bike: tall laced wheels with knobs, long fork, high mudguards, flat seat, high silencer, lamp mask."""
     plan = MotorbikePlan(
         wheel=(vary(rng, 0.348, 0.015), vary(rng, 0.333, 0.02)), tyre=(0.042, 0.058), wheelbase=vary(rng, 1.48, 0.02),

@@ -32,7 +32,7 @@ from blender_assets.shapes.mesh import (
     smooth_path,
     tube,
 )
-from blender_assets.shapes.motorbike.plan import MotorbikePlan
+from blender_assets.shapes.motorbike.measures import MotorbikePlan
 
 CHAIN_X = 0.1  # the chain is on the left
 

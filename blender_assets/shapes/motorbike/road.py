@@ -3,9 +3,10 @@
 import numpy as np
 
 from blender_assets.shapes.cycle_parts import hull, mudguard, rounded_path, slab, vec
-from blender_assets.shapes.mesh import Shape, Solid, moved, pair, rounded_box, tube
+from blender_assets.shapes.mesh import Draft, Solid, moved, pair, rounded_box, tube
 from blender_assets.shapes.motorbike.body import gauges, indicators, number_plate, round_lamp, seat, tail_lamp, tank
 from blender_assets.shapes.motorbike.engine import block, cable, cradle, crankcase, headers, radiator, silencer, v_twin
+from blender_assets.shapes.motorbike.measures import MotorbikePlan, cover, vary
 from blender_assets.shapes.motorbike.parts import (
     chain_drive,
     foot_pegs,
@@ -17,10 +18,9 @@ from blender_assets.shapes.motorbike.parts import (
     side_stand,
     swing_arm,
 )
-from blender_assets.shapes.motorbike.plan import MotorbikePlan, cover, vary
 
 
-def naked(rng: np.random.Generator) -> Shape:
+def naked(rng: np.random.Generator) -> Draft:
     """Road bike without fairing: round lamp, broad bar, tank, stepped seat, cylinder block, one silencer."""
     plan = MotorbikePlan(
         wheel=(0.3, 0.315), tyre=(0.06, vary(rng, 0.082, 0.12)), wheelbase=vary(rng, 1.42, 0.03),
@@ -91,7 +91,7 @@ def _lines(plan: MotorbikePlan) -> list[Solid]:
     return [pair(cable([start, loop, plan.leg(0.45, plan.leg_x + 0.032), low]))]
 
 
-def cruiser(rng: np.random.Generator) -> Shape:
+def cruiser(rng: np.random.Generator) -> Draft:
     """Cruiser: long raked fork, teardrop tank, low seat, V-twin, deep mudguards, pulled-back bar, forward pegs."""
     plan = MotorbikePlan(
         wheel=(vary(rng, 0.325, 0.03), 0.315), tyre=(vary(rng, 0.056, 0.15), vary(rng, 0.082, 0.1)),

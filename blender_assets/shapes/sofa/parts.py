@@ -24,7 +24,7 @@ from blender_assets.shapes.sofa.cushions import boxed_cushion, rounded_outline, 
 
 
 @dataclass(frozen=True)
-class Plan:
+class SofaPlan:
     """Main measures of a sofa in metres.
 
     clear: height of the underside; seat: of the upper side of the seat; arm: width of an arm rest; back: thickness of
@@ -60,7 +60,7 @@ class Plan:
         return moved(solid, shift, rotation_about("x", -self.lean_rad))
 
 
-def seat_cushions(plan: Plan, overhang: float = 0.01, puff: float = 0.022) -> list[Solid]:
+def seat_cushions(plan: SofaPlan, overhang: float = 0.01, puff: float = 0.022) -> list[Solid]:
     """Seat cushions side by side from the front edge to the back rest; the left one is the last."""
     pitch = plan.inner / plan.seats
     front = -plan.depth / 2 - overhang
@@ -73,7 +73,7 @@ def seat_cushions(plan: Plan, overhang: float = 0.01, puff: float = 0.022) -> li
     ]
 
 
-def back_cushions(plan: Plan, count: int, rise: float, thick: float, puff: float = 0.03) -> list[Solid]:
+def back_cushions(plan: SofaPlan, count: int, rise: float, thick: float, puff: float = 0.03) -> list[Solid]:
     """Back cushions side by side on the seat, `rise` metres tall; the left one is the last."""
     pitch = plan.inner / count
     one = standing(boxed_cushion((pitch - 0.004, rise, thick), puff))
@@ -83,14 +83,14 @@ def back_cushions(plan: Plan, count: int, rise: float, thick: float, puff: float
     ]
 
 
-def base_box(plan: Plan, width: float, front: float = 0.02, rear: float = 0.02) -> Solid:
+def base_box(plan: SofaPlan, width: float, front: float = 0.02, rear: float = 0.02) -> Solid:
     """Upholstered box below the seat, set back by `front` and `rear` metres from the ends of the sofa."""
     low, top = plan.clear - 0.005, plan.seat - plan.thick + 0.02  # its underside is not level with those of the arms
     size = (width, plan.depth - front - rear, top - low)
     return rounded_box((0, (front - rear) / 2, (low + top) / 2), size, 0.02, "fabric", 3)
 
 
-def back_shell(plan: Plan, width: float, radius: float) -> Solid:
+def back_shell(plan: SofaPlan, width: float, radius: float) -> Solid:
     """Frame of the back rest from the underside to the top: upright behind, leaning in front."""
     low = plan.clear + 0.005
     tall = plan.top - low
@@ -101,7 +101,7 @@ def back_shell(plan: Plan, width: float, radius: float) -> Solid:
     return Solid(np.stack([x, y, z], axis=1), box.faces, box.face_part)
 
 
-def track_arms(plan: Plan, radius: float) -> Solid:
+def track_arms(plan: SofaPlan, radius: float) -> Solid:
     """Box-shaped arm rests, piped around their front faces."""
     high, long = plan.arm_top - plan.clear, plan.depth - 0.04
     x, z = (plan.width - plan.arm) / 2, (plan.arm_top + plan.clear) / 2
@@ -119,7 +119,7 @@ def scroll_front(x: float, y: float, z: float, roll: float) -> Solid:
     return join([tube(loop, 0.0055, "fabric", 4, closed=True), button])
 
 
-def rolled_arms(plan: Plan, roll: float) -> Solid:
+def rolled_arms(plan: SofaPlan, roll: float) -> Solid:
     """Arm rests under a scroll of the radius `roll`."""
     x, z = plan.width / 2 - roll, plan.arm_top - roll
     front, rear = 0.015 - plan.depth / 2, plan.depth / 2 - 0.08
@@ -129,7 +129,7 @@ def rolled_arms(plan: Plan, roll: float) -> Solid:
     return pair(join([wall, scroll, scroll_front(x, front, z, roll)]))
 
 
-def rolled_rail(plan: Plan, roll: float) -> Solid:
+def rolled_rail(plan: SofaPlan, roll: float) -> Solid:
     """One scroll of the radius `roll` over arms and back, round the rear corners, with walls below."""
     x, z, rear, front = plan.width / 2 - roll, plan.top - roll, plan.depth / 2 - roll, 0.015 - plan.depth / 2
     arc = bend((x, rear - 1.6 * roll, z), (x, rear, z), (x - 1.6 * roll, rear, z), 10)
@@ -143,7 +143,7 @@ def rolled_rail(plan: Plan, roll: float) -> Solid:
     return join([tube(path, roll, "fabric", 32), back, pair(join([side, scroll_front(x, front, z, roll)]))])
 
 
-def skirt(plan: Plan) -> tuple[Solid, Array]:
+def skirt(plan: SofaPlan) -> tuple[Solid, Array]:
     """Cloth panels from the seat's frame down to the floor, pleated at the seats; and the lower left rear corner."""
     tall, pitch = plan.clear + 0.13, plan.width / plan.seats
     x, y, z = plan.width / 2 - 0.025, plan.depth / 2 + 0.003, tall / 2
@@ -157,7 +157,7 @@ def skirt(plan: Plan) -> tuple[Solid, Array]:
     return join([*panels, lining]), np.array([x - 0.01, y, 0])
 
 
-def tapered_legs(plan: Plan, part: str, inset: float, splay: float, size: float = 0.055) -> tuple[Solid, Array]:
+def tapered_legs(plan: SofaPlan, part: str, inset: float, splay: float, size: float = 0.055) -> tuple[Solid, Array]:
     """Four legs and, under a wide sofa, one in the middle of front and rear; and the foot (3,) at left rear."""
     x, y = plan.width / 2 - inset, plan.depth / 2 - inset
     head = plan.clear + 0.03
@@ -170,7 +170,7 @@ def tapered_legs(plan: Plan, part: str, inset: float, splay: float, size: float 
     return join(legs), np.array([x + splay, y + splay, 0])
 
 
-def bun_feet(plan: Plan, part: str, inset: float) -> tuple[Solid, Array]:
+def bun_feet(plan: SofaPlan, part: str, inset: float) -> tuple[Solid, Array]:
     """Four turned ball feet; and the foot (3,) at left rear."""
     x, y, high = plan.width / 2 - inset, plan.depth / 2 - inset, plan.clear + 0.02
     knots = np.array(
@@ -181,7 +181,7 @@ def bun_feet(plan: Plan, part: str, inset: float) -> tuple[Solid, Array]:
 
 
 def sofa_keypoints(
-    plan: Plan, back: ArrayLike, rest: Solid, thick: float, seat: Solid, foot: ArrayLike
+    plan: SofaPlan, back: ArrayLike, rest: Solid, thick: float, seat: Solid, foot: ArrayLike
 ) -> dict[str, ArrayLike]:
     """Keypoints of a sofa from those of its left side.
 
@@ -199,7 +199,7 @@ def sofa_keypoints(
     return with_right(left)
 
 
-def sledges(plan: Plan, inset: float) -> tuple[Solid, Array]:
+def sledges(plan: SofaPlan, inset: float) -> tuple[Solid, Array]:
     """Two loops of flat metal bar across the depth under the seat; and the lower left rear corner."""
     x, y, high = plan.width / 2 - inset, plan.depth / 2 - 0.09, plan.clear + 0.012
     foot = rounded_box((x, 0, 0.006), (0.05, 2 * y, 0.012), 0.003, "metal", 1)
@@ -209,7 +209,7 @@ def sledges(plan: Plan, inset: float) -> tuple[Solid, Array]:
     return pair(join([foot, head, *posts])), np.array([x, y, 0])
 
 
-def wooden_frame(plan: Plan, part: str, style: int) -> tuple[Solid, dict[str, ArrayLike]]:
+def wooden_frame(plan: SofaPlan, part: str, style: int) -> tuple[Solid, dict[str, ArrayLike]]:
     """Frame of rails, legs, flat arm rests and an open back: upright spindles (style 0) or level slats (1).
 
     Also the keypoints of its left legs and of the upper end of the left rear post.

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from blender_assets.shapes.bus.parts import round_lamp, wipers
-from blender_assets.shapes.mesh import Shape, Solid, cylinder, pair, rounded_box, tube
+from blender_assets.shapes.mesh import Draft, Solid, cylinder, pair, rounded_box, tube
 from blender_assets.shapes.train.fast import fast_train
 from blender_assets.shapes.train.parts import (
     buffers,
@@ -23,7 +23,7 @@ from blender_assets.shapes.vehicle import Body, Panel
 from blender_assets.shapes.vehicle_shell import coachwork
 
 
-def train(body_type: int, rng: np.random.Generator) -> Shape:
+def train(body_type: int, rng: np.random.Generator) -> Draft:
     """A short train in metres, its locomotive or power car at -y, wheels on z = 0; the dominant part is `paint`.
 
     body_type 0..5: high-speed train, electric locomotive with a coach, diesel locomotive with a coach, metro, tram,
@@ -63,7 +63,7 @@ def _coach(rng: np.random.Generator, start: float, half: float, roof: float) -> 
     ]
 
 
-def _electric(rng: np.random.Generator) -> Shape:
+def _electric(rng: np.random.Generator) -> Draft:
     """Electric locomotive with sloping cabs at both ends and pantographs, pulling a coach."""
     length, half, roof = rng.uniform(8.8, 10.2), rng.uniform(1.42, 1.5), rng.uniform(3.6, 3.8)
     slope, foot = rng.uniform(0.3, 0.75), rng.uniform(0.0, 0.25)
@@ -117,7 +117,7 @@ def _electric(rng: np.random.Generator) -> Shape:
     )
 
 
-def _diesel(rng: np.random.Generator) -> Shape:
+def _diesel(rng: np.random.Generator) -> Draft:
     """Hood-type diesel locomotive: low nose, wide cab, narrow engine hood with walkways and railings, and a coach."""
     length, half = rng.uniform(9.6, 11.0), rng.uniform(1.42, 1.5)
     nose, cab_long, roof = rng.uniform(1.3, 1.7), 1.75, rng.uniform(3.85, 4.1)

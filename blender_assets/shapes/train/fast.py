@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     both_sides,
     curve,
@@ -29,7 +29,7 @@ SECTION = (
     0.52),
     (0.97, 0.63), (0.935, 0.735), (0.92, 0.76), (0.86, 0.86), (0.74, 0.935), (0.55, 0.98), (0.28, 0.997), (0, 1),
 )  # fmt: skip
-STRIPE, WAIST, GLASS, CANT = (6, 7), (8, 9), (9, 11), (13, 17)  # rows of cells of the section
+STRIPE, GLASS = (6, 7), (9, 11)  # rows of cells of the section
 SHOULDER, SKIRT = 13, 3  # points of the section at which the keypoints lie
 
 
@@ -110,7 +110,7 @@ def _door(s: float) -> list[Zone]:
     ]
 
 
-def fast_train(rng: np.random.Generator) -> Shape:
+def fast_train(rng: np.random.Generator) -> Draft:
     """High-speed power car with a long sloping nose and one coach behind it, skirts down to the rails."""
     power, coach, half = rng.uniform(9.6, 11.2), rng.uniform(8.2, 9.4), rng.uniform(1.42, 1.52)
     roof, floor, taper = rng.uniform(3.55, 3.8), 0.42, rng.uniform(3.6, 5.2)
@@ -165,7 +165,7 @@ def fast_train(rng: np.random.Generator) -> Shape:
         *back,
         coupler(-start - 0.05, 1.0, 0.9),
     ]
-    return Shape(solids, _keypoints(head, tail, taper))
+    return Draft(solids, _keypoints(head, tail, taper))
 
 
 def _keypoints(head: Tube, tail: Tube, taper: float) -> dict[str, ArrayLike]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     cylinder,
     join,
@@ -152,7 +152,7 @@ def underframe(body: Body, bogies: Sequence[float], floor: float = 0.45) -> list
     return solids
 
 
-def train_shape(bodies: Sequence[Body], solids: Sequence[Solid], upper: Sequence[Body] = ()) -> Shape:
+def train_shape(bodies: Sequence[Body], solids: Sequence[Solid], upper: Sequence[Body] = ()) -> Draft:
     """The train of `solids` whose vehicles have these bodies from head to tail, with PASCAL3D+'s keypoints.
 
     upper: the bodies at whose edges the upper keypoints lie where they are not those of the vehicles.
@@ -166,7 +166,7 @@ def train_shape(bodies: Sequence[Body], solids: Sequence[Solid], upper: Sequence
             keypoints[f"{name}_left_{level}"] = _edge_at(chain, front + share * (rear - front), height)
     head = (upper or bodies)[0]
     keypoints["head_top"] = head.wall(0, 0, head.roof - 0.3 * head.eave)
-    return Shape(solids, with_right(keypoints))
+    return Draft(solids, with_right(keypoints))
 
 
 def _edge_at(bodies: Sequence[Body], y: float, height: str) -> Array:

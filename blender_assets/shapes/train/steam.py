@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from blender_assets.shapes.bus.parts import round_lamp
 from blender_assets.shapes.mesh import (
     Array,
-    Shape,
+    Draft,
     Solid,
     cylinder,
     join,
@@ -148,7 +148,7 @@ def _tender(start: float, length: float, half: float, top: float) -> tuple[Body,
     ]
 
 
-def steam_train(rng: np.random.Generator) -> Shape:
+def steam_train(rng: np.random.Generator) -> Draft:
     """Steam locomotive: boiler, chimney, spoked driving wheels with rods, cab; its tender behind."""
     radius, spokes = rng.uniform(0.72, 0.92), int(rng.integers(9, 12))
     boiler, z = rng.uniform(0.78, 0.9), rng.uniform(2.35, 2.5)
@@ -208,7 +208,7 @@ def steam_train(rng: np.random.Generator) -> Shape:
         rounded_box((0, cab_start + 0.5 * cab_long, 1.0), (1.6, cab_long, 0.5), 0.05, "plastic", 1),
         *tender_solids,
     ]
-    return Shape(solids, _keypoints(front, cab, tender, z, boiler, (half - 0.05, deck_z)))
+    return Draft(solids, _keypoints(front, cab, tender, z, boiler, (half - 0.05, deck_z)))
 
 
 def _keypoints(

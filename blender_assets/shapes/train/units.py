@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from blender_assets.shapes.bus.parts import wipers
-from blender_assets.shapes.mesh import Shape, Solid, rounded_box
+from blender_assets.shapes.mesh import Draft, Solid, rounded_box
 from blender_assets.shapes.train.parts import bogie, coupler, gangway, pantograph, train_shape, underframe
 from blender_assets.shapes.vehicle import Body, Panel
 from blender_assets.shapes.vehicle_shell import coachwork
@@ -39,7 +39,7 @@ def _doors_and_windows(
     return panels
 
 
-def metro(rng: np.random.Generator) -> Shape:
+def metro(rng: np.random.Generator) -> Draft:
     """Two metro or commuter cars: upright front with a door in the middle, wide sliding doors, ribbed sides."""
     length, half, roof = rng.uniform(8.6, 9.8), rng.uniform(1.38, 1.5), rng.uniform(3.5, 3.75)
     slope = rng.uniform(0.05, 0.4)
@@ -89,7 +89,7 @@ def metro(rng: np.random.Generator) -> Shape:
     )
 
 
-def tram(rng: np.random.Generator) -> Shape:
+def tram(rng: np.random.Generator) -> Draft:
     """Low-floor tram of three sections with rounded ends, large windows and a pantograph on the middle one."""
     end, middle, half, roof = (
         rng.uniform(5.2, 6.0),

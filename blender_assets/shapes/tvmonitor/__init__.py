@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from blender_assets.shapes.mesh import Shape, Solid, cylinder, lathe, moved, pair, rotation_about, rounded_box, tube
+from blender_assets.shapes.mesh import Draft, Solid, cylinder, lathe, moved, pair, rotation_about, rounded_box, tube
 from blender_assets.shapes.tvmonitor.parts import (
     Case,
     base_plate,
@@ -21,7 +21,7 @@ from blender_assets.shapes.tvmonitor.parts import (
 )
 
 
-def tvmonitor(body_type: int, rng: np.random.Generator) -> Shape:
+def tvmonitor(body_type: int, rng: np.random.Generator) -> Draft:
     """A screen in metres, standing on z = 0, the glass at -y, mirror-symmetric in x; its case is mostly paint.
 
     body_type 0..5: flat television on feet, monitor on a stand, tube television, tube monitor, curved wide screen,
@@ -50,7 +50,7 @@ def _screen(case: Case, rng: np.random.Generator) -> list[Solid]:
     return [flat_case(case, "paint"), glass(case, 0.002), sign, lamp]
 
 
-def _flat(rng: np.random.Generator) -> Shape:
+def _flat(rng: np.random.Generator) -> Draft:
     """Large flat television: narrow frame, box of electronics behind, on two splayed feet or on a pedestal."""
     case = _panel(rng, (0.9, 1.3), 16 / 9, float(rng.uniform(0.05, 0.09)), 0.034, float(rng.uniform(0.008, 0.025)))
     tall = case.high - case.low
@@ -71,10 +71,10 @@ def _flat(rng: np.random.Generator) -> Shape:
         solids.append(base_plate(0.42 * case.half, 0.12, 0.012, 0.0, "plastic", bool(rng.integers(2))))
         solids.append(neck((0, 0.01, 0.008), (0, 0.012, case.low + 0.1), (0.12, 0.08), 0.013, "metal"))
         solids.append(rounded_box((0, 0.025, case.low + 0.07), (0.26, 0.04, 0.12), 0.012, "plastic", 1))
-    return Shape(solids, {**case.corners()})
+    return Draft(solids, {**case.corners()})
 
 
-def _monitor(rng: np.random.Generator) -> Shape:
+def _monitor(rng: np.random.Generator) -> Draft:
     """Computer monitor: slim tilted case on a neck and a plate; some have the computer in a broad chin."""
     shape = float(rng.choice([16 / 9, 16 / 10, 4 / 3, 5 / 4]))
     all_in_one = rng.random() < 0.3
@@ -109,10 +109,10 @@ def _monitor(rng: np.random.Generator) -> Shape:
     ]
     stand += [cylinder((-0.045, rear - 0.01, middle), (0.045, rear - 0.01, middle), 0.02, "plastic", 16)]
     stand += [rounded_box((0, 0.05, middle), (0.12, 0.036, 0.12), 0.012, "plastic", 2)]
-    return Shape([*head, *stand], {**corners})
+    return Draft([*head, *stand], {**corners})
 
 
-def _tube_television(rng: np.random.Generator) -> Shape:
+def _tube_television(rng: np.random.Generator) -> Draft:
     """Television with a picture tube: deep tapered case, bulging glass, grilles, knobs or buttons, often an aerial."""
     half, lift = float(rng.uniform(0.26, 0.36)), float(rng.uniform(0.012, 0.03))
     below, side = float(rng.uniform(0.045, 0.1)), float(rng.uniform(0.03, 0.045))
@@ -142,7 +142,7 @@ def _tube_television(rng: np.random.Generator) -> Shape:
     solids += _tube_rear(case, lift)
     if rng.random() < 0.5:
         solids += _aerial(case, float(rng.uniform(0.25, 0.45)))
-    return Shape(solids, {**case.corners()})
+    return Draft(solids, {**case.corners()})
 
 
 def _tube_rear(case: Case, lift: float) -> list[Solid]:
@@ -177,7 +177,7 @@ def _aerial(case: Case, length: float) -> list[Solid]:
     ]
 
 
-def _tube_monitor(rng: np.random.Generator) -> Shape:
+def _tube_monitor(rng: np.random.Generator) -> Draft:
     """Computer monitor with a picture tube: nearly cubic, rounded case on a swivel foot."""
     half, lift = float(rng.uniform(0.17, 0.235)), float(rng.uniform(0.055, 0.075))
     side, below = float(rng.uniform(0.022, 0.032)), float(rng.uniform(0.04, 0.06))
@@ -212,10 +212,10 @@ def _tube_monitor(rng: np.random.Generator) -> Shape:
     solids.append(
         rounded_box((0, case.back + 0.002, case.rear[1] + 0.04), (0.8 * case.rear[0], 0.012, 0.035), 0.004, "metal", 1)
     )
-    return Shape(solids, {**case.corners()})
+    return Draft(solids, {**case.corners()})
 
 
-def _curved(rng: np.random.Generator) -> Shape:
+def _curved(rng: np.random.Generator) -> Draft:
     """Wide curved monitor on a neck with two splayed legs."""
     case = _panel(
         rng, (0.7, 0.95), float(rng.choice([21 / 9, 16 / 9, 32 / 10])), float(rng.uniform(0.12, 0.17)), 0.032, 0.01
@@ -238,10 +238,10 @@ def _curved(rng: np.random.Generator) -> Shape:
     solids.append(tube([(0, rear, 0.03), (0, rear + 0.09, 0.012)], [0.016, 0.01], part, 12))
     solids += [neck((0, rear + 0.01, 0.015), (0, rear, middle + 0.05), (0.035, 0.028), 0.014, part)]
     solids += [cylinder((0, case.back + 0.02, middle), (0, rear + 0.004, middle), 0.04, "plastic", 20)]
-    return Shape(solids, {**corners})
+    return Draft(solids, {**corners})
 
 
-def _wall(rng: np.random.Generator) -> Shape:
+def _wall(rng: np.random.Generator) -> Draft:
     """Flat screen with a loudspeaker on either side, on a wall bracket; some stand on a low pedestal instead."""
     case = _panel(rng, (0.75, 1.1), 16 / 9, 0.07, float(rng.uniform(0.05, 0.075)), float(rng.uniform(0.025, 0.045)))
     tall, wide = case.high - case.low, float(rng.uniform(0.07, 0.11))
@@ -272,7 +272,7 @@ def _wall(rng: np.random.Generator) -> Shape:
     else:
         solids.append(base_plate(0.5 * case.half, 0.13, 0.015, 0.0, "plastic", bool(rng.integers(2))))
         solids.append(neck((0, 0.0, 0.01), (0, 0.0, case.low + 0.02), (0.14, 0.1), 0.02, "plastic"))
-    return Shape(solids, {**case.corners()})
+    return Draft(solids, {**case.corners()})
 
 
 def _bracket(case: Case, middle: float) -> list[Solid]:

@@ -12,7 +12,7 @@ import trimesh
 from click.testing import CliRunner
 
 from blender_assets.shapes import build
-from blender_assets.shapes.ply import mesh_of_ply, ply_bytes
+from blender_assets.shapes.ply import ply_bytes, shape_of_ply
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.blender.topology import is_watertight, same_way_edges
 from p3d_gen.catalogue.check import prepare
@@ -246,7 +246,7 @@ def test_a_file_written_from_a_shape_keeps_its_parts_and_keypoints(worker, tmp_p
     source = tmp_path / "car" / "seat.ply"
     source.parent.mkdir()
     source.write_bytes(ply_bytes(replace(shape, keypoints={})))
-    copied = mesh_of_ply(converted(worker, source, tmp_path / "out").read_bytes())
+    copied = shape_of_ply(converted(worker, source, tmp_path / "out").read_bytes())
     assert copied.part_names == shape.part_names
     assert np.bincount(copied.face_part).tolist() == np.bincount(shape.face_part).tolist()
     assert copied.symmetry_order == shape.symmetry_order
@@ -266,7 +266,7 @@ def test_import_converts_what_it_can_and_names_the_rest(tmp_path):
         "Error: 1 of 4 models could not be converted; the others were",
     ]
     assert [asset.id for asset in collect(str(out), Wanted()).cads["car"]] == ["car_00002", "car_00003", "plain"]
-    made, shape = mesh_of_ply((out / "car" / "car_00003.ply").read_bytes()), build("car", 3)
+    made, shape = shape_of_ply((out / "car" / "car_00003.ply").read_bytes()), build("car", 3)
     assert made.vertices == pytest.approx(shape.vertices, abs=1e-6)
     assert (made.part_names, list(made.keypoints)) == (shape.part_names, list(shape.keypoints))
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from blender_assets.shapes.cycle_parts import vec
-from blender_assets.shapes.mesh import Array, Shape, Solid
+from blender_assets.shapes.mesh import Array, Draft, Solid
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class MotorbikePlan:
         rise, back = self.bar
         return self.steer(self.crown + self.head) + vec(0, back, rise)
 
-    def shape(self, solids: Sequence[Solid], grip: Array, seat: tuple[Array, Array], lamp: Array) -> Shape:
+    def shape(self, solids: Sequence[Solid], grip: Array, seat: tuple[Array, Array], lamp: Array) -> Draft:
         """The motorbike of these solids; middle of the left grip, front and rear of the seat, middle of the lamp."""
         keypoints: dict[str, ArrayLike] = {
             "front_seat": seat[0],
@@ -76,7 +76,7 @@ class MotorbikePlan:
             keypoints[f"{side}_front_wheel"] = self.front_axle + vec(sign * (self.leg_x + 0.03), 0, 0)
             keypoints[f"{side}_back_wheel"] = self.rear_axle + vec(sign * (self.tyre[1] + 0.065), 0, 0)
             keypoints[f"{side}_handle_center"] = grip * [sign, 1, 1]
-        return Shape(solids, keypoints)
+        return Draft(solids, keypoints)
 
 
 def vary(rng: np.random.Generator, value: float, share: float = 0.04) -> float:
