@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from p3d_gen.core.errors import ConfigError
 
 STRIDE = 8
 HUB = "hub"
@@ -154,8 +157,18 @@ def _up_to(module: nn.Module, path: Sequence[str]) -> list[nn.Module]:
     raise ValueError(f"this backbone has no module {'.'.join(path)}: its stem is unknown; use freeze 'norm' or 'body'")
 
 
+def check_backbone(name: str) -> None:
+    """Check that timm has a network of this name. ConfigError with the nearest names if it has none."""
+    if ":" in name or timm.is_model(name):  # local-dir: and hf-hub: name a folder or a repository
+        return
+    near = difflib.get_close_matches(name, timm.list_models(), n=3)
+    remedy = f"did you mean {' or '.join(map(repr, near))}?" if near else "timm.list_models() lists all of them"
+    raise ConfigError(f"timm has no network {name!r}; {remedy}")
+
+
 def create_body(name: str, out_indices: tuple[int, ...] | None = None) -> nn.Module:
     """timm's network `name` giving its feature maps, for pictures of any size."""
+    check_backbone(name)
     options = {"out_indices": out_indices} if out_indices else {}
     try:
         return timm.create_model(name, features_only=True, dynamic_img_size=True, **options)

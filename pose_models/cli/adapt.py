@@ -19,14 +19,18 @@ from pose_models.cli.common import (
 )
 from pose_models.cli.options import (
     COUNT,
-    FILE,
     FOLDER,
+    IMAGE_KINDS,
     SHARE,
+    adapt_config_option,
     distance_option,
     grouped,
     image_options,
     learning_options,
     loop_options,
+    model_option,
+    option,
+    out_option,
     watch_options,
 )
 
@@ -43,11 +47,15 @@ if TYPE_CHECKING:
     from pose_models.training import Step
 
 _PLAN = grouped(
-    click.option("--rounds", type=COUNT, help="Of labels and training.  [default: 1]"),
-    click.option("--seed", type=click.IntRange(0)),
-    click.option("--mirror/--no-mirror", default=None, help="Solve the mirrored image as well, for the labels."),
+    option("--rounds", type=COUNT, default_text="1", help="Number of rounds of labelling and training."),
+    option(
+        "--mirror/--no-mirror",
+        default=None,
+        default_text="no-mirror",
+        help="Estimate the pose from the mirrored image as well, for the pseudo-labels.",
+    ),
     distance_option,
-    watch_options(50, "Steps"),
+    watch_options(50, "steps"),
     loop_options(50),
 )
 _OWN = (
@@ -58,35 +66,57 @@ _OWN = (
 
 @click.group(cls=Group)
 def adapt() -> None:
-    """Adapt trained models to photographs without labels."""
+    """Adapt trained models to unlabelled images."""
 
 
-@adapt.command()
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training; only read.")
-@image_options("--target", "train", "--image-seed")
-@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
-@click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it.")
-@click.option("--arm", type=click.Choice(["paper", "released"]), help="See above.  [default: paper]")
-@click.option("--source-shards", multiple=True, help="Synthetic images to replay: folder or glob; may be repeated.")
-@click.option("--backgrounds", type=FOLDER, help="Pictures pasted behind the object of replayed images.")
-@click.option("--top", type=COUNT, help="Labels that are trusted, of each category.  [default: 100]")
-@click.option("--views", type=COUNT, help="Ranges of azimuth that take turns at the top.  [default: 1]")
-@click.option("--threshold", type=float, help="Trust all labels at least so confident instead.")
-@click.option(
+@adapt.command(epilog=IMAGE_KINDS)
+@model_option("Folder of the model to adapt, which is not changed")
+@image_options("--target", "Images to adapt to, whose labels are not used", "train")
+@out_option("the run")
+@adapt_config_option
+@option(
+    "--arm",
+    type=click.Choice(["paper", "released"]),
+    default_text="paper",
+    help="Losses to train with: those of the paper, or the plain loss that its released code runs.",
+)
+@option(
+    "--source-shards",
+    multiple=True,
+    help="Renders to replay: a folder with CATEGORY-*.tar, or a glob of such files; may be repeated.",
+)
+@option("--backgrounds", type=FOLDER, help="Folder of pictures to paste behind the object of replayed renders.")
+@option("--top", type=COUNT, default_text="100", help="Number of pseudo-labels of each category to trust.")
+@option(
+    "--views",
+    type=COUNT,
+    default_text="1",
+    help="Number of equal ranges of azimuth that the trusted pseudo-labels are taken from in turn.",
+)
+@option("--threshold", type=float, help="Trust every pseudo-label with at least this confidence, instead of --top.")
+@option(
     "--confidence",
     type=click.Choice(["mean", "positive"]),
-    help="Over all cells under the mesh, or, as released, those with a positive score.  [default: mean]",
+    default_text="mean",
+    help="Confidence of a pose: the mean similarity over all cells under the mesh, or, as in the released code, over "
+    "those with a positive one.",
 )
-@click.option("--alpha", type=click.FloatRange(0), help="Of L_domain.  [default: as large as L_con at first]")
-@click.option("--real-share", type=SHARE, help="Of target images in a batch.  [default: 0.5]")
+@option(
+    "--alpha",
+    type=click.FloatRange(0),
+    default_text="the value that makes L_domain as large as L_con at first",
+    help="Weight of L_domain.",
+)
+@option("--real-share", type=SHARE, default_text="0.5", help="Share of target images in each batch.")
 @learning_options
 @_PLAN
 def cc3d(**options: Any) -> None:
-    """CC3D: train on the model's own most confident poses of unlabelled images.
+    """Train on the model's own most confident poses of unlabelled images: CC3D.
 
-    Arm 'paper': L_con + L_rec on replayed synthetic images and trusted target images, and alpha L_domain on the latter.
-    Arm 'released', what the paper's code runs: the plain loss on the trusted target images alone. A folder of several
-    models is adapted model by model. What was stopped goes on where it was with the same command.
+    --arm paper trains with L_con + L_rec on replayed renders and trusted target images, and with alpha L_domain on the
+    latter. --arm released, which the code of the paper runs, trains with the plain loss on the trusted target images
+    alone. In a folder of several models each is adapted on its own. An interrupted run resumes when you repeat the
+    command.
 
     \b
     Examples:
@@ -97,18 +127,20 @@ def cc3d(**options: Any) -> None:
     _adapt_all(_config(options), options)
 
 
-@adapt.command()
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training; only read.")
-@image_options("--target", "train", "--image-seed")
-@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
-@click.option("--threshold", type=float, default=0.9, show_default=True, help="Least confidence of trusted labels.")
+@adapt.command(epilog=IMAGE_KINDS)
+@model_option("Folder of the model to adapt, which is not changed")
+@image_options("--target", "Images to adapt to, whose labels are not used", "train")
+@out_option("the run")
+@option(
+    "--threshold", type=float, default=0.9, show_default=True, help="Least confidence of a pseudo-label to train on."
+)
 @learning_options
 @_PLAN
 def pseudo_labels(**options: Any) -> None:
-    """The pseudo-label baseline of any model: train on all of its poses that are confident enough.
+    """Train any model on all of its poses that are confident enough: the pseudo-label baseline.
 
-    The confidence of a neural mesh model is its mean similarity over the cells under the mesh, that of Res-General the
-    product of the three angles' probabilities.
+    The confidence of a neural mesh model is the mean similarity over the cells under the mesh. The confidence of
+    Res-General is the product of the probabilities of its three angles.
 
     \b
     Example:

@@ -18,13 +18,17 @@ from pose_models.cli.common import (
 )
 from pose_models.cli.options import (
     COUNT,
-    FILE,
-    FOLDER,
+    IMAGE_KINDS,
     POSITIVE,
+    SEED,
     SHARE,
+    adapt_config_option,
     distance_option,
     grouped,
     image_options,
+    model_option,
+    option,
+    out_option,
     run_options,
     watch_options,
 )
@@ -41,49 +45,129 @@ _FIELDS = (
     "round_images", "minimum_similar", "bank_images", "coverage", "dropped", "selective", "bank", "backbone", "augment",
     "batch", "lr", "weight_decay", "precision", "seed",
 )  # fmt: skip
+
+
+def _delta(_: click.Context, __: click.Parameter, text: str | None) -> float | str | None:
+    """Read a cosine, or the word source."""
+    try:
+        return text if text is None or text == "source" else float(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a cosine from -1 to 1, nor the word source") from error
+
+
 _OPTIONS = grouped(
-    click.option("--config", "config_file", type=FILE, help="Start from a run's adapt.toml; options go before it."),
-    click.option("--epochs", type=COUNT, help="With thousands of images 1.  [default: 3]"),
-    click.option("--delta", help="Least cosine of a trusted vertex, or 'source': its own, kept with the model."
-                 "  [default: 0.8]"),
-    click.option("--source-quantile", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-                 help="Of the source's features that --delta source leaves out.  [default: 0.05]"),
-    click.option("--momentum", type=SHARE, help="alpha of equation 4.  [default: 0.96]"),
-    click.option("--kappa", type=POSITIVE, help="Concentration of the vertices' distributions.  [default: 14.3]"),
-    click.option("--hypotheses", type=click.IntRange(1, 5), help="Poses kept for each image.  [default: 3]"),
-    click.option("--spacing-deg", type=click.FloatRange(0, 180, min_open=True), help="Between them.  [default: 30]"),
-    click.option("--solve-every", type=COUNT, help="Epochs between searches for poses.  [default: 1]"),
-    click.option("--round-images", type=COUNT, help="Searched and learnt from before the next are.  [default: 600]"),
-    click.option("--minimum-similar", type=SHARE, help="Of those a pose shows, else none counts.  [default: 0.05]"),
-    click.option("--bank-images", type=COUNT, help="After so many vertices move.  [default: 32]"),
-    click.option("--coverage", type=SHARE, help="Of the vertices seen; then they move before.  [default: 0.8]"),
-    click.option("--dropped", type=SHARE, help="Least similar images of a batch that are dropped.  [default: 0.2]"),
-    click.option("--selective/--no-selective", default=None, help="Vertices one by one, or all of a pose or none."),
-    click.option("--bank/--no-bank", default=None, help="Move the vertices, equation 4."),
-    click.option("--backbone/--no-backbone", default=None, help="Train the backbone, equation 5."),
-    click.option("--augment/--no-augment", default=None, help="As in the source's training.  [default: no]"),
-    click.option("--batch", type=click.IntRange(2), help="[default: 12]"),
-    click.option("--lr", type=POSITIVE, help="Of the backbone.  [default: 5e-5]"),
-    click.option("--weight-decay", type=click.FloatRange(0), help="[default: 1e-4]"),
-    click.option("--seed", type=click.IntRange(0)),
-    click.option("--mirror/--no-mirror", default=None, help="Solve the mirrored image as well."),
+    adapt_config_option,
+    option("--epochs", type=COUNT, default_text="3", help="Number of epochs; with thousands of images 1 is enough."),
+    option(
+        "--delta",
+        metavar="COSINE|source",
+        callback=_delta,
+        default_text="0.8",
+        help="Least cosine at which the feature of a vertex is accepted; source takes the threshold of each vertex "
+        "that is stored with the model.",
+    ),
+    option(
+        "--source-quantile",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default_text="0.05",
+        help="Share of the source's features that lie below the thresholds of --delta source.",
+    ),
+    option("--momentum", type=SHARE, default_text="0.96", help="Momentum of the vertex features: alpha of equation 4."),
+    option(
+        "--kappa", type=POSITIVE, default_text="14.3", help="Concentration of the distributions of the vertex features."
+    ),
+    option("--hypotheses", type=click.IntRange(1, 5), default_text="3", help="Number of poses kept for each image."),
+    option(
+        "--spacing-deg",
+        type=click.FloatRange(0, 180, min_open=True),
+        default_text="30",
+        help="Least angle in degrees between the poses kept for an image.",
+    ),
+    option("--solve-every", type=COUNT, default_text="1", help="Number of epochs between searches for poses."),
+    option(
+        "--round-images",
+        type=COUNT,
+        default_text="600",
+        help="Number of images that are searched and trained on before the next ones are searched.",
+    ),
+    option(
+        "--minimum-similar",
+        type=SHARE,
+        default_text="0.05",
+        help="Least share of accepted vertices, among those that a pose shows, for an image to count.",
+    ),
+    option(
+        "--bank-images",
+        type=COUNT,
+        default_text="32",
+        help="Number of images that count after which the vertex features move.",
+    ),
+    option(
+        "--coverage",
+        type=SHARE,
+        default_text="0.8",
+        help="Share of the visible vertices with an update at which the vertex features move earlier.",
+    ),
+    option(
+        "--dropped",
+        type=SHARE,
+        default_text="0.2",
+        help="Share of each batch, its least similar images, that the backbone is not trained on.",
+    ),
+    option(
+        "--selective/--no-selective",
+        default=None,
+        default_text="selective",
+        help="Accept the vertices of a pose one by one, or all of them or none.",
+    ),
+    option(
+        "--bank/--no-bank",
+        default=None,
+        default_text="bank",
+        help="Move the vertex features by equation 4, or keep them.",
+    ),
+    option(
+        "--train-backbone/--no-train-backbone",
+        "--backbone/--no-backbone",
+        "backbone",
+        old_names=["--backbone", "--no-backbone"],
+        default=None,
+        default_text="train-backbone",
+        help="Train the backbone by equation 5, or keep it.",
+    ),
+    option(
+        "--augment/--no-augment",
+        default=None,
+        default_text="no-augment",
+        help="Augment the images as in the training of the source model.",
+    ),
+    option("--batch", type=click.IntRange(2), default_text="12", help="Number of images in a batch."),
+    option("--lr", type=POSITIVE, default_text="5e-5", help="Learning rate of the backbone."),
+    option("--weight-decay", type=click.FloatRange(0), default_text="1e-4", help="Weight decay of the backbone."),
+    option("--seed", type=SEED, default_text="0", help="Seed of all random numbers of the adaptation."),
+    option(
+        "--mirror/--no-mirror",
+        default=None,
+        default_text="no-mirror",
+        help="Estimate the pose from the mirrored image as well.",
+    ),
     distance_option,
-    watch_options(1, "Epochs"),
+    watch_options(1, "epochs"),
     run_options("no", "bf16"),
-)  # fmt: skip
+)
 
 
-@click.command("3duda")
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training; only read.")
-@image_options("--target", "train", "--image-seed")
-@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
+@click.command("3duda", epilog=IMAGE_KINDS)
+@model_option("Folder of the model to adapt, which is not changed")
+@image_options("--target", "Images to adapt to, whose labels are not used", "train")
+@out_option("the run")
 @_OPTIONS
 def uda(**options: Any) -> None:
-    """3DUDA: follow unlabelled images vertex by vertex, without any source image.
+    """Adapt a neural mesh model to unlabelled images vertex by vertex, without source images: 3DUDA.
 
-    Several poses are searched for each image; vertices that look like themselves there move the model's vertices, and
-    these train the backbone. The target is what `pose-models evaluate --data` takes, or images:FOLDER without labels. A
-    folder of several models is adapted model by model. What was stopped goes on where it was with the same command.
+    Several poses are searched for each image. Vertices whose features look right there move the vertex features of the
+    model, and these train the backbone. In a folder of several models each is adapted on its own. An interrupted run
+    resumes when you repeat the command.
 
     \b
     Examples:
@@ -106,17 +190,8 @@ def _config(options: dict[str, Any]) -> UdaConfig:
 
     base = load_config(UdaConfig, options["config_file"]) if options["config_file"] else UdaConfig()
     given = {name: options[name] for name in _FIELDS if options[name] is not None}
-    if "delta" in given:
-        given["delta"] = _delta(given["delta"])
     pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
     return validated(UdaConfig, base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
-
-
-def _delta(text: str) -> float | str:
-    try:
-        return text if text == "source" else float(text)
-    except ValueError as error:
-        raise click.UsageError(f"--delta {text}: give a cosine from -1 to 1, or 'source'") from error
 
 
 def _adapt(

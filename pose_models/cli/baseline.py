@@ -15,39 +15,46 @@ from pose_models.cli.common import (
     training_images,
     training_progress,
 )
-from pose_models.cli.options import POSITIVE, training_options
+from pose_models.cli.options import IMAGE_KINDS, POSITIVE, max_stride_option, option, training_options
 
 _OWN = ("bins", "heads", "max_stride", "optimiser", "head_lr")
 
 
 @click.group()
 def baseline() -> None:
-    """Baselines of the papers' tables. `pose-models evaluate` tests them."""
+    """Train the baselines of the papers' tables."""
 
 
-@baseline.command()
+@baseline.command(epilog=IMAGE_KINDS)
 @training_options
-@click.option("--bins", type=click.IntRange(4), help="Classes of each angle.  [default: 41]")
-@click.option(
+@option("--bins", type=click.IntRange(4), default_text="41", help="Number of classes of each angle.")
+@option(
     "--heads",
     type=click.Choice(["general", "category"]),
-    help="One output for all categories, as in NeMo, or one for each, as in StarMap.  [default: general]",
+    default_text="general",
+    help="Outputs of the network: one for all categories as in NeMo, or one for each as in StarMap.",
 )
-@click.option(
-    "--max-stride",
-    type=click.Choice(["8", "16", "32"]),
-    callback=lambda context, option, value: None if value is None else int(value),
-    help="Where the backbone ends; --weights may end early.  [default: 32, the whole]",
+@max_stride_option("32, the whole backbone")
+@option(
+    "--optimizer",
+    "--optimiser",
+    "optimiser",
+    old_names=["--optimiser"],
+    type=click.Choice(["adamw", "sgd"]),
+    default_text="adamw",
+    help="Optimizer of the training; the papers use sgd with --lr 0.01.",
 )
-@click.option(
-    "--optimiser", type=click.Choice(["adamw", "sgd"]), help="The papers': sgd at --lr 0.01.  [default: adamw]"
+@option(
+    "--head-lr",
+    type=POSITIVE,
+    default_text="1e-3 with --weights, else 2e-3",
+    help="Largest learning rate of the output layers.",
 )
-@click.option("--head-lr", type=POSITIVE, help="Of the output.  [default: 1e-3, else 2e-3]")
 def train(**options: Any) -> None:
-    """Train Res-General, one network for all categories that tells azimuth, elevation and in-plane angle by bins.
+    """Train Res-General, one network for all categories that classifies azimuth, elevation and in-plane angle.
 
-    It reads what `pose-models train` reads, but needs no CAD models. A run that was stopped goes on where it was with
-    the same command.
+    It reads the same data as `pose-models train`, but needs no CAD models. An interrupted run resumes when you repeat
+    the command.
 
     \b
     Examples:

@@ -9,25 +9,35 @@ import click
 
 from p3d_gen.core.errors import DataError
 from pose_models.cli.common import Group, chosen_images
-from pose_models.cli.options import FOLDER, device_option, image_options
+from pose_models.cli.options import (
+    COUNT,
+    FOLDER,
+    IMAGE_KINDS,
+    backbone_option,
+    device_option,
+    freeze_option,
+    image_options,
+    option,
+    threads_option,
+)
 
 
 @click.group(cls=Group)
 def bench() -> None:
-    """Measure speed, in ratios within one run."""
+    """Measure the speed of training, solving and reading."""
 
 
 @bench.command()
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
-@click.option(
-    "--seconds", type=click.FloatRange(0), default=0.5, show_default=True, help="The least for each measurement."
+@device_option
+@threads_option
+@option(
+    "--seconds", type=click.FloatRange(0), default=0.5, show_default=True, help="Least duration of each measurement."
 )
 def raster(device: str, threads: int, seconds: float) -> None:
-    """The rasteriser: poses a second by batch, map and channels, against PyTorch3D and the slow reference.
+    """Measure the rasteriser: poses per second, compared with PyTorch3D and the slow reference.
 
-    The first case is the one that ratios are of: 64 poses, a map of 64 x 64 x 128, forward and backward.
-    `auto` measures on the CPU, and on the GPU too where there is one, with its figures under "cuda".
+    The ratios are those of the first case: 64 poses, a map of 64 x 64 x 128, forward and backward. --device auto
+    measures on the CPU and, if there is one, on the GPU, whose figures stand under "cuda".
 
     \b
     Example:
@@ -46,15 +56,15 @@ def raster(device: str, threads: int, seconds: float) -> None:
 
 
 @bench.command()
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
-@click.option("--images", type=click.IntRange(1), default=4, show_default=True, help="Of each problem.")
-@click.option("--model", type=FOLDER, help="Measure on a trained model's features; with --data.")
-@click.option("--data", help="Folder with CATEGORY-*.tar, or a glob of tar files, that the model has not seen.")
+@device_option
+@threads_option
+@option("--images", type=COUNT, default=4, show_default=True, help="Number of images in each problem.")
+@option("--model", type=FOLDER, help="Folder of a trained model whose features to measure on, with --data.")
+@option("--data", help="Shards that the model has not seen: a folder with CATEGORY-*.tar, or a glob of such files.")
 def solve(device: str, threads: int, images: int, model: Path | None, data: str | None) -> None:
-    """The solver: images a second and accuracy of the default and of the released schedule.
+    """Measure the solver: images per second and accuracy of the default and of the released schedule.
 
-    `auto` measures on the CPU, and on the GPU too where there is one.
+    --device auto measures on the CPU and, if there is one, on the GPU.
 
     \b
     Example:
@@ -85,18 +95,24 @@ def solve(device: str, threads: int, images: int, model: Path | None, data: str 
 
 
 @bench.command()
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
-@click.option("--backbone", default="resnet18", show_default=True, help="Any timm network.")
-@click.option("--batch", type=click.IntRange(2), default=12, show_default=True)
-@click.option("--image-size", type=click.IntRange(32), default=256, show_default=True)
-@click.option("--freeze", type=click.Choice(["none", "norm", "stem", "body"]), default="stem", show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="That load images.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@device_option
+@threads_option
+@backbone_option(default="resnet18")
+@option("--batch", type=click.IntRange(2), default=12, show_default=True, help="Number of images in a batch.")
+@option(
+    "--image-size",
+    type=click.IntRange(32),
+    default=256,
+    show_default=True,
+    help="Long side of the network's input in pixels.",
+)
+@freeze_option(default="stem")
+@option("--workers", type=COUNT, default=1, show_default=True, help="Number of data-loading processes.")
+@option("--rounds", type=COUNT, default=5, show_default=True, help="Number of measurements of which the best counts.")
 def train(
     device: str, threads: int, backbone: str, batch: int, image_size: int, freeze: str, workers: int, rounds: int
 ) -> None:
-    """Training: images a second against the bare backbone forward and backward, and against loading alone.
+    """Measure training: images per second, compared with the bare backbone and with loading alone.
 
     \b
     Example:
@@ -116,10 +132,10 @@ def train(
 
 
 @bench.command()
-@click.option("--shards", type=FOLDER, required=True, help="A folder of packed shards.")
-@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
+@option("--shards", type=FOLDER, required=True, help="Folder with packed shards.")
+@option("--rounds", type=COUNT, default=9, show_default=True, help="Number of measurements of which the best counts.")
 def read(shards: Path, rounds: int) -> None:
-    """Reading: seconds per sample against opening the tar and decoding alone.
+    """Measure reading: seconds per sample, compared with opening the tar and decoding alone.
 
     \b
     Example:
@@ -134,13 +150,13 @@ def read(shards: Path, rounds: int) -> None:
     conclude(figures(tars, rounds))
 
 
-@bench.command()
-@click.option("--model", type=FOLDER, required=True, help="The --out of a training; only read.")
-@image_options("--target", "train")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the CPU.")
+@bench.command(epilog=IMAGE_KINDS)
+@option("--model", type=FOLDER, required=True, help="Folder of a trained model, which is not changed.")
+@image_options("--target", "Images to adapt to", "train", other_seed=False)
+@threads_option
 @device_option
 def adapt(model: Path, threads: int, device: str, **options: Any) -> None:
-    """Adaptation: epochs of 3DUDA, and CC3D's labels, against an epoch of training on the same images.
+    """Measure adaptation: 3DUDA and the labelling of CC3D, compared with training on the same images.
 
     \b
     Example:

@@ -48,17 +48,9 @@ def chosen_images(options: dict[str, Any]) -> Images:
     """The images that `image_options` name; other options are left alone."""
     from pose_models.data.images import Images
 
-    names = ("address", "split", "limit", "corrupt", "severity", "occlude", "occluders", "stacked", "crop")
+    names = ("address", "split", "part", "limit", "corrupt", "severity", "occlude", "occluders", "stacked", "crop")
     own = {name: options[name] for name in names}
-    part = None if options["part"] is None else _part(options["part"])
-    return Images(categories=options["categories"] or None, part=part, seed=options["image_seed"], **own)
-
-
-def _part(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal()):
-        raise click.UsageError(f"--part {text}: write I/N, such as 0/2 and 1/2 for the two halves")
-    return int(index), int(count)
+    return Images(categories=options["categories"] or None, seed=options["image_seed"], **own)
 
 
 SCRATCH: dict[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3}

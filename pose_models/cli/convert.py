@@ -7,26 +7,28 @@ from pathlib import Path
 import click
 
 from pose_models.cli.common import Group, progress_bar
-from pose_models.cli.options import FILE, FOLDER
+from pose_models.cli.options import FILE, FOLDER, option, out_option
 
 
 @click.group(cls=Group)
 def convert() -> None:
-    """Bring public data sets into the form that train and evaluate read."""
+    """Convert public datasets into the layout that train and evaluate read."""
 
 
 @convert.command()
-@click.option("--images", required=True, type=FOLDER, help="cars_train of Stanford Cars: 00001.jpg and so on.")
-@click.option("--devkit", required=True, type=FILE, help="cars_train_annos.mat; cars_meta.mat must lie beside it.")
-@click.option("--annotations", required=True, type=FILE, help="train_anno_v2.pkl of finegrained-pose.")
-@click.option("--out", required=True, type=FOLDER, help="The folder to write: images/ and annotations.json.")
+@option("--images", required=True, type=FOLDER, help="Folder cars_train of Stanford Cars, with 00001.jpg and so on.")
+@option("--devkit", required=True, type=FILE, help="File cars_train_annos.mat, with cars_meta.mat next to it.")
+@option("--annotations", required=True, type=FILE, help="File train_anno_v2.pkl of finegrained-pose.")
+@out_option("images/ and annotations.json")
 def cars3d(images: Path, devkit: Path, annotations: Path, out: Path) -> None:
-    """Real photographs of cars with their rotation, from Stanford Cars and finegrained-pose.
+    """Convert Stanford Cars and the poses of finegrained-pose to photographs of cars with their rotation.
 
-    Images 1 to 3000 are the split `train`, 3001 to 4000 `val`; the others belong to neither.
+    Images 1 to 3000 are the split `train`, 3001 to 4000 `val`. The others belong to neither.
 
-    Example: pose-models convert cars3d --images cars_train --devkit devkit/cars_train_annos.mat
-    --annotations train_anno_v2.pkl --out cars3d
+    \b
+    Example:
+      pose-models convert cars3d --images cars_train --devkit devkit/cars_train_annos.mat
+        --annotations train_anno_v2.pkl --out cars3d
     """
     from rich.console import Console
 

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from p3d_gen.core.errors import ConfigError
 from pose_models.cli.common import chosen_images, progress_bar, run_device
-from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, image_options, mirror_option
+from pose_models.cli.options import (
+    FILE,
+    FOLDER,
+    IMAGE_KINDS,
+    SOLVERS,
+    Choice,
+    device_option,
+    distance_option,
+    image_options,
+    mirror_option,
+    model_option,
+    option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,16 +34,39 @@ if TYPE_CHECKING:
     from pose_models.report.cases import Case
 
 
-@click.command()
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of a training command.")
-@image_options("--data", "val")
-@click.option("--solver", default="default", show_default=True, help="'released' is the schedule of the papers' code.")
+_STDOUT = "-"
+
+
+@click.command(epilog=IMAGE_KINDS)
+@model_option("Folder of the model to evaluate")
+@image_options("--data", "Images to evaluate on", "val", other_seed=False)
+@option(
+    "--solver",
+    type=Choice(SOLVERS),
+    default="default",
+    show_default=True,
+    help="Search for poses; released is the schedule of the papers' code.",
+)
 @mirror_option
 @distance_option
-@click.option("--decode", type=click.Choice(["centre", "edge"]), default="centre", show_default=True, help="Of bins.")
-@click.option("--infer-category", is_flag=True, help="Take the category whose mesh explains the features best.")
-@click.option("--out", type=FOLDER, help="Write predictions, figures, tables and pictures into this folder.")
-@click.option("--json", "json_file", type=FILE, help="Write all figures there.")
+@option(
+    "--decode",
+    type=click.Choice(["centre", "edge"]),
+    default="centre",
+    show_default=True,
+    help="Angle that a class of Res-General stands for: the centre of its bin, or, as in the released code, the lower "
+    "edge for elevation and in-plane angle.",
+)
+@option(
+    "--infer-category",
+    is_flag=True,
+    help="Take the category whose mesh fits the image best, instead of the annotated one.",
+)
+@option("--out", type=FOLDER, help="Folder to write predictions, figures, tables and pictures to.")
+@option(
+    "--json", "json_target", is_flag=False, flag_value=_STDOUT, metavar="", help="Print all figures as JSON on stdout."
+)
+@option("--json-file", type=FILE, help="File to write all figures to as JSON.")
 @device_option
 def evaluate(
     model_folder: Path,
@@ -42,35 +76,43 @@ def evaluate(
     decode: Literal["centre", "edge"],
     infer_category: bool,
     out: Path | None,
+    json_target: str | None,
     json_file: Path | None,
     device: str,
     **images: Any,
 ) -> None:
-    """Acc pi/6, Acc pi/18 and median error of a model, with bootstrap intervals, beside chance.
+    """Measure the accuracy of a model: Acc pi/6, Acc pi/18 and median error, with bootstrap intervals and chance.
 
-    Data: shards:RUN/shards, cars3d:, pascal3d:, objectnet3d:, ood-cv:, occluded-pascal3d: with the folder of the
-    published layout, or csv: with a table of labels. Where an image's principal point and distance are annotated they
-    are used, as in the papers, and only the rotation is solved; elsewhere every hypothesis takes position and scale
-    from the object's box.
+    If the principal point and the distance of an image are annotated, they are used as in the papers, and only the
+    rotation is solved. Otherwise every hypothesis takes position and scale from the box of the object.
 
     \b
     Examples:
       pose-models evaluate --model runs/nmm-car --data runs/quickstart-heldout/shards
       pose-models evaluate --model runs/nmm-car --data cars3d:$P3D_DATA/cars3d --corrupt snow --out runs/nmm-car/snow
     """
-    from p3d_gen.core.errors import did_you_mean
     from pose_models.estimator import EstimateConfig
     from pose_models.solve import PRESETS
 
-    if solver not in PRESETS:
-        raise ConfigError(f"--solver {solver!r} is none of {', '.join(PRESETS)}{did_you_mean(solver, PRESETS)}")
+    as_json = json_target == _STDOUT
+    if json_target is not None and not as_json:  # --json FILE, as before there was --json-file
+        json_file = Path(json_target)
     how = EstimateConfig(solve=PRESETS[solver], mirror=mirror, distance=distance, decode=decode, infer=infer_category)
-    _evaluate(model_folder, chosen_images(images), how, out, json_file, device)
+    _evaluate(model_folder, chosen_images(images), how, out, json_file, device, as_json=as_json)
 
 
 def _evaluate(
-    model_folder: Path, images: Images, how: EstimateConfig, out: Path | None, json_file: Path | None, device: str
+    model_folder: Path,
+    images: Images,
+    how: EstimateConfig,
+    out: Path | None,
+    json_file: Path | None,
+    device: str,
+    *,
+    as_json: bool,
 ) -> None:
+    import json
+
     from rich.console import Console
 
     from p3d_gen.run.files import write_json
@@ -79,9 +121,9 @@ def _evaluate(
     from pose_models.metrics.summary import summary
     from pose_models.report.write import write_report
 
-    console = Console()
+    console = Console(stderr=as_json)
     estimators = load_estimators(model_folder, run_device(device), how)
-    with progress_bar(console) as progress:
+    with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("evaluate", total=None, note="")
         evaluated = evaluate_all(estimators, images.read(), lambda: progress.advance(task), infer=how.infer)
         progress.update(task, total=len(evaluated))
@@ -89,9 +131,13 @@ def _evaluate(
     modes = {name: R.numpy() for e in estimators for name, R in e.mode_rotations.items()}
     result = summary(predictions, mode_rotations=modes)
     title = f"{model_folder.name} on {images.name()}"
-    _print_tables(console, result, title)
+    figures = {"model": str(model_folder), "data": images.name(), **result.as_dict()}
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        _print_tables(console, result, title)
     if json_file is not None:
-        write_json(json_file, {"model": str(model_folder), "data": images.name(), **result.as_dict()})
+        write_json(json_file, figures)
     if out is not None:
         written = write_report(out, predictions, result, title, case_of=_shown(images, evaluated, result))
         console.print(f"{len(written)} files written to {out}", highlight=False, soft_wrap=True)

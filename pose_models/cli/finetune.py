@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import chosen_images, run_how, start_or_resume, training_progress
-from pose_models.cli.options import FOLDER, distance_option, image_options, learning_options, loop_options
+from pose_models.cli.common import chosen_images, run_how, start_or_resume, training_progress, validated
+from pose_models.cli.options import (
+    IMAGE_KINDS,
+    distance_option,
+    image_options,
+    label_seed_option,
+    labels_option,
+    learning_options,
+    loop_options,
+    model_option,
+    out_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,22 +29,21 @@ if TYPE_CHECKING:
     from pose_models.data.images import Images
 
 
-@click.command()
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="A trained or adapted model; only read.")
-@image_options("--real", "train", "--image-seed")
-@click.option("--out", required=True, type=FOLDER, help="Run folder to write.")
-@click.option("--labels", required=True, help="N or P%: only so many images of each category are used.")
-@click.option("--label-seed", type=click.IntRange(0), help="Smaller sets lie in larger ones.  [default: --seed]")
+@click.command(epilog=IMAGE_KINDS)
+@model_option("Folder of the trained or adapted model to start from, which is not changed")
+@image_options("--real", "Labelled photographs to train on", "train")
+@out_option("the run")
+@labels_option(required=True)
+@label_seed_option
 @distance_option
 @learning_options
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @loop_options(50)
 def finetune(**options: Any) -> None:
-    """Train a model further on few labelled photographs: a synthetic one, or one that was adapted.
+    """Train a model further on few labelled photographs.
 
-    For one --label-seed the images of a smaller number are among those of a larger, and the same as those of
-    `pose-models train --real ... --labels`, which trains from scratch. A folder of several models is trained model by
-    model. What was stopped goes on where it was with the same command.
+    With one --label-seed a smaller set of images is part of every larger one, and equals the set of
+    `pose-models train --real ... --labels`, which trains from scratch. In a folder of several models each is trained
+    on its own. An interrupted run resumes when you repeat the command.
 
     \b
     Examples:
@@ -45,13 +54,12 @@ def finetune(**options: Any) -> None:
 
     from pose_models.adapt.config import FinetuneConfig
     from pose_models.adapt.source import adaptations, check_apart
-    from pose_models.data.label_budget import parse_labels
 
-    parse_labels(options["labels"])
-    seed = options["seed"] if options["label_seed"] is None else options["label_seed"]
-    names = ("distance", "steps", "batch", "lr", "head_lr")
+    seed = options["seed"] or 0
+    label_seed = seed if options["label_seed"] is None else options["label_seed"]
+    names = ("labels", "distance", "steps", "batch", "lr", "head_lr")
     given = {name: options[name] for name in names if options[name] is not None}
-    config = FinetuneConfig(labels=options["labels"], label_seed=seed, seed=options["seed"], **given)
+    config = validated(FinetuneConfig, given | {"label_seed": label_seed, "seed": seed})
     check_apart(options["model_folder"], options["out"])
     console = Console()
     for folder, out, images in adaptations(options["model_folder"], options["out"], chosen_images(options)):

@@ -18,7 +18,7 @@ from pose_models.cli.common import (
     training_config,
     training_images,
 )
-from pose_models.cli.options import FILE, FOLDER, shard_training_options
+from pose_models.cli.options import FILE, cads_option, option, shard_training_options, vertices_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,26 +37,31 @@ _NO_PHOTOGRAPHS: dict[str, Any] = {"real": (), "real_share": None, "real_distanc
 
 
 @click.command()
-@click.option("--out", required=True, type=FILE, help="JSON file to write; the models are kept beside it.")
+@option("--out", required=True, type=FILE, help="JSON file to write; the models are stored next to it.")
 @shard_training_options
-@click.option("--cads", type=FOLDER, help="Folder with CATEGORY/*.npz|off|obj|ply|glb.  [default: beside the shards]")
-@click.option("--folds", "count", type=click.IntRange(2), default=5, show_default=True, help="Parts to judge.")
-@click.option(
+@cads_option
+@option(
+    "--folds",
+    "count",
+    type=click.IntRange(2),
+    default=5,
+    show_default=True,
+    help="Number of parts; each is judged by a model that was trained on the others.",
+)
+@option(
     "--judge",
     type=click.Choice(["mesh", "res-general"]),
     default="mesh",
     show_default=True,
-    help="What is trained: neural mesh models, or a classifier of viewpoints as in 3D-DST.",
+    help="Model that judges: a neural mesh model, or a classifier of viewpoints as in 3D-DST.",
 )
-@click.option(
-    "--vertices", type=click.IntRange(50), help="Aim of the cuboid's grid of a mesh.  [default: 500, else 300]"
-)
+@vertices_option
 def folds(**options: Any) -> None:
-    """Judge every sample of a category by a pose model that was trained without it: 3D-DST's consistency filter.
+    """Judge every sample of a category by a model trained without it: the consistency filter of 3D-DST.
 
-    Samples are split by CAD model, so that no judge has seen the shape. The result is the angle between the labelled
-    pose and the one that the judge sees, by sample key; a large one tells of a picture that lost its label, or of a
-    weak judge. What was stopped goes on where it was with the same command; the models are kept beside OUT.
+    Samples are split by CAD model, so that no judge has seen the shape. The result is, by sample key, the angle between
+    the labelled pose and the pose that the judge finds. A large angle means that the picture lost its label, or that
+    the judge is weak. The models are stored next to OUT. An interrupted run resumes when you repeat the command.
 
     \b
     Examples:

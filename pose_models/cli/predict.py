@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pose_models.cli.common import run_device
-from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, mirror_option
+from pose_models.cli.options import (
+    FILE,
+    FOLDER,
+    device_option,
+    distance_option,
+    mirror_option,
+    model_option,
+    option,
+)
 
 if TYPE_CHECKING:
     from pose_models.predict import Answer
@@ -18,15 +26,20 @@ _AT_ONCE = 8
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of pose-models train.")
-@click.option(
-    "--box", nargs=4, type=float, metavar="X1 Y1 X2 Y2", help="Of the object, in pixels.  [default: the whole image]"
+@model_option("Folder of the model")
+@option(
+    "--box",
+    nargs=4,
+    type=float,
+    metavar="X1 Y1 X2 Y2",
+    default_text="the whole image",
+    help="Box of the object in pixels: left, top, right and bottom.",
 )
-@click.option("--category", help="What the image shows.  [default: the one that fits best]")
+@option("--category", metavar="NAME", default_text="the one that fits best", help="Category of the object.")
 @mirror_option
 @distance_option
-@click.option("--out", type=FOLDER, default=Path("predictions"), show_default=True, help="Folder to write.")
-@click.option("--cad", type=FILE, help="Draw the outline of this CAD (.npz of a run, .off, .obj, .ply, .glb).")
+@option("--out", type=FOLDER, default=Path("predictions"), show_default=True, help="Folder to write the answers to.")
+@option("--cad", type=FILE, help="CAD model whose outline is drawn: .npz of a run, .off, .obj, .ply or .glb.")
 @device_option
 def predict(
     images: tuple[Path, ...],
@@ -41,8 +54,8 @@ def predict(
 ) -> None:
     """Find the pose of the object in photographs.
 
-    For each image OUT/NAME.json has the pose in its pixels, the angles in degrees, the loss, the confidence and the
-    other hypotheses; OUT/NAME.png shows the pose: the box with its front face yellow, x red, y green, z blue.
+    For each image OUT/NAME.json holds the pose in the image's pixels, the angles in degrees, the loss, the confidence
+    and the other hypotheses. OUT/NAME.png shows the pose: the box with a yellow front, x red, y green, z blue.
 
     \b
     Example:

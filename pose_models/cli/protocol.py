@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from p3d_gen.core.errors import RunError
-from pose_models.cli.options import FILE, FOLDER, device_option
+from pose_models.cli.options import COUNT, FILE, FOLDER, SEED, cads_option, device_option, option, out_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,31 +21,43 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("manifest", type=FILE)
-@click.option("--data", required=True, type=FOLDER, help="Folder of the dataset, in its published layout.")
-@click.option("--shards", multiple=True, help="FOLDER or NAME=FOLDER with CATEGORY-*.tar, for the renders NAME.")
-@click.option("--cads", type=FOLDER, help="Folder with CATEGORY/*.npz|off|obj|ply|glb.  [default: beside the shards]")
-@click.option("--out", required=True, type=FOLDER, help="Folder to write: tables, and every step in OUT/steps.")
-@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="May be repeated.  [default: its own]")
-@click.option("--row", "rows", multiple=True, help="Only this row of the table; may be repeated.")
-@click.option("--column", "columns", multiple=True, help="Only this column of the table; may be repeated.")
-@click.option("--setting", "settings", multiple=True, help="Only this setting; may be repeated.")
-@click.option("--category", "categories", multiple=True, help="Only this category; may be repeated.")
-@click.option("--limit", type=click.IntRange(1), help="Adapt to and evaluate the first images of each category only.")
-@click.option(
+@option("--data", required=True, type=FOLDER, help="Folder of the dataset, in its published layout.")
+@option(
+    "--shards",
+    metavar="[NAME=]FOLDER",
+    multiple=True,
+    help="Folder with the CATEGORY-*.tar of the renders that the protocol calls NAME; may be repeated.",
+)
+@cads_option
+@out_option("the tables and, in OUT/steps, every step")
+@option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=SEED,
+    default_text="those of the protocol",
+    help="Seed to run every row with; may be repeated.",
+)
+@option("--row", "rows", metavar="NAME", multiple=True, help="Run only this row of the table; may be repeated.")
+@option("--column", "columns", metavar="NAME", multiple=True, help="Run only this column; may be repeated.")
+@option("--setting", "settings", metavar="NAME", multiple=True, help="Run only this setting; may be repeated.")
+@option("--category", "categories", metavar="NAME", multiple=True, help="Use only this category; may be repeated.")
+@option("--limit", type=COUNT, help="Adapt to and evaluate on this number of images of each category, the first ones.")
+@option(
     "--set",
     "changes",
     multiple=True,
     metavar="[STEP.]OPTION=VALUE",
     help="Another value for an option of the steps, such as steps=50 or evaluate.mirror=true; may be repeated.",
 )
-@click.option("--keep-going", is_flag=True, help="Run the other rows where a step fails.")
-@click.option("--dry-run", is_flag=True, help="Print the commands and stop.")
+@option("--keep-going", is_flag=True, help="Continue with the other rows if a step fails.")
+@option("--dry-run", is_flag=True, help="Print the commands without running them.")
 @device_option
 def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device: str, **options: Any) -> None:
-    """Run a paper's protocol to its end and print its table: the published figures beside the measured ones.
+    """Run the protocol of a paper and print its table, with the published and the measured figures.
 
-    What was finished is not run again, what was interrupted goes on, with the same command. Each step is a command of
-    pose-models with a log of its own; steps that rows share are run once.
+    Each step is a command of pose-models with its own log. Steps that rows share are run once. When you repeat the
+    command, finished steps are skipped and interrupted ones resume.
 
     \b
     Examples:

@@ -7,23 +7,36 @@ from pathlib import Path
 import click
 
 from pose_models.cli.common import run_device
-from pose_models.cli.options import FOLDER, device_option
+from pose_models.cli.options import COUNT, device_option, model_option, option
 
 
 @click.command()
-@click.option("--model", "model_folder", required=True, type=FOLDER, help="The --out of pose-models train.")
-@click.option("--shards", multiple=True, required=True, help="Folder with CATEGORY-*.tar, or a glob; may be repeated.")
-@click.option("--level", "levels", type=click.FloatRange(0, 1, min_open=True, max_open=True), multiple=True,
-              help="Share of the features below the threshold; may be repeated.  [default: 0.05, 0.1]")  # fmt: skip
-@click.option("--images", type=click.IntRange(1), default=500, show_default=True, help="At most, of each category.")
+@model_option("Folder of the neural mesh model, which the thresholds are added to")
+@option(
+    "--shards",
+    multiple=True,
+    required=True,
+    help="Renders of the training: a folder with CATEGORY-*.tar, or a glob of such files; may be repeated.",
+)
+@option(
+    "--level",
+    "levels",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    multiple=True,
+    default_text="0.05, 0.1",
+    help="Share of the features that lie below the threshold; may be repeated.",
+)
+@option(
+    "--images", type=COUNT, default=500, show_default=True, help="Largest number of images of each category to measure."
+)
 @device_option
 def thresholds(
     model_folder: Path, shards: tuple[str, ...], levels: tuple[float, ...], images: int, device: str
 ) -> None:
-    """Keep with a model how similar its source's features are to their vertices.
+    """Measure how similar the features of the training images are to their vertices, and store it with the model.
 
-    `pose-models train` does that by itself; `pose-models adapt 3duda --delta source` needs it. This writes
-    source_similarity.safetensors into the model's folder.
+    `pose-models adapt 3duda --delta source` reads these thresholds, and `pose-models train` measures them by itself.
+    This command writes source_similarity.safetensors into the folder of the model.
 
     \b
     Example:

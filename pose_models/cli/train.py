@@ -16,7 +16,14 @@ from pose_models.cli.common import (
     training_images,
     training_progress,
 )
-from pose_models.cli.options import FOLDER, training_options
+from pose_models.cli.options import (
+    IMAGE_KINDS,
+    cads_option,
+    max_stride_option,
+    option,
+    training_options,
+    vertices_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,28 +33,34 @@ if TYPE_CHECKING:
 _OWN = ("merge", "max_stride", "vertices", "bank_update")
 
 
-@click.command()
+@click.command(epilog=IMAGE_KINDS)
 @training_options
-@click.option("--cads", type=FOLDER, help="Folder with CATEGORY/*.npz|off|obj|ply|glb.  [default: beside the shards]")
-@click.option("--shared", is_flag=True, help="One backbone for all categories; else one model each, in OUT/CATEGORY.")
-@click.option("--merge", type=click.Choice(["sum", "resnetext"]), help="resnetext is the papers' head.  [default: sum]")
-@click.option(
-    "--max-stride",
-    type=click.Choice(["8", "16", "32"]),
-    callback=lambda context, option, value: None if value is None else int(value),
-    help="Coarsest map that is used.  [default: 16]",
+@cads_option
+@option(
+    "--shared",
+    is_flag=True,
+    help="Train one backbone for all categories, instead of one model for each in OUT/CATEGORY.",
 )
-@click.option("--vertices", type=click.IntRange(50), help="Aim of the cuboid's grid.  [default: 500, else 300]")
-@click.option(
+@option(
+    "--merge",
+    type=click.Choice(["sum", "resnetext"]),
+    default_text="sum",
+    help="Layers that merge the backbone's feature maps; resnetext are those of the papers.",
+)
+@max_stride_option("16")
+@vertices_option
+@option(
     "--bank-update",
     type=click.Choice(["visible", "batch"]),
-    help="Divide the vertex update by the images that see the vertex (default), or by the batch, as released.",
+    default_text="visible",
+    help="Divide the update of a vertex feature by the number of images that see the vertex, or by the batch size as "
+    "in the released code.",
 )
 def train(**options: Any) -> None:
     """Train neural mesh models, one for each category or one for all.
 
-    A run that was stopped goes on where it was with the same command. Under `accelerate launch` it uses several
-    processes, GPUs or machines.
+    An interrupted run resumes when you repeat the command. Start it by `accelerate launch` to use several processes,
+    GPUs or machines.
 
     \b
     Examples:

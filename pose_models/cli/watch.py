@@ -6,23 +6,20 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.options import FOLDER
+from pose_models.cli.options import FOLDER, POSITIVE, option
 
 
 @click.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--once", is_flag=True, help="Write the page as things are now, and end.")
-@click.option(
-    "--every", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="Seconds between looks."
-)
+@option("--once", is_flag=True, help="Write the page once, and stop.")
+@option("--every", type=POSITIVE, default=5.0, show_default=True, help="Number of seconds between updates.")
 def watch(folder: Path, once: bool, every: float) -> None:
-    """A live page of an adaptation: FOLDER/live.html, to be opened in a browser, which it needs alone.
+    """Write a live page of an adaptation, FOLDER/live.html, for a browser.
 
-    Curves of accepted vertices, coverage, confidence and loss, accuracy where labels are watched, and which vertices
-    of the neural meshes are robust, before and after; that picture also as vertices.png in the run's folder. The page
-    is written whenever the run has gone on, and loads itself anew, until the run is finished or Ctrl-C.
-
-    FOLDER: the --out of `pose-models adapt`, with one model or a model for each category.
+    FOLDER is the --out of `pose-models adapt`, with one model or one for each category. The page shows curves of
+    accepted vertices, coverage, confidence and loss, the accuracy if --watch records it, and the robust vertices of the
+    neural meshes before and after. These are also written to vertices.png in the folder of the run. The page is
+    updated until the run is finished or you press Ctrl-C.
 
     \b
     Examples:
@@ -40,8 +37,8 @@ def watch(folder: Path, once: bool, every: float) -> None:
     try:
         for number, written in enumerate(watch_runs(folder, every)):
             if number == 0:
-                click.echo(f"{written.path}: open it in a browser; Ctrl-C ends")
+                click.echo(f"{written.path}: open it in a browser; Ctrl-C stops updating it")
             click.echo("\n".join(written.notes))
     except KeyboardInterrupt:
         write_page(folder, time.time(), reload=False)
-        click.echo(f"{folder}: no longer watched; the run goes on")
+        click.echo(f"{folder}: no longer watched; the run itself continues")

@@ -157,10 +157,10 @@ def test_the_precision_is_the_configuration_s_and_not_the_machine_s(run, trained
         ({"--weights": "nowhere.safetensors"}, 1, "cannot read weights nowhere.safetensors"),
         ({"--backgrounds": "nowhere"}, 1, "no picture"),
         ({"--backbone": "levit_128"}, 1, "levit_128"),
-        ({"--backbone": "resnet19"}, 1, "resnet19"),
+        ({"--backbone": "resnet19"}, 1, "timm has no network 'resnet19'; did you mean 'resnet"),
         ({"--steps": "0"}, 2, "--steps"),
         ({"--precision": "fp8"}, 2, "fp8"),
-        ({"--config": "nowhere.toml"}, 1, "cannot read nowhere.toml"),
+        ({"--config": "nowhere.toml"}, 1, "nowhere.toml cannot be read"),
         ({"--real": "cars3d:nowhere"}, 1, "shows car, and none of box"),
         ({"--real": "csv:nowhere.csv"}, 1, "nowhere.csv"),
         ({"--real": "carz3d:nowhere"}, 1, "cars3d"),
@@ -193,21 +193,35 @@ def test_the_baseline_is_trained_and_evaluated_like_a_model(run, small, tmp_path
     assert medians[0] != medians[1]
 
 
+def test_json_is_printed_alone_and_written_beside_the_tables(run, trained, tmp_path):
+    given = ["--model", trained, "--data", run / "test", "--device", "cpu", "--limit", 2]
+    printed = call("evaluate", *given, "--json")
+    assert printed.exit_code == 0, printed.output
+    for flag in ("--json-file", "--json"):
+        written = call("evaluate", *given, flag, tmp_path / "figures.json")
+        assert written.exit_code == 0, written.output
+        assert "Acc pi/6" in written.stdout
+        assert json.loads((tmp_path / "figures.json").read_text()) == json.loads(printed.stdout)
+        (tmp_path / "figures.json").unlink()
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "status", "message"),
     [
-        (["--data", "shards:nowhere"], "nowhere"),
-        (["--data", "pascal4d:x"], "pascal3d"),
-        (["--solver", "relased"], "did you mean 'released'"),
-        (["--corrupt", "snwo"], "snow"),
-        (["--occlude", "L9"], "L9"),
-        (["--category", "car"], "car"),
+        (["--data", "shards:nowhere"], 1, "nowhere"),
+        (["--data", "pascal4d:x"], 1, "pascal3d"),
+        (["--solver", "relased"], 2, "did you mean 'released'"),
+        (["--corrupt", "snwo"], 2, "did you mean 'snow'"),
+        (["--occlude", "L9"], 2, "'L9' is not known; did you mean 'L"),
+        (["--crop", "nmo"], 2, "did you mean 'nemo'"),
+        (["--part", "2"], 2, "'2' is not a part; write I/N"),
+        (["--category", "car"], 1, "car"),
     ],
 )
-def test_bad_evaluation_input(run, trained, words, message):
+def test_bad_evaluation_input(run, trained, words, status, message):
     given = {"--model": trained, "--data": run / "test", "--device": "cpu"} | dict([words])
     result = call("evaluate", *(word for pair in given.items() for word in pair))
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == status, result.output
     assert message in result.output
 
 
