@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from p3d_gen.core.errors import P3DError, RunError
+from p3d_gen.core.errors import DataError, P3DError, RunError
 from p3d_gen.run.remote import is_remote, remote_errors, uploaded_file
 
 Members = dict[str, bytes]
@@ -243,3 +243,11 @@ def read_json(path: Path) -> Any:
     with remote_errors(path):
         content = path.read_bytes()
     return json.loads(content)
+
+
+def read_record(path: Path, remedy: str) -> Any:
+    """Return the value of a JSON file that one of the commands wrote. DataError with the remedy if it is damaged."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}; {remedy}") from error

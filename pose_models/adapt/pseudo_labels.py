@@ -129,10 +129,13 @@ def write_labels(path: Path, labels: Sequence[PseudoLabel], chosen: Sequence[int
 def read_labels(path: Path) -> list[PseudoLabel]:
     """The pseudo-labels of a file of `write_labels`, to the last bit."""
     labels = []
-    for line in path.read_text().splitlines():
-        entry = json.loads(line)
-        del entry["trusted"]
-        labels.append(PseudoLabel(**entry | {"R_cam_obj": np.array(entry["R_cam_obj"])}))
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            del entry["trusted"]
+            labels.append(PseudoLabel(**entry | {"R_cam_obj": np.array(entry["R_cam_obj"])}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path} line {number} is damaged: {error!r}; give --overwrite to start again") from error
     return labels
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import torch
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
-from p3d_gen.run.files import file_sha256, write_json
+from p3d_gen.run.files import file_sha256, read_record, write_json
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import CUBE, BaselineEstimator
 from pose_models.baselines.res_general import KIND, ResGeneral, load_baseline, model_kind
@@ -29,6 +28,7 @@ from pose_models.training.spec import freeze
 from pose_models.training.step import MeshTrainee
 
 ADAPT_FILE, SOURCE_FILE = "adapt.toml", "source.json"
+_ANOTHER = "choose another --out, or give --overwrite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +116,9 @@ def write_source(out: Path, source: Path, shards: Sequence[Path] = ()) -> None:
         "weights_sha256": file_sha256(source / WEIGHTS_FILE),
         "shards": [str(shard) for shard in shards],
     }
-    if path.is_file() and (kept := json.loads(path.read_text())) != entry:
+    if path.is_file() and (kept := read_record(path, _ANOTHER)) != entry:
         name = next(name for name in entry if kept.get(name) != entry[name])
         raise ConfigError(
-            f"{path}: the run started from another {name} ({kept.get(name)}, now {entry[name]}): choose another --out, "
-            "or give --overwrite"
+            f"{path}: the run started from another {name} ({kept.get(name)}, now {entry[name]}): {_ANOTHER}"
         )
     write_json(path, entry)

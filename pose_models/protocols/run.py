@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import IO, Any
 import click
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import lock_file, write_json
+from p3d_gen.run.files import lock_file, read_record, write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.planner import STEPS, ProtocolJob, arguments, output
@@ -43,7 +42,7 @@ def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
     path = steps / job.name / RECORD_FILE
     if not path.is_file():
         return {}
-    record: dict[str, Any] = json.loads(path.read_text())
+    record: dict[str, Any] = read_record(path, "remove its folder, and the step is run again")
     if record["digest"] != job.digest:
         raise RunError(
             f"{path.parent} was made with other options, or from a model with other options, see {RECORD_FILE} there: "

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from p3d_gen.run.files import write_bytes, write_json
+from p3d_gen.run.files import read_record, write_bytes, write_json
 from pose_models.metrics.bootstrap import over_seeds
 from pose_models.metrics.summary import MODEL
 from pose_models.protocols.manifest import Number, Row
@@ -46,7 +45,7 @@ def _measured(plan: ProtocolPlan, out: Path, row: str, setting: str, column: str
     for cell in plan.cells:
         path = output(cell.job, out / STEPS) / SUMMARY_FILE
         if (cell.row, cell.setting, cell.column) == (row, setting, column) and path.is_file():
-            figures = json.loads(path.read_text())
+            figures = read_record(path, "remove the folder above it, and the step is run again")
             parts = figures["per_subset"].get(MODEL, {"groups": {}})["groups"]
             figures_of_seeds.append({"": figures["rows"][MODEL], **parts})
     return figures_of_seeds

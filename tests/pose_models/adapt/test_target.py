@@ -7,9 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from p3d_gen.core.errors import DataError
+from pose_models.adapt.pseudo_labels import LABELS_FILE, read_labels
+from pose_models.adapt.source import SOURCE_FILE, write_source
 from pose_models.adapt.target import TARGET_FILE, Target, unlabelled, write_target
 from pose_models.data.datasets import open_dataset
 from pose_models.data.images import Images
+from pose_models.nmm import WEIGHTS_FILE
 from tests.helpers.boxes import write_run
 
 
@@ -93,3 +97,18 @@ def test_folders_without_pictures_and_broken_pictures_are_named(tmp_path):
     (tmp_path / "car" / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"cannot read picture .*broken.jpg"):
         list(open_dataset(f"images:{tmp_path}", split="train").read("car"))
+
+
+def test_damaged_records_are_named_with_a_remedy(tmp_path):
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    (source / WEIGHTS_FILE).write_bytes(b"weights")
+    write_source(out, source)
+    write_source(out, source)
+    (out / SOURCE_FILE).write_text("{")
+    with pytest.raises(DataError, match=r"source\.json cannot be read: .*; choose another --out"):
+        write_source(out, source)
+    labels = tmp_path / LABELS_FILE
+    labels.write_text('{"key": "a"}\n')
+    with pytest.raises(DataError, match=r"pseudo_labels\.jsonl line 1 is damaged: .*trusted.*; give --overwrite"):
+        read_labels(labels)
