@@ -1,9 +1,8 @@
-"""This side of the wall: start a Blender process, ask it, and survive what happens to it."""
+"""This side of the wall: start a Blender process, send it requests, and survive its crashes and hangs."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import selectors
 import subprocess
@@ -14,22 +13,21 @@ from pathlib import Path
 import psutil
 
 from p3d_gen.blender.protocol import A, Refusal, Request, decode_answer, encode
-from p3d_gen.blender.system import missing_system_packages
-from p3d_gen.core.errors import DependencyError
+from p3d_gen.blender.system import check_blender
 
 _LAST_WORDS = 600
 
 
 class BlenderError(Exception):
-    """A request that Blender refused, or did not survive. The message ends with Blender's last words."""
+    """A request that Blender refused or did not survive. After a crash the message ends with Blender's last output."""
 
 
 class BlenderWorker:
     """A Blender process that answers one request at a time; started by the first, and again after a crash or hang.
 
-    timeout_s: how long one request may take. recycle_after, memory_mb: how many requests it answers, and how much
-    resident memory it may hold after one, before the next request goes to a fresh process. device: "AUTO", "CPU", or a
-    backend of `blender.device.BACKENDS`; ordinal: which GPU of several.
+    timeout_s: longest duration of one request.
+    recycle_after, memory_mb: number of requests, and resident memory, after which a fresh process is started.
+    device: "AUTO", "CPU", or a backend of `blender.device.BACKENDS`. ordinal: number of the GPU, if there are several.
     """
 
     def __init__(
@@ -40,16 +38,8 @@ class BlenderWorker:
         device: str = "AUTO",
         ordinal: int = 0,
     ) -> None:
-        """Start nothing yet. DependencyError where bpy or a system library that it loads is not installed."""
-        if importlib.util.find_spec("bpy") is None:
-            raise DependencyError(
-                "the package bpy (Blender as a module) is not installed: pip install 'p3dgen[render]' "
-                "with CPython 3.11; `p3dgen doctor` shows what else is missing"
-            )
-        if missing := missing_system_packages():
-            raise DependencyError(
-                f"Blender needs system packages that are missing: apt-get install {' '.join(missing)}"
-            )
+        """Start nothing yet. DependencyError if bpy, or a system library that it loads, is not installed."""
+        check_blender()
         self._timeout_s = timeout_s
         self._recycle_after, self._memory_bytes = recycle_after, memory_mb * 2**20
         self._device, self._ordinal = device, ordinal
@@ -61,15 +51,15 @@ class BlenderWorker:
 
     @property
     def scratch(self) -> Path:
-        """A folder for files that pass between the processes, on a RAM disk where there is one."""
+        """Folder for files that pass between the processes, on a RAM disk if there is one."""
         return Path(self._scratch.name)
 
     def __enter__(self) -> BlenderWorker:
-        """The worker itself."""
+        """Return the worker itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the worker."""
         self.close()
 
     def close(self) -> None:
@@ -108,11 +98,11 @@ class BlenderWorker:
 
     @property
     def memory_bytes(self) -> int:
-        """The resident memory of the process, 0 where none runs."""
+        """Resident memory of the process, 0 if none is running."""
         return psutil.Process(self._process.pid).memory_info().rss if self._process is not None else 0
 
     def _recycle(self) -> None:
-        """End a process that is dead, or has answered or taken enough."""
+        """End a process that is dead, has answered enough requests, or holds too much memory."""
         if self._process is None:
             return
         dead = self._process.poll() is not None
