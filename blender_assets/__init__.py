@@ -1,1 +1,1 @@
-"""Embedded defaults: textures and a small stylizer made by this project, CC0-1.0."""
+"""The embedded assets (CC0-1.0: textures and a small stylizer), and the code that makes shapes and textures."""
