@@ -1,4 +1,4 @@
-"""What is known of CAD models once Blender has prepared them, and what may be wrong with them."""
+"""Reports on CAD models that Blender has prepared: their size and content, and their faults."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ MANY_FACES = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One CAD model. licence: see `licences`. error: why it cannot be used, "" where it can; its numbers are 0 then.
+    """The report on one CAD model.
 
-    extent_xyz: of the normalised model, whose box diagonal is 1. parts: the names of its material slots. keypoints:
-    how many it has. warnings: what is odd, mended or missing, and does not keep it from being used.
+    licence: SPDX id, see `spec.licences`. error: the reason why the model cannot be used, "" if it can; its numbers are
+    then 0. extent_xyz: size of the normalised model, whose box diagonal is 1. parts: names of its material slots.
+    keypoints: number of keypoints. warnings: faults that were repaired or that do not prevent its use.
     """
 
     category: str
@@ -46,9 +47,9 @@ class Report:
     warnings: tuple[str, ...] = ()
 
 
-def _counted(number: int, what: str) -> Iterator[str]:
+def _counted(number: int, fault: str) -> Iterator[str]:
     if number:
-        yield f"{what}: {number}"
+        yield f"{fault}: {number}"
 
 
 def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
@@ -57,30 +58,30 @@ def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
     return (
         *_counted(survey.unused, "vertices of no face dropped"),
         *_counted(survey.faces - len(model.faces), "degenerate or doubled faces dropped"),
-        *_counted(max(survey.same_way - left, 0), "edges whose faces were wound inconsistently, mended"),
+        *_counted(max(survey.same_way - left, 0), "edges whose faces were wound inconsistently, repaired"),
         *_counted(left, "edges where the surface cannot be wound consistently"),
         *_counted(
             len(model.faces) if len(model.faces) > MANY_FACES else 0,
-            "more faces than is good, they slow down every stage",
+            "very many faces, which slow down every stage",
         ),
         *model.warnings,
     )
 
 
 def prepare(worker: BlenderWorker, category: str, asset: Asset) -> Path:
-    """Prepare a model among the worker's own files; returns its npz. BlenderError says what is wrong with it."""
+    """Prepare a model among the worker's own files and return its npz. Raise BlenderError if it cannot be used."""
     target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
     worker.ask(prepare_request(category, asset, target))
     return target
 
 
 def discard(cad: Path) -> None:
-    """Remove a prepared model: the worker's files lie in memory."""
+    """Remove a prepared model, because the worker's files lie in memory."""
     shutil.rmtree(cad.parent, ignore_errors=True)
 
 
 def reason(error: Exception) -> str:
-    """An error as a user reads it, without the name of Python's type."""
+    """Return an error as a user reads it, without the name of Python's type."""
     return str(error).removeprefix("ValueError: ")
 
 
@@ -111,7 +112,7 @@ def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path |
 
 
 def check(worker: BlenderWorker, collection: Collection) -> Iterator[Report]:
-    """A report on each model, category by category."""
+    """Yield a report on each model, category by category."""
     for category, assets in collection.cads.items():
         for asset in assets:
             yield check_model(worker, category, asset, collection.root)

@@ -1,4 +1,4 @@
-"""Which CAD models a user means: a manifest's, those of a folder or a file, or parametric shapes."""
+"""The CAD models that an address names: a manifest's, those of a folder or a file, or parametric shapes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from p3d_gen.spec.sections import EMBEDDED
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """How a user narrows a source down: one category, or "" for all; layout and axes as in the manifest's [cad]."""
+    """A choice among the models of a source: one category, or "" for all; layout and axes as in a manifest's [cad]."""
 
     category: str = ""
     layout: str = "auto"
@@ -33,11 +33,11 @@ class Collection:
 
 
 def _one_category(path: Path, wanted: Wanted) -> str:
-    """The category of files that lie in no category's folder: the one wanted, or the name of their folder."""
+    """Return the category of files outside a category's folder: the wanted one, or the name of their folder."""
     category = wanted.category or path.name
     if category not in CATEGORIES:
         raise AssetError(
-            f"the category of the models in {path} is not known: say --category, one of {', '.join(CATEGORIES)}"
+            f"the category of the models in {path} is not known: add --category with one of {', '.join(CATEGORIES)}"
         )
     return category
 
@@ -55,8 +55,8 @@ def _folder(root: Path, wanted: Wanted) -> Collection:
         return _files(flat, root.resolve(), wanted)
     among = (wanted.category,) if wanted.category else CATEGORIES
     layout = recognise(root, among) if wanted.layout == "auto" else wanted.layout
-    found = categories_of(root, layout) if not wanted.category else among
-    cads = {category: folder_cads(root, layout, category, wanted.up, wanted.front) for category in found}
+    categories = categories_of(root, layout) if not wanted.category else among
+    cads = {category: folder_cads(root, layout, category, wanted.up, wanted.front) for category in categories}
     if not cads:
         raise AssetError(f"{root} holds no CAD model of any category in the layout {layout!r}; try --layout auto")
     return Collection(cads=cads, root=root)
@@ -64,14 +64,14 @@ def _folder(root: Path, wanted: Wanted) -> Collection:
 
 def _parametric(source: str, wanted: Wanted) -> Collection:
     if wanted.up != "auto":
-        raise AssetError("parametric shapes have axes of their own: leave --up and --front out")
+        raise AssetError("parametric shapes have their own axes: leave --up and --front out")
     if source == PARAMETRIC.removesuffix(":"):
         categories = (wanted.category,) if wanted.category else PARAMETRIC_CATEGORIES
         first_ones = range(*Cad().variants)
         return Collection(cads={name: parametric_assets(name, first_ones) for name in categories}, root=None)
     category, variants = parse_parametric_range(source)
     if wanted.category not in ("", category):
-        raise AssetError(f"{source} is no {wanted.category}: leave --category out")
+        raise AssetError(f"{source} is not of the category {wanted.category!r}: leave --category out")
     return Collection(cads={category: parametric_assets(category, variants)}, root=None)
 
 
@@ -87,14 +87,14 @@ def _manifest(path: Path, wanted: Wanted) -> Collection:
 
 
 def collect(source: str, wanted: Wanted) -> Collection:
-    """The CAD models at a source: `parametric`, a parametric address, a manifest, a folder, or a model's file.
+    """Return the CAD models at a source: `parametric`, a parametric address, a manifest, a folder, or a model's file.
 
-    A folder may have any layout, or hold the files of one category itself. AssetError where it holds none.
+    A folder may have any layout, or hold the files of one category itself. Raise AssetError if it holds no model.
     """
     if (wanted.up == "auto") != (wanted.front == "auto"):
         raise AssetError("give both --up and --front, or neither")
     if wanted.up != "auto" and wanted.up[-1] == wanted.front[-1]:
-        raise AssetError(f"--up {wanted.up} and --front {wanted.front} lie on one axis")
+        raise AssetError(f"--up {wanted.up} and --front {wanted.front} lie on one axis: give two different axes")
     if source == PARAMETRIC.removesuffix(":") or source.startswith(PARAMETRIC):
         return _parametric(source, wanted)
     path = Path(source)
@@ -104,5 +104,7 @@ def collect(source: str, wanted: Wanted) -> Collection:
         return _manifest(path, wanted)
     if path.is_file() and path.suffix.lower() in CAD_SUFFIXES:
         return _files([path], path.resolve().parent, wanted)
-    what = "has none of the suffixes .toml, " + ", ".join(CAD_SUFFIXES) if path.is_file() else "is no file or folder"
-    raise AssetError(f"{source} {what}: name a manifest, a folder or file of CAD models, or parametric:car?variant=17")
+    fault = (
+        "has none of the suffixes .toml, " + ", ".join(CAD_SUFFIXES) if path.is_file() else "is not a file or folder"
+    )
+    raise AssetError(f"{source} {fault}: name a manifest, a folder or file of CAD models, or parametric:car?variant=17")

@@ -1,4 +1,4 @@
-"""CAD models of any source as files of the plain layout, <out>/<category>/<id>.<suffix>, normalised."""
+"""Conversion of CAD models to files of the plain layout, <out>/<category>/<id>.<suffix>, normalised."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def _glb(worker: BlenderWorker, cad: Path) -> bytes:
 
 
 def _sidecar(model: CadModel, category: str, suffix: str) -> bytes:
-    """The keypoints and symmetry order as `<id>.keypoints.json` in the axes of the new file; empty for the defaults."""
+    """Return keypoints and symmetry order as the JSON of `<id>.keypoints.json`, in the axes of the new file.
+
+    Empty if the model has only the defaults.
+    """
     turn = _GLB_FROM_OBJECT if suffix == ".glb" else np.eye(3)
     entries: dict[str, object] = {name: (turn @ point).tolist() for name, point in model.keypoints.items()}
     if model.symmetry_order != SYMMETRY_ORDER[category]:
@@ -59,11 +62,11 @@ def _sidecar(model: CadModel, category: str, suffix: str) -> bytes:
 
 
 def _write(folder: Path, name: str, suffix: str, content: bytes, sidecar: bytes = b"") -> Path:
-    """Write a model, keypoints first; AssetError where another suffix of that name is there, which would be a twin."""
+    """Write a model, keypoints first. Raise AssetError if a file of that name with another suffix exists already."""
     target = folder / f"{name}{suffix}"
     twins = [path for other in CAD_SUFFIXES if other != suffix and (path := target.with_suffix(other)).exists()]
     if twins:
-        raise AssetError(f"{twins[0]} is there already: remove it, or choose another --out")
+        raise AssetError(f"{twins[0]} exists already: remove it, or choose another --out")
     notes = folder / f"{name}.keypoints.json"
     if sidecar:
         write_bytes(notes, sidecar)
@@ -74,7 +77,7 @@ def _write(folder: Path, name: str, suffix: str, content: bytes, sidecar: bytes 
 
 
 def _write_licence(model: Path, licence: str) -> None:
-    """Write what is known of the licence of a new file beside it."""
+    """Write the licence of a new file next to it, if it is known."""
     path = model.with_name(f"{model.name}.license")
     if licence == UNKNOWN:
         path.unlink(missing_ok=True)
@@ -98,11 +101,12 @@ def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Pa
 def convert(
     worker: BlenderWorker, cads: dict[str, tuple[Asset, ...]], out: Path, roots: Mapping[str, Path | None]
 ) -> Iterator[tuple[Asset, Path | None, str]]:
-    """Write every model below `out`; yields each with its new file, or None and why it could not be converted.
+    """Write every model below `out`. Yield each with its new file, or with None and the reason of its failure.
 
-    A parametric shape, or a file written from one, becomes PLY with its parts and keypoints; a model with materials or
-    texture coordinates GLB; any other PLY. Keypoints from a file beside the model come along, and its licence, where
-    the source states one, as <file>.license. roots: the source of each asset by its address, see `asset_licence`.
+    A parametric shape, or a file written from one, becomes PLY with its parts and keypoints. A model with materials or
+    texture coordinates becomes GLB, any other PLY. Keypoints from a file next to the model are copied, and so is its
+    licence, as <file>.license, if the source states one. roots: the source of each asset by its address, see
+    `asset_licence`.
     """
     for category, assets in cads.items():
         for asset in assets:

@@ -59,7 +59,7 @@ def _cells(run: RunFolder, worker: BlenderWorker, category: str) -> Iterator[NDA
 
 
 def library_picture() -> NDArray[np.uint8]:
-    """The first eight variants of every category, in realistic materials under environment maps: sRGB (H, W, 3)."""
+    """Render the first eight variants of every category, with realistic materials and environment maps: (H, W, 3)."""
     with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder, BlenderWorker() as worker:
         manifest = Path(folder) / "library.toml"
         manifest.write_text(_MANIFEST)
@@ -69,7 +69,7 @@ def library_picture() -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    """Command line of this module."""
+    """Run the command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m p3d_gen.catalogue.picture", description=__doc__)
     parser.add_argument("out", type=Path, help="the JPEG file to write")
     out = parser.parse_args().out

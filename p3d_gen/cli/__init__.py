@@ -1,20 +1,15 @@
-"""The command p3dgen. A stage is imported inside its command, so that --help answers at once."""
+"""The command line `p3dgen`. Each command imports its stage itself, so that --help answers at once."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import asdict
 
 import click
 from rich.table import Table
 
 from p3d_gen import __version__
-from p3d_gen.cli.assets import assets
-from p3d_gen.cli.bench import bench
-from p3d_gen.cli.dataset import dataset, export
-from p3d_gen.cli.plan import plan
-from p3d_gen.cli.results import report, sheet
-from p3d_gen.cli.stages import pack, render, run, stylize
-from p3d_gen.cli.status import status
-from p3d_gen.cli.train_stylizer import train_stylizer
-from p3d_gen.cli.trust import licences, provenance, replay, verify
+from p3d_gen.cli import assets, bench, dataset, plan, results, stages, status, train_stylizer, trust
 from p3d_gen.core.commandline import Group, print_wide
 
 
@@ -25,35 +20,39 @@ def main() -> None:
 
 
 for command in (
-    assets,
-    bench,
-    plan,
-    render,
-    stylize,
-    pack,
-    run,
-    status,
-    sheet,
-    report,
-    verify,
-    replay,
-    licences,
-    provenance,
-    train_stylizer,
-    dataset,
-    export,
+    assets.assets,
+    bench.bench,
+    plan.plan,
+    stages.render,
+    stages.stylize,
+    stages.pack,
+    stages.run,
+    status.status,
+    results.sheet,
+    results.report,
+    trust.verify,
+    trust.replay,
+    trust.licences,
+    trust.provenance,
+    train_stylizer.train_stylizer,
+    dataset.dataset,
+    dataset.export,
 ):
     main.add_command(command)
 
 
 @main.command()
-@click.option("--apt", is_flag=True, help="Only print the Debian packages that are missing, for apt-get install.")
-def doctor(apt: bool) -> None:
-    """Say what is installed, what is missing, and how to get it. Exit status 1 if anything is missing.
+@click.option("--apt", is_flag=True, help="Print only the missing Debian packages, for apt-get install.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for a bug report.")
+def doctor(apt: bool, as_json: bool) -> None:
+    """Show the installed software and the hardware, and how to get what is missing.
+
+    The exit status is 1 if anything is missing that the stages need.
 
     \b
     Example:
       p3dgen doctor
+      p3dgen doctor --json
     """
     from p3d_gen.blender.system import missing_system_packages
     from p3d_gen.report.doctor import examine
@@ -62,9 +61,12 @@ def doctor(apt: bool) -> None:
         click.echo(" ".join(missing_system_packages()))
         return
     findings = examine()
-    table = Table("what", "found", "for", "how to get it")
-    for finding in findings:
-        table.add_row(finding.name, finding.found, finding.purpose, finding.remedy)
-    print_wide(table)
-    if any(finding.remedy for finding in findings):
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        table = Table("name", "state", "used for", "remedy")
+        for finding in findings:
+            table.add_row(finding.name, finding.state, finding.purpose, finding.remedy)
+        print_wide(table)
+    if any(finding.remedy and finding.required for finding in findings):
         raise click.exceptions.Exit(1)

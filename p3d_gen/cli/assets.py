@@ -1,4 +1,4 @@
-"""The commands p3dgen assets list, check and import. What is heavy is imported inside them."""
+"""The commands `p3dgen assets list`, `check` and `import`. They import heavy modules themselves."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from p3d_gen.cli.common import progress_bar
-from p3d_gen.core.commandline import Group, print_wide
+from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.commandline import Choice, Group, print_wide
+from p3d_gen.core.errors import AssetError
 
 if TYPE_CHECKING:
     from p3d_gen.catalogue.check import Report
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from p3d_gen.spec.inventory import Asset
 
 _SHOWN_IDS = 6
+LAYOUTS = ("auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv")
+AXES = ("auto", "x", "-x", "y", "-y", "z", "-z")
 
 
 @click.group(cls=Group)
@@ -27,17 +31,7 @@ def assets() -> None:
     """List, check and convert CAD models, and list the other assets of a manifest."""
 
 
-def _category(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
-    """A category, "" where none is given; checked here, so that --help need not load the list."""
-    from p3d_gen.core.categories import CATEGORIES
-    from p3d_gen.core.errors import did_you_mean
-
-    if value and value not in CATEGORIES:
-        raise click.BadParameter(f"{value!r} is no category{did_you_mean(value, CATEGORIES)}")
-    return value or ""
-
-
-_category_option = click.option("--category", callback=_category, help="Only the models of this category.")
+_category_option = click.option("--category", type=Choice(CATEGORIES), help="Use only the models of this category.")
 
 
 def _few(models: tuple[Asset, ...]) -> str:
@@ -61,12 +55,13 @@ def _list_manifest(table: Table, path: Path) -> None:
     source = manifest.cad.source
     made = source == EMBEDDED
     _add_cads(table, inventory.cads, "parametric" if made else str(resolve_folder(source, base_dir, "cad.source")))
-    for what, found, folder in (
+    for kind, assets, folder in (
         ("textures", inventory.textures, texture_folder),
         ("environment maps", inventory.hdris, light_folder),
         ("backgrounds", inventory.backgrounds, background_folder),
     ):
-        table.add_row(what, str(len(found)), _few(found), str(folder(manifest, base_dir)) if found else "not used")
+        origin = str(folder(manifest, base_dir)) if assets else "not used"
+        table.add_row(kind, str(len(assets)), _few(assets), origin)
 
 
 def _list_library(table: Table) -> None:
@@ -80,7 +75,7 @@ def _list_library(table: Table) -> None:
 @assets.command("list")
 @click.argument("source", metavar="MANIFEST|FOLDER|parametric")
 def list_(source: str) -> None:
-    """Show what a manifest draws from, what a folder of CAD models holds, or what the parametric library makes.
+    """List the assets of a manifest, the CAD models of a folder, or the shapes of the parametric library.
 
     \b
     Examples:
@@ -89,14 +84,14 @@ def list_(source: str) -> None:
     """
     from p3d_gen.catalogue.collect import Wanted, collect
 
-    table = Table("what", "number", "which", "where")
+    table = Table("kind", "number", "names", "source")
     if source == "parametric":
         _list_library(table)
     elif Path(source).is_file() and source.endswith(".toml"):
         _list_manifest(table, Path(source))
     else:
-        found = collect(source, Wanted())
-        _add_cads(table, found.cads, str(found.root or "parametric"))
+        models = collect(source, Wanted())
+        _add_cads(table, models.cads, str(models.root or "parametric"))
     print_wide(table)
 
 
@@ -117,7 +112,7 @@ def _check_row(report: Report) -> tuple[str, ...]:
         str(report.keypoints),
         _yes(report.watertight),
         report.licence,
-        "see below" if report.warnings else "good",
+        f"{len(report.warnings)} warnings" if report.warnings else "good",
     )
 
 
@@ -138,8 +133,10 @@ def _show_reports(reports: list[Report]) -> None:
 @click.argument("source", metavar="MANIFEST|FOLDER|ADDRESS")
 @_category_option
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def check_(source: str, category: str, as_json: bool) -> None:
-    """Prepare CAD models in Blender and report on them. Exit status 1 if any cannot be used.
+def check_(source: str, category: str | None, as_json: bool) -> None:
+    """Prepare CAD models in Blender and report on them.
+
+    The exit status is 1 if a model cannot be used. The warnings of each model follow its table.
 
     An ADDRESS is a file, parametric:car?variant=17 or parametric:car?variant=0..31.
 
@@ -152,10 +149,10 @@ def check_(source: str, category: str, as_json: bool) -> None:
     from p3d_gen.catalogue.check import check
     from p3d_gen.catalogue.collect import Wanted, collect
 
-    found = collect(source, Wanted(category=category))
-    total = sum(len(models) for models in found.cads.values())
+    collection = collect(source, Wanted(category=category or ""))
+    total = sum(len(models) for models in collection.cads.values())
     with BlenderWorker() as worker, progress_bar() as progress:
-        reports = list(progress.track(check(worker, found), total, description="check"))
+        reports = list(progress.track(check(worker, collection), total, description="check"))
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], indent=2))
     else:
@@ -163,44 +160,52 @@ def check_(source: str, category: str, as_json: bool) -> None:
     _conclude([report.address for report in reports if report.error], total, "cannot be used")
 
 
-def _conclude(broken: list[str], total: int, what: str) -> None:
+def _conclude(broken: list[str], total: int, consequence: str) -> None:
     if broken:
-        raise click.ClickException(f"{len(broken)} of {total} models {what}")
+        raise click.ClickException(f"{len(broken)} of {total} models {consequence}")
 
 
 def _source_options(command: Callable[..., None]) -> Callable[..., None]:
-    """How a source's folders are laid out and its axes run, with the values that a manifest knows."""
+    """Add the options for the layout of a source's folders and for its axes, as in a manifest's section cad."""
     for option in (
-        click.option("--layout", default="auto", show_default=True, help="Of the folder, as in the manifest's [cad]."),
-        click.option("--front", default="auto", show_default=True, help="The source's front axis, such as -y."),
-        click.option("--up", default="auto", show_default=True, help="The source's up axis, such as z."),
+        click.option(
+            "--layout",
+            type=Choice(LAYOUTS),
+            default="auto",
+            show_default=True,
+            help="Layout of the source's folders; auto recognises it.",
+        ),
+        click.option(
+            "--front",
+            type=Choice(AXES),
+            default="auto",
+            show_default=True,
+            help="Axis of the source that points to the front of the models; auto is the layout's own.",
+        ),
+        click.option(
+            "--up",
+            type=Choice(AXES),
+            default="auto",
+            show_default=True,
+            help="Axis of the source that points up; auto is the layout's own.",
+        ),
     ):
         command = option(command)
     return command
 
 
-def _check_value(name: str, value: str) -> None:
-    """The value is one that the manifest's [cad] knows."""
-    from p3d_gen.core.errors import did_you_mean
-    from p3d_gen.spec.manifest import Axis, Cad
-
-    layouts = get_args(Cad.model_fields["layout"].annotation)
-    valid = layouts if name == "layout" else get_args(Axis)
-    if value not in valid:
-        raise click.BadParameter(f"{value!r} is none{did_you_mean(value, valid)}", param_hint=f"--{name}")
-
-
 def _merged(collections: Iterable[Collection]) -> dict[str, tuple[Asset, ...]]:
-    """The models of several sources; AssetError where two of them would get one file."""
-    from p3d_gen.core.errors import AssetError
-
+    """Return the models of several sources. Raise AssetError if two of them would get the same file."""
     merged: dict[str, dict[str, Asset]] = {}
     for collection in collections:
         for category, models in collection.cads.items():
             known = merged.setdefault(category, {})
             for asset in models:
                 if asset.id in known:
-                    raise AssetError(f"{asset.address} has the name of {known[asset.id].address}: import them apart")
+                    raise AssetError(
+                        f"{asset.address} has the same name as {known[asset.id].address}: "
+                        "import them into different folders, or rename one"
+                    )
                 known[asset.id] = asset
     return {category: tuple(models.values()) for category, models in merged.items()}
 
@@ -208,13 +213,14 @@ def _merged(collections: Iterable[Collection]) -> dict[str, tuple[Asset, ...]]:
 @assets.command("import")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @_category_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to fill.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill.")
 @_source_options
-def import_(sources: tuple[str, ...], category: str, out: Path, up: str, front: str, layout: str) -> None:
-    """Convert CAD models to OUT/<category>/<id>.ply or .glb, z up, front -y, centred, box diagonal 1.
+def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, front: str, layout: str) -> None:
+    """Convert CAD models to OUT/<category>/<id>.ply or .glb.
 
-    A SOURCE is a file, a folder, a manifest or parametric:car?variant=0..31. OUT can be a manifest's cad.source.
-    Those that cannot be used are named, the others converted, and the exit status is 1.
+    The models become z up, front -y, centred, with box diagonal 1. A SOURCE is a file, a folder, a manifest or
+    parametric:car?variant=0..31. OUT can be a manifest's cad.source. If a model cannot be used, it is named, the others
+    are converted, and the exit status is 1.
 
     \b
     Examples:
@@ -225,9 +231,7 @@ def import_(sources: tuple[str, ...], category: str, out: Path, up: str, front: 
     from p3d_gen.catalogue.collect import Wanted, collect
     from p3d_gen.catalogue.convert import convert
 
-    for name, value in (("up", up), ("front", front), ("layout", layout)):
-        _check_value(name, value)
-    wanted = Wanted(category=category, layout=layout, up=up, front=front)
+    wanted = Wanted(category=category or "", layout=layout, up=up, front=front)
     collections = [collect(source, wanted) for source in sources]
     cads = _merged(collections)
     roots = {asset.address: each.root for each in collections for models in each.cads.values() for asset in models}

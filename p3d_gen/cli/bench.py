@@ -1,4 +1,4 @@
-"""`p3dgen bench`: benchmarks. Each prints tables and, as its last line, one line of JSON with all its figures."""
+"""The commands `p3dgen bench`. Each prints tables and, as its last line, one line of JSON with all its figures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(cls=Group)
 def bench() -> None:
-    """Measure speed, in ratios within one run."""
+    """Measure speed as ratios within one run."""
 
 
 @bench.command()
-@click.option("--part", "parts", type=click.Choice(_PARTS), multiple=True, help="Only this part; may be repeated.")
+@click.option(
+    "--part", "parts", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated."
+)
 def render(parts: tuple[str, ...]) -> None:
-    """The render stage against the bare ray tracer, workers, settings, memory, and a cold start.
+    """Measure the render stage: against the bare ray tracer, workers, settings, memory, and a cold start.
 
     \b
     Example:
@@ -42,16 +44,15 @@ def render(parts: tuple[str, ...]) -> None:
     "parts",
     type=click.Choice([*_STYLIZE_PARTS, "colours"]),
     multiple=True,
-    help="Only this part; may be repeated. colours needs --settings, and is left out where no part is named.",
+    help="Measure only this part; may be repeated. colours needs --settings, and is measured only if it is named.",
 )
-@click.option("--settings", type=_FILE, help="The stylization whose colours are measured, a TOML file.")
-@click.option("--picture", type=click.Path(path_type=Path), help="A JPEG to write: held-out shapes in six colours.")
+@click.option("--settings", type=_FILE, help="TOML file of the stylization whose colours are measured.")
+@click.option("--picture", type=click.Path(path_type=Path), help="JPEG file to write: held-out shapes in six colours.")
 def stylize(parts: tuple[str, ...], settings: Path | None, picture: Path | None) -> None:
-    """The stylize stage against the bare pipeline, its settings, what label survival tells apart, and which colours a
-    stylizer obeys.
+    """Measure the stylize stage: against the bare pipeline, settings, label survival, and the colours of a stylizer.
 
-    On a GPU with Stable Diffusion 1.5 and ControlNet 1.1 at 512 x 512, else with a small architecture of that shape;
-    the weights are random, nothing is downloaded.
+    On a GPU it measures Stable Diffusion 1.5 and ControlNet 1.1 at 512 x 512, on the CPU a small architecture of the
+    same kind. The weights are random; nothing is downloaded.
 
     \b
     Example:

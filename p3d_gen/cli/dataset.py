@@ -1,4 +1,4 @@
-"""The commands `p3dgen dataset make`, `check` and `schema`: runs as a dataset for others."""
+"""The commands `p3dgen dataset make`, `check` and `schema`, and `p3dgen export`: runs as datasets for others."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _KINDS = ("cad", "texture", "background", "hdri")
 
 @click.group(cls=Group)
 def dataset() -> None:
-    """Make a dataset of finished runs: splits that share no assets, merged, shuffled, re-sharded, and described."""
+    """Make datasets of finished runs, with splits that share no assets, and check them."""
 
 
 def _shard_size(context: click.Context, parameter: click.Parameter, value: str) -> dict[str, int]:
     match = re.fullmatch(r"(\d+) ?(|[KMG]B)", value)
     if not match or int(match[1]) == 0:
-        raise click.BadParameter(f"{value!r} is no size: a number of samples, such as 1000, or of bytes, such as 500MB")
+        raise click.BadParameter(f"{value!r} is not a size: give samples, such as 1000, or bytes, such as 500MB")
     unit = _UNITS[match[2]]
     return {"shard_samples": int(match[1])} if unit is None else {"shard_bytes": int(match[1]) * unit}
 
@@ -36,7 +36,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str
     for each in value:
         match = re.fullmatch(r"([a-z][a-z0-9_]*)=([0-9.]+)", each)
         if not match:
-            raise click.BadParameter(f"{each!r} is no split: NAME=SHARE, such as train=0.8")
+            raise click.BadParameter(f"{each!r} is not a split: give NAME=SHARE, such as train=0.8")
         if match[1] in shares:
             raise click.BadParameter(f"the split {match[1]!r} is named twice")
         shares[match[1]] = float(match[2])
@@ -45,7 +45,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str
 
 @dataset.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("--out", type=RunFolderType(exists=False), required=True, help="The dataset's folder; made if need be.")
+@click.option("--out", type=RunFolderType(exists=False), required=True, help="Folder of the dataset; made if needed.")
 @name_option
 @click.option(
     "--split",
@@ -55,7 +55,7 @@ def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str
     callback=_shares,
     default=("train=0.8", "val=0.1", "test=0.1"),
     show_default=True,
-    help="A split and its share of the assets; may be repeated.",
+    help="Name of a split and its share of the assets; may be repeated.",
 )
 @click.option(
     "--split-by",
@@ -63,8 +63,8 @@ def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str
     multiple=True,
     default=("cad",),
     show_default=True,
-    help="Of which kinds of assets none may be in two splits; may be repeated. Samples whose assets belong to "
-    "different splits are left out.",
+    help="Kind of assets that no two splits may share; may be repeated. Samples whose assets belong to different "
+    "splits are left out.",
 )
 @click.option(
     "--shard-size",
@@ -72,10 +72,10 @@ def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str
     callback=_shard_size,
     default="1000",
     show_default=True,
-    help="How large a shard may be: a number of samples, or of bytes, such as 500MB.",
+    help="Largest size of a shard: a number of samples, or of bytes, such as 500MB.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of splits and order.")
-@click.option("--depth16", is_flag=True, help="Keep depth in 16 bits, depth.png16, in place of depth.npz.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of splits and order.")
+@click.option("--depth16", is_flag=True, help="Keep depth in 16 bits (depth.png16) instead of depth.npz.")
 def make(
     runs: tuple[str, ...],
     out: Path,
@@ -88,8 +88,8 @@ def make(
 ) -> None:
     """Make a dataset of the packed shards of finished runs: split by assets, merged, shuffled, re-sharded.
 
-    RUN is a run folder, or NAME=FOLDER; the keys of several runs begin with their names. The runs are only read. What
-    was stopped or killed goes on with the same command.
+    RUN is a run folder, or NAME=FOLDER. If there are several runs, the keys of their samples begin with their names.
+    The runs are only read. Interrupted work resumes when you repeat the command.
 
     \b
     Example:
@@ -108,26 +108,26 @@ def make(
         summary = make_dataset(
             out, open_sources(runs, name), recipe, lambda n: progress.update(task, advance=1, total=n)
         )
-    for split, found in summary["splits"].items():
-        categories = ", ".join(f"{count} {category}" for category, count in found["categories"].items())
-        click.echo(f"{split}: {found['samples']} samples in {found['shards']} shards ({categories})")
-    click.echo(f"left out, as their assets belong to different splits: {summary['left_out']}")
+    for split, content in summary["splits"].items():
+        categories = ", ".join(f"{count} {category}" for category, count in content["categories"].items())
+        click.echo(f"{split}: {content['samples']} samples in {content['shards']} shards ({categories})")
+    click.echo(f"left out, because their assets belong to different splits: {summary['left_out']}")
     click.echo(f"dataset: {out}")
 
 
-def _conclude(found: Survey) -> None:
-    for split, content in found.splits.items():
+def _conclude(survey: Survey) -> None:
+    for split, content in survey.splits.items():
         click.echo(f"{split}: {content.samples.total()} samples in {len(content.shards)} shards")
-    for finding in found.findings:
+    for finding in survey.findings:
         click.echo(finding, err=True)
-    if found.findings:
-        raise click.ClickException(f"{len(found.findings)} findings")
+    if survey.findings:
+        raise click.ClickException(f"{len(survey.findings)} faults, listed above")
 
 
 @dataset.command()
 @click.argument("folder", type=RunFolderType(exists=True))
 def check(folder: Path) -> None:
-    """Check a dataset: shards against their checksums, labels against the schema, keys, and leaks between splits.
+    """Check a dataset: checksums of shards, schema of labels, keys, and leaks between splits.
 
     \b
     Example:
@@ -136,13 +136,12 @@ def check(folder: Path) -> None:
     from p3d_gen.dataset.folder import open_dataset
     from p3d_gen.dataset.survey import check_dataset
 
-    found = check_dataset(open_dataset(folder))
-    _conclude(found)
-    click.echo("no leak, no fault")
+    _conclude(check_dataset(open_dataset(folder)))
+    click.echo("no leaks, no faults")
 
 
 @dataset.command()
-@click.option("--document", is_flag=True, help="As a document, not as JSON Schema.")
+@click.option("--document", is_flag=True, help="Print a document for readers instead of JSON Schema.")
 def schema(document: bool) -> None:
     """Print the schema of a packed sample's labels.
 
@@ -161,12 +160,12 @@ def schema(document: bool) -> None:
 @click.command()
 @click.argument("kind", metavar="FORMAT", type=click.Choice(("coco", "bop", "pascal3d", "nemo")))
 @click.argument("folder", metavar="RUN_OR_DATASET", type=RunFolderType(exists=True))
-@click.option("--out", type=RunFolderType(exists=False), required=True, help="The export's folder; made if need be.")
+@click.option("--out", type=RunFolderType(exists=False), required=True, help="Folder of the export; made if needed.")
 @name_option
 def export(kind: str, folder: Path, out: Path, name: str) -> None:
-    """Write a finished run or dataset as COCO, BOP, PASCAL3D+ or what NeMo trains on.
+    """Write a finished run or dataset in the format of COCO, BOP, PASCAL3D+ or NeMo.
 
-    A run's samples are the split train. What was stopped or killed goes on with the same command.
+    The samples of a run become the split train. Interrupted exports resume when you repeat the command.
 
     \b
     Example:

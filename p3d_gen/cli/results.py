@@ -1,4 +1,4 @@
-"""The commands that look at a finished run: `p3dgen sheet` and `report`."""
+"""The commands that show a finished run: `p3dgen sheet` and `report`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from p3d_gen.cli.common import name_option, run_folder_argument
 @name_option
 @click.option("--per-category", type=click.IntRange(min=1), default=4, show_default=True, help="Rows per category.")
 def sheet(run_folder: Path, name: str, per_category: int) -> None:
-    """Write RUN/contact_sheet.jpg: render, control, stylised picture, and composite with its labels drawn.
+    """Write RUN/contact_sheet.jpg: render, control, stylized picture, and composite with its labels drawn.
 
     \b
     Example:
@@ -34,13 +34,13 @@ def sheet(run_folder: Path, name: str, per_category: int) -> None:
     type=click.IntRange(min=0),
     default=120,
     show_default=True,
-    help="How many samples the gallery shows: half of them the worst, the others by chance.",
+    help="Number of samples in the gallery: half of them the worst, the others chosen by chance.",
 )
-@click.option("--follow", is_flag=True, help="Write it again as shards are finished, until the run is.")
+@click.option("--follow", is_flag=True, help="Update the report as shards are finished, until the run is complete.")
 def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
-    """Write RUN/report.html: gallery, counts, failures, viewpoints, colours, use of assets, poses against masks, times.
+    """Write RUN/report.html: gallery, counts, failures, viewpoints, colours, use of assets, masks, times.
 
-    It shows what is finished, so it can be written while the run is at work.
+    It shows the finished shards, so it can be written while the run is being made.
 
     \b
     Example:

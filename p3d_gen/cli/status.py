@@ -1,4 +1,4 @@
-"""The command that looks at a run from another terminal: `p3dgen status`."""
+"""The command `p3dgen status`, which looks at a run from another terminal."""
 
 from __future__ import annotations
 
@@ -24,13 +24,8 @@ if TYPE_CHECKING:
 _SHOWN_REASONS = 3
 
 
-def _name(stage: str) -> str:
-    """The command that makes a stage, with the stylization's name."""
-    return stage.replace("shards", "pack", 1)
-
-
 def duration(seconds: float) -> str:
-    """A time that is left, as '2 h 05 min', '12 min' or '40 s'."""
+    """Return a time that is left as '2 h 05 min', '12 min' or '40 s'."""
     minutes = round(seconds / 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
@@ -45,15 +40,15 @@ def _writing(stage: StageStatus) -> str:
     return ", ".join(f"{w.shard} ({w.samples} samples, {w.size_bytes / 1e6:.1f} MB)" for w in stage.writing)
 
 
-def _told(news: News) -> str:
+def _news_line(news: News) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(news.time))
-    return f"{when}  {_name(news.stage)} {news.shard}: {news.samples} samples in {news.seconds:.0f} s" + (
+    return f"{when}  {news.stage} {news.shard}: {news.samples} samples in {news.seconds:.0f} s" + (
         f", {news.failed} failed" if news.failed else ""
     )
 
 
 def _line(stage: StageStatus) -> str:
-    """A stage as one plain line."""
+    """Return a stage as one plain line."""
     failed = sum(stage.failures.values())
     parts = [
         f"{stage.state}, {stage.shards_done} of {stage.shards} shards",
@@ -62,21 +57,21 @@ def _line(stage: StageStatus) -> str:
         "" if stage.seconds_left is None else f"{duration(stage.seconds_left)} left",
         f"writing {_writing(stage)}" if stage.writing else "",
     ]
-    return f"{_name(stage.stage)}: " + ", ".join(part for part in parts if part)
+    return f"{stage.stage}: " + ", ".join(part for part in parts if part)
 
 
 def _reasons(status: RunStatus) -> list[str]:
-    """The most frequent reasons of failures."""
+    """Return the most frequent reasons of failures."""
     reasons = [(n, stage.stage, reason) for stage in status.stages for reason, n in stage.failures.items()]
     ranked = sorted(reasons, key=lambda each: -each[0])[:_SHOWN_REASONS]
-    return [f"failed in {_name(stage)}, {n} times: {reason}" for n, stage, reason in ranked]
+    return [f"failed in {stage}, {n} times: {reason}" for n, stage, reason in ranked]
 
 
 def _remarks(status: RunStatus) -> list[str]:
-    """What is said below the stages."""
+    """Return the lines below the stages."""
     begun = status.models_prepared or status.stages[0].shards_done
     waiting = [] if begun else ["models: not prepared yet"]
-    return [*waiting, *_reasons(status), *map(_told, status.news)]
+    return [*waiting, *_reasons(status), *map(_news_line, status.news)]
 
 
 def _lines(status: RunStatus) -> list[str]:
@@ -84,7 +79,7 @@ def _lines(status: RunStatus) -> list[str]:
 
 
 def table(status: RunStatus) -> Group:
-    """The state of a run for a terminal."""
+    """Return the state of a run as a table for a terminal."""
     stages = Table(title=status.run, title_justify="left")
     for name in ("stage", "state"):
         stages.add_column(name)
@@ -95,7 +90,7 @@ def table(status: RunStatus) -> Group:
     for stage in status.stages:
         failed = sum(stage.failures.values())
         stages.add_row(
-            _name(stage.stage),
+            stage.stage,
             Text(stage.state, style=colours[stage.state]),
             f"{stage.shards_done}/{stage.shards}",
             f"{stage.samples}/{stage.planned}",
@@ -109,14 +104,14 @@ def table(status: RunStatus) -> Group:
 
 def _watch_plainly(watch: Watch, every: float) -> None:
     """Print the lines that have changed, with the time, until the run is finished."""
-    told: set[str] = set()
+    shown: set[str] = set()
     while True:
         status = watch.look()
         lines = _lines(status)
         for line in lines:
-            if line not in told:
+            if line not in shown:
                 click.echo(f"{time.strftime('%H:%M:%S')} {line}")
-        told = set(lines)
+        shown = set(lines)
         sys.stdout.flush()
         if status.done:
             return
@@ -134,19 +129,19 @@ def _watch_live(watch: Watch, every: float) -> None:
 
 @click.command()
 @run_folder_argument
-@click.option("--watch", "watching", is_flag=True, help="Keep looking until the run is finished; Ctrl-C ends it.")
+@click.option("--watch", "watching", is_flag=True, help="Update the status until the run is finished; Ctrl-C ends it.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
     default=2.0,
     show_default=True,
-    help="Seconds between two looks, with --watch.",
+    help="Seconds between two updates, with --watch.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def status(run_folder: Path, watching: bool, every: float, as_json: bool) -> None:
-    """Say how far a run has come: shards, samples, failures, rate, time left, and what is being written.
+    """Show the progress of a run: shards, samples, failures, rate, time left, and the shards being written.
 
-    It only reads, so it can look at a run that is at work in another terminal. Piped, it prints plain lines.
+    It only reads, so it can look at a run that is being made in another terminal. In a pipe it prints plain lines.
 
     \b
     Example:
@@ -155,7 +150,7 @@ def status(run_folder: Path, watching: bool, every: float, as_json: bool) -> Non
     from p3d_gen.report.status import Watch
 
     if watching and as_json:
-        raise click.UsageError("--watch and --json do not go together: call --json as often as you like")
+        raise click.UsageError("--watch and --json cannot be combined: call --json repeatedly instead")
     watch = Watch(run_folder)
     if as_json:
         click.echo(json.dumps(asdict(watch.look()), indent=2))

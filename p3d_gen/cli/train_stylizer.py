@@ -1,4 +1,4 @@
-"""The command p3dgen train-stylizer."""
+"""The command `p3dgen train-stylizer`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 @click.command("train-stylizer")
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make; goes on where it is.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that render; one per processor if not given.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder to make or to resume.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; one per processor by default.")
 @click.option("--train-on", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU if it can.")
 @blender_options
 def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, how: Supervision) -> None:

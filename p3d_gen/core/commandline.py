@@ -11,10 +11,12 @@ Rules for the commands:
 
 from __future__ import annotations
 
+import difflib
 import logging
 import select
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,36 @@ _DEBUG, _QUIET, _VERBOSE, _LOG_FILE = (f"p3d_gen.{name}" for name in ("debug", "
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _UNLIMITED = 100_000
 _BUG = "This is a bug. Please report it with the traceback above and the output of `p3dgen doctor --json`."
+
+
+class Choice(click.Choice[str]):
+    """A choice of names whose error also suggests the nearest one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the chosen name."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            near = difflib.get_close_matches(str(value), self.choices, n=1, cutoff=0.5)
+            if not near:
+                raise
+            raise click.BadParameter(f"{error.message.rstrip('.')}; did you mean {near[0]!r}?", ctx, param) from None
+
+
+class AliasedOption(click.Option):
+    """An option that has older spellings too, which are accepted but not shown."""
+
+    def __init__(self, *args: Any, aliases: Sequence[str], **attributes: Any) -> None:
+        """Take the older spellings, such as `["--old-name"]`."""
+        super().__init__(*args, **attributes)
+        self._aliases = aliases
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Accept all spellings."""
+        shown = self.opts
+        self.opts = [*shown, *self._aliases]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
 
 
 class _EchoHandler(logging.Handler):

@@ -20,7 +20,7 @@ _SHOWN_NEWS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """A shard that is being written: how many of its samples are in the file so far, and the file's size."""
+    """A shard that is being written: the number of samples that its file holds so far, and the file's size."""
 
     shard: str
     samples: int
@@ -29,12 +29,13 @@ class Writing:
 
 @dataclass(frozen=True, kw_only=True)
 class StageStatus:
-    """How far one stage has come.
+    """The progress of one stage: `render`, `stylize`, `pack`, or `stylize-NAME`, `pack-NAME` of a named stylization.
 
-    state: `done`, `running`, `stopped` where it has begun and nobody is at work, or `waiting`. samples: made, those
-    being written included; planned: what all shards make if none fails. failures: reason -> samples.
-    rate: samples per second while it last was at work; seconds_left: at that rate, of a stage that runs. Both are None
-    where they are not known.
+    state: `done`, `running`, `stopped` if it has begun and no process works on it, or `waiting`.
+    samples: number of samples made, including those being written. planned: number of samples if none fails.
+    failures: reason -> number of samples.
+    rate: samples per second while the stage last ran. seconds_left: time left at that rate, for a running stage. Both
+    are None if they are not known.
     """
 
     stage: str
@@ -51,7 +52,7 @@ class StageStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """A finished shard. time: when, in seconds since 1970."""
+    """A finished shard. time: the moment it was finished, in seconds since 1970."""
 
     time: float
     stage: str
@@ -63,7 +64,7 @@ class News:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus:
-    """How far a run has come. models_prepared: whether its CAD models are. news: the latest shards, newest first."""
+    """The progress of a run. models_prepared: True if its CAD models are ready. news: latest shards, newest first."""
 
     run: str
     models_prepared: bool
@@ -72,47 +73,49 @@ class RunStatus:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if there is nothing left to do."""
         return all(stage.state == "done" for stage in self.stages)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Finished:
-    """A ledger, and when it was written."""
+    """A ledger, and the time at which it was written."""
 
     ledger: Ledger
     time: float
 
 
 class Watch:
-    """Looks at a run folder again and again; ledgers that have not changed are not read again."""
+    """A view of a run folder for repeated looks; ledgers that have not changed are not read again."""
 
     def __init__(self, folder: str | Path) -> None:
-        """RunError where that is no run folder. The sources of the run are not looked at."""
+        """Open a run folder, without its sources. Raise RunError if it is not one."""
         self._run = open_run(folder, look_at_sources=False)
         self._known: dict[tuple[str, str], _Finished] = {}
 
     def look(self) -> RunStatus:
-        """The state of the run as it is now. RunError where a ledger is damaged."""
+        """Return the state of the run as it is now. Raise RunError if a ledger is damaged."""
         now = time.time()
-        found = {stage: self._finished(stage) for stage in _stages(self._run)}
-        everything = sorted((each for stage in found.values() for each in stage), key=lambda each: -each.time)
+        stages = {folder: self._finished(folder) for folder in _folders(self._run)}
+        everything = sorted((each for stage in stages.values() for each in stage), key=lambda each: -each.time)
         return RunStatus(
             run=str(self._run.root),
             models_prepared=self._run.models_file.exists(),
-            stages=tuple(_stage_status(self._run, stage, finished, now) for stage, finished in found.items()),
+            stages=tuple(_stage_status(self._run, folder, finished, now) for folder, finished in stages.items()),
             news=tuple(_news(each) for each in everything[:_SHOWN_NEWS]),
         )
 
     def _finished(self, stage: str) -> list[_Finished]:
-        """The finished shards of a stage, in the order of the run."""
+        """Return the finished shards of a stage, in the order of the run."""
         there = _names(self._run.root / stage)
         looks = (self._ledger(stage, shard) for shard in self._run.all_shards() if f"{shard}.json" in there)
         return [finished for finished in looks if finished]
 
     def _ledger(self, stage: str, shard: str) -> _Finished | None:
-        """What is known of a shard; None where its ledger has been taken away in between. In a store of objects a look
-        at each one takes its time, so there a known one is taken to be as it was."""
+        """Return a finished shard; None if its ledger was removed in the meantime.
+
+        A look at each ledger is slow in an object store, so a known ledger is assumed to be unchanged there.
+        """
         known, path = self._known.get((stage, shard)), self._run.tar(stage, shard).with_suffix(".json")
         if known and is_remote(path):
             return known
@@ -130,22 +133,27 @@ class Watch:
 
 
 def _names(folder: Path) -> set[str]:
-    """The names of a folder's files; none where there is no folder."""
+    """Return the names of a folder's files; none if it does not exist."""
     with remote_errors(folder):
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-def _stages(run: RunFolder) -> list[str]:
-    """The stages of the manifest's own stylization, then those of the ones with a name."""
+def _folders(run: RunFolder) -> list[str]:
+    """Return the folders of the stages: of the manifest's own stylization, then of the named ones."""
     named = (f"{kind}-{name}" for name in stylization_names(run) for kind in ("stylize", "shards"))
     return ["render", "stylize", "shards", *named]
+
+
+def _stage_name(folder: str) -> str:
+    """Return the name of the stage that fills a folder: the name of its command, and that of the stylization."""
+    return folder.replace("shards", "pack", 1)
 
 
 def _news(finished: _Finished) -> News:
     ledger = finished.ledger
     return News(
         time=finished.time,
-        stage=ledger.stage,
+        stage=_stage_name(ledger.stage),
         shard=ledger.shard,
         samples=ledger.count,
         failed=len(ledger.failures),
@@ -154,8 +162,10 @@ def _news(finished: _Finished) -> News:
 
 
 def _is_locked(partial: Path) -> bool:
-    """Whether a writer is at work on a file. A shared lock is asked for and given back at once: a writer that comes in
-    this very moment waits for it."""
+    """Return if a process is writing a file.
+
+    This takes a shared lock and returns it at once; a writer that arrives in this moment waits for it.
+    """
     with partial.open("rb") as file:
         try:
             lock_file(file, shared=True, wait=False)
@@ -165,7 +175,7 @@ def _is_locked(partial: Path) -> bool:
 
 
 def _samples_in(partial: Path) -> int:
-    """How many samples a tar holds that is still being written."""
+    """Return the number of samples in a tar that is still being written."""
     keys = set()
     try:
         with tarfile.open(partial, "r:") as tar:
@@ -177,29 +187,31 @@ def _samples_in(partial: Path) -> int:
 
 
 def _writing(run: RunFolder, stage: str) -> tuple[Writing, ...]:
-    """The shards of a stage that are being written now; what a killed run left is not. Nothing of it is seen where the
-    run is remote: shards arrive there when they are whole."""
+    """Return the shards of a stage that are being written now, without the remains of a killed run.
+
+    None are seen in a remote run, because shards arrive there only when they are complete.
+    """
     if is_remote(run.root):
         return ()
-    found = []
+    writing = []
     for partial in sorted((run.root / stage).glob(".*.tar.partial")):
         try:
             if _is_locked(partial):
                 shard = partial.name.removeprefix(".").removesuffix(".tar.partial")
                 size = partial.stat().st_size
-                found.append(Writing(shard=shard, samples=_samples_in(partial), size_bytes=size))
+                writing.append(Writing(shard=shard, samples=_samples_in(partial), size_bytes=size))
         except FileNotFoundError:  # it has just taken its final name
             continue
-    return tuple(found)
+    return tuple(writing)
 
 
 def _patience(run: RunFolder, latest: _Finished) -> float:
-    """For how many seconds after a shard a stage counts as running, although no next one is seen."""
+    """Return the seconds after a shard for which a stage counts as running although no next shard is seen."""
     return max(_GRACE_S, 2 * latest.ledger.seconds) if is_remote(run.root) else _GRACE_S
 
 
 def _rate(finished: list[_Finished]) -> float | None:
-    """Samples per second, over the latest shards without a pause between them; None where there is no shard."""
+    """Return samples per second over the latest shards without a pause between them; None if there is no shard."""
     latest = sorted(finished, key=lambda each: -each.time)[:_STREAK_SHARDS]
     if not latest:
         return None
@@ -212,9 +224,9 @@ def _rate(finished: list[_Finished]) -> float | None:
     return samples / max(latest[0].time - begin, 1e-3)
 
 
-def _stage_status(run: RunFolder, stage: str, finished: list[_Finished], now: float) -> StageStatus:
-    shards, writing = run.all_shards(), _writing(run, stage)
-    composites = run.manifest.background.per_render if stage.startswith("shards") else 1
+def _stage_status(run: RunFolder, folder: str, finished: list[_Finished], now: float) -> StageStatus:
+    shards, writing = run.all_shards(), _writing(run, folder)
+    composites = run.manifest.background.per_render if folder.startswith("shards") else 1
     planned = composites * run.manifest.samples_per_category * len(run.manifest.categories)
     failures = Counter(failure.reason for each in finished for failure in each.ledger.failures)
     samples = sum(each.ledger.count for each in finished) + sum(each.samples for each in writing)
@@ -225,7 +237,7 @@ def _stage_status(run: RunFolder, stage: str, finished: list[_Finished], now: fl
         state = "done"
     left = max(planned - samples - failures.total(), 0)
     return StageStatus(
-        stage=stage,
+        stage=_stage_name(folder),
         state=state,
         shards_done=len(finished),
         shards=len(shards),

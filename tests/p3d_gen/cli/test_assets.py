@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from p3d_gen.catalogue.check import prepare
 from p3d_gen.catalogue.collect import Wanted, collect
 from p3d_gen.catalogue.convert import convert
 from p3d_gen.cli import main
+from p3d_gen.cli.assets import AXES, LAYOUTS
 from p3d_gen.core.errors import AssetError
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.manifest import Axis, Cad
 from tests.helpers.assets import save_picture, wedge
 
 
@@ -52,14 +55,19 @@ def test_list_of_folders_and_of_the_library(assets):
     assert "parametric:car?variant=0" in output
     status, output = call("list", assets / "gone")
     assert status == 1
-    assert "gone is no file or folder: name a manifest" in output
+    assert "gone is not a file or folder: name a manifest" in output
+
+
+def test_options_know_the_layouts_and_axes_of_the_manifest():
+    assert get_args(Cad.model_fields["layout"].annotation) == LAYOUTS
+    assert get_args(Axis) == AXES
 
 
 def test_options_that_are_wrong(assets, tmp_path):
     folder = assets / "cad"
-    assert "'cra' is no category; did you mean 'car'?" in call("check", folder, "--category", "cra")[1]
+    assert "did you mean 'car'?" in call("check", folder, "--category", "cra")[1]
     for options, said in (
-        (("--up", "w", "--front", "y"), "'w' is none"),
+        (("--up", "w", "--front", "y"), "'w' is not one of 'auto', 'x', '-x'"),
         (("--up", "y"), "give both --up and --front"),
         (("--up", "y", "--front", "-y"), "lie on one axis"),
         (("--layout", "shapnet"), "did you mean 'shapenet'?"),
@@ -77,10 +85,10 @@ def test_files_and_flat_folders_take_their_category_from_the_option_or_their_fol
     assert list(collect(str(car / "m0.off"), Wanted()).cads) == ["car"]
     assert list(collect(str(car / "m0.off"), Wanted(category="bus", up="y", front="x")).cads) == ["bus"]
     car.rename(tmp_path / "vans")
-    with pytest.raises(AssetError, match="vans is not known: say --category, one of aeroplane"):
+    with pytest.raises(AssetError, match="vans is not known: add --category with one of aeroplane"):
         collect(str(tmp_path / "vans"), Wanted())
     assert [a.id for a in collect(str(tmp_path / "vans"), Wanted(category="car")).cads["car"]] == ["m0", "m1"]
-    with pytest.raises(AssetError, match="is no bus: leave --category out"):
+    with pytest.raises(AssetError, match="is not of the category 'bus': leave --category out"):
         collect("parametric:car?variant=3", Wanted(category="bus"))
     with pytest.raises(AssetError, match="has none of the suffixes"):
         collect(str(assets / "backgrounds" / "b0.jpg"), Wanted())
@@ -136,7 +144,7 @@ def test_check_reports_every_model_and_fails_for_the_broken(tmp_path):
     assert odd["warnings"] == [
         "vertices of no face dropped: 1",
         "degenerate or doubled faces dropped: 2",
-        "edges whose faces were wound inconsistently, mended: 3",
+        "edges whose faces were wound inconsistently, repaired: 3",
     ]
     assert reports["bare"]["parts"] == ["skin"]
     assert not reports["bare"]["watertight"]
@@ -237,7 +245,7 @@ def test_a_plain_model_becomes_ply_in_object_axes(worker, tmp_path):
     path.with_suffix(".off").touch()
     [(_, none, error)] = convert(worker, collect(str(source), Wanted()).cads, tmp_path / "out", {})
     assert none is None
-    assert "plain.off is there already: remove it" in error
+    assert "plain.off exists already: remove it" in error
 
 
 @pytest.mark.blender

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,12 @@ def test_doctor_says_what_is_there():
     assert result.exit_code == 0, result.output
     assert "4.5.15" in result.output
     assert invoke("doctor", "--apt").output == "\n"
+
+
+def test_doctor_as_json_knows_software_hardware_and_storage():
+    states = {each["name"]: each["state"] for each in json.loads(invoke("doctor", "--json").stdout)}
+    assert states["p3dgen"] == version("p3dgen")
+    assert {"GPUs", "memory", "disk", "/dev/shm", "ray", "s3fs", "bpy", "python"} <= states.keys()
 
 
 def turn_one_pose(root):
