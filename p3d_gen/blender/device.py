@@ -22,7 +22,7 @@ def _wanted_gpus(wanted: str) -> list[bpy.types.PropertyGroup]:
     backends = {"AUTO": BACKENDS, "CPU": ()}.get(wanted, (wanted,))
     gpus = next((gpus for backend in backends if (gpus := _gpus(backend))), [])
     if not gpus and wanted in BACKENDS:
-        raise ValueError(f"Blender finds no {wanted} device here: leave --device out, or say cpu")
+        raise ValueError(f"Blender finds no {wanted} device here: leave --render-device out, or say cpu")
     return gpus
 
 

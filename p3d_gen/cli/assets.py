@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from p3d_gen.cli.common import progress_bar
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.commandline import Choice, Group, print_wide
 from p3d_gen.core.errors import AssetError
+from p3d_gen.run.live import progress_bar
 
 if TYPE_CHECKING:
     from p3d_gen.catalogue.check import Report

@@ -1,18 +1,16 @@
-"""What several commands share: their options, their progress bar, and how they say what went wrong."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from p3d_gen.core.commandline import is_quiet
+if TYPE_CHECKING:
+    from p3d_gen.run.pipeline import RayCluster
 
 
 class RunFolderType(click.ParamType[Path]):
@@ -21,11 +19,11 @@ class RunFolderType(click.ParamType[Path]):
     name = "folder"
 
     def __init__(self, exists: bool) -> None:
-        """exists: whether a local one must be there."""
+        """exists: True if a local folder must be there."""
         self._exists = exists
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The folder; a UPath of a URL."""
+        """Return the folder; a UPath for a URL."""
         if isinstance(value, str) and "://" in value:
             from p3d_gen.run.remote import place
 
@@ -35,141 +33,178 @@ class RunFolderType(click.ParamType[Path]):
 
 
 run_folder_argument = click.argument("run_folder", metavar="RUN", type=RunFolderType(exists=True))
-name_option = click.option("--name", default="", help="Of the stylization; without it, the manifest's own.")
+name_option = click.option("--name", default="", help="Name of the stylization; the manifest's own by default.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """Which shards a command makes, with what, and how many samples may fail.
+class StageOptions(TypedDict):
+    """The arguments of `api.Run` that every stage has."""
 
-    workers: how many at once, None for as many as there is room for. shards: as in "0-99,120", "" for all. ray: whether
-    on a Ray cluster, which is at `address`; cpus, gpus: what a shard takes there, None for what the stage needs.
-    """
+    workers: int | None
+    shards: str
+    engine: Literal["local"] | RayCluster
+    allow_failures: int
+    retry_failed: bool
 
-    workers: int | None = None
-    shards: str = ""
-    ray: bool = False
-    address: str | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    allow_failures: int = 0
-    retry_failed: bool = False
+
+class BlenderOptions(TypedDict):
+    """The arguments of `api.Run` that say how Blender is run."""
+
+    device: str
+    sample_timeout_s: float
+    recycle_after: int
+    memory_mb: int
 
 
 _STAGE_OPTIONS = (
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        help="Processes; one per processor where not given. With Ray, shards at once; as many as there is room for.",
+        help="Number of processes; one per processor by default. With Ray, number of shards made at the same time; "
+        "as many as there is room for by default.",
     ),
-    click.option("--shards", default="", help="Make only these: their numbers from 0 on, as in 0-99,120."),
+    click.option("--shards", default="", help="Make only the shards with these numbers, counted from 0: 0-99,120."),
     click.option(
         "--engine",
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="Processes of this machine, or a Ray cluster.",
+        help="Make shards in processes of this machine, or on a Ray cluster.",
     ),
     click.option(
         "--address",
-        help="Of the Ray cluster, such as auto or HOST:6379, else RAY_ADDRESS; without both, one on this machine.",
+        help="Address of the Ray cluster, such as auto or HOST:6379; RAY_ADDRESS by default, and without that a "
+        "cluster of this machine.",
     ),
-    click.option("--num-cpus", type=click.FloatRange(min=0), help="Processors that Ray gives a shard; 1 by default."),
+    click.option(
+        "--num-cpus", type=click.FloatRange(min=0), help="Processors that Ray reserves for a shard; 1 by default."
+    ),
     click.option(
         "--num-gpus",
         type=click.FloatRange(min=0),
-        help="GPUs that Ray gives a shard to render or stylise; by default 1 for a diffusion pipeline not on the CPU.",
+        help="GPUs that Ray reserves for a shard to render or stylize; by default 1 for a diffusion pipeline that is "
+        "not on the CPU, else 0.",
     ),
     click.option(
         "--allow-failures",
         type=click.IntRange(min=0),
+        metavar="N",
         default=0,
         show_default=True,
-        help="Exit with status 0 although this many samples failed.",
+        help="Tolerate up to N failed samples.",
     ),
     click.option("--retry-failed", is_flag=True, help="Make shards with failed samples again."),
 )
 
 
 def stage_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every stage, handed on as one argument `effort`."""
+    """Add the options of every stage, which reach the command as one argument `stage`."""
 
     @functools.wraps(command)
-    def with_effort(
+    def with_stage(
         engine: str, address: str | None, num_cpus: float | None, num_gpus: float | None, **others: Any
     ) -> None:
         given = {"--address": address, "--num-cpus": num_cpus, "--num-gpus": num_gpus}
         for option, value in given.items():
             if engine != "ray" and value is not None:
                 raise click.UsageError(f"{option} is for --engine ray")
-        names = ("workers", "shards", "allow_failures", "retry_failed")
-        rest = {name: others.pop(name) for name in names}
-        effort = Effort(ray=engine == "ray", address=address, cpus=num_cpus, gpus=num_gpus, **rest)
-        command(effort=effort, **others)
+        from p3d_gen.run.pipeline import RayCluster
 
-    decorated: Callable[..., None] = with_effort
+        stage = StageOptions(
+            engine=RayCluster(address=address, cpus=num_cpus, gpus=num_gpus) if engine == "ray" else "local",
+            workers=others.pop("workers"),
+            shards=others.pop("shards"),
+            allow_failures=others.pop("allow_failures"),
+            retry_failed=others.pop("retry_failed"),
+        )
+        command(stage=stage, **others)
+
+    decorated: Callable[..., None] = with_stage
     for option in _STAGE_OPTIONS:
         decorated = option(decorated)
     return decorated
 
 
-def blender_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of commands that start Blender, handed on as one argument `how`."""
+_RENDER_DEVICES = click.Choice(["auto", "cpu", "optix", "cuda", "hip", "oneapi", "metal"], case_sensitive=False)
+_BLENDER_OPTIONS = (
+    click.option(
+        "--render-device",
+        type=_RENDER_DEVICES,
+        default="auto",
+        show_default=True,
+        help="Device on which Cycles renders; auto takes all GPUs of the first kind there is, or the CPU.",
+    ),
+    click.option("--device", type=_RENDER_DEVICES, hidden=True),  # its name in version 0.1
+    click.option(
+        "--sample-timeout",
+        "sample_timeout_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=600.0,
+        show_default=True,
+        help="Time after which a render is stopped; it is tried twice.",
+    ),
+    click.option(
+        "--recycle-after",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=1000,
+        show_default=True,
+        help="Replace a Blender process after N renders.",
+    ),
+    click.option(
+        "--memory-mb",
+        type=click.IntRange(min=256),
+        metavar="MB",
+        default=4096,
+        show_default=True,
+        help="Replace a Blender process whose resident memory is above this size.",
+    ),
+)
+
+
+def stage_blender_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of commands that render, which reach the command as one argument `blender`."""
 
     @functools.wraps(command)
-    def with_how(device: str, sample_timeout: float, recycle_after: int, memory_mb: int, **others: Any) -> None:
+    def with_blender(
+        render_device: str,
+        device: str | None,
+        sample_timeout_s: float,
+        recycle_after: int,
+        memory_mb: int,
+        **others: Any,
+    ) -> None:
+        blender = BlenderOptions(
+            device=device or render_device,
+            sample_timeout_s=sample_timeout_s,
+            recycle_after=recycle_after,
+            memory_mb=memory_mb,
+        )
+        command(blender=blender, **others)
+
+    decorated: Callable[..., None] = with_blender
+    for option in _BLENDER_OPTIONS:
+        decorated = option(decorated)
+    return decorated
+
+
+def blender_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the same options; they reach the command as one argument `supervision`."""
+
+    @stage_blender_options
+    @functools.wraps(command)
+    def with_supervision(blender: BlenderOptions, **others: Any) -> None:
         from p3d_gen.render.stage import Supervision
 
-        how = Supervision(
-            timeout_s=sample_timeout, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
+        supervision = Supervision(
+            timeout_s=blender["sample_timeout_s"],
+            recycle_after=blender["recycle_after"],
+            memory_mb=blender["memory_mb"],
+            device=blender["device"].upper(),
         )
-        command(how=how, **others)
+        command(supervision=supervision, **others)
 
-    for option in (
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "optix", "cuda", "hip", "oneapi", "metal"], case_sensitive=False),
-            default="auto",
-            show_default=True,
-            help="What Cycles renders on; auto takes all GPUs of the first kind there is, else the CPU.",
-        ),
-        click.option(
-            "--sample-timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            default=600.0,
-            show_default=True,
-            help="Seconds after which a render is given up; it is tried twice.",
-        ),
-        click.option(
-            "--recycle-after",
-            type=click.IntRange(min=1),
-            default=1000,
-            show_default=True,
-            help="Renders after which a Blender process is replaced by a fresh one.",
-        ),
-        click.option(
-            "--memory-mb",
-            type=click.IntRange(min=256),
-            default=4096,
-            show_default=True,
-            help="Resident memory above which a Blender process is replaced.",
-        ),
-    ):
-        with_how = option(with_how)
-    return with_how
-
-
-def progress_bar() -> Progress:
-    """A bar on stderr with its name, count and times."""
-    return Progress(
-        TextColumn("{task.description:>8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=is_quiet(),
-    )
+    return with_supervision
 
 
 def _licence_ids(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:

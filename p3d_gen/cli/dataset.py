@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p3d_gen.cli.common import RunFolderType, name_option, progress_bar
+from p3d_gen.cli.common import RunFolderType, name_option
 from p3d_gen.core.commandline import Group
+from p3d_gen.run.live import progress_bar
 
 if TYPE_CHECKING:
     from p3d_gen.dataset.survey import Survey

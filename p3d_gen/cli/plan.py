@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from p3d_gen.cli.common import blender_options, progress_bar
+from p3d_gen.cli.common import blender_options
 from p3d_gen.core.commandline import print_wide
+from p3d_gen.run.live import progress_bar
 
 if TYPE_CHECKING:
     from p3d_gen.render.stage import Supervision
@@ -77,7 +78,7 @@ def _tell(found: Plan) -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="That the plan is for; one per processor where not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @blender_options
-def plan(manifest: Path, samples: int, workers: int | None, as_json: bool, how: Supervision) -> None:
+def plan(manifest: Path, samples: int, workers: int | None, as_json: bool, supervision: Supervision) -> None:
     """Say what a manifest's job will take: hours for one and for several workers, disk, and the bottleneck.
 
     A few samples of each category are made through all stages in a temporary folder; nothing of them is left. If one of
@@ -101,7 +102,7 @@ def plan(manifest: Path, samples: int, workers: int | None, as_json: bool, how: 
             base_dir,
             samples=samples,
             workers=workers or len(available_cores()),
-            how=how,
+            how=supervision,
             on_sample=lambda total: progress.update(task, advance=1, total=total),
         )
     if as_json:

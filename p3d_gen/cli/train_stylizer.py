@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from p3d_gen.cli.common import Effort, blender_options, progress_bar
-
-if TYPE_CHECKING:
-    from p3d_gen.render.stage import Supervision
+from p3d_gen.cli.common import BlenderOptions, stage_blender_options
+from p3d_gen.run.live import LiveProgress, progress_bar
 
 
 @click.command("train-stylizer")
@@ -23,16 +21,16 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; one per processor by default.")
 @click.option("--train-on", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU if it can.")
-@blender_options
-def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, how: Supervision) -> None:
+@stage_blender_options
+def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, blender: BlenderOptions) -> None:
     """Render pairs and train a small ControlNet stylizer on them: OUT/model/base and OUT/model/controlnet.
 
     \b
     Example:
       p3dgen train-stylizer manifests/stylizer/recipe.toml --out runs/stylizer
     """
-    from p3d_gen.cli.stages import render_run
-    from p3d_gen.run.store import create_run
+    from p3d_gen.api import create_run
+    from p3d_gen.run.store import open_run
     from p3d_gen.stylize.training.fit import pick_device, train
     from p3d_gen.stylize.training.pairs import read_pairs
     from p3d_gen.stylize.training.recipe import load_recipe
@@ -41,8 +39,14 @@ def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, 
     device = pick_device(train_on)
     tars = []
     for name in ("prior", "target"):
-        run = create_run(out / name, recipe.parent / getattr(what, name))
-        render_run(run, Effort(workers=workers), how)
+        manifest = recipe.parent / getattr(what, name)
+        create_run(out / name, manifest).render(
+            workers=workers,
+            allow_failures=sys.maxsize,  # training does without the samples that failed
+            **blender,
+            progress=LiveProgress(click.echo),
+        )
+        run = open_run(out / name)
         tars.append([run.tar("render", shard) for shard in run.all_shards()])
     pairs = read_pairs(*tars)
     with progress_bar() as progress:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from p3d_gen.cli.common import blender_options, licence_option, name_option, progress_bar, run_folder_argument
+from p3d_gen.cli.common import blender_options, licence_option, name_option, run_folder_argument
 from p3d_gen.core.commandline import print_wide
+from p3d_gen.run.live import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ def verify(
     workers: int | None,
     rerender: Callable[[int], int] | None,
     seed: int,
-    how: Supervision,
+    supervision: Supervision,
 ) -> None:
     """Check that a run is what it says: checksums, counts, schema, labels, geometry, composites, duplicates.
 
@@ -102,8 +103,8 @@ def verify(
     from p3d_gen.verify import Rerender, verify_run, write_verification
 
     run = open_run(run_folder)
-    device = "cpu" if how.device == "CPU" else "auto"
-    again = Rerender(how_many=rerender, seed=seed, supervision=how, device=device) if rerender else None
+    device = "cpu" if supervision.device == "CPU" else "auto"
+    again = Rerender(how_many=rerender, seed=seed, supervision=supervision, device=device) if rerender else None
     with progress_bar() as progress:
         total = len(run.manifest.categories) * run.manifest.samples_per_category
         on_sample = partial(progress.advance, progress.add_task("verify", total=total))
@@ -122,7 +123,7 @@ def verify(
 @name_option
 @click.option("--out", type=click.Path(path_type=Path), help="A folder for the sample's members, to look at them.")
 @blender_options
-def replay(run_folder: Path, key: str, name: str, out: Path | None, how: Supervision) -> None:
+def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision: Supervision) -> None:
     """Make one sample of a run again through all stages, and compare it bit by bit with what the run holds.
 
     The exit status is 1 where they differ. Pixels are the same on one build and device.
@@ -137,8 +138,8 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, how: Supervi
     from p3d_gen.verify.replay import replays, write_members
 
     run = open_run(run_folder)
-    device = "cpu" if how.device == "CPU" else "auto"
-    (found,) = replays(run, open_stylization(run, name), [key], how, device)
+    device = "cpu" if supervision.device == "CPU" else "auto"
+    (found,) = replays(run, open_stylization(run, name), [key], supervision, device)
     if out:
         click.echo(f"{write_members(out, found)} files in {out}")
     members = sum(map(len, found.made.values()))

@@ -206,15 +206,18 @@ def _samples(
             tick()
 
 
+def made_from(run: RunFolder, residual_filter: ResidualFilter | None) -> Any:
+    """Return what decides the bytes of packed shards, for `store.stage_inputs`; None stands for the manifest alone."""
+    if residual_filter is None:
+        return None
+    return {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **residual_filter.identity()}
+
+
 def pack_shard(run_dir: str, shard: str, name: str = "", residual_filter: ResidualFilter | None = None) -> Ledger:
     """Pack one shard of the stylization of that name, "" for the manifest's own, or return its ledger where it is
     finished already. residual_filter: leaves out the samples whose pose residual is too large."""
     run = open_run(run_dir)
     stylization = open_stylization(run, name)
-    made_from = (
-        {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **residual_filter.identity()}
-        if residual_filter
-        else None
-    )
     make = functools.partial(_samples, stylization, residual_filter)
-    return make_shard(run, stylization.packed, shard, ("render", stylization.stage), make, made_from=made_from)
+    inputs = made_from(run, residual_filter)
+    return make_shard(run, stylization.packed, shard, ("render", stylization.stage), make, made_from=inputs)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import multiprocessing as mp
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
+from types import ModuleType
 from typing import Any
 
 from p3d_gen.core.errors import RunError
@@ -51,13 +53,26 @@ def _start_worker(ticks: Any, started: Any, share: int) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keep the processes that the block starts from importing the main module: a script without the guard
+    `if __name__ == "__main__"` would start its work again in each of them. A stage lives in a module of its own."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 def _pool(
     stage: Stage, run_dir: str, shards: Sequence[str], workers: int, on_sample: Callable[[], None], spread: bool
 ) -> Iterator[Ledger]:
     context = mp.get_context("spawn")  # a fork would inherit locks of Blender's and torch's threads
     ticks, started = context.SimpleQueue(), context.Value("i", 0)
     with ProcessPoolExecutor(workers, context, _start_worker, (ticks, started, workers if spread else 0)) as pool:
-        pending = {pool.submit(stage, run_dir, shard) for shard in shards}
+        with _without_main_module():
+            pending = {pool.submit(stage, run_dir, shard) for shard in shards}
         try:
             while pending:
                 done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)

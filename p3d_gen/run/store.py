@@ -231,11 +231,16 @@ def create_run(root: Path, manifest_path: Path) -> RunFolder:
 
     RunError where the folder belongs to another manifest, to other sources, or holds something else.
     """
-    manifest = load_manifest(manifest_path)
-    run = begin_run(root, manifest, manifest_path.parent.resolve())
-    if run.manifest != manifest:
-        change = difference(run.manifest.model_dump(mode="json"), manifest.model_dump(mode="json"))
-        raise RunError(f"{root} was made from another manifest than {manifest_path} ({change}): choose another --out")
+    return create_run_of(root, load_manifest(manifest_path), str(manifest_path))
+
+
+def create_run_of(root: Path, manifest: Manifest, origin: str = "this one") -> RunFolder:
+    """Open the run folder of a manifest, as `create_run` does. origin: the manifest's name in messages."""
+    run = begin_run(root, manifest, manifest.base_dir)
+    stored, given = (each.model_dump(mode="json") for each in (run.manifest, manifest))
+    if stored != given:
+        change = difference(stored, given)
+        raise RunError(f"{root} was made from another manifest than {origin} ({change}): choose another --out")
     return run
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from p3d_gen.core.categories import ELEVATION_DEG, Category
 from p3d_gen.core.digest import digest
@@ -266,6 +266,12 @@ class Manifest(Section):
     background: Background = Background()
     stylize: Stylize = Stylize()
     output: Output = Output()
+    _base_dir: Path | None = PrivateAttr(default=None)
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder where relative paths start: that of the manifest's file, or the current one if it has none."""
+        return self._base_dir or Path.cwd()
 
     @model_validator(mode="after")
     def _check(self) -> Manifest:
@@ -317,6 +323,8 @@ def parse_manifest(data: dict[str, Any], origin: str) -> Manifest:
     return validated(Manifest, data, origin, "manifest", ManifestError)
 
 
-def load_manifest(path: Path) -> Manifest:
+def load_manifest(path: str | Path) -> Manifest:
     """Read the manifest of a TOML file. Raise ManifestError with file, key, value and the nearest valid key."""
-    return load_section(Manifest, path, "manifest", ManifestError)
+    manifest = load_section(Manifest, Path(path), "manifest", ManifestError)
+    manifest._base_dir = Path(path).parent.resolve()
+    return manifest

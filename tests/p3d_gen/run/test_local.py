@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from p3d_gen.cli import main
-from p3d_gen.cli.live import StageView
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.live import StageView
 from p3d_gen.run.local import available_cores, one_core, run_shards
 from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.store import Failure, Ledger, create_run, read_ledger
@@ -114,7 +114,7 @@ def followed(view):
 
 
 def test_plain_lines_where_there_is_no_terminal(capsys, monkeypatch):
-    monkeypatch.setattr("p3d_gen.cli.live._LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("p3d_gen.run.live._LINE_EVERY_S", 0.0)
     view = followed(StageView("pack", 2, 6))
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("pack: 0/2 shards, 1/6 samples, 0 failed")

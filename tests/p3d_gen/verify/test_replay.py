@@ -100,7 +100,7 @@ def test_which_are_made_again(run):
 
 @pytest.mark.blender
 def test_the_command(made, tmp_path):
-    result = invoke("replay", made.root, "bottle-000002-b1", "--out", tmp_path / "out", "--device", "cpu")
+    result = invoke("replay", made.root, "bottle-000002-b1", "--out", tmp_path / "out", "--render-device", "cpu")
     assert result.exit_code == 0, result.output
     assert "bottle-000002: 18 members made again, each the same to the bit" in result.output
     for stage, keys in (("render", [""]), ("stylize", [""]), ("shards", ["-b0", "-b1"])):
@@ -118,7 +118,7 @@ def test_what_differs_is_named(run, made):
     picture[0, 0] ^= 3
     samples["bottle-000001"]["render.png"] = encode_png(picture)
     seal(run, "render", "bottle-00000", read_ledger(run, "render", "bottle-00000").inputs, samples.items(), [])
-    result = invoke("replay", run.root, "bottle-000001", "--device", "cpu")
+    result = invoke("replay", run.root, "bottle-000001", "--render-device", "cpu")
     assert result.exit_code == 1
     assert "bottle-000001 is not what" in result.output
     assert "render: render.png differs in 1 of 6144 pixels, by 3 of 255 at most" in result.output

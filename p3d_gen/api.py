@@ -1,0 +1,398 @@
+"""The public API: make a run and look at its samples; `p3d_gen` exports it. The command line calls nothing else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from p3d_gen.catalogue.single import render_one
+from p3d_gen.core.errors import ConfigError, ManifestError
+from p3d_gen.pack.stage import ResidualFilter, pack_shard
+from p3d_gen.pack.stage import made_from as packed_from
+from p3d_gen.render.prepare import prepare_models
+from p3d_gen.render.stage import Supervision, render_shard
+from p3d_gen.render.stage import count_gpus as count_render_gpus
+from p3d_gen.report import write_report
+from p3d_gen.report.sheet import write_contact_sheet
+from p3d_gen.report.single import Sample, count_samples, read_keys, read_sample, read_samples
+from p3d_gen.run import pipeline
+from p3d_gen.run.live import LiveProgress
+from p3d_gen.run.local import available_cores
+from p3d_gen.run.pipeline import Effort, Progress, RayCluster, StageResult, StageSetup
+from p3d_gen.run.remote import place
+from p3d_gen.run.store import Failure, RunFolder, create_run_of, read_ledger
+from p3d_gen.run.store import open_run as open_folder
+from p3d_gen.spec.licences import spdx
+from p3d_gen.spec.manifest import Manifest, load_manifest
+from p3d_gen.spec.sections import validated
+from p3d_gen.spec.stylize import Stylize, load_settings
+from p3d_gen.stylize.stage import count_gpus as count_stylize_gpus
+from p3d_gen.stylize.stage import stylize_shard
+from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
+from p3d_gen.stylize.weights import are_light
+from p3d_gen.verify import Verification, verify_run
+from p3d_gen.verify.provenance import check_allowed, materials
+
+__all__ = [
+    "Manifest",
+    "RayCluster",
+    "Run",
+    "Sample",
+    "StageResult",
+    "create_run",
+    "load_manifest",
+    "open_run",
+    "render_one",
+]
+
+Engine = Literal["local", "ray"] | RayCluster
+
+
+def _effort(workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool) -> Effort:
+    if engine not in ("local", "ray") and not isinstance(engine, RayCluster):
+        raise ConfigError(f"engine = {engine!r}: use 'local', 'ray' or a RayCluster")
+    cluster = RayCluster() if engine == "ray" else engine if isinstance(engine, RayCluster) else None
+    return Effort(
+        workers=workers, shards=shards, cluster=cluster, allow_failures=allow_failures, retry_failed=retry_failed
+    )
+
+
+def _progress(progress: bool | Progress) -> Progress:
+    if isinstance(progress, bool):
+        return LiveProgress() if progress else pipeline.Silent()
+    return progress
+
+
+def _supervision(device: str, sample_timeout_s: float, recycle_after: int, memory_mb: int) -> Supervision:
+    return Supervision(
+        timeout_s=sample_timeout_s, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
+    )
+
+
+def _settings(settings: str | Path | Mapping[str, Any] | None) -> tuple[Stylize, Path] | None:
+    """Return settings of a stylization, and the folder where their relative paths start."""
+    if settings is None:
+        return None
+    if isinstance(settings, Mapping):
+        return validated(Stylize, dict(settings), "settings", "stylization", ManifestError), Path.cwd()
+    return load_settings(Path(settings)), Path(settings).parent.resolve()
+
+
+def _core_count() -> int:
+    return len(available_cores())
+
+
+def _ray_gpus(effort: Effort, default: float) -> float:
+    """Return the GPUs that Ray reserves for one shard: those that the cluster states, else the stage's default."""
+    return default if effort.cluster is None or effort.cluster.gpus is None else effort.cluster.gpus
+
+
+def _render_setup(supervision: Supervision, effort: Effort) -> StageSetup:
+    return StageSetup(
+        name="render",
+        folder="render",
+        make=functools.partial(render_shard, how=supervision),
+        workers=lambda: count_render_gpus(supervision) or _core_count(),
+        gpus=_ray_gpus(effort, 0.0),
+    )
+
+
+def _stylize_setup(run: RunFolder, stylization: Stylization, device: str, effort: Effort) -> StageSetup:
+    setup = StageSetup(
+        name=stylization.stage,
+        folder=stylization.stage,
+        upstream=("render",),
+        made_from=stylization.made_from(run),
+        make=functools.partial(stylize_shard, name=stylization.name, device=device),
+        workers=_core_count,
+    )
+    if stylization.settings.stylizer == "none":
+        return setup
+
+    def workers() -> int:
+        gpus = 0 if device == "cpu" else count_stylize_gpus()
+        light = are_light(stylization.settings, stylization.base_dir)  # else each process takes gigabytes
+        return gpus or (_core_count() if light else 1)
+
+    return replace(setup, workers=workers, spread=True, gpus=_ray_gpus(effort, float(device != "cpu")))
+
+
+def _pack_setup(run: RunFolder, stylization: Stylization, residual_filter: ResidualFilter | None) -> StageSetup:
+    return StageSetup(
+        name="pack",
+        folder=stylization.packed,
+        upstream=("render", stylization.stage),
+        made_from=packed_from(run, residual_filter),
+        make=functools.partial(pack_shard, name=stylization.name, residual_filter=residual_filter),
+        workers=_core_count,
+        per_render=run.manifest.background.per_render,
+    )
+
+
+def _models_left(run: RunFolder) -> bool:
+    """Return True if a CAD model of the run is still to be prepared."""
+    cads = ((category, cad) for category, assets in run.inventory.cads.items() for cad in assets)
+    return not run.prepared or not all(run.cad_file(category, cad.id).exists() for category, cad in cads)
+
+
+def _check_licenses(run: RunFolder, stylization: Stylization, allowed: Sequence[str]) -> None:
+    """Raise RunError if anything that samples may be made of is under another licence."""
+    try:
+        ids = tuple(spdx(name) for name in allowed)
+    except ValueError as error:
+        raise ConfigError(f"allow_licenses: {error}") from None
+    if ids:
+        check_allowed(materials(run, stylization), ids)
+
+
+class Run:
+    """A run: samples that a manifest describes, in a folder. `create_run` and `open_run` return one.
+
+    Its methods make the samples. What was interrupted resumes when the call is repeated. Methods that make samples
+    share these arguments:
+
+    - workers: number of shards made at the same time, in processes of their own; None stands for one per processor or
+      GPU. The samples do not depend on it.
+    - shards: numbers of the shards to make, as in "0-99,120"; "" for all.
+    - engine: "local" for processes of this machine, "ray" or a `RayCluster` for a Ray cluster.
+    - allow_failures: number of samples that may fail without a RunError at the end.
+    - retry_failed: make shards with failed samples again.
+    - progress: True shows progress on stderr.
+
+    As a collection it holds the samples that are made, each as the last stage left it: packed, stylized or rendered.
+    """
+
+    def __init__(self, opened: RunFolder) -> None:
+        """Wrap an open run folder; use `create_run` or `open_run` instead."""
+        self._run = opened
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self._run.root
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest that the run is made from."""
+        return self._run.manifest
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The samples that could not be made, stage by stage, with the reasons."""
+        stylization = open_stylization(self._run)
+        stages = ("render", stylization.stage, stylization.packed)
+        ledgers = [read_ledger(self._run, stage, shard) for stage in stages for shard in self._run.all_shards()]
+        return tuple(failure for ledger in ledgers if ledger for failure in ledger.failures)
+
+    def render(
+        self,
+        *,
+        device: str = "auto",
+        sample_timeout_s: float = 600.0,
+        recycle_after: int = 1000,
+        memory_mb: int = 4096,
+        workers: int | None = None,
+        shards: str = "",
+        engine: Engine = "local",
+        allow_failures: int = 0,
+        retry_failed: bool = False,
+        progress: bool | Progress = False,
+    ) -> StageResult:
+        """Render the samples with Blender.
+
+        device: "auto", "cpu", or the kind of GPU that Cycles renders on, such as "optix". sample_timeout_s: seconds
+        after which a render is stopped and tried once more. recycle_after, memory_mb: renders and resident memory after
+        which a Blender process is replaced by a fresh one.
+        """
+        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        setup = _render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort)
+        return self._make((setup,), effort, _progress(progress))[0]
+
+    def stylize(
+        self,
+        *,
+        name: str = "",
+        settings: str | Path | Mapping[str, Any] | None = None,
+        min_survival: float | None = None,
+        device: str = "auto",
+        workers: int | None = None,
+        shards: str = "",
+        engine: Engine = "local",
+        allow_failures: int = 0,
+        retry_failed: bool = False,
+        progress: bool | Progress = False,
+    ) -> StageResult:
+        """Turn the renders into realistic pictures.
+
+        name: of a stylization next to the manifest's own, in RUN/stylize-NAME; "" for the manifest's own.
+        settings: of a stylization with a name: a TOML file with the keys of the manifest's section stylize, or these
+        keys and values. min_survival: replaces the settings' least label survival. device: "auto", "cpu" or "cuda".
+        """
+        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        stylization = create_stylization(self._run, name, _settings(settings), min_survival)
+        return self._make((_stylize_setup(self._run, stylization, device, effort),), effort, _progress(progress))[0]
+
+    def pack(
+        self,
+        *,
+        name: str = "",
+        residuals: Sequence[str | Path] = (),
+        max_residual_deg: float = 180.0,
+        allow_licenses: Sequence[str] = (),
+        workers: int | None = None,
+        shards: str = "",
+        engine: Engine = "local",
+        allow_failures: int = 0,
+        retry_failed: bool = False,
+        progress: bool | Progress = False,
+    ) -> StageResult:
+        """Composite the stylized pictures on backgrounds and write them as WebDataset shards.
+
+        name: of the stylization, "" for the manifest's own. residuals: files of pose residuals that `pose-models folds`
+        wrote; samples with a residual above max_residual_deg are left out. allow_licenses: SPDX ids; assets and
+        checkpoints under other or unknown licences are refused. Without ids everything is allowed.
+        """
+        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        stylization = open_stylization(self._run, name)
+        _check_licenses(self._run, stylization, allow_licenses)
+        files = tuple(Path(path).resolve() for path in residuals)
+        setup = _pack_setup(
+            self._run, stylization, ResidualFilter(files=files, max_deg=max_residual_deg) if files else None
+        )
+        return self._make((setup,), effort, _progress(progress), name)[0]
+
+    def generate(
+        self,
+        *,
+        device: str = "auto",
+        sample_timeout_s: float = 600.0,
+        recycle_after: int = 1000,
+        memory_mb: int = 4096,
+        allow_licenses: Sequence[str] = (),
+        workers: int | None = None,
+        shards: str = "",
+        engine: Engine = "local",
+        allow_failures: int = 0,
+        retry_failed: bool = False,
+        progress: bool | Progress = False,
+    ) -> tuple[StageResult, ...]:
+        """Render, stylize and pack. The arguments are those of `render` and `pack`.
+
+        With device="cpu" the stylizer computes on the CPU as well; else it takes GPUs if there are any.
+        """
+        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        stylization = create_stylization(self._run)
+        _check_licenses(self._run, stylization, allow_licenses)
+        setups = (
+            _render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort),
+            _stylize_setup(self._run, stylization, "cpu" if device == "cpu" else "auto", effort),
+            _pack_setup(self._run, stylization, None),
+        )
+        return self._make(setups, effort, _progress(progress))
+
+    def _prepare(self, effort: Effort, progress: Progress) -> None:
+        """Prepare the CAD models that are not prepared yet."""
+        if not _models_left(self._run):
+            return
+        count = sum(len(cads) for cads in self._run.inventory.cads.values())
+        workers = effort.workers if effort.workers and effort.cluster is None else _core_count()
+        with progress.models(count) as on_model:
+            notes = prepare_models(self._run, workers, on_model)
+        for note in notes:
+            progress.note(f"models: {note}")
+        self._run = open_folder(self._run.root)  # without the models that are left out
+
+    def _make(
+        self, setups: Sequence[StageSetup], effort: Effort, progress: Progress, name: str = ""
+    ) -> tuple[StageResult, ...]:
+        """Make the stages in order. If nothing is left to do, nothing is started and `progress` hears of nothing.
+
+        name: of the stylization that is packed.
+        """
+        kinds = [setup.name for setup in setups]
+        pipeline.begin(self._run, [setup.folder for setup in setups], effort)
+        sheet = open_stylization(self._run, name).file(self._run, "contact_sheet", ".jpg") if "pack" in kinds else None
+        is_sheet_due = sheet is not None and not effort.shards  # else others are making the shards that it shows
+        is_left = ("render" in kinds and _models_left(self._run)) or (is_sheet_due and sheet and not sheet.exists())
+        results = () if is_left else pipeline.unchanged_results(self._run, setups, effort)
+        if not results:
+            made = []
+            for setup in setups:
+                if setup.name == "render":
+                    self._prepare(effort, progress)
+                result = pipeline.run_stage(self._run, setup, effort, progress)
+                if setup.name == "pack":
+                    files = {"shards": result.folder}
+                    if is_sheet_due:
+                        files["contact sheet"] = write_contact_sheet(self._run, name=name)
+                    result = replace(result, files=files)
+                progress.done(result)
+                made.append(result)
+            results = tuple(made)
+        pipeline.check_failures(results, effort)
+        return results
+
+    def verify(self, *, name: str = "", workers: int | None = None) -> Verification:
+        """Check checksums, counts, labels, geometry and composites of the run, and return all findings.
+
+        name: of the stylization, "" for the manifest's own. workers: number of processes; None for one per processor.
+        """
+        return verify_run(self._run, name, workers or _core_count())
+
+    def write_report(self, *, name: str = "") -> Path:
+        """Write RUN/report.html, a page about the samples made so far, and return its path.
+
+        name: of the stylization, "" for the manifest's own.
+        """
+        return write_report(self._run, name)
+
+    def keys(self, name: str = "") -> list[str]:
+        """Return the keys of the samples made so far, in order. name: of the stylization."""
+        return list(read_keys(self._run, open_stylization(self._run, name)))
+
+    def samples(self, name: str = "") -> Iterator[Sample]:
+        """Yield the samples made so far, in order. name: of the stylization, "" for the manifest's own."""
+        return read_samples(self._run, open_stylization(self._run, name))
+
+    def sample(self, key: str, name: str = "") -> Sample:
+        """Return the sample with this key, such as "car-000003". name: of the stylization.
+
+        RunError if the run has no such key, or the sample is not made yet or could not be made.
+        """
+        return read_sample(self._run, open_stylization(self._run, name), key)
+
+    def __getitem__(self, key: str) -> Sample:
+        """Return the sample with this key; see `sample`."""
+        return self.sample(key)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield the samples made so far, in order."""
+        return self.samples()
+
+    def __len__(self) -> int:
+        """Return the number of samples made so far."""
+        return count_samples(self._run, open_stylization(self._run))
+
+    def __repr__(self) -> str:
+        """Return the folder and the number of samples."""
+        planned = len(self.manifest.categories) * self.manifest.samples_per_category
+        return f"<Run {self.folder}: {len(self)} samples of {planned} renders, {', '.join(self.manifest.categories)}>"
+
+
+def create_run(folder: str | Path, manifest: Manifest | str | Path) -> Run:
+    """Open the run folder of a manifest, and make it if it does not exist.
+
+    folder: a path, or a URL such as s3://bucket/run. manifest: a `Manifest` or its file. Relative paths in a manifest
+    made in code start at the current folder. RunError if the folder belongs to another manifest or holds other files.
+    """
+    loaded = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
+    check_settings(loaded, loaded.stylize, loaded.base_dir)
+    return Run(create_run_of(place(folder), loaded, "this one" if isinstance(manifest, Manifest) else str(manifest)))
+
+
+def open_run(folder: str | Path) -> Run:
+    """Open an existing run folder, at a path or a URL. RunError if it is not one or its sources have changed."""
+    return Run(open_folder(folder))
