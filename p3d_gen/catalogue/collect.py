@@ -10,7 +10,8 @@ from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.spec.inventory import PARAMETRIC, Asset, folder_cads, parametric_assets, parse_parametric_range, take_cads
 from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, recognise
-from p3d_gen.spec.manifest import Cad, load_manifest, resolve_folder
+from p3d_gen.spec.manifest import load_manifest, resolve_folder
+from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED
 
 

@@ -1,4 +1,4 @@
-"""The twelve categories of PASCAL3D+: their keypoints, their symmetry, and where cameras see them from."""
+"""The twelve categories of PASCAL3D+: their keypoints, their symmetry, and the elevations of their cameras."""
 
 from __future__ import annotations
 
@@ -156,11 +156,12 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# How many turns about z leave the category's typical shape as it is; 0 stands for any angle, 1 for none but the full.
+# The number of turns about z that leave the category's typical shape unchanged; 0 stands for any angle, 1 for no
+# turn except the full one.
 SYMMETRY_ORDER: dict[str, int] = dict.fromkeys(CATEGORIES, 1) | {"bottle": 0, "diningtable": 2}
 
-# Mean, standard deviation, least and greatest elevation of the camera in degrees. The released recipe publishes the
-# car's only; the other rows are this project's approximations.
+# Mean, standard deviation, minimum and maximum elevation of the camera in degrees. The released recipe publishes the
+# row of the car only; the other rows are approximations of this project.
 ELEVATION_DEG: dict[str, tuple[float, float, float, float]] = {
     "aeroplane": (5, 20, -60, 70),
     "bicycle": (8, 10, -20, 60),

@@ -27,7 +27,7 @@ def resized_part(
 
 
 def _in_srgb(c: Picture, foreground: Picture, background: Picture) -> Picture:
-    """c foreground + (255 - c) background over 255, rounded, without a division."""
+    """Return c foreground + (255 - c) background over 255, rounded, without a division."""
     share = c.astype(np.uint16)
     weighted = share * foreground + (255 - share) * background + 128  # 255 * 255 + 128 at most, which 16 bits hold
     return np.asarray((weighted + (weighted >> 8)) >> 8, dtype=np.uint8)
@@ -39,14 +39,14 @@ def _in_linear_light(c: Picture, foreground: Picture, background: Picture) -> Pi
 
 
 def composite(foreground: Picture, coverage: Picture, background: Picture, *, linear: bool = False) -> Picture:
-    """foreground (+) background, all (H, W, 3) sRGB, by a coverage (H, W) in 0..255.
+    """Put a foreground over a background, both (H, W, 3) sRGB, by a coverage (H, W) in 0..255.
 
-    Where coverage is 0 the result is the background to the bit, where it is 255 the foreground; between, it is
-    c foreground + (1 - c) background, rounded: of sRGB values, or of `linear` light.
+    Pixels of coverage 0 are the background's to the bit, those of coverage 255 the foreground's. In between a pixel is
+    c foreground + (1 - c) background, rounded: of sRGB values, or of light if `linear`.
     """
     result = np.asarray(cv2.copyTo(foreground, coverage, background.copy()))
     c, *colours = coverage.reshape(-1, 1), foreground.reshape(-1, 3), background.reshape(-1, 3)
-    partly = np.flatnonzero((c > 0) & (c < 255))  # few pixels, which alone are worked out
+    partly = np.flatnonzero((c > 0) & (c < 255))  # few pixels: only these are computed
     blend = _in_linear_light if linear else _in_srgb
     result.reshape(-1, 3)[partly] = blend(c[partly], *(colour[partly] for colour in colours))
     return result

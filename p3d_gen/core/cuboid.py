@@ -1,5 +1,7 @@
-"""The cuboid of a category, the mesh that neural mesh models put their features on: the box of its CAD models, its
-surface sampled on a grid."""
+"""The cuboid of a category, the mesh that carries the features of neural mesh models.
+
+It is the box around the CAD models of the category, its surface sampled on a grid.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ FRACTION = 0.9999
 
 @dataclass(frozen=True, kw_only=True)
 class Cuboid:
-    """A triangle mesh in object axes: vertices (R, 3); faces (F, 3), counter-clockwise seen from outside; normals
-    (R, 3), unit, outward."""
+    """A triangle mesh in object axes.
+
+    vertices: (R, 3). faces: (F, 3), counter-clockwise seen from outside. normals: (R, 3), unit vectors, outward.
+    """
 
     vertices: Array
     faces: NDArray[np.int64]
@@ -27,8 +31,10 @@ class Cuboid:
 
 
 def fit_box(points: Array, fraction: float) -> tuple[Array, Array]:
-    """Lower and upper corner (3,) of the box that holds, on each axis, the shortest interval with `fraction` of
-    the points (N, 3). As NeMo fits its cuboids."""
+    """Return the lower and the upper corner (3,) of a box around points (N, 3), as NeMo fits its cuboids.
+
+    On each axis the box spans the shortest interval that holds `fraction` of the points.
+    """
     if len(points) == 0 or not 0 < fraction <= 1:
         raise ValueError(f"a box needs points and a fraction in (0, 1], got {len(points)} points and {fraction}")
     ordered = np.sort(points, axis=0)
@@ -40,15 +46,18 @@ def fit_box(points: Array, fraction: float) -> tuple[Array, Array]:
 
 
 def grid_shape(extent_xyz: Array, vertices: int) -> tuple[int, int, int]:
-    """Samples per axis of a box of size `extent_xyz`: int(L / edge + 1) with edge = sqrt(area / vertices)."""
+    """Return the samples per axis of a box: int(L / edge + 1) with edge = sqrt(area / vertices)."""
     x, y, z = (float(length) for length in extent_xyz)
     edge = math.sqrt(2 * (x * y + x * z + y * z) / vertices)
     return int(x / edge + 1), int(y / edge + 1), int(z / edge + 1)
 
 
 def cuboid(lower: Array, upper: Array, vertices: int = VERTICES) -> Cuboid:
-    """The neural mesh of a box: six grids in the order z-, z+, y-, y+, x-, x+, so that vertices on the box's edges
-    appear once for each side. About `vertices` of them: R = 2 (nx ny + nx nz + ny nz) for `grid_shape`."""
+    """Return the neural mesh of a box: six grids, in the order z-, z+, y-, y+, x-, x+.
+
+    Vertices on the edges of the box appear once for each side. There are about `vertices` of them:
+    R = 2 (nx ny + nx nz + ny nz) for `grid_shape`.
+    """
     counts = [max(2, n) for n in grid_shape(np.asarray(upper) - np.asarray(lower), vertices)]
     ticks = [np.linspace(lower[k], upper[k], counts[k]) for k in range(3)]
     points, normals, faces, start = [], [], [], 0
@@ -68,7 +77,7 @@ def cuboid(lower: Array, upper: Array, vertices: int = VERTICES) -> Cuboid:
 
 
 def _grid_faces(rows: int, columns: int, ccw: bool) -> NDArray[np.int64]:
-    """Two triangles for each cell of a grid with the column index fastest: (2 (rows-1) (columns-1), 3)."""
+    """Return two triangles for each cell of a grid with the column index fastest: (2 (rows-1) (columns-1), 3)."""
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
     corner = (i * columns + j).ravel()
     a, b, c, d = corner, corner + 1, corner + columns + 1, corner + columns
@@ -77,10 +86,13 @@ def _grid_faces(rows: int, columns: int, ccw: bool) -> NDArray[np.int64]:
 
 
 def category_cuboid(cad_vertices: Iterable[Array]) -> Cuboid:
-    """The cuboid around all CAD models (V, 3) of a category."""
+    """Return the cuboid around all CAD models (V, 3) of a category."""
     return cuboid(*fit_box(np.concatenate(list(cad_vertices)), FRACTION))
 
 
 def facing(mesh: Cuboid, camera_centre: Array) -> NDArray[np.bool_]:
-    """Which vertices (R,) of a convex mesh the camera centre (3,), object axes, sees: n . (C - p) > 0."""
+    """Return a mask (R,) of the vertices of a convex mesh that the camera centre (3,) sees: n . (C - p) > 0.
+
+    camera_centre: in object axes.
+    """
     return np.asarray(np.einsum("rk,rk->r", mesh.normals, camera_centre - mesh.vertices) > 0)

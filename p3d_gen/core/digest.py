@@ -8,5 +8,5 @@ from typing import Any
 
 
 def digest(value: Any) -> str:
-    """The sha256 of a JSON value in canonical form: sorted keys, no spaces."""
+    """Return the sha256 of a JSON value in canonical form: sorted keys, no spaces."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

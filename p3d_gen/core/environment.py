@@ -14,11 +14,14 @@ from p3d_gen.core.colour import srgb_bytes
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.types import Array, Camera
 
-_MOST_FINER = 4  # rays along a pixel's side, as many as it sees pixels of a map
+_MOST_FINER = 4  # rays along the side of a pixel: as many as the pixels of the map that it covers, up to this number
 
 
 def read_environment(path: Path) -> NDArray[np.float32]:
-    """An equirectangular map (H, W, 3) in linear RGB, z up, from a Radiance .hdr or an OpenEXR file."""
+    """Read an equirectangular map (H, W, 3) in linear RGB, z up, from a Radiance .hdr or an OpenEXR file.
+
+    Raise AssetError if the file cannot be read.
+    """
     try:
         if path.suffix.lower() == ".exr":
             channels: dict[str, Any] = OpenEXR.File(str(path)).channels()
@@ -34,9 +37,9 @@ def read_environment(path: Path) -> NDArray[np.float32]:
 def view_environment(
     pixels: NDArray[np.float32], image_hw: tuple[int, int], yaw_rad: float, pitch_rad: float, fov_rad: float
 ) -> NDArray[np.float32]:
-    """The map (H, W, 3) seen by a level pinhole camera of horizontal field of view `fov_rad`, in linear RGB.
+    """Return the view (H, W, 3) of a map by a level pinhole camera, in linear RGB.
 
-    yaw turns right, pitch looks up.
+    yaw_rad: turn to the right. pitch_rad: turn upwards. fov_rad: horizontal field of view.
     """
     height, width = image_hw
     focal = width / 2 / np.tan(fov_rad / 2)
@@ -47,7 +50,7 @@ def view_environment(
 
 
 def _looked_up(pixels: NDArray[np.float32], longitude: Array, latitude: Array) -> NDArray[np.float32]:
-    """The map's light (H, W, 3) from directions (H, W): longitude to the right of the map's middle, latitude up."""
+    """Return the light (H, W, 3) of a map from directions (H, W): longitude right of the map's middle, latitude up."""
     map_h, map_w = pixels.shape[:2]
     u = (longitude / (2 * np.pi) + 0.5) % 1.0 * map_w - 0.5
     v = np.clip((0.5 - latitude / np.pi) * map_h - 0.5, 0, map_h - 1)
@@ -56,13 +59,13 @@ def _looked_up(pixels: NDArray[np.float32], longitude: Array, latitude: Array) -
 
 
 def mean_radiance(pixels: NDArray[np.float32]) -> float:
-    """The mean radiance over the sphere of an equirectangular map: rows weigh by the cosine of their latitude."""
+    """Return the mean radiance of an equirectangular map over the sphere: rows weigh the cosine of their latitude."""
     latitude = (np.arange(len(pixels)) + 0.5) / len(pixels) * np.pi - np.pi / 2
     return float(np.average(pixels.mean(axis=(1, 2)), weights=np.cos(latitude)))
 
 
 def view_light(pixels: NDArray[np.float32], turn_rad: float, cam_T_obj: Array, camera: Camera) -> NDArray[np.float32]:
-    """The map, turned about z, as the camera of the object sees it that it lights: (H, W, 3) in linear RGB."""
+    """Return the view (H, W, 3) of a map, turned about z, by the camera of the object that it lights, in linear RGB."""
     (height, width), (px, py) = camera.image_hw, camera.principal_px
     finer = int(np.clip(np.ceil(pixels.shape[1] / (2 * np.pi * camera.focal_px)), 1, _MOST_FINER))
     x, y = np.meshgrid(*((np.arange(size * finer) + 0.5) / finer for size in (width, height)))
@@ -73,6 +76,6 @@ def view_light(pixels: NDArray[np.float32], turn_rad: float, cam_T_obj: Array, c
 
 
 def tone_map(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """8-bit sRGB of a linear picture, exposed so that its median luminance becomes a mid-grey."""
+    """Return a linear picture as 8-bit sRGB, exposed so that its median luminance becomes a mid-grey."""
     median = float(np.median(linear.mean(axis=-1)))
     return srgb_bytes(linear * (0.18 / max(median, 1e-6)))

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend. The commands print them without a traceback and exit with status 1."""
+"""Errors that the user can fix. The commands print them without a traceback and exit with status 1."""
 
 from __future__ import annotations
 

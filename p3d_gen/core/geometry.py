@@ -29,25 +29,25 @@ def _rot_x(angle_rad: float) -> Array:
 
 
 def rot_z(angle_rad: float) -> Array:
-    """The 3x3 rotation by `angle_rad` about z, counter-clockwise seen from +z."""
+    """Return the 3x3 rotation by `angle_rad` about z, counter-clockwise seen from +z."""
     c, s = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 def camera_centre(viewpoint: Viewpoint) -> Array:
-    """Camera centre (3,) in obj axes: d (cos e sin a, -cos e cos a, sin e)."""
+    """Return the camera centre (3,) in obj axes: d (cos e sin a, -cos e cos a, sin e)."""
     a, e = viewpoint.azimuth_rad, viewpoint.elevation_rad
     return viewpoint.distance * np.array([np.cos(e) * np.sin(a), -np.cos(e) * np.cos(a), np.sin(e)])
 
 
 def rotation_gl(viewpoint: Viewpoint) -> Array:
-    """R_gl = Rz(theta) Rx(e - pi/2) Rz(-a), from obj to gl camera axes: the PASCAL3D+ rotation label."""
+    """Return the PASCAL3D+ rotation label, from obj to gl camera axes: R_gl = Rz(theta) Rx(e - pi/2) Rz(-a)."""
     tilt = _rot_x(viewpoint.elevation_rad - np.pi / 2)
     return np.asarray(rot_z(viewpoint.theta_rad) @ tilt @ rot_z(-viewpoint.azimuth_rad))
 
 
 def cam_T_obj(viewpoint: Viewpoint) -> Array:
-    """The 4x4 pose of the object in OpenCV camera axes; its translation is (0, 0, distance)."""
+    """Return the 4x4 pose of the object in OpenCV camera axes; its translation is (0, 0, distance)."""
     pose = np.eye(4)
     pose[:3, :3] = GL_FROM_CV @ rotation_gl(viewpoint)
     pose[2, 3] = viewpoint.distance
@@ -55,10 +55,10 @@ def cam_T_obj(viewpoint: Viewpoint) -> Array:
 
 
 def viewpoint_of(pose_cam_T_obj: Array) -> Viewpoint:
-    """The viewpoint of a 4x4 pose: azimuth in [0, 2 pi), theta in (-pi, pi], theta 0 at the poles.
+    """Return the viewpoint of a 4x4 pose: azimuth in [0, 2 pi), theta in (-pi, pi], theta 0 at the poles.
 
-    Distance is the norm of the translation. Only the rotation defines the angles: a translation off the
-    optical axis is not part of a PASCAL3D+ viewpoint, where the principal point carries it.
+    The distance is the norm of the translation. The rotation alone defines the angles. A translation off the optical
+    axis is not part of a PASCAL3D+ viewpoint: the principal point carries it.
     """
     R = GL_FROM_CV @ pose_cam_T_obj[:3, :3]
     elevation = float(np.arcsin(np.clip(R[2, 2], -1.0, 1.0)))
@@ -75,26 +75,28 @@ def viewpoint_of(pose_cam_T_obj: Array) -> Viewpoint:
 
 
 def transform(pose: Array, points: Array) -> Array:
-    """Points (N, 3) mapped by a 4x4 rigid transform."""
+    """Map points (N, 3) by a 4x4 rigid transform."""
     return np.asarray(points @ pose[:3, :3].T + pose[:3, 3])
 
 
 def project(points_cam: Array, camera: Camera) -> Array:
-    """Pixel coordinates (N, 2), x then y, of points (N, 3) in cam axes; NaN where z <= 0."""
+    """Return the pixel coordinates (N, 2), x then y, of points (N, 3) in cam axes; NaN if z <= 0."""
     z = points_cam[:, 2:]
     pixels = points_cam[:, :2] * camera.focal_px / np.where(z > 0, z, np.nan) + np.array(camera.principal_px)
     return np.asarray(pixels, dtype=np.float64)
 
 
 def box_corners(extent_xyz: Array) -> Array:
-    """The 8 corners (8, 3) of a box of size `extent_xyz` centred on the origin; corner i has bit 0 = +x,
-    bit 1 = +y, bit 2 = +z."""
+    """Return the corners (8, 3) of a box of size `extent_xyz` centred on the origin.
+
+    In the number i of a corner, bit 0 stands for +x, bit 1 for +y, bit 2 for +z.
+    """
     signs = np.array([[(i >> axis & 1) - 0.5 for axis in range(3)] for i in range(8)])
     return np.asarray(signs * extent_xyz)
 
 
 def blender_matrix_world(pose_cam_T_obj: Array) -> Array:
-    """Blender's camera `matrix_world` (4x4) for a pose, with the object at the world origin in obj axes."""
+    """Return Blender's camera `matrix_world` (4x4) for a pose, with the object at the world origin in obj axes."""
     matrix = np.eye(4)
     R_gl = GL_FROM_CV @ pose_cam_T_obj[:3, :3]
     matrix[:3, :3] = R_gl.T
@@ -103,35 +105,38 @@ def blender_matrix_world(pose_cam_T_obj: Array) -> Array:
 
 
 def cam_T_world_of_blender(matrix_world: Array) -> Array:
-    """The 4x4 transform from Blender's world to OpenCV camera axes: diag(1, -1, -1, 1) inv(matrix_world)."""
+    """Return the 4x4 transform from Blender's world to OpenCV camera axes: diag(1, -1, -1, 1) inv(matrix_world)."""
     return np.asarray(np.diag([1.0, -1.0, -1.0, 1.0]) @ np.linalg.inv(matrix_world))
 
 
 def pytorch3d_R_T(pose_cam_T_obj: Array) -> tuple[Array, Array]:
-    """PyTorch3D's (R, T) of a pose: x_p3d = (x, z, -y)_obj @ R + T, with x left, y up, z forward."""
+    """Return PyTorch3D's (R, T) of a pose: x_p3d = (x, z, -y)_obj @ R + T, with x left, y up, z forward."""
     R_gl = GL_FROM_CV @ pose_cam_T_obj[:3, :3]
     t_gl = GL_FROM_CV @ pose_cam_T_obj[:3, 3]
     return _PYTORCH3D_OBJECT_AXES @ R_gl.T @ _PYTORCH3D_FLIP, _PYTORCH3D_FLIP @ t_gl
 
 
 def blender_lens_mm(focal_px: float, image_hw: tuple[int, int]) -> float:
-    """Blender's focal length in mm for a 32 mm sensor, fit AUTO: the sensor spans the longer image side."""
+    """Return Blender's focal length in mm for a 32 mm sensor, fit AUTO: the sensor spans the longer image side."""
     return focal_px * BLENDER_SENSOR_MM / max(image_hw)
 
 
 def focal_px_of_blender(lens_mm: float, image_hw: tuple[int, int]) -> float:
-    """Inverse of `blender_lens_mm`."""
+    """Return the focal length in pixels of Blender's in mm: the inverse of `blender_lens_mm`."""
     return lens_mm * max(image_hw) / BLENDER_SENSOR_MM
 
 
 def rotation_error_rad(R_a: Array, R_b: Array) -> float:
-    """Geodesic angle between two 3x3 rotations, in [0, pi], real also at pi: 2 asin(|R_a - R_b|_F / (2 sqrt 2))."""
+    """Return the geodesic angle between two 3x3 rotations, in [0, pi]: 2 asin(|R_a - R_b|_F / (2 sqrt 2)).
+
+    It is exact near pi too.
+    """
     chord = np.linalg.norm(R_a - R_b) / (2.0 * np.sqrt(2.0))
     return float(2.0 * np.arcsin(min(1.0, float(chord))))
 
 
 def random_rotation(rng: np.random.Generator) -> Array:
-    """A 3x3 rotation uniform on SO(3) (Haar), from a normalised Gaussian quaternion."""
+    """Draw a 3x3 rotation uniformly on SO(3) (Haar), from a normalised Gaussian quaternion."""
     w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
     return np.array(
         [
@@ -143,7 +148,7 @@ def random_rotation(rng: np.random.Generator) -> Array:
 
 
 def hflip(pose_cam_T_obj: Array, camera: Camera) -> tuple[Array, Camera]:
-    """Pose and camera of the horizontally mirrored picture of an object that is symmetric in its x.
+    """Return pose and camera of the horizontally mirrored picture of an object that is symmetric in its x.
 
     R(-a, e, -theta) = diag(-1, 1, 1) R diag(-1, 1, 1), and the principal point moves to W - px.
     """
@@ -156,8 +161,10 @@ def hflip(pose_cam_T_obj: Array, camera: Camera) -> tuple[Array, Camera]:
 
 @dataclass(frozen=True, kw_only=True)
 class Crop:
-    """A resize followed by a crop: `resized_hw`, then the window of `out_hw` whose first pixel is (top, left)
-    of the resized image; negative or overhanging parts are zero padding."""
+    """A resize to `resized_hw`, followed by a crop of size `out_hw`.
+
+    top, left: first pixel of the crop in the resized image. Parts outside of the image are padded with zeros.
+    """
 
     resized_hw: tuple[int, int]
     top: int
@@ -172,7 +179,7 @@ def distance_crop(
     target_distance: float,
     out_hw: tuple[int, int],
 ) -> Crop:
-    """The crop of NeMo and its successors: scale so that the object seems `target_distance` away, then centre it."""
+    """Return the crop of NeMo and its successors: the object centred, scaled as if it were `target_distance` away."""
     if distance <= 0 or target_distance <= 0:
         raise ValueError(f"distances must be positive, got {distance} and target {target_distance}")
     s = distance / target_distance

@@ -1,4 +1,4 @@
-"""Label truth: what a stored pose says must be seen, against what was rendered."""
+"""The truth of labels: the view that a stored pose predicts, to be compared with the render."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EDGE_TOLERANCE = 1e-9
 
 
 def camera_of(labels: dict[str, Any]) -> Camera:
-    """The camera that a sample's labels hold."""
+    """Return the camera that a sample's labels hold."""
     (x, y), (height, width) = labels["principal_px"], labels["image_hw"]
     return Camera(focal_px=labels["focal_px"], principal_px=(x, y), image_hw=(height, width))
 
@@ -30,8 +30,10 @@ def _in_front(cam_T_obj: Array, vertices: Array) -> Array:
 
 @dataclass(frozen=True)
 class _Spans:
-    """Runs of pixels of one row whose centres lie in one triangle, edges included: row, the first column and the one
-    after the last, and the triangle's index, each (S,)."""
+    """Runs of pixels in one row whose centres lie in one triangle, edges included. All arrays are (S,).
+
+    row: row of pixels. first, after: the first column, and the one after the last. face: index of the triangle.
+    """
 
     row: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -40,7 +42,7 @@ class _Spans:
 
 
 def _spans(corners: Array, image_hw: tuple[int, int]) -> _Spans:
-    """The spans of the triangles (F, 3, 2): where the rows of pixels' centres cut them."""
+    """Return the spans of triangles (F, 3, 2): their cuts with the rows of pixel centres."""
     height, width = image_hw
     y = corners[..., 1]
     lowest = np.clip(np.ceil(y.min(axis=1) - 0.5 - _EDGE_TOLERANCE), 0, height).astype(np.int64)
@@ -64,9 +66,9 @@ def _spans(corners: Array, image_hw: tuple[int, int]) -> _Spans:
 
 
 def silhouette(vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: Camera) -> NDArray[np.bool_]:
-    """The mask (H, W) of a mesh by projection alone: true where a pixel's centre lies in a projected triangle.
+    """Return the mask (H, W) of a mesh by projection alone: true if the pixel's centre lies in a projected triangle.
 
-    vertices (V, 3) in object axes, faces (F, 3). The whole object must lie in front of the camera.
+    vertices: (V, 3) in object axes. faces: (F, 3). Raise ValueError if a part of the object lies behind the camera.
     """
     height, width = camera.image_hw
     spans = _spans(project(_in_front(cam_T_obj, vertices), camera)[faces], camera.image_hw)
@@ -77,8 +79,10 @@ def silhouette(vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: C
 
 
 def _inverse_depth(corners: Array, inverse: Array) -> tuple[Array, Array, Array]:
-    """The coefficients (F,) of 1/z = a x + b y + c, linear in the picture, of triangles (F, 3, 2) whose corners have
-    the inverse depths (F, 3)."""
+    """Return the coefficients (F,) of 1/z = a x + b y + c, which is linear in the picture, for triangles (F, 3, 2).
+
+    inverse: inverse depths (F, 3) of the corners.
+    """
     (ux, uy), (vx, vy) = ((corners[:, i] - corners[:, 0]).T for i in (1, 2))
     du, dv = inverse[:, 1] - inverse[:, 0], inverse[:, 2] - inverse[:, 0]
     area = ux * vy - uy * vx
@@ -88,8 +92,10 @@ def _inverse_depth(corners: Array, inverse: Array) -> tuple[Array, Array, Array]
 
 
 def ray_cast(vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: Camera) -> tuple[Array, NDArray[np.int64]]:
-    """What the rays through the pixels' centres meet first: planar depth (H, W), 0 for nothing, and the index of the
-    triangle (H, W), -1 for none. Arguments as for `silhouette`."""
+    """Return the first hits of the rays through the pixels' centres.
+
+    Planar depth (H, W), 0 for no hit, and index of the triangle (H, W), -1 for none. Arguments as for `silhouette`.
+    """
     points = _in_front(cam_T_obj, vertices)
     corners, inverse = project(points, camera)[faces], 1.0 / points[faces, 2]
     a, b, c = _inverse_depth(corners, inverse)
@@ -111,8 +117,11 @@ def ray_cast(vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: Cam
 
 @dataclass(frozen=True, kw_only=True)
 class Amodal:
-    """A mesh's whole silhouette, whatever hides it: mask (H, W) of what lies within the frame, area and box
-    (x0, y0, x1, y1) of all of it, in pixels; the box may reach beyond the frame."""
+    """The whole silhouette of a mesh, without regard to what hides it.
+
+    mask: (H, W), the part within the frame. area, box: of the whole silhouette, in pixels; the box (x0, y0, x1, y1) may
+    reach beyond the frame.
+    """
 
     mask: NDArray[np.bool_]
     area: int
@@ -120,7 +129,7 @@ class Amodal:
 
 
 def amodal(vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: Camera) -> Amodal:
-    """The silhouette of a mesh of which no point lies behind the camera."""
+    """Return the whole silhouette of a mesh. Raise ValueError if a point of it lies behind the camera."""
     height, width = camera.image_hw
     pixels = project(transform(cam_T_obj, vertices), camera)
     left, up = np.minimum(np.floor(pixels.min(axis=0)), 0).astype(int).tolist()
@@ -137,16 +146,17 @@ def amodal(vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: Camer
 
 
 def in_frame(pixels: Array, image_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which of the points (N, 2) lie within the picture."""
+    """Return a mask (N,) of the points (N, 2) that lie within the picture."""
     height, width = image_hw
     x, y = pixels.T
     return np.asarray((x >= 0) & (x < width) & (y >= 0) & (y < height))
 
 
 def unobstructed(pixels: Array, depth: Array, scene_depth: NDArray[np.float32], tolerance: float) -> NDArray[np.bool_]:
-    """Which of the points (N, 2), whose planar depths are (N,), have nothing in front of them by more than `tolerance`.
+    """Return a mask (N,) of the points that have nothing in front of them by more than `tolerance`.
 
-    scene_depth (H, W): planar z of what was rendered, 0 where that is nothing. Points outside the picture are not seen.
+    pixels: (N, 2). depth: planar depths (N,). scene_depth: rendered planar z (H, W), 0 for the background. Points
+    outside the picture are not seen.
     """
     seen = in_frame(pixels, (scene_depth.shape[0], scene_depth.shape[1]))
     column, row = np.floor(pixels[seen]).astype(int).T
@@ -156,13 +166,13 @@ def unobstructed(pixels: Array, depth: Array, scene_depth: NDArray[np.float32], 
 
 
 def mask_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union of two masks; 0 where both are empty."""
+    """Return the intersection over union of two masks; 0 if both are empty."""
     union = np.count_nonzero(a | b)
     return float(np.count_nonzero(a & b) / union) if union else 0.0
 
 
 def mask_box(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """The box (x0, y0, x1, y1) of a mask in continuous pixel coordinates. ValueError where the mask is empty."""
+    """Return the box (x0, y0, x1, y1) of a mask in continuous pixel coordinates. Raise ValueError if it is empty."""
     y, x = np.nonzero(mask)
     if not len(y):
         raise ValueError("the mask is empty")

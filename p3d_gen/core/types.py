@@ -1,4 +1,4 @@
-"""Frozen data that crosses stages. Directions and units are in the names; frames are those of `geometry`."""
+"""Frozen data that crosses stages. Names state directions and units; the frames are those of `geometry`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Viewpoint:
-    """A PASCAL3D+ viewpoint: where the camera stands on a sphere around the object, and its roll.
+    """A PASCAL3D+ viewpoint: the place of the camera on a sphere around the object, and its roll.
 
     azimuth_rad: 0 looks at the object's front (camera at -y), pi/2 puts the camera at +x.
     elevation_rad: angle above the object's xy plane, in [-pi/2, pi/2].
@@ -44,7 +44,7 @@ class Camera:
 
     @property
     def K(self) -> Array:
-        """The 3x3 intrinsic matrix: homogeneous pixels = K @ points in OpenCV camera axes."""
+        """Return the 3x3 intrinsic matrix: homogeneous pixels = K @ points in OpenCV camera axes."""
         x, y = self.principal_px
         return np.array([[self.focal_px, 0.0, x], [0.0, self.focal_px, y], [0.0, 0.0, 1.0]])
 
@@ -53,8 +53,8 @@ class Camera:
 class Lamp:
     """A square area lamp that faces the object's origin.
 
-    position: (x, y, z) in the object's axes. size: side length. irradiance: radiometric flux per area that it
-    gives a surface at the origin that faces it, in W per square unit.
+    position: (x, y, z) in the object's axes. size: side length. irradiance: radiometric flux per area, in W per square
+    unit, that arrives at a surface at the origin that faces the lamp.
     """
 
     position: tuple[float, float, float]
@@ -73,8 +73,12 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Sun:
-    """A clear day: the sun's direction in the object's axes, the irradiance in W per square unit that it gives a
-    surface facing it, and the sky's mean radiance. azimuth_rad counts as a camera's does: 0 stands at -y."""
+    """The light of a clear day.
+
+    azimuth_rad, elevation_rad: direction of the sun in the object's axes; azimuth 0 is at -y, as for a camera.
+    irradiance: radiometric flux per area, in W per square unit, that arrives at a surface that faces the sun.
+    sky_radiance: mean radiance of the sky.
+    """
 
     azimuth_rad: float
     elevation_rad: float
@@ -86,8 +90,9 @@ class Sun:
 class Material:
     """A physically based surface for one part of the CAD; part "" is the whole object.
 
-    base_rgb: linear RGB; where the sample has a texture, that takes its place. roughness, metallic, coat (weight of a
-    clear coat) are those of Blender's principled surface, in [0, 1]; emission: radiance relative to base_rgb.
+    base_rgb: linear RGB, replaced by the sample's texture if it has one.
+    roughness, metallic, coat (weight of a clear coat): inputs of Blender's principled surface, in [0, 1].
+    emission: radiance relative to base_rgb.
     """
 
     part: str
@@ -100,11 +105,14 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True)
 class Occluder:
-    """An object to be set in front of the sample's, so that it hides the share `hides` of its silhouette in the frame.
+    """A second object in front of the sample's own, which hides the share `hides` of its silhouette in the frame.
 
-    category, variant: the parametric shape. turn: its rotation (3, 3), row by row, to camera axes. depth: of its centre
-    as a share of the object's distance. size: its projected size at first, relative to the object's. direction_rad:
-    where in the picture it is pushed to, until it hides no more than wanted. materials: of its parts.
+    category, variant: the parametric shape.
+    turn: rotation (3, 3), row by row, to camera axes.
+    depth: depth of its centre as a share of the object's distance.
+    size: its first projected size, relative to the object's.
+    direction_rad: direction in the picture in which it is pushed until it hides no more than wanted.
+    materials: materials of its parts.
     """
 
     category: str
@@ -119,7 +127,7 @@ class Occluder:
 
 @dataclass(frozen=True, kw_only=True)
 class Truncation:
-    """The object is pushed in a direction of the picture until the frame cuts off the share `cuts` of it."""
+    """A shift of the object in a direction of the picture until the frame cuts off the share `cuts` of it."""
 
     direction_rad: float
     cuts: float
@@ -127,7 +135,7 @@ class Truncation:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Which part of a background is seen: u, v in [0, 1) place it, scale in (0, 1] is its size, flip mirrors it."""
+    """The part of a background that is seen: u, v in [0, 1) place it, scale in (0, 1] is its size, flip mirrors it."""
 
     u: float
     v: float
@@ -137,9 +145,9 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Backdrop:
-    """What one composite of a sample stands before: the part `window` of a background.
+    """The background of one composite of a sample: the part `window` of the background `background_id`.
 
-    environment: where that is the sample's own light, seen by its camera; the window does not count then.
+    environment: the sample's own light, if that is the background, as its camera sees it; the window is not used then.
     """
 
     background_id: str
@@ -151,11 +159,13 @@ class Backdrop:
 class RenderSpec:
     """One sample with every number resolved, so that no stage draws anything.
 
-    stretch_xyz: factors along the CAD's axes. texture_id is "" for an object without a picture on it.
-    materials: of the whole object (part ""), or of each part; none where the CAD's own materials are used.
-    Exactly one of `lamps`, `environment` and `sun` is given.
-    background_id, background_window: of its first composite. colour: of the paint, where there is any.
-    render_seed: of the path tracer, for this sample alone.
+    stretch_xyz: factors along the CAD's axes.
+    texture_id: the picture on the object, "" for none.
+    materials: one for the whole object (part ""), or one for each part; empty if the CAD's own materials are used.
+    lamps, environment, sun: the light; exactly one of them is given.
+    background_id, background_window: background of the first composite.
+    colour: colour of the paint, if the object is painted.
+    render_seed: seed of the path tracer, for this sample alone.
     """
 
     key: str

@@ -24,8 +24,9 @@ from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import Members, compact_json, file_sha256, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
 from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
-from p3d_gen.spec.manifest import Background, Output
+from p3d_gen.spec.manifest import Output
 from p3d_gen.spec.sampling import backdrop, packed_key
+from p3d_gen.spec.scene_sections import Background
 from p3d_gen.stylize.judge import read_residuals
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 

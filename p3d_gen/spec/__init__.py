@@ -1,1 +1,1 @@
-"""The manifest, and what it resolves to: every number of every sample."""
+"""The manifest, and its resolution into every number of every sample."""

@@ -1,4 +1,4 @@
-"""What a manifest's sources hold: the CAD models, textures, environment maps and backgrounds a run draws from."""
+"""The contents of a manifest's sources: the CAD models, textures, environment maps and backgrounds of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, DependencyError
 from p3d_gen.core.types import Viewpoint
-from p3d_gen.spec.layouts import models, recognise
+from p3d_gen.spec.layouts import category_models, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.viewpoint_files import read_viewpoints
@@ -28,11 +28,11 @@ ENVIRONMENT_SUFFIXES = (".hdr", ".exr")
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """One thing that a source offers.
+    """One CAD model, texture, environment map or background of a source.
 
-    id: its path below the source without the suffix, '/' between parts, or the name of a parametric shape.
-    address: of a file, or `parametric:<category>?variant=<n>`.
-    up, front: a CAD's axes as the manifest or its layout states them; "auto" leaves them to the file format.
+    id: path below the source without the suffix, with '/' between parts, or the name of a parametric shape.
+    address: path of a file, or `parametric:<category>?variant=<n>`.
+    up, front: axes of a CAD as the manifest or its layout states them; "auto" stands for those of the file format.
     """
 
     id: str
@@ -42,18 +42,18 @@ class Asset:
 
     @property
     def is_parametric(self) -> bool:
-        """Whether it is computed by `blender_assets.shapes` rather than read from a file."""
+        """Return True if `blender_assets.shapes` computes it, False if it is read from a file."""
         return self.address.startswith(PARAMETRIC)
 
     @property
     def path(self) -> Path:
-        """The file; ValueError for a parametric shape, which has none."""
+        """Return the file. Raise ValueError for a parametric shape, which has none."""
         if self.is_parametric:
-            raise ValueError(f"{self.address} is computed, no file holds it")
+            raise ValueError(f"{self.address} is computed; there is no file of it")
         return Path(self.address)
 
     def identity(self) -> str:
-        """What a resumed run compares: a file's id, suffix and size, or a shape's address and library version."""
+        """Return the text that a resumed run compares: id, suffix and size of a file, or address and version."""
         if self.is_parametric:
             return f"{self.id} {self.address} version {LIBRARY_VERSION}"
         return f"{self.id}{self.path.suffix} {self.path.stat().st_size}"
@@ -61,10 +61,11 @@ class Asset:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """All assets that a manifest may draw, each list sorted by id. `hdris` is empty where lamps light the scene.
+    """All assets that a manifest may draw, each list sorted by id.
 
-    viewpoints: those of viewpoint.source for each category, at distance 1; empty where they are drawn without a list.
-    background_sets: the backgrounds of each category, where it has its own.
+    hdris: environment maps that light the scene; empty if lamps or the sun do.
+    viewpoints: those of viewpoint.source for each category, at distance 1; empty if there is no such list.
+    background_sets: the backgrounds of each category that has its own.
     """
 
     cads: dict[str, tuple[Asset, ...]]
@@ -76,15 +77,15 @@ class Inventory:
 
     @functools.cached_property
     def background_files(self) -> dict[str, Path]:
-        """The files of all backgrounds by id."""
+        """Return the files of all backgrounds by id."""
         return {asset.id: asset.path for asset in self.backgrounds}
 
     def backgrounds_of(self, category: str) -> tuple[Asset, ...]:
-        """The backgrounds that a category's samples are drawn on."""
+        """Return the backgrounds of a category's samples."""
         return self.background_sets.get(category, self.backgrounds)
 
     def listing(self) -> dict[str, list[str]]:
-        """Kind -> the assets' identities, by which a resumed run knows that its sources are the same."""
+        """Return the assets' identities by kind, by which a resumed run knows that its sources are the same."""
         kinds = {
             **{f"cad/{category}": assets for category, assets in self.cads.items()},
             "texture": self.textures,
@@ -100,12 +101,15 @@ class Inventory:
 
 
 def embedded_folder(kind: str) -> Path:
-    """The folder of the defaults that come with the package: kind `textures` or `stylizer`."""
+    """Return the folder of the defaults that come with the package: kind `textures` or `stylizer`."""
     return Path(str(files("blender_assets"))) / kind
 
 
 def blender_environments() -> Path:
-    """The folder of the CC0 environment maps that the bpy package ships, found without importing bpy."""
+    """Return the folder of the CC0 environment maps that the bpy package ships, found without importing bpy.
+
+    Raise DependencyError if bpy is not installed or ships none.
+    """
     spec = importlib.util.find_spec("bpy")
     if spec is None or spec.origin is None:
         raise DependencyError(
@@ -118,7 +122,10 @@ def blender_environments() -> Path:
 
 
 def _find(folder: Path, suffixes: Iterable[str], key: str) -> tuple[Asset, ...]:
-    """The files below `folder` with one of the suffixes, sorted by id; AssetError for none, or two of one id."""
+    """Return the files below `folder` with one of the suffixes, sorted by id.
+
+    Raise AssetError if there is none, or if two files have the same id.
+    """
     wanted = set(suffixes)
     paths = [path for path in folder.glob("**/*") if path.suffix.lower() in wanted and path.is_file()]
     assets = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(paths)}
@@ -126,39 +133,41 @@ def _find(folder: Path, suffixes: Iterable[str], key: str) -> tuple[Asset, ...]:
         raise AssetError(f"{key}: the folder {folder} holds no {', '.join(sorted(wanted))} file; name another folder")
     if len(assets) < len(paths):
         twins = sorted(str(path) for path in set(paths) - set(assets.values()))
-        raise AssetError(f"{key}: {twins[0]} has the name of another file but for its suffix; rename one of them")
+        raise AssetError(f"{key}: {twins[0]} and another file differ in their suffix only; rename one of them")
     return tuple(Asset(id=name, address=str(assets[name])) for name in sorted(assets))
 
 
 def parametric_address(category: str, variant: int) -> str:
-    """The address of a parametric shape."""
+    """Return the address of a parametric shape."""
     return f"{PARAMETRIC}{category}?variant={variant}"
 
 
 def parse_parametric_range(address: str) -> tuple[str, range]:
-    """The category and variants of an address: one number, or the first and the last, as in `?variant=0..31`.
+    """Return the category and the variants of an address: one number, or the first and the last, as `?variant=0..31`.
 
-    AssetError where it is no such address.
+    Raise AssetError if it is not such an address.
     """
     match = re.fullmatch(PARAMETRIC + r"(\w+)\?variant=(\d+)(?:\.\.(\d+))?", address)
     if not match or (match[3] is not None and int(match[3]) < int(match[2])):
         raise AssetError(
-            f"{address!r} is no address of parametric shapes: write {parametric_address('car', 17)} for one of them, "
+            f"{address!r} is not an address of parametric shapes: write {parametric_address('car', 17)} for one shape, "
             f"{PARAMETRIC}car?variant=0..31 for several"
         )
     return match[1], range(int(match[2]), int(match[3] or match[2]) + 1)
 
 
 def parse_parametric(address: str) -> tuple[str, int]:
-    """The category and the variant of a parametric shape's address; AssetError where it is none, or of several."""
+    """Return the category and the variant of the address of one parametric shape. Raise AssetError if it is not one."""
     category, variants = parse_parametric_range(address)
     if len(variants) > 1:
-        raise AssetError(f"{address!r} stands for {len(variants)} shapes, where one is wanted")
+        raise AssetError(
+            f"{address!r} stands for {len(variants)} shapes, but one is needed: write ?variant={variants[0]}"
+        )
     return category, variants[0]
 
 
 def parametric_assets(category: str, variants: Iterable[int]) -> tuple[Asset, ...]:
-    """The parametric shapes of a category; AssetError where the library has no maker for it."""
+    """Return the parametric shapes of a category. Raise AssetError if the library has none of it."""
     if category not in PARAMETRIC_CATEGORIES:
         raise AssetError(
             f"the parametric library has no shapes of {category!r}, only of {', '.join(PARAMETRIC_CATEGORIES)}: "
@@ -168,7 +177,7 @@ def parametric_assets(category: str, variants: Iterable[int]) -> tuple[Asset, ..
 
 
 def folder_cads(root: Path, layout: str, category: str, up: str, front: str) -> tuple[Asset, ...]:
-    """The CAD models of a category in a folder; `up` and `front`, unless "auto", go before those of the layout."""
+    """Return the CAD models of a category in a folder. `up` and `front`, unless "auto", override the layout's."""
     return tuple(
         Asset(
             id=model.id,
@@ -176,35 +185,40 @@ def folder_cads(root: Path, layout: str, category: str, up: str, front: str) -> 
             up=model.up if up == "auto" else up,
             front=model.front if front == "auto" else front,
         )
-        for model in models(root, layout, category)
+        for model in category_models(root, layout, category)
     )
 
 
-def _included(include: tuple[str, ...], found: tuple[Asset, ...], key: str) -> tuple[Asset, ...]:
-    """The assets whose id matches one of the glob patterns that `key` gives; AssetError where none does."""
-    chosen = tuple(asset for asset in found if any(fnmatch(asset.id, glob) for glob in include))
+def _included(include: tuple[str, ...], assets: tuple[Asset, ...], key: str) -> tuple[Asset, ...]:
+    """Return the assets whose id matches one of the glob patterns of `key`. Raise AssetError if none does."""
+    chosen = tuple(asset for asset in assets if any(fnmatch(asset.id, glob) for glob in include))
     if not chosen:
-        raise AssetError(f"{key} = {list(include)}: none of {[asset.id for asset in found]} matches")
+        raise AssetError(f"{key} = {list(include)}: none of {[asset.id for asset in assets]} matches")
     return chosen
 
 
 def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]]:
-    """The CAD models that a manifest may draw, by category; AssetError where a category has none."""
+    """Return the CAD models that a manifest may draw, by category. Raise AssetError if a category has none."""
     cad = manifest.cad
     if cad.source == EMBEDDED:
         if cad.up != "auto":
-            raise AssetError("cad.up and cad.front are for folders; the embedded shapes have their own: leave both out")
-        found = {category: parametric_assets(category, range(*cad.variants)) for category in manifest.categories}
+            raise AssetError(
+                "cad.up and cad.front are for folders; embedded shapes have their own axes: leave both out"
+            )
+        models = {category: parametric_assets(category, range(*cad.variants)) for category in manifest.categories}
     else:
         root = resolve_folder(cad.source, base_dir, "cad.source")
         layout = recognise(root, manifest.categories) if cad.layout == "auto" else cad.layout
-        found = {name: folder_cads(root, layout, name, cad.up, cad.front) for name in manifest.categories}
-    return {category: _included(cad.include, assets, "cad.include") for category, assets in found.items()}
+        models = {name: folder_cads(root, layout, name, cad.up, cad.front) for name in manifest.categories}
+    return {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
 
 
 def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
-    """The ids that a folder's list files name, a picture per line: <split>1.txt, the first of DTD's ten partitions and
-    the one in use, or <split>.txt. The partitions overlap, so two of them would mix train and test."""
+    """Return the ids that the list files of a folder name, one picture per line. Raise AssetError if a list is missing.
+
+    A list is <split>1.txt, the first of DTD's ten partitions, or <split>.txt. Only one partition is used because they
+    overlap: two of them would mix train and test.
+    """
     ids: set[str] = set()
     for split in splits:
         path = next((path for path in (labels / f"{split}1.txt", labels / f"{split}.txt") if path.is_file()), None)
@@ -218,7 +232,7 @@ def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
 
 
 def texture_folder(manifest: Manifest, base_dir: Path) -> Path:
-    """The folder of the textures' pictures: of a DTD release, which holds images/ and labels/, that is images/."""
+    """Return the folder of the textures' pictures: images/ of a DTD release, which also holds labels/."""
     source = manifest.texture.source
     root = embedded_folder("textures") if source == EMBEDDED else resolve_folder(source, base_dir, "texture.source")
     is_release = (root / "images").is_dir() and (root / "labels").is_dir()
@@ -229,25 +243,25 @@ def _textures(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
     if manifest.texture.kind != "dtd":
         return ()
     folder, splits = texture_folder(manifest, base_dir), manifest.texture.split
-    found = _find(folder, IMAGE_SUFFIXES, "texture.source")
+    pictures = _find(folder, IMAGE_SUFFIXES, "texture.source")
     if not splits:
-        return found
+        return pictures
     labels = folder.parent / "labels"
     listed = _listed_pictures(labels, splits)
-    chosen = tuple(asset for asset in found if asset.id in listed)
+    chosen = tuple(asset for asset in pictures if asset.id in listed)
     if not chosen:
         raise AssetError(f"texture.split = {list(splits)}: {folder} holds none of the {len(listed)} listed in {labels}")
     return chosen
 
 
 def light_folder(manifest: Manifest, base_dir: Path) -> Path:
-    """The folder of the environment maps that light the object."""
+    """Return the folder of the environment maps that light the object."""
     source = manifest.light.source
     return blender_environments() if source == EMBEDDED else resolve_folder(source, base_dir, "light.source")
 
 
 def background_folder(manifest: Manifest, base_dir: Path) -> Path:
-    """The folder of the backgrounds."""
+    """Return the folder of the backgrounds."""
     if manifest.background.draw == "environment":
         return light_folder(manifest, base_dir)
     source = manifest.background.source
@@ -264,8 +278,8 @@ def _viewpoints(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Viewpoint
 def _environments(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
     if manifest.light.kind != "hdri":
         return ()
-    found = _find(light_folder(manifest, base_dir), ENVIRONMENT_SUFFIXES, "light.source")
-    return _included(manifest.light.include, found, "light.include")
+    maps = _find(light_folder(manifest, base_dir), ENVIRONMENT_SUFFIXES, "light.source")
+    return _included(manifest.light.include, maps, "light.include")
 
 
 def _backgrounds(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
@@ -274,28 +288,30 @@ def _backgrounds(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
     return _find(background_folder(manifest, base_dir), IMAGE_SUFFIXES + ENVIRONMENT_SUFFIXES, "background.source")
 
 
-def _dealt_out(found: tuple[Asset, ...], categories: Iterable[str]) -> dict[str, tuple[Asset, ...]]:
-    """The assets, each to one category, as many to each but for one: by their ids and the categories' names alone, so
-    that runs of other seeds have the same sets."""
+def _dealt_out(assets: tuple[Asset, ...], categories: Iterable[str]) -> dict[str, tuple[Asset, ...]]:
+    """Deal out the assets to the categories, each asset to one of them; the numbers differ by one at most.
+
+    Only the ids and the names of the categories decide, so that runs of other seeds have the same sets.
+    """
     names = sorted(categories)
-    if len(found) < len(names):
+    if len(assets) < len(names):
         raise AssetError(
             f"background.draw = 'disjoint' needs a background for each of {len(names)} categories, and "
-            f"background.source holds {len(found)}: name a folder with more"
+            f"background.source holds {len(assets)}: name a folder with more"
         )
-    shuffled = sorted(found, key=lambda asset: digest(asset.id))
+    shuffled = sorted(assets, key=lambda asset: digest(asset.id))
     return {name: tuple(sorted(shuffled[i :: len(names)], key=lambda asset: asset.id)) for i, name in enumerate(names)}
 
 
-def _background_sets(manifest: Manifest, found: tuple[Asset, ...]) -> dict[str, tuple[Asset, ...]]:
+def _background_sets(manifest: Manifest, backgrounds: tuple[Asset, ...]) -> dict[str, tuple[Asset, ...]]:
     if manifest.background.draw == "disjoint":
-        return _dealt_out(found, manifest.categories)
+        return _dealt_out(backgrounds, manifest.categories)
     sets = manifest.background.sets
-    return {name: _included(globs, found, f"background.sets.{name}") for name, globs in sets.items()}
+    return {name: _included(globs, backgrounds, f"background.sets.{name}") for name, globs in sets.items()}
 
 
 def take_inventory(manifest: Manifest, base_dir: Path) -> Inventory:
-    """List every source of a manifest; `base_dir` is where its relative paths start."""
+    """List every source of a manifest; its relative paths start at `base_dir`."""
     backgrounds = _backgrounds(manifest, base_dir)
     return Inventory(
         cads=take_cads(manifest, base_dir),

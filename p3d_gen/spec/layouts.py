@@ -1,7 +1,7 @@
-"""How the folders of CAD datasets are laid out: where a category's models lie, and in which axes.
+"""Layouts of the folders of CAD datasets: the places of a category's models, and their axes.
 
 folder       <root>/<category>/<id>.<suffix>, in the axes of the file format.
-pascal3d     PASCAL3D+ release 1.1, CAD/<category>/NN.off; the .mat files beside them are not read.
+pascal3d     PASCAL3D+ release 1.1, CAD/<category>/NN.off; the .mat files next to them are not read.
 objectnet3d  ObjectNet3D, CAD/off/<category>/NN.off.
 shapenet     ShapeNetCore, <synset>/<id>/models/model_normalized.obj (v2) or <synset>/<id>/model.obj (v1). The front is
              -z in v2 and x in v1, as their READMEs say; models of v1 are mirror images of their originals.
@@ -39,11 +39,12 @@ _SHOWN = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """One place where a layout keeps models.
+    """One place of the models in a layout.
 
-    folder: below the root, with {category} or {synset}. glob: of the files below that; their suffix must be one of
-    `suffixes`. depth: how many folders above its file name a model, 0 if the file itself does. distinct: no other
-    layout has such a place, so that `auto` may conclude the layout from it.
+    folder: path below the root, with {category} or {synset}.
+    glob: pattern of the model files below that folder; their suffix must be one of `suffixes`.
+    depth: number of folders between the folder that names a model and its file; 0 if the file itself names it.
+    distinct: True if no other layout has such a place, so that `auto` may conclude the layout from it.
     """
 
     folder: str
@@ -55,12 +56,12 @@ class Pattern:
     distinct: bool = True
 
     def folders(self, root: Path, category: str) -> list[Path]:
-        """The folders that may hold the category's models."""
+        """Return the folders that may hold the category's models."""
         names = (self.folder.format(category=category, synset=synset) for synset in SYNSETS[category])
         return [root / name for name in dict.fromkeys(names)]
 
     def files(self, root: Path, category: str) -> list[Path]:
-        """The category's model files in the first folder that holds any, sorted; empty where there are none."""
+        """Return the category's model files in the first folder that holds any, sorted; an empty list for none."""
         for folder in self.folders(root, category):
             files = [p for p in folder.glob(self.glob) if p.suffix.lower() in self.suffixes and p.is_file()]
             if files:
@@ -68,11 +69,11 @@ class Pattern:
         return []
 
     def name(self, path: Path) -> str:
-        """The id of a model file."""
+        """Return the id of a model file."""
         return path.parents[self.depth - 1].name if self.depth else path.stem
 
     def describe(self, category: str) -> str:
-        """The pattern as text, for errors."""
+        """Return the pattern as text, for errors."""
         suffixes = "" if "." in self.glob else "|".join(self.suffixes)
         where = " or ".join(str(folder) for folder in self.folders(Path(), category))
         return f"{where}/{self.glob}{suffixes}"
@@ -107,8 +108,8 @@ class Model:
     front: str
 
 
-def _found(layout: str, root: Path, category: str, distinct: bool = False) -> tuple[Pattern, list[Path]] | None:
-    """The layout's first pattern that matches the category's models, and their files; None where none does."""
+def _match(layout: str, root: Path, category: str, distinct: bool = False) -> tuple[Pattern, list[Path]] | None:
+    """Return the layout's first pattern that matches models of the category, and their files; None if none does."""
     for pattern in LAYOUTS[layout]:
         if (pattern.distinct or not distinct) and (files := pattern.files(root, category)):
             return pattern, files
@@ -116,9 +117,9 @@ def _found(layout: str, root: Path, category: str, distinct: bool = False) -> tu
 
 
 def recognise(root: Path, categories: Iterable[str] = CATEGORIES) -> str:
-    """The one layout in which a folder holds models of the categories; AssetError where that is none, or several."""
+    """Return the one layout in which a folder holds models of the categories. Raise AssetError for none or several."""
     wanted = tuple(categories)
-    layouts = [name for name in LAYOUTS if any(_found(name, root, category, distinct=True) for category in wanted)]
+    layouts = [name for name in LAYOUTS if any(_match(name, root, category, distinct=True) for category in wanted)]
     if len(layouts) == 1:
         return layouts[0]
     if layouts:
@@ -141,42 +142,42 @@ def _holds(root: Path) -> str:
 
 
 def _hint(root: Path, layout: str, category: str) -> str:
-    """What the folder holds instead of the layout that was asked for."""
-    others = [name for name in LAYOUTS if name != layout and _found(name, root, category, distinct=True)]
+    """Return a hint on the contents of a folder that does not have the layout that was asked for."""
+    others = [name for name in LAYOUTS if name != layout and _match(name, root, category, distinct=True)]
     if others:
         return f"it has the layout {others[0]!r}: set cad.layout to that, or to 'auto'"
     return f"{_holds(root)}. Name another folder, or leave the category out"
 
 
-def models(root: Path, layout: str, category: str) -> tuple[Model, ...]:
-    """A category's models in a layout (not `auto`), sorted by id.
+def category_models(root: Path, layout: str, category: str) -> tuple[Model, ...]:
+    """Return a category's models in a layout (not `auto`), sorted by id.
 
-    AssetError where there is none, or where ids are not unique or hold a dot.
+    Raise AssetError if there is none, or if ids are not unique or hold a dot.
     """
-    found = _found(layout, root, category)
-    if found is None:
+    match = _match(layout, root, category)
+    if match is None:
         places = _places(layout, category)
         raise AssetError(
             f"cad.source: {root} holds no CAD model of {category!r} in the layout {layout!r}, at {places}; "
             f"{_hint(root, layout, category)}"
         )
-    pattern, files = found
+    pattern, files = match
     named = [Model(id=pattern.name(path), path=path, up=pattern.up, front=pattern.front) for path in files]
     check_ids(named)
     return tuple(sorted(named, key=lambda model: model.id))
 
 
 def check_ids(named: Iterable[Model]) -> None:
-    """AssetError where two models of one category share an id, or an id holds a dot."""
+    """Raise AssetError if two models of one category share an id, or an id holds a dot."""
     seen: dict[str, Path] = {}
     for model in named:
         if "." in model.id:
-            raise AssetError(f"{model.path}: a CAD's name must hold no dot before its suffix; rename it")
+            raise AssetError(f"{model.path}: the name of a CAD must not hold a dot before its suffix; rename it")
         if model.id in seen:
-            raise AssetError(f"{model.path} has the name of {seen[model.id]} but for its suffix; rename one of them")
+            raise AssetError(f"{model.path} and {seen[model.id]} differ in their suffix only; rename one of them")
         seen[model.id] = model.path
 
 
 def categories_of(root: Path, layout: str) -> Iterator[str]:
-    """The categories of which a folder holds models in a layout."""
-    return (category for category in CATEGORIES if _found(layout, root, category))
+    """Return the categories of which a folder holds models in a layout."""
+    return (category for category in CATEGORIES if _match(layout, root, category))

@@ -1,6 +1,6 @@
-"""Under which licence an asset may be used, as far as that is stated beside it. What is not stated is unknown.
+"""The licence of an asset, as far as it is stated next to it. A licence that is not stated is unknown.
 
-For a file these are looked at, the first that is there counts:
+For a file, the first of these that exists counts:
 
 <file>.license             its licence: an SPDX id, or a line `SPDX-License-Identifier: <id>`
 licences.toml              in its folder or one above, up to its source: `"<glob>" = "<SPDX id>"`, the first glob that
@@ -53,36 +53,36 @@ _TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Licence:
-    """A licence: an SPDX expression, or `UNKNOWN`; and what states it, "" where nothing does."""
+    """A licence: an SPDX expression, or `UNKNOWN`; and the file that states it, "" for none."""
 
     id: str
     stated_in: str
 
 
 def spdx(text: str) -> str:
-    """An SPDX expression in its canonical spelling. ValueError where it is none."""
+    """Return an SPDX expression in its canonical spelling. Raise ValueError if it is not one."""
     try:
         return str(canonicalize_license_expression(text))
     except InvalidLicenseExpression as error:
         raise ValueError(
-            f"{text!r} is no SPDX id ({error}); write LicenseRef-<name> for a licence that has none"
+            f"{text!r} is not an SPDX id ({error}); write LicenseRef-<name> for a licence that has none"
         ) from None
 
 
 def is_own_ply(path: Path) -> bool:
-    """Whether a file was written from a parametric shape, so that it holds its parts and keypoints itself."""
+    """Return True if a file was written from a parametric shape, and so holds its parts and keypoints itself."""
     with path.open("rb") as file:
         return path.suffix.lower() == ".ply" and is_parametric_ply(file.read(_MAGIC_BYTES))
 
 
 def _mtime(path: Path) -> int:
-    """What changes with a file or folder, so that what is remembered of it does not outlive it."""
+    """Return the time of the last change, which keys the caches below, so that they do not outlive a change."""
     return path.stat().st_mtime_ns
 
 
 @functools.lru_cache(maxsize=1024)
 def _read_text(path: Path, _: int) -> str:
-    """The licence that a text names; `UNKNOWN` where it names none by its id or title."""
+    """Return the licence that a text names by its id or title; `UNKNOWN` if it names none."""
     text = path.read_text(errors="replace")
     tag = _TAG.search(text)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
@@ -98,7 +98,7 @@ def _read_text(path: Path, _: int) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _read_globs(path: Path, _: int) -> tuple[tuple[str, str], ...]:
-    """The globs of a `licences.toml` and their licences; AssetError names an entry that is none."""
+    """Return the globs of a `licences.toml` and their licences. Raise AssetError for an entry that is not valid."""
     globs = []
     for glob, text in read_toml(path, AssetError).items():
         try:
@@ -113,13 +113,13 @@ def _read_globs(path: Path, _: int) -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(maxsize=1024)
 def _texts(folder: Path, _: int) -> tuple[Path, ...]:
-    """The licence texts of a folder."""
-    found = (p for p in folder.iterdir() if p.name.lower().startswith(_TEXTS) and p.name != LICENCES_FILE)
-    return tuple(sorted(path for path in found if path.is_file()))
+    """Return the licence texts of a folder."""
+    texts = (p for p in folder.iterdir() if p.name.lower().startswith(_TEXTS) and p.name != LICENCES_FILE)
+    return tuple(sorted(path for path in texts if path.is_file()))
 
 
 def _folders(path: Path, root: Path) -> Iterator[Path]:
-    """The folders from a file's own up to its source's root."""
+    """Yield the folders from a file's own up to its source's root."""
     for folder in path.parents:
         yield folder
         if folder == root:
@@ -127,12 +127,12 @@ def _folders(path: Path, root: Path) -> Iterator[Path]:
 
 
 def _below(path: Path, root: Path) -> str:
-    """A path as it is told to others: from the source's own folder on."""
+    """Return a path as it is published: from the source's own folder on."""
     return path.relative_to(root.parent).as_posix()
 
 
 def file_licence(path: Path, root: Path) -> Licence:
-    """The licence of a file of the source at `root`. AssetError where a `licences.toml` cannot be used."""
+    """Return the licence of a file of the source at `root`. Raise AssetError if a `licences.toml` cannot be used."""
     path, root = path.resolve(), root.resolve()
     sidecar = path.with_name(f"{path.name}.license")
     if sidecar.is_file():
@@ -150,14 +150,14 @@ def file_licence(path: Path, root: Path) -> Licence:
 
 
 def asset_licence(asset: Asset, root: Path | None) -> Licence:
-    """The licence of an asset; root: of its source, None where it is a file without a source, or computed."""
+    """Return the licence of an asset. root: folder of its source, None for a file alone or a computed shape."""
     if asset.is_parametric or is_own_ply(asset.path):
         return Licence(id=_OWN, stated_in="p3dgen's parametric library")
     return file_licence(asset.path, root or asset.path.parent)
 
 
 def stated_licence(text: str) -> str:
-    """The SPDX id for what a model card states, or `LicenseRef-<text>` where that is none; `UNKNOWN` stays."""
+    """Return the SPDX id of the licence that a model card states, or `LicenseRef-<text>`; `UNKNOWN` stays."""
     if text == UNKNOWN:
         return UNKNOWN
     try:
@@ -167,8 +167,10 @@ def stated_licence(text: str) -> str:
 
 
 def is_allowed(licence: str, allowed: Iterable[str]) -> bool:
-    """Whether a licence is among those allowed; of alternatives (OR) one is enough, of several (AND) all are needed.
-    An expression with brackets is allowed only as a whole."""
+    """Return True if a licence is allowed: one of its alternatives (OR), all of its parts (AND).
+
+    An expression with brackets is allowed only as a whole.
+    """
     ids = set(allowed)
     return licence in ids or any(
         all(part in ids for part in alternative.split(" AND ")) for alternative in licence.split(" OR ")

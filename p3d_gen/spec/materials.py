@@ -1,4 +1,4 @@
-"""Draws what a surface is made of: one material for the whole object, or a physically based one for each part."""
+"""Draws of materials: one for the whole object, or a physically based one for each part."""
 
 from __future__ import annotations
 
@@ -44,26 +44,28 @@ _KINDS = {
         ((0.3, 0.27, 0.22), (0.05, 0.06, 0.09), (0.25, 0.06, 0.05), (0.07, 0.13, 0.2), (0.1, 0.12, 0.06)), (0.8, 1.0)
     ),
 }
-# Where shapes have little or no paint, the colour is that of what they mostly consist of.
+# Shapes with little or no paint: the parts that they mostly consist of have the colour.
 _COLOURED = {"bottle": ("glass",), "chair": ("fabric", "wood"), "diningtable": ("wood",), "sofa": ("fabric", "wood")}
-# Names that CSS gives to what few would call so: its brown is a red, its purple a magenta, its orange nearly yellow.
+# Colours that CSS names as few people would: its brown is a red, its purple a magenta, its orange nearly yellow.
 _NAMED = {"brown": "#6e3e1c", "purple": "#6a1fa8", "orange": "#f06a10"}
 
 
 def takes_colour(part: str, category: str) -> bool:
-    """Whether a part of a category's shapes has the sample's colour: paint, parts of unknown names, and what shapes
-    without paint consist of."""
+    """Return True if a part of a category's shapes has the sample's colour.
+
+    Paint has it, parts with unknown names, and the main parts of shapes without paint.
+    """
     return part not in _KINDS or part in _COLOURED.get(category, ())
 
 
 def colour_rgb(name: str) -> tuple[int, int, int]:
-    """The sRGB bytes of a colour's name, of CSS but for a few, or #rrggbb. ValueError where it is none."""
+    """Return the sRGB bytes of a CSS colour name (a few are redefined) or of #rrggbb. Raise ValueError for others."""
     r, g, b = ImageColor.getrgb(_NAMED.get(name, name))[:3]
     return r, g, b
 
 
 def is_colour(name: str) -> bool:
-    """Whether a colour's name says which colour it is: those of CSS, and #rrggbb."""
+    """Return True for the names of colours that are known: those of CSS, and #rrggbb."""
     try:
         colour_rgb(name)
     except ValueError:
@@ -76,7 +78,7 @@ def _linear(encoded: float) -> float:
 
 
 def _paint_rgb(rng: np.random.Generator, colour: str) -> RGB:
-    """The named colour as a lacquer has it: less pure than on a screen, and a shade of its own."""
+    """Draw the linear colour of a lacquer of the named colour: less pure than on a screen, and with its own shade."""
     r, g, b = colour_rgb(colour)
     hue, saturation, value = colorsys.rgb_to_hsv(r / 255, g / 255, b / 255)
     hue = (hue + rng.uniform(-0.015, 0.015)) % 1.0
@@ -115,8 +117,10 @@ def _part(rng: np.random.Generator, part: str, base_rgb: RGB) -> Material:
 
 
 def realistic(rng: np.random.Generator, colour: str, category: str) -> tuple[Material, ...]:
-    """A material for every part that a category's shapes may have. The colour goes to those that `takes_colour`, with
-    part "" for paint and parts of other names."""
+    """Draw a material for every part that a category's shapes may have.
+
+    The parts that `takes_colour` have the colour. Part "" stands for paint and for parts with unknown names.
+    """
     drawn = [_paint(rng, colour)]
     for part in _KINDS:
         base_rgb = _paint_rgb(rng, colour) if takes_colour(part, category) else _part_rgb(rng, part)
@@ -125,7 +129,7 @@ def realistic(rng: np.random.Generator, colour: str, category: str) -> tuple[Mat
 
 
 def plain(rng: np.random.Generator, roughness: Range, metallic: Range) -> Material:
-    """One grey material, or the ground of a texture, for the whole object."""
+    """Draw one grey material for the whole object; a texture replaces its colour."""
     return Material(
         part="",
         base_rgb=_GREY,

@@ -1,4 +1,4 @@
-"""(manifest, inventory, category, index) -> RenderSpec. Pure: no I/O, and the same numbers everywhere.
+"""Sampling: (manifest, inventory, category, index) -> RenderSpec. Pure: no I/O, the same numbers everywhere.
 
 Every property draws from its own stream of `streams`.
 """
@@ -25,18 +25,19 @@ from p3d_gen.core.types import (
     Window,
 )
 from p3d_gen.spec.inventory import Asset, Inventory
-from p3d_gen.spec.manifest import Manifest, Texture
+from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.materials import plain, realistic
+from p3d_gen.spec.scene_sections import Texture
 from p3d_gen.spec.streams import Stream, pick, stream
 from p3d_gen.spec.viewpoints import draw_viewpoint
 
-# Irradiance of the key, fill and back lamp, and their side length; like the mean radiance of an environment, bright
-# enough for a mid-grey object to be mid-grey.
+# Irradiance and side length of the key, fill and back lamp. As the mean radiance of an environment, they are bright
+# enough that a mid-grey object is rendered mid-grey.
 _LAMPS = ((2.6, 2.0), (1.3, 3.0), (1.3, 2.0))
 _LAMP_JITTER = 3.0
 _MEAN_RADIANCE = 0.6
 _SUN_IRRADIANCE, _SKY_RADIANCE = 3.5, 0.35
-# Shares of the silhouette that the levels of the occluded benchmarks hide, a little within their bounds.
+# Shares of the silhouette that the levels of the occluded benchmarks hide, slightly inside their bounds.
 _LEVELS = {"L1": (0.22, 0.38), "L2": (0.42, 0.58), "L3": (0.62, 0.78)}
 _OCCLUDER_VARIANTS = 1000
 
@@ -83,7 +84,7 @@ def _materials(rng: np.random.Generator, texture: Texture, colour: str, category
 
 
 def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Occluder | None:
-    """An occluder of another category than the sample's, where there is one: it must not pass for the object."""
+    """Draw an occluder, of another category than the sample's if possible: it must not be taken for the object."""
     occlusion = manifest.occlusion
     if occlusion.level == "none" or rng.random() >= occlusion.probability:
         return None
@@ -115,22 +116,22 @@ def _window(rng: np.random.Generator) -> Window:
 
 
 def sample_key(category: str, index: int) -> str:
-    """The key of a sample in every stage's shards. It holds no dot: WebDataset splits names at the first one."""
+    """Return the key of a sample in every stage's shards, without a dot: WebDataset splits names at the first one."""
     return f"{category}-{index:06d}"
 
 
 def packed_key(manifest: Manifest, key: str, number: int) -> str:
-    """The key of a render's composite `number`: the render's own where it has but one, else with -b0, -b1, ..."""
+    """Return the key of composite `number` of a render: the render's own for a single one, else with -b0, -b1, ..."""
     return key if manifest.background.per_render == 1 else f"{key}-b{number}"
 
 
 def render_key(key: str) -> str:
-    """The key of the render that a packed sample was made from: the inverse of `packed_key`."""
+    """Return the key of the render that a packed sample was made from: the inverse of `packed_key`."""
     return re.sub(r"-b\d+$", "", key)
 
 
 def backdrop(manifest: Manifest, inventory: Inventory, category: str, index: int, number: int = 0) -> Backdrop:
-    """What composite `number` of sample `index` of `category` stands before."""
+    """Return the background of composite `number` of sample `index` of `category`."""
     light = None
     if manifest.background.draw == "environment":
         light = _environment(stream(manifest, Stream.LIGHT, category, index), manifest, inventory.hdris)
@@ -143,7 +144,7 @@ def backdrop(manifest: Manifest, inventory: Inventory, category: str, index: int
 
 
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
-    """The resolved sample `index` of `category`."""
+    """Return the resolved sample `index` of `category`."""
     viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
     height, width = manifest.camera.image_hw
     light = stream(manifest, Stream.LIGHT, category, index)

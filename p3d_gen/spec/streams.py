@@ -1,7 +1,7 @@
 """The random streams: every property of a sample draws from its own generator.
 
-np.random.default_rng([seed, stream, category, index]), so that changing how one property is drawn leaves all others as
-they were, and no property can depend on another or on the category.
+The generators are np.random.default_rng([seed, stream, category, index]). So a change in the drawing of one property
+leaves all others as they were, and no property depends on another.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Stream(IntEnum):
 
 
 def stream(manifest: Manifest, which: Stream, category: str, index: int, *part: int) -> np.random.Generator:
-    """The generator of one property of one sample, or of a numbered part of it."""
+    """Return the generator of one property of one sample, or of a numbered part of it."""
     return np.random.default_rng([manifest.seed, which, zlib.crc32(category.encode()), index, *part])
 
 
 def pick(rng: np.random.Generator, items: Sequence[T]) -> T:
-    """One of the items, all equally likely."""
+    """Draw one of the items, all equally likely."""
     return items[int(rng.integers(len(items)))]

@@ -1,4 +1,4 @@
-"""What a stylization is: pipeline, prompts, control pictures, and the label survival that is asked of it."""
+"""The settings of a stylization: pipeline, prompts, control pictures, and the label survival that is required."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ SD15, SD15_CANNY = "stable-diffusion-v1-5/stable-diffusion-v1-5", "lllyasviel/co
 
 
 class Canny(Section):
-    """How edges are found on a render.
+    """The Canny edge detector for renders.
 
-    thresholds: of the gradient, low then high; `per_category` overrides them. auto: by the median rule instead,
-    (1 - sigma) and (1 + sigma) times the median of the object's grey values.
-    ground: `world` finds edges on the render before Blender's grey world, as the released recipe does; `object` keeps
-    those within the silhouette only, its contour included.
-    backend: `opencv`, or `controlnet_aux` for that package's own detector: the same edges.
+    thresholds: the low and the high threshold of the gradient.
+    per_category: thresholds by category, in place of `thresholds`.
+    auto: true to set the thresholds by the median rule: (1 - sigma) and (1 + sigma) times the median of the object's
+    grey values.
+    sigma: the relative distance of the thresholds from the median, for `auto`.
+    ground: `world` detects edges on the render in front of Blender's grey world, as the released recipe does. `object`
+    keeps only the edges within the silhouette, with its contour.
+    backend: `opencv`, or `controlnet_aux` for the detector of that package; both give the same edges.
     """
 
     thresholds: Thresholds = (150, 200)
@@ -42,12 +45,14 @@ class Canny(Section):
 class Control(Section):
     """One control picture and the ControlNet that reads it.
 
-    image: `canny`; the renderer's own `depth` or `normals`, exact where an annotator would estimate; or `annotator`, a
-    processor of `controlnet_aux` by its name, such as `lineart_realistic`, with its weights from the hub, or from a
-    folder as in `lineart_realistic@/absolute/folder`.
-    weights: a hub id (`owner/name`, or `owner/name@revision`), a folder, or `embedded`; "" for a base that reads the
-    control picture itself.
-    scale: strength of the control. interval: the share of the denoising steps in which it acts.
+    image: the kind of control picture. `canny` is an edge map; `depth` and `normals` are exact ones of the renderer;
+    `annotator` is the output of a processor of `controlnet_aux`.
+    annotator: the name of the processor, such as `lineart_realistic`. Its weights come from the hub, or from a folder
+    if it is written as `lineart_realistic@/absolute/folder`.
+    weights: the ControlNet: a hub id (`owner/name`, or `owner/name@revision`), the path of a folder, or `embedded` for
+    the small one that comes with the package. "" is for a base that reads the control picture itself.
+    scale: strength of the control.
+    interval: first and last share of the denoising steps in which the control acts; [0, 1] is all of them.
     """
 
     image: Literal["canny", "depth", "normals", "annotator"] = "canny"
@@ -66,18 +71,25 @@ class Control(Section):
 
 
 class Lora(Section):
-    """A low-rank adaptation of the pipeline: a hub id, a file on the hub (`owner/name/file.safetensors`), a folder or a
-    file of weights, and its scale."""
+    """A low-rank adaptation of the pipeline.
+
+    weights: a hub id (`owner/name`), a file on the hub (`owner/name/file.safetensors`), or the path of a folder
+    or file.
+    scale: strength of the adaptation.
+    """
 
     weights: str
     scale: float = 1.0
 
 
 class Speed(Section):
-    """How the pipeline computes. These change the last bits of a picture, so they belong to a stylization.
+    """Settings for speed. They change the last bits of a picture, so they belong to a stylization.
 
-    dtype: `auto` is float16 on a GPU and float32 on the CPU. vae: a tiny autoencoder instead of the pipeline's own, for
-    example `madebyollin/taesd`. attention: a backend of diffusers, such as `native` or `flash`; "" is its default.
+    dtype: number format of the weights; `auto` is float16 on a GPU and float32 on the CPU.
+    channels_last: true to store tensors with their channels last, which some devices compute faster.
+    compile: true to compile the networks with torch.compile.
+    vae: a tiny autoencoder in place of the pipeline's own, for example `madebyollin/taesd`; "" for the pipeline's own.
+    attention: the attention backend of diffusers, such as `native` or `flash`; "" for its default.
     """
 
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
@@ -88,21 +100,37 @@ class Speed(Section):
 
 
 class Stylize(Section):
-    """A stylization of a render run.
+    """A stylization of a run's renders: realistic pictures with the same pose.
 
-    stylizer: `none` passes the render through (the paper's "- style transfer" row); `controlnet` runs the diffusers
-    ControlNet pipeline of `base`: a hub id (`owner/name`, or `owner/name@revision`), a folder, or `embedded`, the small
-    one of the project's own, which needs no download.
-    form: `text` starts from noise; `image` from the render, of which `strength` is replaced.
-    scheduler, steps, guidance_scale, eta: DDIM, 30, 9 and 0 are the released recipe; lcm and tcd need their LoRA and
-    few steps. negative_prompt: what the picture should not show.
-    prompt: a template; {colour}, {category} and {word} are filled in, {word} with one of the category's `words`.
-    prompt_file: a text file of prompts, one per line, templates as well; each sample draws one of them.
-    control: the pictures that guide it. resolution: the shorter side that the pipeline works at; sides become
-    multiples of 64. batch: samples per call.
-    pose_model: a folder with a trained pose model, which then judges every picture too.
-    min_survival, max_residual_deg: samples whose label survival is lower, or whose pose the model sees further from the
-    label, are made again with a new seed, `retries` times at most, and then left out with their reason.
+    stylizer: `none` passes the render through (the paper's "- style transfer" row). `controlnet` runs a ControlNet
+    pipeline of diffusers.
+    base: the diffusion model: a hub id (`owner/name`, or `owner/name@revision`), the path of a folder, or `embedded`
+    for the small one that comes with the package and needs no download.
+    form: `text` starts from noise. `image` starts from the render.
+    strength: the share of the render that is replaced, for the form `image`.
+    scheduler: the sampler of the diffusion. `ddim` is the released recipe's; `lcm` and `tcd` need their own `lora` and
+    few steps.
+    steps: number of denoising steps; the released recipe has 30.
+    guidance_scale: strength of the classifier-free guidance by the prompt; the released recipe has 9.
+    eta: amount of noise that the schedulers ddim and tcd add at each step; the released recipe has 0.
+    lora: low-rank adaptations of the pipeline.
+    textual_inversion: learned tokens: hub ids, or paths of folders or files.
+    speed: settings for speed.
+    prompt: the template of the prompt. {colour}, {category} and {word} are replaced; {word} is one of the category's
+    `words`.
+    prompt_file: the path of a text file of templates, one per line, in place of `prompt`; each sample draws one.
+    words: the words by category from which {word} is drawn.
+    colours: the colours from which {colour} is drawn; realistic paint has the same colour.
+    negative_prompt: text about content that the picture should not show.
+    control: the control pictures that guide the pipeline.
+    canny: the edge detector of the control picture `canny`.
+    resolution: shorter side in pixels at which the pipeline works; both sides become multiples of 64.
+    batch: number of samples in one call of the pipeline.
+    pose_model: the path of a folder with a trained pose model that judges every picture; "" for none.
+    min_survival: lowest label survival of a picture, from 0 to 1.
+    max_residual_deg: largest pose residual of a picture, in degrees; it needs a `pose_model`.
+    retries: number of new attempts, each with another seed, for a picture that fails one of these limits. After them
+    the sample is left out, and the reason is recorded.
     """
 
     stylizer: Literal["none", "controlnet"] = "none"

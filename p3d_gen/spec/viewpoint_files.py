@@ -1,4 +1,4 @@
-"""Files of viewpoints, such as a real set's annotations: CSV with a header, or JSON."""
+"""Files of viewpoints, such as the annotations of a real dataset: CSV with a header, or JSON."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def _json_rows(text: str, path: Path) -> list[Row]:
         raise AssetError(f"{path} holds {data!r:.40}, not a list or a mapping of viewpoints")
     for where, entry in rows:
         if not isinstance(entry, dict):
-            raise AssetError(f"{where}: {entry!r:.40} is no object with the keys {', '.join(_ANGLES)}")
+            raise AssetError(f"{where}: {entry!r:.40} is not an object with the keys {', '.join(_ANGLES)}")
     return rows
 
 
 def _angle_deg(where: str, row: dict[str, Any], name: str) -> float:
-    """An angle of a row; a row without theta_deg, or with an empty one, has 0."""
+    """Return an angle of a row; a missing or empty theta_deg is 0."""
     value = row.get(name)
     if name == _OPTIONAL and value in (None, ""):
         return 0.0
@@ -61,14 +61,14 @@ def _angle_deg(where: str, row: dict[str, Any], name: str) -> float:
     except (TypeError, ValueError):
         angle_deg = math.nan
     if not math.isfinite(angle_deg):
-        raise AssetError(f"{where}: {name} = {value!r} is not a finite number; mend it or remove the entry")
+        raise AssetError(f"{where}: {name} = {value!r} is not a finite number; correct it or remove the entry")
     return angle_deg
 
 
 def _viewpoint(where: str, row: dict[str, Any]) -> Viewpoint:
     azimuth, elevation, theta = (_angle_deg(where, row, name) for name in _ANGLES)
     if not -90 <= elevation <= 90:
-        raise AssetError(f"{where}: elevation_deg = {elevation} lies outside [-90, 90]; mend it or remove the entry")
+        raise AssetError(f"{where}: elevation_deg = {elevation} lies outside [-90, 90]; correct it or remove the entry")
     return Viewpoint(
         azimuth_rad=math.radians(azimuth % 360),
         elevation_rad=math.radians(elevation),
@@ -78,7 +78,7 @@ def _viewpoint(where: str, row: dict[str, Any]) -> Viewpoint:
 
 
 def _category(row: dict[str, Any]) -> str:
-    """The category that a row is restricted to; "" where it serves all."""
+    """Return the category that a row is restricted to, "" for all."""
     return str(row.get("category") or "").strip()
 
 
@@ -91,11 +91,11 @@ def _of_category(path: Path, rows: list[tuple[str, Viewpoint]], category: str) -
 
 
 def read_viewpoints(path: Path, categories: Iterable[str]) -> dict[str, tuple[Viewpoint, ...]]:
-    """Category -> its viewpoints, in the file's order, at distance 1: a run takes the distance from its camera.
+    """Read the viewpoints of each category, in the file's order, at distance 1: a run draws the distance of its camera.
 
-    CSV: a header with azimuth_deg, elevation_deg and maybe theta_deg (else 0). JSON: a list, or a mapping from names,
-    of objects with these keys. Rows with a `category` serve that one only. Other columns and keys are ignored.
-    AssetError names the row, the value and the remedy.
+    CSV: a header with azimuth_deg, elevation_deg and, optionally, theta_deg (0 if missing). JSON: a list of objects
+    with these keys, or a mapping from names to them. A row with a `category` is used for that category only.
+    Other columns and keys are ignored. Raise AssetError, which names the row, the value and the remedy.
     """
     readers = {".csv": _csv_rows, ".json": _json_rows}
     if path.suffix.lower() not in readers:

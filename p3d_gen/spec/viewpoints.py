@@ -1,4 +1,4 @@
-"""(manifest, listed viewpoints, category, index) -> Viewpoint. Pure: no I/O, and the same numbers everywhere.
+"""Viewpoints: (manifest, listed viewpoints, category, index) -> Viewpoint. Pure: no I/O, the same numbers everywhere.
 
 A rotation is a function of three numbers in [0, 1), which set azimuth, elevation and in-plane angle by inversion of
 their distribution functions. On all rotations the three are independent too: azimuth, the sine of the elevation and
@@ -16,21 +16,22 @@ from scipy.special import ndtr, ndtri
 
 from p3d_gen.core.geometry import cam_T_obj, viewpoint_of
 from p3d_gen.core.types import Array, Viewpoint
-from p3d_gen.spec.manifest import Manifest, TruncatedNormal
+from p3d_gen.spec.manifest import Manifest
+from p3d_gen.spec.scene_sections import TruncatedNormal
 from p3d_gen.spec.streams import Stream, stream
 
 # Steps of the Kronecker sequence along azimuth, elevation and theta. The first two, powers of the reciprocal plastic
-# number, cover the sphere of camera directions best; beside them the golden ratio has no near-integer relation. (The
+# number, cover the sphere of camera directions best; the golden ratio has no near-integer relation with them. (The
 # three powers that generalise both have one, 35 x - y = 28.00001, and leave stripes on the sphere.)
 _PLASTIC, _GOLDEN = 1.324717957244746, 1.618033988749895
 _STEPS = np.array([1 / _PLASTIC, 1 / _PLASTIC**2, 1 / _GOLDEN])
 
 
 def _uniforms(manifest: Manifest, category: str, index: int) -> Array:
-    """Three numbers in [0, 1) for one sample.
+    """Return three numbers in [0, 1) for one sample.
 
-    Stratified: the Kronecker sequence at `index`, shifted as a whole (Cranley and Patterson) by a draw for the seed
-    and category. The points of any run of indices are those of the first indices, shifted: just as even.
+    Stratified: the Kronecker sequence at `index`, shifted as a whole (Cranley and Patterson) by a draw for the seed and
+    the category. The points of any consecutive indices are those of the first indices, shifted: equally even.
     """
     if manifest.viewpoint.coverage == "random":
         return stream(manifest, Stream.ROTATION, category, index).random(3)
@@ -39,19 +40,19 @@ def _uniforms(manifest: Manifest, category: str, index: int) -> Array:
 
 
 def _ends(normal: TruncatedNormal) -> tuple[float, float]:
-    """The values of the untruncated distribution function at both ends."""
+    """Return the values of the untruncated distribution function at both ends."""
     low, high = (ndtr((bound - normal.mean_deg) / normal.std_deg) for bound in (normal.min_deg, normal.max_deg))
     return float(low), float(high)
 
 
 def _truncated_rad(u: float, normal: TruncatedNormal) -> float:
-    """By inversion of the distribution function between its values at both ends."""
+    """Return the quantile `u` of a truncated normal: the inverse of its distribution function between both ends."""
     low, high = _ends(normal)
     return float(np.radians(normal.mean_deg + normal.std_deg * ndtri(low + (high - low) * u)))
 
 
 def elevation_cdf(manifest: Manifest, category: str, elevation_rad: Array) -> Array:
-    """The share of a category's cameras that are wanted below each elevation, for all but empirical distributions."""
+    """Return the wanted share of a category's cameras below each elevation, for any distribution except empirical."""
     section = manifest.viewpoint
     if section.distribution == "so3":
         return np.asarray((np.sin(elevation_rad) + 1) / 2)
@@ -62,7 +63,7 @@ def elevation_cdf(manifest: Manifest, category: str, elevation_rad: Array) -> Ar
 
 
 def _turned(viewpoint: Viewpoint, rng: np.random.Generator, jitter_deg: float) -> Viewpoint:
-    """The viewpoint after a rotation about a uniformly random axis, by an angle that is normal with `jitter_deg`."""
+    """Turn a viewpoint about a uniformly random axis, by an angle that is normal with `jitter_deg`."""
     axis = rng.standard_normal(3)
     turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * np.radians(rng.normal(0, jitter_deg))).as_matrix()
     pose = cam_T_obj(viewpoint)
@@ -71,7 +72,7 @@ def _turned(viewpoint: Viewpoint, rng: np.random.Generator, jitter_deg: float) -
 
 
 def _empirical(manifest: Manifest, listed: Sequence[Viewpoint], category: str, index: int) -> Viewpoint:
-    """One of the listed, turned a little. Stratified: shuffled anew for every pass through the list."""
+    """Draw one of the listed viewpoints, turned a little. Stratified: each pass through the list is a new shuffle."""
     rng = stream(manifest, Stream.ROTATION, category, index)
     if manifest.viewpoint.coverage == "random":
         chosen = int(rng.integers(len(listed)))
@@ -83,7 +84,7 @@ def _empirical(manifest: Manifest, listed: Sequence[Viewpoint], category: str, i
 
 
 def draw_viewpoint(manifest: Manifest, listed: Sequence[Viewpoint], category: str, index: int) -> Viewpoint:
-    """The viewpoint of sample `index` of `category`; `listed` are those of the manifest's viewpoint.source.
+    """Draw the viewpoint of sample `index` of `category`. listed: the viewpoints of the manifest's viewpoint.source.
 
     It does not depend on samples_per_category. The distance always comes from camera.distance.
     """

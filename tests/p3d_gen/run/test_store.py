@@ -164,11 +164,11 @@ def test_missing_sources_make_no_run(tmp_path, assets, manifest_path, old, new, 
 
 def test_two_files_of_one_name(tmp_path, assets, manifest_path):
     (assets / "cad" / "car" / "m0.ply").touch()
-    with pytest.raises(AssetError, match=r"m0\.ply has the name of .*m0\.off but for its suffix"):
+    with pytest.raises(AssetError, match=r"m0\.ply and .*m0\.off differ in their suffix only"):
         create_run(tmp_path / "run", manifest_path)
 
 
 def test_a_cad_name_with_a_dot(tmp_path, assets, manifest_path):
     (assets / "cad" / "car" / "v1.2.off").touch()
-    with pytest.raises(AssetError, match=r"v1\.2\.off: a CAD's name must hold no dot"):
+    with pytest.raises(AssetError, match=r"v1\.2\.off: the name of a CAD must not hold a dot"):
         create_run(tmp_path / "run", manifest_path)

@@ -10,7 +10,7 @@ from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError
 from p3d_gen.spec.inventory import parse_parametric, parse_parametric_range, take_inventory
-from p3d_gen.spec.layouts import LAYOUTS, SYNSETS, models, recognise
+from p3d_gen.spec.layouts import LAYOUTS, SYNSETS, category_models, recognise
 from p3d_gen.spec.manifest import parse_manifest
 from tests.helpers.assets import save_picture, wedge
 
@@ -77,7 +77,7 @@ def test_every_category_has_a_place_in_every_layout(tmp_path):
                 path = folder / pattern.glob.replace("*", "m" if pattern.depth else "m.off")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
-                assert [(model.id, model.path) for model in models(root, layout, category)] == [("m", path)]
+                assert [(model.id, model.path) for model in category_models(root, layout, category)] == [("m", path)]
 
 
 def test_synsets_are_unique():
@@ -90,7 +90,7 @@ def test_a_release_and_its_inner_folders_give_the_same_ids(tmp_path):
     root = plant(tmp_path / "ObjectNet3D", ("CAD/off/car/01.off", "CAD/off/bus/01.off"))
     (root / "CAD" / "off" / "car" / "01.mat").touch()
     ids = {
-        category: [model.id for model in models(folder, "objectnet3d", category)]
+        category: [model.id for model in category_models(folder, "objectnet3d", category)]
         for folder in (root, root / "CAD", root / "CAD" / "off")
         for category in ("car", "bus")
     }
@@ -147,9 +147,9 @@ def test_a_category_that_is_missing_is_named(tmp_path):
 
 def test_ids_are_unique_and_hold_no_dot(tmp_path):
     plant(tmp_path / "cad", ("car/a.obj", "car/a.off"))
-    assert "a.off has the name of" in failure(tmp_path, cad={"source": "cad"})
+    assert "a.obj differ in their suffix only" in failure(tmp_path, cad={"source": "cad"})
     (tmp_path / "cad" / "car" / "a.off").rename(tmp_path / "cad" / "car" / "b.1.off")
-    assert "b.1.off: a CAD's name must hold no dot" in failure(tmp_path, cad={"source": "cad"})
+    assert "b.1.off: the name of a CAD must not hold a dot" in failure(tmp_path, cad={"source": "cad"})
 
 
 @pytest.mark.parametrize("suffix", [".usd", ".USDA", ".usdc", ".usdz", ".blend", ".gltf", ".ply", ".stl"])
@@ -166,7 +166,7 @@ def test_embedded_models_are_parametric_shapes(tmp_path):
     assert [asset.id for asset in made] == ["car_00015", "car_00016", "car_00017"]
     assert made[2].address == "parametric:car?variant=17"
     assert made[2].is_parametric
-    with pytest.raises(ValueError, match="no file holds it"):
+    with pytest.raises(ValueError, match="there is no file of it"):
         _ = made[2].path
     assert len(inventory(tmp_path).cads["car"]) == 6
     assert [a.id for a in cads(tmp_path, source="embedded", include=["*3"])["car"]] == ["car_00003"]

@@ -130,7 +130,7 @@ def test_a_run_is_refused_before_anything_is_made(tmp_path, manifest_path, asset
 def test_an_id_that_is_none(tmp_path):
     result = invoke("licences", tmp_path, "--allow-licenses", "MIT,CC-BY-9")
     assert result.exit_code == 2
-    assert "'CC-BY-9' is no SPDX id" in result.output
+    assert "'CC-BY-9' is not an SPDX id" in result.output
 
 
 @pytest.mark.blender

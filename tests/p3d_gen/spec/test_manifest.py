@@ -72,7 +72,7 @@ def test_defaults_are_complete():
         ({"output": {"members": ["msk"]}}, "did you mean 'mask'?"),
         ({"output": {"members": ["occluders"]}}, "occlusion.level is 'none'"),
         ({"cad": {"up": "y"}}, "both up and front"),
-        ({"cad": {"variants": [3, 3]}}, "that is none"),
+        ({"cad": {"variants": [3, 3]}}, "which is none"),
         ({"cad": {"stretch": 0.9}}, "cad.stretch = 0.9"),
         ({"cad": {"layout": "shapnet"}}, "did you mean 'shapenet'?"),
         ({"viewpoint": {"distribution": "empirical"}}, "needs a source"),

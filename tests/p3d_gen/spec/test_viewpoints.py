@@ -206,7 +206,7 @@ HEADER = "azimuth_deg,elevation_deg\n"
     ("name", "content", "said"),
     [
         ("v.csv", HEADER + "1,2\n3,95\n", r"v\.csv, line 3: elevation_deg = 95\.0 lies outside \[-90, 90\]"),
-        ("v.csv", HEADER + "1,nan\n", r"line 2: elevation_deg = 'nan' is not a finite number; mend it or remove"),
+        ("v.csv", HEADER + "1,nan\n", r"line 2: elevation_deg = 'nan' is not a finite number; correct it or remove"),
         ("v.csv", HEADER + "inf,2\n", "azimuth_deg = 'inf' is not a finite number"),
         ("v.csv", HEADER + "1\n", "line 2: elevation_deg = None is not a finite number"),
         ("v.csv", "azimuth_deg,elevation,theta_deg\n1,2,3\n", r"has no column 'elevation_deg'; name the columns"),
@@ -217,7 +217,7 @@ HEADER = "azimuth_deg,elevation_deg\n"
         ("v.json", [], "holds no viewpoint"),
         ("v.json", "{", "is not JSON"),
         ("v.json", "3", "not a list or a mapping"),
-        ("v.json", [[1, 2]], r"entry 0: \[1, 2\] is no object"),
+        ("v.json", [[1, 2]], r"entry 0: \[1, 2\] is not an object"),
         ("v.json", {"a": {"azimuth_deg": 1, "elevation_dag": 2}}, r"key 'a': .*did you mean 'elevation_dag'\?"),
         ("v.json", [{"azimuth_deg": True, "elevation_deg": 2}], "azimuth_deg = True is not a finite number"),
         ("v.json", '[{"azimuth_deg": 1, "elevation_deg": NaN}]', "elevation_deg = nan is not a finite number"),
