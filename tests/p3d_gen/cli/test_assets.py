@@ -24,7 +24,7 @@ from p3d_gen.cli.assets import AXES, LAYOUTS
 from p3d_gen.core.errors import AssetError
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
-from p3d_gen.spec.manifest import Axis, Cad
+from p3d_gen.spec.scene_sections import Axis, Cad
 from tests.helpers.assets import save_picture, wedge
 
 
