@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 COUNT, POSITIVE, SHARE = click.IntRange(1), click.FloatRange(0, min_open=True), click.FloatRange(0, 1)
 SEED = click.IntRange(0)
+_PACKAGES = ("torch", "timm", "safetensors", "webdataset", "accelerate")
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
@@ -105,8 +107,11 @@ def _is_planned(context: click.Context) -> bool:
     return context.parent is None
 
 
-def _check_device(_: click.Context, __: click.Parameter, name: str) -> str:
-    """Refuse a GPU that is not there before anything is read."""
+def _check_device(context: click.Context, _: click.Parameter, name: str) -> str:
+    """Refuse to start without the packages, or on a GPU that is not there, before anything is read."""
+    missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
+    if missing and not _is_planned(context):
+        raise DependencyError(f"{', '.join(missing)}: not installed; run `pip install 'p3dgen[pose]'`")
     if name == "cuda":
         import torch
 

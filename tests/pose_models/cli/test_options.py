@@ -106,6 +106,13 @@ def test_a_missing_gpu_is_said_before_anything_is_read(words, monkeypatch):
     assert "--device cuda: torch sees no CUDA device on this machine; use --device cpu" in result.output
 
 
+def test_missing_packages_are_said_with_the_extra_that_has_them(monkeypatch):
+    monkeypatch.setattr(options, "_PACKAGES", ("torch", "no_such_package"))
+    result = call("train", "--shards", "nowhere", "--out", "x")
+    assert result.exit_code == 1
+    assert "no_such_package: not installed; run `pip install 'p3dgen[pose]'`" in result.output
+
+
 def test_an_unknown_backbone_is_said_before_anything_is_read():
     given = ("train", "--shards", "nowhere", "--out", "x", "--backbone")
     near, far = call(*given, "resnet19"), call(*given, "##")
