@@ -23,7 +23,7 @@ __all__ = ["BODY_TYPES", "CATEGORIES", "PARTS", "Shape", "build"]
 
 BODY_TYPES = 6  # variants that differ by a multiple of this share a body type, not its proportions
 STREAM = 1
-LIBRARY_VERSION = 1  # raise it with every change of any shape: runs made before must not go on with the new ones
+LIBRARY_VERSION = 1  # raise it with every change of any shape: older runs must not be resumed with the new ones
 _MAKERS: dict[str, Callable[[int, np.random.Generator], Draft]] = {
     "aeroplane": aeroplane,
     "bicycle": bicycle,
@@ -42,7 +42,7 @@ CATEGORIES = tuple(_MAKERS)
 
 
 def build(category: str, variant: int) -> Shape:
-    """The shape number `variant` (0, 1, 2, ...) of a category, always the same for the same two arguments.
+    """Make the shape number `variant` (0, 1, 2, ...) of a category, always the same for the same two arguments.
 
     Object frame: z up, front at -y (a car's bonnet, an aeroplane's nose, where a sitter looks), centred on the
     bounding box, whose diagonal is 1. `variant % 6` is the body type; proportions and details are drawn from

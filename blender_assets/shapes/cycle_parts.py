@@ -27,12 +27,13 @@ Knots = Sequence[tuple[float, float]]
 
 
 def vec(x: float, y: float, z: float) -> Array:
-    """A point or shift (3,) that can be added to others."""
+    """Return a point or shift (3,) that can be added to others."""
     return np.array([x, y, z], float)
 
 
 def rounded_path(points: ArrayLike, radius_m: float, steps: int = 4) -> Array:
-    """Polyline (P, 3) whose corners are bends that begin about `radius_m` metres before and after the corner."""
+    """Return a polyline (P, 3) whose corners are bends that begin about `radius_m` metres before and after the
+    corner."""
     p = np.asarray(points, float)
     path = [p[:1]]
     t = np.linspace(0, 1, steps + 1)[:, None]
@@ -45,7 +46,7 @@ def rounded_path(points: ArrayLike, radius_m: float, steps: int = 4) -> Array:
 
 
 def sheet(points: Array, thickness_m: float, part: str) -> Solid:
-    """Closed sheet of a thickness about a grid of points (R, C, 3)."""
+    """Make a closed sheet of a thickness about a grid of points (R, C, 3)."""
     rows, columns = points.shape[:2]
     normals = grid_normals(points) - grid_normals(points[:, ::-1])[:, ::-1]  # both, so that mirror images agree
     offset = normals / np.linalg.norm(normals, axis=-1, keepdims=True) * thickness_m / 2
@@ -64,7 +65,7 @@ def hull(
     top: Knots, bottom: Knots, half_width: Knots, part: str, rounding: tuple[float, float] = (0.05, 0.05),
     power: float = 0.75, stations: int = 14, around: int = 16,
 ) -> Solid:  # fmt: skip
-    """Smooth body along y through knots (y, metres) of its upper and lower edge and its half width.
+    """Make a smooth body along y through knots (y, metres) of its upper and lower edge and its half width.
 
     It reaches from the first to the last knot of `top`. rounding: lengths in metres over which the front and the
     rear end close. power: squareness of the cross-section, 1 is an ellipse.
@@ -86,7 +87,8 @@ def hull(
 def tyre(
     radius: float, half_width: float, height: float, knobs: int = 0, knob_m: float = 0.0, part: str = "rubber"
 ) -> Solid:
-    """Tyre about the origin: outer radius, half width and height of its round section, knobs around its tread."""
+    """Make a tyre about the origin: outer radius, half width and height of its round section, knobs around its
+    tread."""
     around = 2 * knobs if knobs else 40
     section = superellipse(8, 0.85)
     angle = 2 * np.pi * np.arange(around) / around
@@ -101,7 +103,7 @@ def tyre(
 
 
 def rim(outer: float, inner: float, half_width: float, part: str) -> Solid:
-    """Wheel rim about the origin between two radii, wide outside and narrow inside."""
+    """Make a wheel rim about the origin between two radii, wide outside and narrow inside."""
     middle = 0.55 * outer + 0.45 * inner
     half = half_width
     profile = [
@@ -116,7 +118,7 @@ def rim(outer: float, inner: float, half_width: float, part: str) -> Solid:
 
 
 def wire_spokes(count: int, hub_radius: float, hub_x: float, rim_radius: float, wire_m: float, part: str) -> Solid:
-    """Thin spokes from two hub flanges at x = +-hub_x to the rim, crossing each other as on a laced wheel."""
+    """Make thin spokes from two hub flanges at x = +-hub_x to the rim, crossing each other as on a laced wheel."""
     spokes = []
     for k in range(count):
         at_rim = 2 * np.pi * k / count
@@ -129,7 +131,7 @@ def wire_spokes(count: int, hub_radius: float, hub_x: float, rim_radius: float, 
 
 
 def gear(radius: float, hole: float, thickness: float, teeth: int, part: str) -> Solid:
-    """Toothed ring about the origin; radius of the tips and of the hole."""
+    """Make a toothed ring about the origin from the radii of the tips and of the hole."""
     angle = np.pi * np.arange(2 * teeth) / teeth
     circle = np.stack([np.zeros_like(angle), np.sin(angle), np.cos(angle)], axis=1)
     outer = circle * np.where(np.arange(2 * teeth) % 2, radius, radius - 2.2 / teeth * radius)[:, None]
@@ -138,14 +140,14 @@ def gear(radius: float, hole: float, thickness: float, teeth: int, part: str) ->
 
 
 def disc(radius: float, hole: float, thickness: float, part: str, segments: int = 32) -> Solid:
-    """Flat ring about the origin between two radii."""
+    """Make a flat ring about the origin between two radii."""
     half = thickness / 2
     profile = [(hole, -half), (radius, -half), (radius, half), (hole, half)]
     return lathe([*profile, profile[0]], part, segments=segments)
 
 
 def belt_path(wheels: Sequence[tuple[float, float, float]], pitch_m: float, x: float) -> Array:
-    """Closed path (P, 3) of a chain at x around wheels (y, z, radius), evenly spaced.
+    """Return the closed path (P, 3) of a chain at x around wheels (y, z, radius), evenly spaced.
 
     Seen from the left the chain runs clockwise around a wheel of positive radius, the other way around a negative.
     """
@@ -167,13 +169,14 @@ def belt_path(wheels: Sequence[tuple[float, float, float]], pitch_m: float, x: f
 
 
 def chain(path: Array, height_m: float, part: str = "metal") -> Solid:
-    """Chain along a closed path (P, 3) at constant x: links high at their pins and waisted between them."""
+    """Make a chain along a closed path (P, 3) at constant x: links high at their pins and waisted between them."""
     size = np.where(np.arange(len(path)) % 2, 0.5, 0.34) * height_m
     return tube(path, size, part, 5, closed=True)
 
 
 def mudguard(radius: float, half_width: float, arc_deg: tuple[float, float], part: str, drop: float = 0.4) -> Solid:
-    """Curved sheet over a wheel about the origin, from one angle to another in degrees from straight up towards +y.
+    """Make a curved sheet over a wheel about the origin, from one angle to another in degrees from straight up towards
+    +y.
 
     drop: how far its edges lie below its crown, in half widths.
     """
@@ -188,14 +191,14 @@ def mudguard(radius: float, half_width: float, arc_deg: tuple[float, float], par
 
 
 def slab(centre: ArrayLike, size: ArrayLike, part: str) -> Solid:
-    """Box with sharp edges about a centre (3,), of a size (3,)."""
+    """Make a box with sharp edges about a centre (3,), of a size (3,)."""
     corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) / 2
     rings = [np.column_stack([corners, np.full(4, z)]) for z in (-0.5, 0.5)]
     return moved(loft(np.array(rings) * np.asarray(size, float), part), centre)
 
 
 def turned(profile: ArrayLike, start: ArrayLike, direction: ArrayLike, part: str, segments: int = 16) -> Solid:
-    """Solid of revolution about an axis from a point (3,) in a direction: profile (P, 2) of radius and distance.
+    """Make a solid of revolution about an axis from a point (3,) in a direction: profile (P, 2) of radius and distance.
 
     The profile may step or run back.
     """
@@ -211,14 +214,14 @@ def turned(profile: ArrayLike, start: ArrayLike, direction: ArrayLike, part: str
 
 
 def plate(outline: ArrayLike, half_thickness: float, part: str, x: float = 0.0) -> Solid:
-    """Flat plate in the plane x from an outline (P, 2) of y and z that is star-shaped about its mean."""
+    """Make a flat plate in the plane x from an outline (P, 2) of y and z that is star-shaped about its mean."""
     ring = np.asarray(outline, float)
     rings = [np.column_stack([np.full(len(ring), x + side * half_thickness), ring]) for side in (-1, 1)]
     return loft(rings, part)
 
 
 def open_tube(path: ArrayLike, outer: ArrayLike, wall: float, part: str, segments: int = 16) -> Solid:
-    """Pipe along a path (P, 3) of one outer radius or one for each point, hollow at its last end."""
+    """Make a pipe along a path (P, 3) of one outer radius or one for each point, hollow at its last end."""
     p = np.asarray(path, float)
     radius = np.broadcast_to(np.asarray(outer, float), len(p))
     back = p[-1] - 3 * wall * (p[-1] - p[-2]) / np.linalg.norm(p[-1] - p[-2])

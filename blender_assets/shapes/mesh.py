@@ -57,12 +57,12 @@ class Draft:
 
 
 def part_index(name: str) -> int:
-    """Position of a part name in `PARTS`."""
+    """Return the position of a part name in `PARTS`."""
     return PARTS.index(name)
 
 
 def join(solids: Sequence[Solid]) -> Solid:
-    """All surfaces as one, without merging vertices."""
+    """Join surfaces into one, without merging vertices."""
     starts = np.cumsum([0] + [len(s.vertices) for s in solids[:-1]])
     return Solid(
         np.concatenate([s.vertices for s in solids]),
@@ -72,7 +72,7 @@ def join(solids: Sequence[Solid]) -> Solid:
 
 
 def weld(solid: Solid) -> Solid:
-    """The surface with coinciding vertices merged; faces that collapse and vertices without faces are removed."""
+    """Merge the coinciding vertices of a surface; faces that collapse and vertices without faces are removed."""
     keys = np.round(solid.vertices, WELD_DECIMALS) + 0.0
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     faces = inverse.reshape(-1)[solid.faces]
@@ -82,26 +82,26 @@ def weld(solid: Solid) -> Solid:
 
 
 def signed_volume(vertices: Array, faces: Index) -> float:
-    """Volume enclosed by a closed surface (V, 3), (F, 3); negative where the faces are wound inwards."""
+    """Return the volume enclosed by a closed surface (V, 3), (F, 3); negative if the faces are wound inwards."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
 def outward(solid: Solid) -> Solid:
-    """The closed surface, wound so that its volume is positive."""
+    """Wind a closed surface so that its volume is positive."""
     if signed_volume(solid.vertices, solid.faces) >= 0:
         return solid
     return Solid(solid.vertices, solid.faces[:, ::-1].copy(), solid.face_part)
 
 
 def moved(solid: Solid, shift: ArrayLike = (0, 0, 0), rotation: Array | None = None) -> Solid:
-    """Rotated by a (3, 3) matrix about the origin, then shifted by (3,) metres."""
+    """Rotate a solid by a (3, 3) matrix about the origin, then shift it by (3,) metres."""
     turned = solid.vertices if rotation is None else solid.vertices @ rotation.T
     return Solid(turned + np.asarray(shift, float), solid.faces, solid.face_part)
 
 
 def rotation_about(axis: str, angle_rad: float) -> Array:
-    """Right-handed rotation matrix (3, 3) about the axis "x", "y" or "z"."""
+    """Return the right-handed rotation matrix (3, 3) about the axis "x", "y" or "z"."""
     i = "xyz".index(axis)
     j, k = (i + 1) % 3, (i + 2) % 3
     matrix = np.eye(3)
@@ -112,23 +112,23 @@ def rotation_about(axis: str, angle_rad: float) -> Array:
 
 
 def mirrored(solid: Solid) -> Solid:
-    """The mirror image in the plane x = 0, still wound outwards."""
+    """Mirror a solid in the plane x = 0; the image is wound outwards, too."""
     return Solid(solid.vertices * [-1.0, 1.0, 1.0], solid.faces[:, ::-1].copy(), solid.face_part)
 
 
 def pair(solid: Solid) -> Solid:
-    """A part beside the plane x = 0 and its mirror image, as two pieces."""
+    """Join a part beside the plane x = 0 and its mirror image, as two pieces."""
     return join([solid, mirrored(solid)])
 
 
 def both_sides(solid: Solid) -> Solid:
-    """A surface and its mirror image in x; where they meet on x = 0 they are welded into one."""
+    """Join a surface and its mirror image in x; where they meet on x = 0 they are welded into one."""
     both = pair(solid)
     return weld(both) if bool(np.any(np.abs(solid.vertices[:, 0]) < 1e-9)) else both
 
 
 def with_right(left: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-    """Keypoints (3,) with the mirror images of those whose names say "left"."""
+    """Add to keypoints (3,) the mirror images of those whose names say "left"."""
     right = {
         name.replace("left", "right"): np.asarray(point, float) * [-1, 1, 1]
         for name, point in left.items()
@@ -138,19 +138,19 @@ def with_right(left: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
 
 
 def grid_faces(rows: int, columns: int) -> Index:
-    """Quads (Q, 4) of a grid of points in row-major order; the normal is column step x row step."""
+    """Return quads (Q, 4) of a grid of points in row-major order; the normal is column step x row step."""
     index = np.arange(rows * columns).reshape(rows, columns)
     corners = [index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]]
     return np.stack([c.reshape(-1) for c in corners], axis=1)
 
 
 def triangles(quads: Index) -> Index:
-    """Two triangles (2Q, 3) for each quad (Q, 4), those of one quad next to each other."""
+    """Return two triangles (2Q, 3) for each quad (Q, 4), those of one quad next to each other."""
     return quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
 
 
 def grid_normals(points: Array) -> Array:
-    """Unit normals (R, C, 3) of a grid of points (R, C, 3); on the plane x = 0 they lie in that plane."""
+    """Return the unit normals (R, C, 3) of a grid of points (R, C, 3); on the plane x = 0 they lie in that plane."""
     flat = points.reshape(-1, 3)
     faces = triangles(grid_faces(*points.shape[:2]))
     _, inverse = np.unique(np.round(flat, WELD_DECIMALS) + 0.0, axis=0, return_inverse=True)
@@ -166,7 +166,7 @@ def grid_normals(points: Array) -> Array:
 
 
 def panelled(points: Array, cell_part: Index, cell_depth_m: Array, wall: str = "plastic") -> Solid:
-    """Grid of points (R, C, 3) whose cells (R-1, C-1) have a part and are sunk by a depth along the normal.
+    """Make a surface from a grid of points (R, C, 3) whose cells (R-1, C-1) have a part and are sunk along the normal.
 
     A negative depth raises the cell. Where the depth changes the step is closed by walls of the part `wall`. The
     outer border keeps the depth of its cells, so cells there should have depth 0 unless a mirror image follows.
@@ -190,13 +190,13 @@ def panelled(points: Array, cell_part: Index, cell_depth_m: Array, wall: str = "
 
 
 def grid_solid(points: Array, part: str) -> Solid:
-    """Closed solid from a grid of points (R, C, 3) whose borders coincide or collapse; wound outwards."""
+    """Make a closed solid from a grid of points (R, C, 3) whose borders coincide or collapse; wound outwards."""
     faces = triangles(grid_faces(*points.shape[:2]))
     return outward(weld(Solid(points.reshape(-1, 3), faces, np.full(len(faces), part_index(part)))))
 
 
 def loft(rings: ArrayLike, part: str, closed: bool = False) -> Solid:
-    """Solid through closed rings (S, N, 3): capped by fans at both ends, or, if closed, joined end to start."""
+    """Make a solid through closed rings (S, N, 3): capped by fans at both ends, or, if closed, joined end to start."""
     points = np.asarray(rings, float)
     points = np.concatenate([points, points[:, :1]], axis=1)
     if closed:
@@ -206,7 +206,7 @@ def loft(rings: ArrayLike, part: str, closed: bool = False) -> Solid:
 
 
 def lathe(profile: ArrayLike, part: str, axis: str = "x", segments: int = 28) -> Solid:
-    """Solid of revolution about an axis through the origin.
+    """Make a solid of revolution about an axis through the origin.
 
     profile (P, 2): radius and position along the axis, from the axis back to the axis or as a closed loop.
     """
@@ -221,7 +221,8 @@ def lathe(profile: ArrayLike, part: str, axis: str = "x", segments: int = 28) ->
 
 
 def superellipse(count: int, power: float = 1.0) -> Array:
-    """Points (count, 2) around the unit circle, each coordinate raised to `power`: below 1 makes the ring squarer."""
+    """Return points (count, 2) around the unit circle, each coordinate raised to `power`: below 1 makes the ring
+    squarer."""
     angle = 2 * np.pi * np.arange(count) / count
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     ring[np.abs(ring) < 1e-12] = 0
@@ -229,7 +230,8 @@ def superellipse(count: int, power: float = 1.0) -> Array:
 
 
 def smooth_path(points: ArrayLike, samples: int = 24, closed: bool = False) -> Array:
-    """Catmull-Rom curve (samples, 3) through control points (K, 3), evenly spaced in the curve's parameter."""
+    """Return the Catmull-Rom curve (samples, 3) through control points (K, 3), evenly spaced in the curve's
+    parameter."""
     p = np.asarray(points, float)
     padded = (
         np.concatenate([p[-1:], p, p[:2]]) if closed else np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
@@ -246,7 +248,7 @@ def smooth_path(points: ArrayLike, samples: int = 24, closed: bool = False) -> A
 def tube(
     path: ArrayLike, radius_m: ArrayLike, part: str, segments: int = 12, flat: float = 1.0, closed: bool = False
 ) -> Solid:
-    """Round bar along a path (P, 3) in metres with one radius or one for each point.
+    """Make a round bar along a path (P, 3) in metres with one radius or one for each point.
 
     flat: factor of the thickness across the first bending plane (1 is round). closed: the path is a loop.
     """
@@ -266,7 +268,8 @@ def tube(
 
 
 def rounded_box(centre: ArrayLike, size: ArrayLike, radius_m: float, part: str, steps: int = 2) -> Solid:
-    """Box (3,) about a centre (3,) in metres, its edges rounded with a radius in `steps` facets for 45 degrees."""
+    """Make a box (3,) about a centre (3,) in metres, its edges rounded with a radius in `steps` facets for 45
+    degrees."""
     half = np.asarray(size, float) / 2
     radius = min(radius_m, float(half.min()) * 0.999)
     bend = np.tan(np.linspace(-np.pi / 4, np.pi / 4, 2 * steps + 1))
@@ -290,7 +293,7 @@ def rounded_box(centre: ArrayLike, size: ArrayLike, radius_m: float, part: str, 
 
 
 def cylinder(start: ArrayLike, end: ArrayLike, radius_m: float, part: str, segments: int = 16) -> Solid:
-    """Straight round bar between two points (3,) in metres, its rims chamfered."""
+    """Make a straight round bar between two points (3,) in metres, its rims chamfered."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     length = float(np.linalg.norm(b - a))
     rim = min(0.15 * radius_m, 0.2 * length)
@@ -300,7 +303,7 @@ def cylinder(start: ArrayLike, end: ArrayLike, radius_m: float, part: str, segme
 
 
 def curve(x: ArrayLike, knots: Sequence[tuple[float, float]]) -> Array:
-    """Smooth function through knots (x, y) without overshoot (monotone cubic), constant beyond the ends."""
+    """Return the values at x of a smooth function through knots (x, y): monotone cubic, constant beyond the ends."""
     kx, ky = np.array(knots, float).T
     width = np.diff(kx)
     slope = np.diff(ky) / width
@@ -322,7 +325,7 @@ def curve(x: ArrayLike, knots: Sequence[tuple[float, float]]) -> Array:
 
 
 def assemble(draft: Draft) -> Shape:
-    """The finished mesh of all solids: centred on its bounding box, diagonal 1, unused part names left out."""
+    """Assemble all solids: centred on their bounding box, diagonal 1, unused part names left out."""
     whole = join(draft.solids)
     low, high = whole.vertices.min(axis=0), whole.vertices.max(axis=0)
     centre, diagonal = (low + high) / 2, float(np.linalg.norm(high - low))

@@ -10,12 +10,12 @@ FACE = np.dtype([("count", "u1"), ("corners", "<i4", (3,)), ("part", "<i4")])
 
 
 def is_parametric_ply(data: bytes) -> bool:
-    """Whether a file that begins with `data`, 100 bytes or more, was written by `ply_bytes`."""
+    """Return True if a file that begins with `data`, 100 bytes or more, was written by `ply_bytes`."""
     return data.startswith(MAGIC)
 
 
 def ply_bytes(mesh: Shape) -> bytes:
-    """A mesh as binary little-endian PLY.
+    """Return a shape as binary little-endian PLY.
 
     Vertices are float32 in the object frame of `Shape`; each face has a property `part` (int32). The header's lines
     `comment part <number> <name>`, `comment keypoint <name> <x> <y> <z>` and `comment symmetry_order <n>` hold the
@@ -37,7 +37,7 @@ def ply_bytes(mesh: Shape) -> bytes:
 
 
 def shape_of_ply(data: bytes) -> Shape:
-    """The mesh of `ply_bytes` output, its vertices rounded to float32. Raises ValueError for any other PLY."""
+    """Return the shape of `ply_bytes` output, its vertices rounded to float32. ValueError for any other PLY."""
     try:
         mesh = _parsed(data)
         same = ply_bytes(mesh) == data
@@ -49,7 +49,8 @@ def shape_of_ply(data: bytes) -> Shape:
 
 
 def _parsed(data: bytes) -> Shape:
-    """The mesh of a PLY whose header is as `ply_bytes` writes it; ValueError, IndexError or KeyError if it is not."""
+    """Return the shape of a PLY whose header is as `ply_bytes` writes it; ValueError, IndexError or KeyError if it is
+    not."""
     if not is_parametric_ply(data):
         raise ValueError("its header does not begin as theirs do")
     head, _, body = data.partition(b"end_header\n")

@@ -58,7 +58,8 @@ class Body:
     y: float = 0.0
 
     def wall(self, x: ArrayLike, s: ArrayLike, z: ArrayLike) -> Array:
-        """Points (..., 3) of the wall above plan positions (x, s) at heights z: leaning, rounded under the roof."""
+        """Return points (..., 3) of the wall above plan positions (x, s) at heights z: leaning, rounded under the
+        roof."""
         x, s, z = np.broadcast_arrays(*(np.asarray(a, float) for a in (x, s, z)))
         up = np.clip((z - self.roof + self.eave) / self.eave, 0, 1)
         low = np.clip(1 - (z - self.floor) / SILL, 0, 1)
@@ -71,11 +72,12 @@ class Body:
         return np.stack([across, along - self.length / 2 + self.y, raised], axis=-1)
 
     def corner_arc(self, angle: Array) -> tuple[Array, Array]:
-        """Plan positions x and depth behind the end's edge around an upright corner, from the end (0) to the side."""
+        """Return plan positions x and depth behind the end's edge around an upright corner, from the end (0) to the
+        side."""
         return self.half_width - self.corner * (1 - np.sin(angle)), self.corner * (1 - np.cos(angle))
 
     def end_path(self, end: str, z: float, wrap: float = 0.12) -> tuple[Array, Array]:
-        """Points and outward normals (N, 3) around an end at height z, from the left side to the right one.
+        """Return points and outward normals (N, 3) around an end at height z, from the left side to the right one.
 
         wrap: how far the path goes on along the sides behind the corners.
         """
@@ -94,21 +96,21 @@ class Body:
         return path, aside
 
     def corner_point(self, end: str, level: str) -> Array:
-        """The left corner (3,) of the body at its "front" or "rear", "upper" or "lower"."""
+        """Return the left corner (3,) of the body at its "front" or "rear", "upper" or "lower"."""
         return self.corner_at(end, self.roof - 0.3 * self.eave if level == "upper" else self.floor + SILL)
 
     def corner_at(self, end: str, z: float) -> Array:
-        """The middle (3,) of the left rounded corner of an end at height z."""
+        """Return the middle (3,) of the left rounded corner of an end at height z."""
         x, s = (a[-1] for a in self.corner_arc(np.array([np.pi / 4])))
         bow = self.bow * (x / self.half_width) ** 2
         return self.wall(x, s + bow if end == "front" else self.length - s - 0.4 * bow, z)
 
     def edge_point(self, s: float, level: str) -> Array:
-        """The left edge (3,) of the roof or of the floor at a distance s."""
+        """Return the left edge (3,) of the roof or of the floor at a distance s."""
         return self.wall(self.half_width, s, self.roof - 0.3 * self.eave if level == "upper" else self.floor + SILL)
 
 
 def ring_of(profile: ArrayLike, part: str, axis: str = "x", segments: int = 24) -> Solid:
-    """Ring of revolution: a closed profile (P, 2) of radius and position along the axis."""
+    """Make a ring of revolution from a closed profile (P, 2) of radius and position along the axis."""
     rows = np.asarray(profile, float)
     return lathe(np.concatenate([rows, rows[:1]]), part, axis, segments)

@@ -22,7 +22,7 @@ ZONES = {"front": (FRONT, FRONT_CORNER), "side": (FRONT_CORNER, SIDE, REAR_CORNE
 
 
 def stitched(solid: Solid) -> Solid:
-    """The surface with its faces split where a point of an open edge lies on another open edge.
+    """Split the faces of a surface where a point of an open edge lies on another open edge.
 
     Where cells of three depths meet, the walls between them meet in such points.
     """
@@ -51,7 +51,8 @@ def stitched(solid: Solid) -> Solid:
 
 
 def _merged(regular: ArrayLike, marks: Sequence[float], gap: float) -> Array:
-    """Sorted marks and those regular positions that keep a gap from them; the first and last regular one stay."""
+    """Return sorted marks and those regular positions that keep a gap from them; the first and last regular one
+    stay."""
     places = np.asarray(regular, float)
     inside = np.unique(np.round([m for m in marks if places[0] < m < places[-1]], 5))
     keep = np.abs(places[:, None] - inside[None]).min(axis=1, initial=np.inf) > gap
@@ -60,7 +61,8 @@ def _merged(regular: ArrayLike, marks: Sequence[float], gap: float) -> Array:
 
 
 def _end_columns(body: Body, marks: Sequence[float], bow: float) -> tuple[Array, Array, int]:
-    """Columns x, s of one end from its middle to the end of its corner, and how many lie before the corner."""
+    """Return the columns x, s of one end from its middle to the end of its corner, and their number before the
+    corner."""
     flat = body.half_width - body.corner
     middle = _merged(np.linspace(0, flat, 5), marks, 0.08)
     turns = [float(np.arcsin((m - flat) / body.corner)) for m in marks if flat < m < body.half_width - 1e-6]
@@ -70,7 +72,7 @@ def _end_columns(body: Body, marks: Sequence[float], bow: float) -> tuple[Array,
 
 
 def _columns(body: Body, panels: Sequence[Panel]) -> tuple[Array, Array, Index]:
-    """Plan positions x and s of all columns, and the zone of the cell behind each column but the last."""
+    """Return plan positions x and s of all columns, and the zone of the cell behind each column except the last."""
     marks = {face: [m for p in panels if p.face == face for m in p.along] for face in ZONES}
     front_x, front_s, front_count = _end_columns(body, marks["front"], body.bow)
     rear_x, rear_s, rear_count = _end_columns(body, marks["rear"], 0.4 * body.bow)
@@ -86,7 +88,7 @@ def _columns(body: Body, panels: Sequence[Panel]) -> tuple[Array, Array, Index]:
 
 
 def _reaches(body: Body, panel: Panel, zone: int) -> bool:
-    """Whether a panel has cells in a zone; those of a corner only if it goes around it."""
+    """Return True if a panel has cells in a zone; those of a corner only if it goes around it."""
     if zone not in ZONES[panel.face]:
         return False
     if zone in (FRONT_CORNER, REAR_CORNER) and panel.face != "side":
@@ -99,7 +101,7 @@ def _reaches(body: Body, panel: Panel, zone: int) -> bool:
 
 
 def _rows(body: Body, panels: Sequence[Panel]) -> tuple[Array, Array]:
-    """Heights of the wall's rows, and (rows, zones) the height at which a row runs in each zone.
+    """Return the heights of the wall's rows, and (rows, zones) the height at which a row runs in each zone.
 
     Rows are edges of panels, knots of the walls' lean and the rounding under the roof. In a zone that does not need a
     row, the row coincides with the nearest one that is needed there, so that its cells vanish.
@@ -120,12 +122,12 @@ def _rows(body: Body, panels: Sequence[Panel]) -> tuple[Array, Array]:
 
 
 def _nearest(places: Array, kept: Array) -> Array:
-    """Each place moved to the nearest of the kept ones."""
+    """Move each place to the nearest of the kept ones."""
     return np.asarray(kept[np.abs(places[..., None] - kept).argmin(axis=-1)])
 
 
 def _plan(body: Body, panels: Sequence[Panel], x: Array, s: Array, zone: Index, heights: Array) -> tuple[Array, Array]:
-    """Plan positions x and s (rows, columns) at the rows' heights (rows, columns).
+    """Return plan positions x and s (rows, columns) at the rows' heights (rows, columns).
 
     A column that only panels (or arches) at other heights need coincides with a neighbour, so that its cells vanish.
     """
@@ -156,7 +158,7 @@ def _plan(body: Body, panels: Sequence[Panel], x: Array, s: Array, zone: Index, 
 
 
 def _arch_heights(body: Body, s: Array, flank: NDArray[np.bool_]) -> Array:
-    """Lower edge z of the wall at distances s: the floor, or the wheel arch above it."""
+    """Return the lower edge z of the wall at distances s: the floor, or the wheel arch above it."""
     low = np.full_like(s, body.floor)
     for axle, height, radius in body.arches:
         across = radius**2 - np.square(s - axle)
@@ -166,7 +168,8 @@ def _arch_heights(body: Body, s: Array, flank: NDArray[np.bool_]) -> Array:
 
 
 def _towards_spine(ring: Array, shares: Sequence[float]) -> Array:
-    """Rings (len(shares), columns, 3) between an edge (columns, 3) and the middle line x = 0, by share of the way."""
+    """Return rings (len(shares), columns, 3) between an edge (columns, 3) and the middle line x = 0, by share of the
+    way."""
     inset = min(0.8 * ring[:, 0].max(), 0.4 * (ring[-1, 1] - ring[0, 1]))
     spine = np.clip(ring[:, 1], ring[0, 1] + inset, ring[-1, 1] - inset)
     t = np.array(shares)[:, None]
@@ -175,7 +178,7 @@ def _towards_spine(ring: Array, shares: Sequence[float]) -> Array:
 
 
 def coachwork(body: Body, panels: Sequence[Panel]) -> Solid:
-    """The closed shell of a body with its panels; later panels cover earlier ones. The underside is plastic."""
+    """Make the closed shell of a body with its panels; later panels cover earlier ones. The underside is plastic."""
     x, s, zone = _columns(body, panels)
     rows, runs = _rows(body, panels)
     height = runs[:, np.append(zone, zone[-1])]

@@ -74,7 +74,7 @@ SUPERSAMPLING = 2
 
 
 def texture(name: str, seed: int, size_px: int) -> NDArray[np.uint8]:
-    """The texture number `seed` of an attribute: (size_px, size_px, 3) uint8, sRGB.
+    """Draw the texture number `seed` of an attribute: (size_px, size_px, 3) uint8, sRGB.
 
     The same three arguments always give the same image; `size_px` changes its sharpness only. Raises ValueError for
     an attribute that is not in `ATTRIBUTES`.
@@ -92,7 +92,8 @@ def texture(name: str, seed: int, size_px: int) -> NDArray[np.uint8]:
 
 
 def _palette(rng: np.random.Generator, dark_first: bool) -> Array:
-    """Three sRGB colours (3, 3) in [0, 1]: a dark, a middle and a light one of unlike hues, or the other way round."""
+    """Draw three sRGB colours (3, 3) in [0, 1]: a dark, a middle and a light one of unlike hues, or the other way
+    round."""
     hue = (rng.uniform(0, 360) + np.array([0.0, rng.uniform(30, 180), rng.uniform(100, 260)])) % 360
     value = np.array([rng.uniform(0.08, 0.4), rng.uniform(0.45, 0.75), rng.uniform(0.8, 1.0)])
     saturation = np.array([rng.uniform(0.3, 0.95), rng.uniform(0.3, 0.95), rng.uniform(0.05, 0.7)])
@@ -102,6 +103,6 @@ def _palette(rng: np.random.Generator, dark_first: bool) -> Array:
 
 
 def _coloured(field: Array, palette: Array) -> Array:
-    """Image (H, W, 3) of a field (H, W) in [0, 1], interpolated along the palette (3, 3)."""
+    """Return the image (H, W, 3) of a field (H, W) in [0, 1], interpolated along the palette (3, 3)."""
     at = np.linspace(0, 1, len(palette))
     return np.stack([np.interp(field, at, palette[:, c]) for c in range(3)], axis=-1)

@@ -17,7 +17,7 @@ JPEG_QUALITY = 85
 
 
 def jpeg_bytes(image: NDArray[np.uint8]) -> bytes:
-    """An sRGB image (H, W, 3) uint8 as JPEG of quality 85."""
+    """Encode an sRGB image (H, W, 3) uint8 as JPEG of quality 85."""
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise ValueError(f"OpenCV cannot encode an image of shape {image.shape} as JPEG")
@@ -25,7 +25,7 @@ def jpeg_bytes(image: NDArray[np.uint8]) -> bytes:
 
 
 def files() -> dict[str, bytes]:
-    """Every generated file of `blender_assets/`: path relative to it, with forward slashes -> content."""
+    """Make every generated file of `blender_assets/`: path relative to it, with forward slashes -> content."""
     return {
         f"textures/{name}/{name}_{seed:04d}.jpg": jpeg_bytes(texture(name, seed, TEXTURE_PX))
         for name in ATTRIBUTES
@@ -50,7 +50,7 @@ def write(out: Path) -> int:
 
 
 def main() -> None:
-    """Command line of this module."""
+    """Run the command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m blender_assets.textures.build_assets", description=__doc__)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder to write to (default: %(default)s)")
     out = parser.parse_args().out

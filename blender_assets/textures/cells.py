@@ -6,7 +6,7 @@ from blender_assets.textures.fields import Array, lit, noise, rotated, scattered
 
 
 def bubbly(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Bubbles of many sizes with bright rims and a highlight each, the large ones over the small ones."""
+    """Draw bubbles of many sizes with bright rims and a highlight each, the large ones over the small ones."""
     field, share = 0.2 * noise(rng, u, v, 4), rng.uniform(0.35, 0.75)
     angle, full = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.35)
     largest = int(rng.integers(3, 6))
@@ -23,7 +23,7 @@ def bubbly(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def bumpy(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Rounded bumps in side light: crowded like a toad's, or apart in rows like a non-slip floor's."""
+    """Draw rounded bumps in side light: crowded like a toad's, or apart in rows like a non-slip floor's."""
     rows = rng.random() < 0.35
     x, y = turned(rng, u, v) if rows else warped(rng, u, v, 5, 0.06)
     n, jitter, reach = int(rng.integers(5, 15)), 0.0 if rows else 0.8, rng.uniform(0.3, 0.4) if rows else 0.75
@@ -36,7 +36,7 @@ def bumpy(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def cracked(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Dried earth or old paint: plates apart from one another, with finer cracks in them."""
+    """Draw dried earth or old paint: plates apart from one another, with finer cracks in them."""
     x, y = warped(rng, u, v, 8, 0.09)
     first, second, owner = voronoi(rng, x, y, int(rng.integers(4, 8)), 0.95)
     fine, fine_second, _ = voronoi(rng, x, y, int(rng.integers(10, 16)), 0.95)
@@ -45,7 +45,7 @@ def cracked(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def crystalline(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Flat facets of unlike tones with bright ridges."""
+    """Draw flat facets of unlike tones with bright ridges."""
     n = int(rng.integers(5, 10))
     first, second, owner = voronoi(rng, u, v, n, 1.0)
     inner, inner_second, inner_owner = voronoi(rng, u, v, 2 * n, 1.0)
@@ -55,7 +55,7 @@ def crystalline(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def pitted(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """A surface with many shallow pits in side light: corroded and irregular, or dimpled like a golf ball."""
+    """Draw a surface with many shallow pits in side light: corroded and irregular, or dimpled like a golf ball."""
     regular = rng.random() < 0.3
     x, y = turned(rng, u, v) if regular else warped(rng, u, v, 12, 0.08)
     n, share = int(rng.integers(6, 11)), rng.uniform(0.35, 0.75)
@@ -70,7 +70,7 @@ def pitted(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def porous(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Sponge, pumice or bread: dark open pores of many sizes in a light body."""
+    """Draw sponge, pumice or bread: dark open pores of many sizes in a light body."""
     x, y = warped(rng, u, v, 10, rng.uniform(0.03, 0.12))
     n, share = int(rng.integers(4, 9)), rng.uniform(0.4, 0.85)
     body = 0.6 + 0.4 * noise(rng, u, v, 6, 5)
@@ -83,7 +83,7 @@ def porous(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def potholed(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """A worn road: a few large ragged holes with rubble, cracks about them, gravel everywhere."""
+    """Draw a worn road: a few large ragged holes with rubble, cracks about them, gravel everywhere."""
     x, y = warped(rng, *warped(rng, u, v, 4, 0.2), 14, 0.05)
     inside = np.full_like(u, -1.0)
     for _ in range(int(rng.integers(2, 6))):

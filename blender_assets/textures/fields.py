@@ -9,13 +9,13 @@ Array = NDArray[np.float64]
 
 
 def coordinates(side_px: int) -> tuple[Array, Array]:
-    """Coordinates u to the right and v down, each (side_px, side_px) in (0, 1), of the pixel centres."""
+    """Return coordinates u to the right and v down, each (side_px, side_px) in (0, 1), of the pixel centres."""
     v, u = np.meshgrid(*2 * [(np.arange(side_px) + 0.5) / side_px], indexing="ij")
     return u, v
 
 
 def noise(rng: np.random.Generator, u: Array, v: Array, cells: int, octaves: int = 4) -> Array:
-    """Fractal value noise in [0, 1] with about `cells` bumps along each side in its first octave."""
+    """Draw fractal value noise in [0, 1] with about `cells` bumps along each side in its first octave."""
     total, weight = np.zeros_like(u), 0.0
     for octave in range(octaves):
         n = cells * 2**octave
@@ -33,29 +33,29 @@ def noise(rng: np.random.Generator, u: Array, v: Array, cells: int, octaves: int
 
 
 def stretched(field: Array) -> Array:
-    """The field scaled so that its 2nd and 98th percentiles become 0 and 1."""
+    """Scale a field so that its 2nd and 98th percentiles become 0 and 1."""
     low, high = np.percentile(field, [2, 98])
     return np.asarray(np.clip((field - low) / (high - low), 0, 1))
 
 
 def smooth_step(field: Array, edge: float | Array, width: float) -> Array:
-    """0 below the edge, 1 above it, smooth over a width around it."""
+    """Return 0 below the edge, 1 above it, smooth over a width around it."""
     t = np.clip((field - edge) / width + 0.5, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 def rotated(x: Array, y: Array, angle: float | Array) -> tuple[Array, Array]:
-    """Coordinates along and across the direction at an angle (rad) from x towards y."""
+    """Return coordinates along and across the direction at an angle (rad) from x towards y."""
     return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
 
 
 def turned(rng: np.random.Generator, u: Array, v: Array) -> tuple[Array, Array]:
-    """Coordinates turned by a drawn angle about the middle, which becomes 0."""
+    """Turn coordinates by a drawn angle about the middle, which becomes 0."""
     return rotated(u - 0.5, v - 0.5, rng.uniform(0, np.pi))
 
 
 def warped(rng: np.random.Generator, u: Array, v: Array, cells: int, amount: float) -> tuple[Array, Array]:
-    """Coordinates displaced by smooth noise of up to `amount` / 2."""
+    """Displace coordinates by smooth noise of up to `amount` / 2."""
     return (
         u + amount * (noise(rng, u, v, cells, 2) - 0.5),
         v + amount * (noise(rng, u, v, cells, 2) - 0.5),
@@ -65,7 +65,7 @@ def warped(rng: np.random.Generator, u: Array, v: Array, cells: int, amount: flo
 def scattered(
     rng: np.random.Generator, u: Array, v: Array, n: int, jitter: float, values: int
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """The points of a jittered n x n lattice in the nine cells about each place, one cell after another.
+    """Yield the points of a jittered n x n lattice in the nine cells about each place, one cell after another.
 
     Yields the offsets dx, dy from the cell's point (in cells) and values (values, H, W) in [0, 1] of the cell.
     """
@@ -80,7 +80,8 @@ def scattered(
 
 
 def voronoi(rng: np.random.Generator, u: Array, v: Array, n: int, jitter: float) -> tuple[Array, Array, Array]:
-    """Voronoi cells of a jittered n x n lattice: nearest distance, second nearest (in cells), value of the cell."""
+    """Draw Voronoi cells of a jittered n x n lattice: nearest distance, second nearest (in cells), value of the
+    cell."""
     first, second = np.full_like(u, 9.0), np.full_like(u, 9.0)
     owner = np.zeros_like(u)
     for dx, dy, (value,) in scattered(rng, u, v, n, jitter, 1):
@@ -93,7 +94,7 @@ def voronoi(rng: np.random.Generator, u: Array, v: Array, n: int, jitter: float)
 
 
 def lattice(x: Array, y: Array, staggered: bool) -> tuple[Array, Array, Array, Array]:
-    """Offsets in [-0.5, 0.5] from the middle of the unit cell, and the cell's column and row.
+    """Return offsets in [-0.5, 0.5] from the middle of the unit cell, and the cell's column and row.
 
     If staggered, every second row is shifted by half a cell.
     """
@@ -104,7 +105,7 @@ def lattice(x: Array, y: Array, staggered: bool) -> tuple[Array, Array, Array, A
 
 
 def hexagons(x: Array, y: Array) -> Array:
-    """Distance from the middle of a hexagonal cell of unit width: 0 there, 0.5 on its walls."""
+    """Return the distance from the middle of a hexagonal cell of unit width: 0 there, 0.5 on its walls."""
     nearest = np.full_like(x, 1.0)
     for shift in (0.5, 0.0):
         p = np.abs((x + shift) % 1 - 0.5)
@@ -114,7 +115,7 @@ def hexagons(x: Array, y: Array) -> Array:
 
 
 def lit(rng: np.random.Generator, height: Array, scale: float) -> Array:
-    """Shade in (0, 1) of a relief in light from a drawn side, left to right by way of above; 0.5 where it is level.
+    """Return the shade in (0, 1) of a relief in light from a drawn side, between left, above and right; 0.5 if level.
 
     height (H, W): in units of `scale`, which is a fraction of the picture's side.
     """
@@ -125,5 +126,5 @@ def lit(rng: np.random.Generator, height: Array, scale: float) -> Array:
 
 
 def triangle_wave(x: Array) -> Array:
-    """Triangle wave of period 1, from 0 at whole numbers to 1 halfway."""
+    """Return the triangle wave of period 1, from 0 at whole numbers to 1 halfway."""
     return np.asarray(1 - np.abs(2 * (x % 1) - 1))

@@ -16,7 +16,7 @@ from blender_assets.textures.fields import (
 
 
 def marbled(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Stone with folded veins."""
+    """Draw stone with folded veins."""
     x, y = warped(rng, u, v, 3, 0.45)
     x, y = warped(rng, x, y, 6, 0.18)
     a, b = turned(rng, x, y)
@@ -25,7 +25,7 @@ def marbled(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def smeared(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Paint spread by a broad brush or a finger: bent strokes, streaked along their length, with ragged ends."""
+    """Draw paint spread by a broad brush or a finger: bent strokes, streaked along their length, with ragged ends."""
     field = 0.5 * stretched(noise(rng, u, v, 3))
     spread, heading = rng.uniform(0.2, 1.6), rng.uniform(0, np.pi)
     for _ in range(int(rng.integers(9, 18))):
@@ -42,7 +42,7 @@ def smeared(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def swirly(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Stripes drawn into eddies."""
+    """Draw stripes drawn into eddies."""
     x, y = u - 0.5, v - 0.5
     for _ in range(7):
         cx, cy = rng.uniform(-0.5, 0.5, 2)
@@ -55,7 +55,7 @@ def swirly(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def veined(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Branching ridges of three widths, as of a leaf or an eye."""
+    """Draw branching ridges of three widths, as of a leaf or an eye."""
     field = 0.25 * noise(rng, u, v, 6)
     for cells, width in ((3, 0.035), (6, 0.03), (12, 0.03)):
         ridge = np.abs(stretched(noise(rng, u, v, cells, 3)) - 0.5)
@@ -64,7 +64,7 @@ def veined(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def wrinkled(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Creases in side light: crumpled paper, or skin and cloth drawn together along one direction."""
+    """Draw creases in side light: crumpled paper, or skin and cloth drawn together along one direction."""
     x, y = turned(rng, *warped(rng, u, v, 3, 0.25))
     drawn = rng.uniform(0.2, 0.45) if rng.random() < 0.5 else 1.0
     cells, height = int(rng.integers(3, 6)) if drawn == 1 else int(rng.integers(6, 12)), np.zeros_like(u)

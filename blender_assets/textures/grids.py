@@ -18,14 +18,14 @@ from blender_assets.textures.fields import (
 
 
 def chequered(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """A board of squares."""
+    """Draw a board of squares."""
     n, x, y = int(rng.integers(4, 11)), *turned(rng, u, v)
     odd = (np.floor(n * x) + np.floor(n * y)) % 2
     return np.asarray(0.9 * odd + 0.1 * noise(rng, u, v, 16))
 
 
 def grid(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Crossing bars."""
+    """Draw crossing bars."""
     n, thick = int(rng.integers(5, 12)), rng.uniform(0.72, 0.88)
     x, y = turned(rng, u, v)
     bars = np.maximum(smooth_step(triangle_wave(n * x), thick, 0.06), smooth_step(triangle_wave(n * y), thick, 0.06))
@@ -33,7 +33,7 @@ def grid(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def honeycombed(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Hexagonal cells with walls between them."""
+    """Draw hexagonal cells with walls between them."""
     n = int(rng.integers(6, 12))
     x, y = warped(rng, *turned(rng, u, v), 3, 0.03)
     edge = hexagons(x * n, y * n)
@@ -41,7 +41,7 @@ def honeycombed(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def meshed(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Thin wires with open space between them: chain link, chicken wire, or a slack net."""
+    """Draw thin wires with open space between them: chain link, chicken wire, or a slack net."""
     kind, n = int(rng.integers(3)), rng.uniform(5, 13)
     x, y = turned(rng, *warped(rng, u, v, 4, 0.2 if kind == 2 else 0.04))
     width = rng.uniform(0.05, 0.09)
@@ -57,7 +57,7 @@ def meshed(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def perforated(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """A sheet with rows of punched holes: round, square or slots, in square or staggered rows."""
+    """Draw a sheet with rows of punched holes: round, square or slots, in square or staggered rows."""
     x, y = turned(rng, u, v)
     n, staggered, kind = rng.uniform(5, 13), bool(rng.integers(2)), int(rng.integers(3))
     long = rng.uniform(1.8, 3) if kind == 2 else 1.0
@@ -73,7 +73,7 @@ def perforated(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def polka_dotted(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Large equal dots in staggered rows."""
+    """Draw large equal dots in staggered rows."""
     n, radius = int(rng.integers(4, 9)), rng.uniform(0.24, 0.38)
     x, y = turned(rng, u, v)
     p, q = x * n, y * n
@@ -83,7 +83,7 @@ def polka_dotted(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def scaly(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Overlapping scales in rows, round to pointed, each of its own tone."""
+    """Draw overlapping scales in rows, round to pointed, each of its own tone."""
     n, flat, point = rng.uniform(5, 13), rng.uniform(1.4, 2), rng.uniform(0, 0.8)
     x, y = turned(rng, *warped(rng, u, v, 3, 0.05))
     x, y = x * n, y * n * flat
@@ -100,7 +100,7 @@ def scaly(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def studded(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Domes, cones or pyramids of metal in rows on leather; some patterns leave lattice places empty."""
+    """Draw domes, cones or pyramids of metal in rows on leather; some patterns leave lattice places empty."""
     x, y = turned(rng, u, v)
     n, radius, kind = rng.uniform(4, 10), rng.uniform(0.3, 0.45), int(rng.integers(3))
     p, q, i, j = lattice(x * n, y * n, bool(rng.integers(2)))
@@ -117,7 +117,7 @@ def studded(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def waffled(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Square pockets between raised ribs, like a waffle's or a waffle slab's."""
+    """Draw square pockets between raised ribs, like a waffle's or a waffle slab's."""
     x, y = turned(rng, *warped(rng, u, v, 3, rng.uniform(0, 0.06)))
     n, aspect = rng.uniform(3, 9), rng.uniform(0.75, 1)
     inward = np.minimum(triangle_wave(x * n), triangle_wave(y * n * aspect))

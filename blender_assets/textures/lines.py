@@ -16,7 +16,7 @@ from blender_assets.textures.fields import (
 
 
 def banded(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Broad bands of several tones with slightly wavy edges."""
+    """Draw broad bands of several tones with slightly wavy edges."""
     x, _ = turned(rng, *warped(rng, u, v, 3, 0.06))
     values = rng.permutation(np.linspace(0, 1, 9))
     edges = np.sort(rng.uniform(-0.72, 0.72, 8))
@@ -24,7 +24,7 @@ def banded(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def crosshatched(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """An engraver's strokes in crossing directions; dark places have thicker strokes and more directions."""
+    """Draw an engraver's strokes in crossing directions; dark places have thicker strokes and more directions."""
     x, y = warped(rng, u, v, 5, 0.02)
     tone = stretched(noise(rng, u, v, int(rng.integers(2, 5)), 2))
     angle, rate = rng.uniform(0, np.pi), rng.uniform(16, 34)
@@ -39,14 +39,14 @@ def crosshatched(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def fibrous(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Strands of unlike thickness that run in one direction."""
+    """Draw strands of unlike thickness that run in one direction."""
     x, y = turned(rng, *warped(rng, u, v, 4, 0.12))
     strands = noise(rng, 0.5 + 0.12 * x, y, 24, 4)
     return stretched(strands + 0.35 * noise(rng, 0.5 + 0.3 * x, y, 60, 2))
 
 
 def grooved(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Parallel grooves: round flutes, narrow cuts or square channels; straight, wavy or about a centre."""
+    """Draw parallel grooves: round flutes, narrow cuts or square channels; straight, wavy or about a centre."""
     x, y = turned(rng, *warped(rng, u, v, 3, rng.uniform(0, 0.12)))
     if rng.random() < 0.2:
         x = np.hypot(x - rng.uniform(0.3, 0.8), y)
@@ -58,13 +58,13 @@ def grooved(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def lined(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Thin parallel lines, a little unsteady."""
+    """Draw thin parallel lines, a little unsteady."""
     x, _ = turned(rng, *warped(rng, u, v, 4, 0.025))
     return smooth_step(triangle_wave(x * rng.uniform(12, 28)), rng.uniform(0.6, 0.8), 0.15)
 
 
 def pleated(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Folded cloth: knife or accordion pleats of uneven width, side by side or spread like a fan."""
+    """Draw folded cloth: knife or accordion pleats of uneven width, side by side or spread like a fan."""
     x, y = turned(rng, *warped(rng, u, v, 3, 0.03))
     across = x * rng.uniform(5, 13)
     if rng.random() < 0.35:
@@ -78,7 +78,7 @@ def pleated(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def stratified(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Layers of sediment of very uneven thickness, bent, sometimes broken by faults."""
+    """Draw layers of sediment of very uneven thickness, bent, sometimes broken by faults."""
     x, y = turned(rng, *warped(rng, u, v, 2, rng.uniform(0.05, 0.3)))
     for _ in range(int(rng.integers(0, 3))):
         x = x + rng.uniform(0.04, 0.15) * (y + rng.uniform(-0.6, 0.6) * x > rng.uniform(-0.4, 0.4))
@@ -91,7 +91,7 @@ def stratified(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def striped(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Broad stripes, each followed by a thin one."""
+    """Draw broad stripes, each followed by a thin one."""
     x, _ = turned(rng, u, v)
     at = (x * rng.uniform(3, 8)) % 1
     wide = rng.uniform(0.3, 0.6)
@@ -100,7 +100,7 @@ def striped(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def zigzagged(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Chevrons of three tones."""
+    """Draw chevrons of three tones."""
     x, y = turned(rng, u, v)
     n, steep = rng.uniform(3, 7), rng.uniform(0.7, 1.4)
     at = (y * n + steep * triangle_wave(x * n)) % 1

@@ -18,7 +18,7 @@ from blender_assets.textures.fields import (
 
 
 def cobwebbed(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """A spider's web: spokes from a centre and threads that sag between them."""
+    """Draw a spider's web: spokes from a centre and threads that sag between them."""
     centre = rng.uniform(0.3, 0.7, 2)
     x, y = warped(rng, u, v, 4, 0.03)
     radius, angle = np.hypot(x - centre[0], y - centre[1]), np.arctan2(y - centre[1], x - centre[0])
@@ -31,7 +31,7 @@ def cobwebbed(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def frilly(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Ruffles: rows of cloth gathered at the top, whose folds open towards a waving hem; straight or in rings."""
+    """Draw ruffles: rows of cloth gathered at the top, whose folds open towards a waving hem; straight or in rings."""
     x, y = turned(rng, *warped(rng, u, v, 4, 0.16))
     rows, folds = rng.uniform(3, 6.5), rng.uniform(4, 9)
     if rng.random() < 0.35:
@@ -53,7 +53,7 @@ def frilly(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def lacelike(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Lace: scalloped medallions with a flower and a ring of eyelets each, held by a fine net."""
+    """Draw lace: scalloped medallions with a flower and a ring of eyelets each, held by a fine net."""
     x, y = turned(rng, *warped(rng, u, v, 3, 0.04))
     n, petals = rng.uniform(1.6, 3.6), int(rng.integers(5, 10))
     p, q, _, _ = lattice(x * n, y * n, bool(rng.integers(2)))
@@ -74,7 +74,7 @@ def lacelike(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def paisley(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Bent drops within drops, with beaded outlines, strewn over a ground of small flowers."""
+    """Draw bent drops within drops, with beaded outlines, strewn over a ground of small flowers."""
     x, y = turned(rng, u, v)
     tones, n = rng.permutation([1.0, 0.0, 0.65, 0.35]), int(rng.integers(2, 5))
     first, _, owner = voronoi(rng, x, y, 5 * n, 0.5)
@@ -92,7 +92,7 @@ def paisley(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def _drop(a: Array, b: Array, bend: float) -> NDArray[np.bool_]:
-    """Whether points lie in a drop from b = -1 (round) to b = 1 (its tip), which bends towards positive a."""
+    """Return True for points in a drop from b = -1 (round) to b = 1 (its tip), which bends towards positive a."""
     up = np.clip(b, -1, 1)
     axis = bend * np.clip(up + 0.2, 0, None) ** 2
     half = np.sqrt(1 - up**2) * ((1 - up) / 2) ** 0.75 * 0.85
@@ -100,7 +100,7 @@ def _drop(a: Array, b: Array, bend: float) -> NDArray[np.bool_]:
 
 
 def spiralled(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Arms that wind about a centre."""
+    """Draw arms that wind about a centre."""
     centre, arms, turns = rng.uniform(0.35, 0.65, 2), int(rng.integers(1, 5)), rng.uniform(5, 11)
     x, y = warped(rng, u, v, 4, 0.03)
     radius, angle = np.hypot(x - centre[0], y - centre[1]), np.arctan2(y - centre[1], x - centre[0])

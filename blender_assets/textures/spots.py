@@ -16,20 +16,20 @@ from blender_assets.textures.fields import (
 
 
 def blotchy(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Ragged blotches in two steps on a plain ground."""
+    """Draw ragged blotches in two steps on a plain ground."""
     field = stretched(noise(rng, u, v, int(rng.integers(4, 9)), 3))
     return 0.5 * smooth_step(field, 0.42, 0.06) + 0.5 * smooth_step(field, 0.68, 0.06)
 
 
 def dotted(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Small dots of uneven size in loose rows."""
+    """Draw small dots of uneven size in loose rows."""
     n = int(rng.integers(14, 24))
     first, _, owner = voronoi(rng, u, v, n, 0.35)
     return np.asarray(1 - smooth_step(first, 0.18 + 0.12 * owner, 0.12))
 
 
 def flecked(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Small irregular flecks of a few tones on a plain ground: chips in all directions, or tweed in one."""
+    """Draw small irregular flecks of a few tones on a plain ground: chips in all directions, or tweed in one."""
     x, y = warped(rng, *turned(rng, u, v), 20, 0.03)
     field, spread = 0.12 * noise(rng, u, v, 30), rng.choice([0.4, np.pi])
     share, long = rng.uniform(0.3, 0.6), rng.uniform(0.12, 0.3)
@@ -45,7 +45,7 @@ def flecked(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def freckled(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Soft-edged small spots of many strengths, crowded in some places and absent in others."""
+    """Draw soft-edged small spots of many strengths, crowded in some places and absent in others."""
     x, y = warped(rng, u, v, 12, 0.03)
     dense = stretched(noise(rng, u, v, int(rng.integers(2, 5)), 2))
     n, least = int(rng.integers(6, 13)), rng.uniform(0.2, 0.5)
@@ -59,7 +59,7 @@ def freckled(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def sprinkled(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Small discs of three tones, strewn at random."""
+    """Draw small discs of three tones, strewn at random."""
     field = 0.1 * noise(rng, u, v, 8)
     for level in (0.4, 0.7, 1.0):
         n = int(rng.integers(8, 18))
@@ -69,7 +69,7 @@ def sprinkled(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def stained(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Dried liquid: overlapping spots with dark rims."""
+    """Draw dried liquid: overlapping spots with dark rims."""
     x, y = warped(rng, u, v, 5, 0.2)
     field = 0.2 * noise(rng, u, v, 16)
     for _ in range(int(rng.integers(4, 8))):

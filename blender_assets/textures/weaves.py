@@ -8,7 +8,7 @@ from blender_assets.textures.fields import Array, noise, smooth_step, stretched,
 
 
 def braided(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Plaits of three strands side by side, each strand made of hairs."""
+    """Draw plaits of three strands side by side, each strand made of hairs."""
     x, y = turned(rng, *warped(rng, u, v, 3, 0.08))
     plaits, pitch = rng.uniform(1.5, 6), rng.uniform(0.35, 0.6)
     column, across = np.floor(y * plaits), (y * plaits) % 1 - 0.5
@@ -28,7 +28,7 @@ def braided(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def gauzy(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Sheer cloth: thin sheets of visible threads lie over one another, each in soft folds."""
+    """Draw sheer cloth: thin sheets of visible threads lie over one another, each in soft folds."""
     field, threads = 0.15 * noise(rng, u, v, 3), rng.uniform(28, 44)
     for _ in range(int(rng.integers(2, 5))):
         x, y = turned(rng, *warped(rng, u, v, 2, 0.35))
@@ -42,7 +42,7 @@ def gauzy(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def interlaced(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Outlined bands that pass over and under one another: wavy straps or a mail of rings."""
+    """Draw outlined bands that pass over and under one another: wavy straps or a mail of rings."""
     x, y = turned(rng, u, v)
     n = rng.uniform(2.5, 6)
     bands = _rings(rng, x * n, y * n) if rng.random() < 0.4 else _straps(rng, x * n, y * n)
@@ -57,7 +57,7 @@ def interlaced(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def _straps(rng: np.random.Generator, x: Array, y: Array) -> Iterator[tuple[Array, Array, float]]:
-    """Two families of wavy straps: place across the strap in its half widths, depth, tone."""
+    """Draw two families of wavy straps: place across the strap in its half widths, depth, tone."""
     width, wave = rng.uniform(0.22, 0.36), rng.uniform(0, 0.16)
     tones = (1.0, float(rng.uniform(0.45, 1)))
     for (a, b), tone, side in zip(((x, y), (y, x)), tones, (1, -1), strict=True):
@@ -67,7 +67,7 @@ def _straps(rng: np.random.Generator, x: Array, y: Array) -> Iterator[tuple[Arra
 
 
 def _rings(rng: np.random.Generator, x: Array, y: Array) -> Iterator[tuple[Array, Array, float]]:
-    """Rings of a square lattice, each linked with its neighbours: as `_straps`."""
+    """Draw rings of a square lattice, each linked with its neighbours; returns what `_straps` does."""
     radius, width = rng.uniform(0.62, 0.74), rng.uniform(0.09, 0.14)
     for dj in (-1, 0, 1):
         for di in (-1, 0, 1):
@@ -76,7 +76,7 @@ def _rings(rng: np.random.Generator, x: Array, y: Array) -> Iterator[tuple[Array
 
 
 def knitted(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Stocking stitch: columns of V-shaped loops of twisted yarn; plain, in rows of colour, or with a motif."""
+    """Draw stocking stitch: columns of V-shaped loops of twisted yarn; plain, in rows of colour, or with a motif."""
     x, y = turned(rng, *warped(rng, u, v, 3, 0.06))
     n, slant, kind = rng.uniform(6, 15), rng.uniform(0.7, 1.2), int(rng.integers(3))
     column, side = np.floor(x * n), np.abs((x * n) % 1 - 0.5)
@@ -93,7 +93,7 @@ def knitted(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def matted(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Felted or tangled hair: clumps of fibres that lie in all directions over one another."""
+    """Draw felted or tangled hair: clumps of fibres that lie in all directions over one another."""
     tone, fine = noise(rng, u, v, 5), int(rng.integers(45, 80))
     field = 0.3 * tone
     for layer in np.linspace(0.5, 1, 12):
@@ -107,7 +107,7 @@ def matted(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def woven(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Strands over and under one another."""
+    """Draw strands over and under one another."""
     n = int(rng.integers(7, 15))
     x, y = turned(rng, u, v)
     p, q = x * n, y * n

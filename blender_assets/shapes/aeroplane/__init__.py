@@ -9,7 +9,7 @@ from blender_assets.shapes.mesh import Draft, curve, cylinder, join, lathe, move
 
 
 def aeroplane(body_type: int, rng: np.random.Generator) -> Draft:
-    """An aeroplane in metres, nose at -y, mirror-symmetric in x, drawn from `rng`; the dominant part is `paint`.
+    """Make an aeroplane in metres, nose at -y, mirror-symmetric in x, drawn from `rng`; the dominant part is `paint`.
 
     body_type 0..5: airliner, high-wing propeller, low-wing propeller, fighter, business jet, biplane.
     """
@@ -18,7 +18,7 @@ def aeroplane(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _high_wing(rng: np.random.Generator) -> Draft:
-    """Four-seat propeller aircraft with a strutted wing on top of the cabin."""
+    """Make a four-seat propeller aircraft with a strutted wing on top of the cabin."""
     length, span = float(rng.uniform(7.4, 8.2)), float(rng.uniform(5.2, 5.9))
     roof, blades = float(rng.uniform(2.2, 2.35)), int(rng.integers(2, 4))
     top = [(0, 1.5), (0.3, 1.66), (1.45, 1.74), (1.6, 1.78), (2.3, roof), (3.7, roof), (4.6, 1.95), (length, 1.72)]
@@ -49,7 +49,7 @@ def _high_wing(rng: np.random.Generator) -> Draft:
 
 
 def _low_wing(rng: np.random.Generator) -> Draft:
-    """Low-wing propeller aircraft with a bubble canopy, and a second engine on each wing for some draws."""
+    """Make a low-wing propeller aircraft with a bubble canopy, and a second engine on each wing for some draws."""
     length, span = float(rng.uniform(7.2, 8.4)), float(rng.uniform(4.6, 5.4))
     canopy, blades = float(rng.uniform(2.0, 2.15)), int(rng.integers(2, 5))
     top = [(0, 1.35), (0.3, 1.52), (1.9, 1.62), (2.1, 1.64), (2.75, canopy), (3.3, canopy), (4.6, 1.66), (length, 1.5)]
@@ -75,7 +75,7 @@ def _low_wing(rng: np.random.Generator) -> Draft:
 
 
 def _biplane(rng: np.random.Generator) -> Draft:
-    """Biplane with a radial engine, open cockpit, struts between the wings and a tail wheel."""
+    """Make a biplane with a radial engine, open cockpit, struts between the wings and a tail wheel."""
     length, span = float(rng.uniform(6.2, 7.0)), float(rng.uniform(3.9, 4.5))
     upper, blades = float(rng.uniform(2.45, 2.6)), int(rng.integers(2, 4))
     top = [(0, 1.85), (0.5, 1.98), (2.2, 2.02), (3.4, 2.1), (4.1, 2.02), (length, 1.72)]

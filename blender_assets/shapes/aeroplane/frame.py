@@ -1,4 +1,4 @@
-"""What all parametric aeroplanes share: wing, tail plane and fin with PASCAL3D+'s keypoints, lamps at their tips."""
+"""Common parts of all parametric aeroplanes: wing, tail plane and fin with PASCAL3D+'s keypoints, lamps at their tips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Airframe:
     fin_x: float = 0.0
 
     def shape(self, solids: Sequence[Solid]) -> Draft:
-        """The aeroplane of its surfaces, lamps and `solids`."""
+        """Make the aeroplane of its surfaces, lamps and `solids`."""
         upright = fin(self.upright, self.length, self.fin_x)
         keypoints = self._keypoints()
         size = 0.004 * self.length
@@ -48,11 +48,12 @@ class Airframe:
         )
 
     def _tip(self, section: WingSection) -> Array:
-        """Point (3,) at the front of a wing's tip."""
+        """Return the point (3,) at the front of a wing's tip."""
         return np.array([section.span, section.s - self.length / 2 + TIP * section.chord, section.z])
 
     def _keypoints(self) -> dict[str, Array]:
-        """PASCAL3D+'s keypoints but those on the right; with twin fins the rudder's lie below them on the spine."""
+        """Return PASCAL3D+'s keypoints except those on the right; with twin fins the rudder's lie below them on the
+        spine."""
         foot, head = self.upright[0], self.upright[-1]
         rear = [np.array([a.s + a.chord, a.span]) for a in (foot, head)]
         if self.fin_x:

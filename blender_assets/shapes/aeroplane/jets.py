@@ -22,18 +22,18 @@ Table = Sequence[tuple[float, float]]
 
 
 def _knots(table: Table, length: float, radius: float, z: float = 0.0) -> list[tuple[float, float]]:
-    """Knots in metres of a fuselage of this length and radius whose axis is at height z."""
+    """Return knots in metres of a fuselage of this length and radius whose axis is at height z."""
     return [(s * length, z + h * radius) for s, h in table]
 
 
 def _box_rings(stations: Sequence[tuple[float, float, float, float, float]]) -> Array:
-    """Rings (S, 24, 3) of rounded boxes at stations (y, x, z, half width, half height)."""
+    """Return rings (S, 24, 3) of rounded boxes at stations (y, x, z, half width, half height)."""
     c, s = superellipse(24, 0.5).T
     return np.array([np.stack([x + w * c, np.full(24, y), z + h * s], axis=1) for y, x, z, w, h in stations])
 
 
 def _nacelle(x: float, y: float, z: float, radius: float, length: float, wing_z: float) -> Solid:
-    """Underwing engines on both sides, centred on (x, y, z), with their pylons up to the wing."""
+    """Make underwing engines on both sides, centred on (x, y, z), with their pylons up to the wing."""
     rings = []
     for front, rear, height in ((-0.25, 0.62, z + 0.85 * radius), (-0.05, 0.95, wing_z)):
         ys = y + length * np.array([front, front + 0.15, rear, front + 0.15])
@@ -43,7 +43,7 @@ def _nacelle(x: float, y: float, z: float, radius: float, length: float, wing_z:
 
 
 def _airliner_wing(length: float, r: float, z: float, sweep: float, span: float) -> list[WingSection]:
-    """Sections of a swept wing with a kink at a third of the span and a winglet; z is the height of its root."""
+    """Return sections of a swept wing with a kink at a third of the span and a winglet; z is the height of its root."""
     root, s, rise = 0.22 * length, 0.36 * length, 0.09 * span
     return [
         WingSection(0.3 * r, s, z, root),
@@ -54,7 +54,7 @@ def _airliner_wing(length: float, r: float, z: float, sweep: float, span: float)
 
 
 def airliner(rng: np.random.Generator) -> Draft:
-    """Jet airliner with two or four engines under a swept low wing."""
+    """Make a jet airliner with two or four engines under a swept low wing."""
     four = bool(rng.integers(2))
     length = float(rng.uniform(36, 44)) + 16 * four
     r = (2.8 if four else 2.0) * float(rng.uniform(0.95, 1.08))
@@ -92,7 +92,7 @@ def airliner(rng: np.random.Generator) -> Draft:
 
 
 def _intake(y: float, z: float) -> Solid:
-    """Air intake with its duct along the right side of a fighter's fuselage; y is the nose, z the axis."""
+    """Make an air intake with its duct along the right side of a fighter's fuselage; y is the nose, z the axis."""
     stations = [
         (y + 5.6, 0.85, z - 0.15, 0.36, 0.52),
         (y + 7.5, 0.9, z - 0.1, 0.4, 0.55),
@@ -103,7 +103,7 @@ def _intake(y: float, z: float) -> Solid:
 
 
 def fighter(rng: np.random.Generator) -> Draft:
-    """Jet fighter with a swept delta wing, side intakes, bubble canopy and one or two fins and engines."""
+    """Make a jet fighter with a swept delta wing, side intakes, bubble canopy and one or two fins and engines."""
     length, span = float(rng.uniform(14.5, 16.5)), float(rng.uniform(4.6, 5.4))
     twin, z, y = bool(rng.integers(2)), 2.3, -length / 2
     windows = [Pane((0.216 * length, 0.265 * length), (0, 48)), Pane((0.272 * length, 0.385 * length), (0, 46))]
@@ -128,7 +128,7 @@ def fighter(rng: np.random.Generator) -> Draft:
 
 
 def business_jet(rng: np.random.Generator) -> Draft:
-    """Business jet: two engines at the rear of the fuselage, tail plane on top of the fin, winglets."""
+    """Make a business jet: two engines at the rear of the fuselage, tail plane on top of the fin, winglets."""
     length, r = float(rng.uniform(14, 18)), float(rng.uniform(0.95, 1.1))
     span, z = 0.46 * length * float(rng.uniform(0.95, 1.06)), 1.95
     windows = [Pane((0.093 * length, 0.13 * length), angles) for angles in ((0, 34), (40, 72))]

@@ -50,7 +50,7 @@ def fuselage(
     length: float, top: Knots, bottom: Knots, half_width: Knots, nose: float, windows: Sequence[Pane] = (),
     squareness: float = 2.0, glass_part: str = "glass",
 ) -> Solid:  # fmt: skip
-    """Closed fuselage of a length in metres along y, centred on y = 0, its nose at -y.
+    """Make a closed fuselage of a length in metres along y, centred on y = 0, its nose at -y.
 
     top, bottom, half_width: knots (s, metres) along the distance s from the nose. nose: length over which an
     ellipse rounds the front. squareness: exponent of the superelliptic cross-section, 2 is an ellipse.
@@ -86,7 +86,8 @@ def fuselage(
 
 
 def _airfoil(points: int = 13) -> Array:
-    """Closed symmetric airfoil (N, 2) of chord 1 and thickness 1: along the chord, across it; from the rear edge."""
+    """Return the closed symmetric airfoil (N, 2) of chord 1 and thickness 1: along the chord, across it; from the rear
+    edge."""
     c = (1 + np.cos(np.linspace(0, np.pi, points))) / 2
     t = 5 * (0.2969 * np.sqrt(c) - 0.126 * c - 0.3516 * c**2 + 0.2843 * c**3 - 0.1036 * c**4)
     upper = np.stack([c, t], axis=1)
@@ -94,14 +95,14 @@ def _airfoil(points: int = 13) -> Array:
 
 
 def _with_tip(sections: Sequence[WingSection]) -> list[WingSection]:
-    """The sections and a thin, shorter one beyond the last that rounds the tip."""
+    """Return the sections and a thin, shorter one beyond the last that rounds the tip."""
     a = sections[-1]
     reach = 0.35 * a.thickness * a.chord
     return [*sections, WingSection(a.span + reach, a.s + 0.12 * a.chord, a.z, 0.8 * a.chord, 0.05)]
 
 
 def wing(sections: Sequence[WingSection], length: float) -> Solid:
-    """Both halves of a wing from root to tip sections; one solid if the root is at span 0, else two.
+    """Make both halves of a wing from root to tip sections; one solid if the root is at span 0, else two.
 
     `length` in metres is that of the fuselage, whose nose is s = 0.
     """
@@ -119,7 +120,7 @@ def wing(sections: Sequence[WingSection], length: float) -> Solid:
 
 
 def fin(sections: Sequence[WingSection], length: float, x: float = 0.0) -> Solid:
-    """Upright tail plane at x; `span` of its sections is the height z in metres, their own z is not used."""
+    """Make an upright tail plane at x; `span` of its sections is the height z in metres, their own z is not used."""
     foil = _airfoil()
     rings = []
     for a in _with_tip(sections):
@@ -129,7 +130,7 @@ def fin(sections: Sequence[WingSection], length: float, x: float = 0.0) -> Solid
 
 
 def jet_engine(radius: float, length: float) -> Solid:
-    """Nacelle along y about the origin, open in front with a fan and a spinner, with an exhaust cone behind."""
+    """Make a nacelle along y about the origin, open in front with a fan and a spinner, with an exhaust cone behind."""
     half = length / 2
     shell = [(0.78, -0.72), (0.84, -0.95), (0.92, -1.0), (1.0, -0.86), (1.03, -0.3), (0.95, 0.45), (0.76, 1.0)]
     shell += [(0.7, 1.0), (0.72, 0.55), (0.76, -0.3)]
@@ -147,7 +148,7 @@ def jet_engine(radius: float, length: float) -> Solid:
 
 
 def propeller(radius: float, blades: int) -> Solid:
-    """Propeller about the origin and the y axis, its spinner towards -y, a blade straight up."""
+    """Make a propeller about the origin and the y axis, its spinner towards -y, a blade straight up."""
     bell = [(0, -0.2), (0.045, -0.185), (0.08, -0.13), (0.1, -0.05), (0.105, 0.03), (0, 0.03)]
     pieces = [lathe(np.array(bell) * radius, "metal", "y", 24)]
     angle = 2 * np.pi * np.arange(10) / 10
@@ -167,7 +168,7 @@ def propeller(radius: float, blades: int) -> Solid:
 
 
 def wheel(radius: float, width: float) -> Solid:
-    """Small wheel about the x axis, centred on the origin."""
+    """Make a small wheel about the x axis, centred on the origin."""
     w = width / 2
     tyre = [(0.5, -0.7), (0.75, -1), (0.93, -0.8), (1, -0.35), (1, 0.35), (0.93, 0.8), (0.75, 1), (0.5, 0.7)]
     hub = [(0, -0.75), (0.5, -0.75), (0.5, 0.75), (0, 0.75)]
@@ -183,7 +184,7 @@ def wheel(radius: float, width: float) -> Solid:
 def gear_leg(
     top: tuple[float, float, float], foot: tuple[float, float], radius: float, twin: bool, ground: float = 0.0
 ) -> Solid:
-    """Leg from `top` (x, y, z) in metres to an axle at (x, y) of `foot`, one wheel radius above the ground's z.
+    """Make a leg from `top` (x, y, z) in metres to an axle at (x, y) of `foot`, one wheel radius above the ground's z.
 
     twin: two wheels beside the leg's foot, else one around it.
     """

@@ -40,7 +40,7 @@ Half = Sequence[tuple[float, float, float]]
 
 
 def bicycle(body_type: int, rng: np.random.Generator) -> Draft:
-    """A bicycle in metres, standing on z = 0, front at -y; its frame is paint, the drive train is on the right.
+    """Make a bicycle in metres, standing on z = 0, front at -y; its frame is paint, the drive train is on the right.
 
     body_type 0..5: road racer, mountain bike, city bike, BMX, touring bike, folding bike. Proportions and details
     are drawn from `rng`. Mirror-symmetric in x but for metal and plastic: chain, cranks, discs, stand and bell.
@@ -50,14 +50,15 @@ def bicycle(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _vary(rng: np.random.Generator, value: float, share: float = 0.04) -> float:
-    """The value, up to a share smaller or larger."""
+    """Return the value, changed by up to a share of it."""
     return float(value * rng.uniform(1 - share, 1 + share))
 
 
 def _shape(
     plan: BicyclePlan, solids: list[Solid], rng: np.random.Generator, seat: tuple[float, float, str], end: Array
 ) -> Draft:
-    """The bicycle of these solids with saddle (length, width, part) and pedals; `end` is the handlebar's left end."""
+    """Make the bicycle of these solids with saddle (length, width, part) and pedals; `end` is the handlebar's left
+    end."""
     crank_deg = float(rng.choice([0, 25, 90, 155, 180, 270, 335]))
     treads, pedal = pedals(plan, crank_deg)
     perch, seat_front, seat_back = saddle(plan, *seat)
@@ -72,14 +73,15 @@ def _shape(
 
 
 def _wheels(plan: BicyclePlan, rng: np.random.Generator, depth: float, part: str, knobs: int = 0) -> list[Solid]:
-    """Front and rear wheel in place."""
+    """Make the front and the rear wheel in place."""
     count = int(rng.choice([24, 28, 32, 36]))
     places = zip((plan.front_axle, plan.rear_axle), plan.hub, strict=True)
     return [moved(wheel(plan, hub, count, depth, part, knobs), axle) for axle, hub in places]
 
 
 def _bar(plan: BicyclePlan, half: Half, grip: float, bend: float, lever_at: float) -> tuple[list[Solid], Array]:
-    """Handlebar with brake levers at x = lever_at and cables to the head tube; also its left end (3,)."""
+    """Make a handlebar with brake levers at x = lever_at and cables to the head tube; returns also its left end
+    (3,)."""
     points = np.array(half) + plan.clamp
     along = (points[-1] - points[-2]) / np.linalg.norm(points[-1] - points[-2])
     held = points[-1] - along * lever_at
@@ -93,7 +95,7 @@ def _bar(plan: BicyclePlan, half: Half, grip: float, bend: float, lever_at: floa
 
 
 def _rim_brakes(plan: BicyclePlan) -> list[Solid]:
-    """Calipers at the fork's crown and at the seat stays."""
+    """Make calipers at the fork's crown and at the seat stays."""
     to_crown = plan.head_low - plan.front_axle
     to_stays = plan.seat(plan.seat_tube - 0.045) - plan.rear_axle
     pairs = ((plan.front_axle, to_crown), (plan.rear_axle, to_stays))
@@ -101,12 +103,12 @@ def _rim_brakes(plan: BicyclePlan) -> list[Solid]:
 
 
 def _disc_brakes(plan: BicyclePlan) -> list[Solid]:
-    """Brake discs on the left of both hubs."""
+    """Make brake discs on the left of both hubs."""
     return disc_brake(plan.front_axle, 0.085, plan.hub[0], True) + disc_brake(plan.rear_axle, 0.08, plan.hub[1], False)
 
 
 def _road(rng: np.random.Generator) -> Draft:
-    """Road racer: thin tyres, drop bars, level top tube, derailleur, rim brakes, sometimes deep rims."""
+    """Make a road racer: thin tyres, drop bars, level top tube, derailleur, rim brakes, sometimes deep rims."""
     size = float(rng.uniform(-0.035, 0.035))
     plan = BicyclePlan(
         wheel=0.336, tyre=0.0135, wheelbase=_vary(rng, 0.985, 0.02), chain_stay=0.41, drop=0.07, seat_deg=73.5,
@@ -128,7 +130,7 @@ def _road(rng: np.random.Generator) -> Draft:
 
 
 def _mountain(rng: np.random.Generator) -> Draft:
-    """Mountain bike: knobby tyres, suspension fork, sloping hydroformed frame, riser bar, disc brakes."""
+    """Make a mountain bike: knobby tyres, suspension fork, sloping hydroformed frame, riser bar, disc brakes."""
     size = float(rng.uniform(-0.03, 0.03))
     plan = BicyclePlan(
         wheel=_vary(rng, 0.358, 0.03), tyre=_vary(rng, 0.029, 0.1), wheelbase=_vary(rng, 1.15, 0.025), chain_stay=0.44,
@@ -157,7 +159,8 @@ def _mountain(rng: np.random.Generator) -> Draft:
 
 
 def _city(rng: np.random.Generator) -> Draft:
-    """City bike: step-through frame, mudguards, chain guard, rack, swept bar, wide sprung saddle, often a basket."""
+    """Make a city bike: step-through frame, mudguards, chain guard, rack, swept bar, wide sprung saddle, often a
+    basket."""
     plan = BicyclePlan(
         wheel=_vary(rng, 0.35, 0.02), tyre=0.02, wheelbase=_vary(rng, 1.1, 0.02), chain_stay=0.465, drop=0.06,
         seat_deg=69.5, head_deg=69, rake=0.062, crown=0.4, head=_vary(rng, 0.2, 0.1), seat_tube=_vary(rng, 0.5, 0.04),
@@ -178,7 +181,7 @@ def _city(rng: np.random.Generator) -> Draft:
 
 
 def _bmx(rng: np.random.Generator) -> Draft:
-    """BMX: small fat wheels, low frame and saddle, high handlebar with a cross bar and a pad."""
+    """Make a BMX: small fat wheels, low frame and saddle, high handlebar with a cross bar and a pad."""
     plan = BicyclePlan(
         wheel=_vary(rng, 0.256, 0.02), tyre=_vary(rng, 0.027, 0.1), wheelbase=_vary(rng, 0.95, 0.02), chain_stay=0.36,
         drop=-0.035, seat_deg=71, head_deg=74.5, rake=0.032, crown=0.315, head=0.115, seat_tube=0.24,
@@ -200,18 +203,18 @@ def _bmx(rng: np.random.Generator) -> Draft:
 
 
 def _bar_tube(ends: Array, radius: float, part: str) -> Solid:
-    """Straight round bar between two points (2, 3)."""
+    """Make a straight round bar between two points (2, 3)."""
     return cylinder(ends[0], ends[1], radius, part, 14)
 
 
 def _pegs(plan: BicyclePlan) -> list[Solid]:
-    """Foot pegs on the axles."""
+    """Make foot pegs on the axles."""
     x = [plan.hub[0] + 0.002, 0, 0], [plan.hub[0] + 0.1, 0, 0]
     return [pair(cylinder(axle + x[0], axle + x[1], 0.019, "metal", 14)) for axle in (plan.front_axle, plan.rear_axle)]
 
 
 def _touring(rng: np.random.Generator) -> Draft:
-    """Touring or trekking bike: diamond frame, mudguards, rack, mostly panniers, lamps; flat or drop bars."""
+    """Make a touring or trekking bike: diamond frame, mudguards, rack, mostly panniers, lamps; flat or drop bars."""
     size = float(rng.uniform(-0.03, 0.04))
     plan = BicyclePlan(
         wheel=0.348, tyre=_vary(rng, 0.019, 0.1), wheelbase=_vary(rng, 1.07, 0.02), chain_stay=0.455, drop=0.07,
@@ -233,7 +236,7 @@ def _touring(rng: np.random.Generator) -> Draft:
 
 
 def _folding(rng: np.random.Generator) -> Draft:
-    """Folding bike: small wheels, one thick beam with a hinge, long seat post and stem; some with a battery."""
+    """Make a folding bike: small wheels, one thick beam with a hinge, long seat post and stem; some with a battery."""
     wheel_radius = _vary(rng, 0.215, 0.1)
     plan = BicyclePlan(
         wheel=wheel_radius, tyre=0.021, wheelbase=_vary(rng, 1.0, 0.03), chain_stay=0.4, drop=wheel_radius - 0.285,

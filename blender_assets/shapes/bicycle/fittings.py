@@ -20,7 +20,7 @@ WIRE = 0.0022
 
 
 def mudguards(plan: BicyclePlan, part: str) -> list[Solid]:
-    """Full-length mudguards with their stays."""
+    """Make full-length mudguards with their stays."""
     solids = []
     radius, half = plan.wheel + 0.022, plan.tyre + 0.011
     for axle, arc_deg, hub in ((plan.front_axle, (-25, 112), plan.hub[0]), (plan.rear_axle, (-72, 105), plan.hub[1])):
@@ -32,7 +32,7 @@ def mudguards(plan: BicyclePlan, part: str) -> list[Solid]:
 
 
 def rear_rack(plan: BicyclePlan) -> list[Solid]:
-    """Luggage rack over the rear wheel: platform of tubes, two struts a side, stays to the seat tube."""
+    """Make a luggage rack over the rear wheel: platform of tubes, two struts a side, stays to the seat tube."""
     axle, top = plan.rear_axle, plan.wheel + plan.rear_axle[2] + 0.05
     front, rear, x = axle[1] - 0.16, axle[1] + 0.2, 0.055
     loop = [(0, front, top), (x, front, top), (x, rear, top), (0, rear, top)]
@@ -47,7 +47,7 @@ def rear_rack(plan: BicyclePlan) -> list[Solid]:
 
 
 def panniers(plan: BicyclePlan, depth: float) -> list[Solid]:
-    """A bag with a flap and a strap on either side of the rear rack."""
+    """Make a bag with a flap and a strap on either side of the rear rack."""
     axle, top = plan.rear_axle, plan.wheel + plan.rear_axle[2] + 0.04
     at = np.array([0.06 + depth / 2, axle[1] + 0.055, top - 0.17])
     bag = rounded_box(at, (depth, 0.3, 0.34), 0.045, "fabric", 1)
@@ -58,7 +58,7 @@ def panniers(plan: BicyclePlan, depth: float) -> list[Solid]:
 
 
 def basket(plan: BicyclePlan, width: float) -> list[Solid]:
-    """Wire basket before the handlebar, held by two struts from the front axle."""
+    """Make a wire basket before the handlebar, held by two struts from the front axle."""
     y, z = float(plan.clamp[1]) - 0.19, float(plan.clamp[2]) - 0.03
     solids = []
     levels = np.linspace(0, 1, 5)
@@ -86,14 +86,14 @@ def basket(plan: BicyclePlan, width: float) -> list[Solid]:
 
 
 def _rib(y: float, z: float, at: tuple[float, float], width: float) -> Solid:
-    """Upright wire of the basket at a place (x, y) of its unit square."""
+    """Make an upright wire of the basket at a place (x, y) of its unit square."""
     top = (at[0] * width / 2, y + at[1] * 0.135, z)
     low = (at[0] * 0.4 * width, y + at[1] * 0.105, z - 0.22)
     return tube([low, top], WIRE, "metal", 3)
 
 
 def bottle(plan: BicyclePlan, radius: float, on_seat_tube: bool) -> list[Solid]:
-    """Drinking bottle in its cage on the down tube or the seat tube."""
+    """Make a drinking bottle in its cage on the down tube or the seat tube."""
     if on_seat_tube:
         start, direction = plan.seat(0.1), plan.seat(1) - plan.seat(0)
         off = np.array([0, -direction[2], direction[1]])
@@ -132,7 +132,7 @@ def bottle(plan: BicyclePlan, radius: float, on_seat_tube: bool) -> list[Solid]:
 
 
 def lamps(plan: BicyclePlan, rack: bool) -> list[Solid]:
-    """Head lamp above the front wheel, red rear lamp on the rack or the rear mudguard."""
+    """Make a head lamp above the front wheel and a red rear lamp on the rack or the rear mudguard."""
     crown = plan.head_low + vec(0, -0.045, 0.0)
     at = crown + vec(0, -0.035, 0.045)
     shell = [(0, 0.05), (0.018, 0.045), (0.03, 0.02), (0.033, 0.0), (0.033, -0.012), (0.029, -0.013), (0, -0.012)]
@@ -151,7 +151,7 @@ def lamps(plan: BicyclePlan, rack: bool) -> list[Solid]:
 
 
 def battery(plan: BicyclePlan, radius: float) -> list[Solid]:
-    """Battery of an electric bicycle along the down tube."""
+    """Make the battery of an electric bicycle along the down tube."""
     direction = plan.head_low - plan.bracket
     direction = direction / np.linalg.norm(direction)
     off = np.array([0, -direction[2], direction[1]])
@@ -164,7 +164,7 @@ def battery(plan: BicyclePlan, radius: float) -> list[Solid]:
 
 
 def side_stand(plan: BicyclePlan) -> list[Solid]:
-    """Folded stand along the left chain stay."""
+    """Make a folded stand along the left chain stay."""
     start = plan.bracket + vec(0.03, 0.055, 0.0)
     path = [start - vec(0.03, 0, 0), start + vec(0.022, 0.01, -0.012), start + vec(0.045, 0.27, 0.03)]
     foot = rounded_box(path[-1], (0.022, 0.035, 0.018), 0.006, "plastic", 1)
@@ -172,7 +172,7 @@ def side_stand(plan: BicyclePlan) -> list[Solid]:
 
 
 def bell(plan: BicyclePlan, x: float, back: float, up: float) -> list[Solid]:
-    """Bell on the left half of the handlebar."""
+    """Make a bell on the left half of the handlebar."""
     at = plan.clamp + vec(x, back, up)
     dome = [(0, 0.0), (0.024, 0.0), (0.026, 0.008), (0.02, 0.02), (0.008, 0.027), (0, 0.028)]
     return [
@@ -182,7 +182,7 @@ def bell(plan: BicyclePlan, x: float, back: float, up: float) -> list[Solid]:
 
 
 def quick_release(plan: BicyclePlan) -> list[Solid]:
-    """Clamp lever at the seat tube's upper end."""
+    """Make a clamp lever at the seat tube's upper end."""
     at = plan.seat(plan.seat_tube - 0.008)
     path = [at + vec(0.024, 0, 0), at + vec(0.03, 0.02, -0.004), at + vec(0.02, 0.045, -0.01)]
     return [tube(smooth_path(path, 6), 0.005, "metal", 6)]

@@ -8,14 +8,14 @@ from blender_assets.shapes.mesh import Array, Solid, cylinder, pair, rounded_box
 
 
 def _head_tube(plan: BicyclePlan, radius: float) -> list[Solid]:
-    """Head tube with the two bearing cups."""
+    """Make a head tube with the two bearing cups."""
     low, high, axis = plan.head_low, plan.head_high, plan.head_axis
     cups = [cylinder(p - 0.007 * axis, p + 0.007 * axis, 1.12 * radius, "metal", 14) for p in (low, high)]
     return [cylinder(low, high, radius, "paint", 14), *cups]
 
 
 def rear_triangle(plan: BicyclePlan, top: float, radius: float) -> list[Solid]:
-    """Chain stays and seat stays to the rear axle; the latter meet the seat tube at a distance `top` up it."""
+    """Make chain stays and seat stays to the rear axle; the latter meet the seat tube at a distance `top` up it."""
     axle, hub = plan.rear_axle, plan.hub[1] + 0.004
     bracket, cluster = plan.bracket, plan.seat(top)
     beside = plan.tyre + radius + 0.006
@@ -33,7 +33,7 @@ def rear_triangle(plan: BicyclePlan, top: float, radius: float) -> list[Solid]:
 
 
 def _resampled(points: list[Array], count: int) -> Array:
-    """`count` points along a polyline with a rounded corner, evenly spaced."""
+    """Return `count` points along a polyline with a rounded corner, evenly spaced."""
     path = rounded_path(points, 0.1)
     at = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     where = np.linspace(0, at[-1], count)
@@ -41,7 +41,7 @@ def _resampled(points: list[Array], count: int) -> Array:
 
 
 def _seat_tube(plan: BicyclePlan, radius: float) -> list[Solid]:
-    """Seat tube, its clamp, the bottom bracket shell and the seat post up to the saddle's clamp."""
+    """Make a seat tube, its clamp, the bottom bracket shell and the seat post up to the saddle's clamp."""
     half = np.array([SHELL_HALF, 0, 0])
     top = plan.seat_tube
     return [
@@ -53,7 +53,7 @@ def _seat_tube(plan: BicyclePlan, radius: float) -> list[Solid]:
 
 
 def diamond(plan: BicyclePlan, radius: float, stay: float, sag: float = 0.0, bow: float = 0.0) -> list[Solid]:
-    """Diamond frame; radii of the main tubes and the stays.
+    """Make a diamond frame from the radii of the main tubes and the stays.
 
     sag: how far below the seat tube's end the top tube meets it. bow: bend of top and down tube in metres, as
     hydroformed tubes have.
@@ -71,7 +71,8 @@ def diamond(plan: BicyclePlan, radius: float, stay: float, sag: float = 0.0, bow
 
 
 def step_through(plan: BicyclePlan, radius: float, stay: float, twin: bool) -> list[Solid]:
-    """City frame: a swooping down tube, and a second tube close above it if `twin`, so that one can step through."""
+    """Make a city frame: a swooping down tube, and a second tube close above it if `twin`, so that one can step
+    through."""
     axis = plan.head_axis
     low, high, bracket = plan.head_low, plan.head_high, plan.bracket
     a = low + 0.035 * axis
@@ -86,7 +87,7 @@ def step_through(plan: BicyclePlan, radius: float, stay: float, twin: bool) -> l
 
 
 def folding_beam(plan: BicyclePlan, radius: float, stay: float) -> list[Solid]:
-    """Folding frame: one thick beam with a hinge, a long seat mast behind it and small stays."""
+    """Make a folding frame: one thick beam with a hinge, a long seat mast behind it and small stays."""
     a, b = (plan.head_low + plan.head_high) / 2, plan.seat(0.55 * plan.seat_tube)
     knots = [a, a * 0.6 + b * 0.4 + vec(0, 0, -0.045), b]
     path = smooth_path(knots, 14)
@@ -102,7 +103,7 @@ def folding_beam(plan: BicyclePlan, radius: float, stay: float) -> list[Solid]:
 
 
 def rigid_fork(plan: BicyclePlan, blade: float, part: str, bent: bool = True) -> list[Solid]:
-    """Rigid fork: crown and two blades, tapered and bent forward to the axle, or straight and thick."""
+    """Make a rigid fork: crown and two blades, tapered and bent forward to the axle, or straight and thick."""
     axle, x = plan.front_axle, plan.hub[0] + 0.003
     top, beside = plan.head_low - 0.012 * plan.head_axis, plan.tyre + blade + 0.006
     shoulder = top - 0.035 * plan.head_axis
@@ -119,7 +120,7 @@ def rigid_fork(plan: BicyclePlan, blade: float, part: str, bent: bool = True) ->
 
 
 def suspension_fork(plan: BicyclePlan, travel: float) -> list[Solid]:
-    """Telescopic fork: crown, bright stanchions, painted lower legs joined by an arch before the wheel."""
+    """Make a telescopic fork: crown, bright stanchions, painted lower legs joined by an arch before the wheel."""
     axis, axle = plan.head_axis, plan.front_axle
     x = np.array([plan.hub[0] + 0.016, 0, 0])
     top = plan.head_low - 0.015 * axis

@@ -61,7 +61,7 @@ class BicyclePlan:
         return np.array([0, np.cos(angle), np.sin(angle)])
 
     def steer(self, distance: float) -> Array:
-        """Point (3,) on the steering axis at a distance above the front axle's foot on it."""
+        """Return the point (3,) on the steering axis at a distance above the front axle's foot on it."""
         forward = np.array([0, -self.head_axis[2], self.head_axis[1]])
         return np.asarray(self.front_axle - self.rake * forward + distance * self.head_axis)
 
@@ -77,11 +77,11 @@ class BicyclePlan:
 
     @property
     def clamp(self) -> Array:
-        """Where the stem holds the handlebar (3,)."""
+        """Point (3,) at which the stem holds the handlebar."""
         rise, reach = self.stem
         return self.steer(self.crown + self.head + rise) + vec(0, -reach, 0.15 * reach)
 
     def seat(self, distance: float) -> Array:
-        """Point (3,) on the axis of the seat tube at a distance from the bottom bracket."""
+        """Return the point (3,) on the axis of the seat tube at a distance from the bottom bracket."""
         angle = np.radians(self.seat_deg)
         return self.bracket + distance * np.array([0, np.cos(angle), np.sin(angle)])

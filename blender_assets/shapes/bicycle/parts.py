@@ -38,7 +38,7 @@ TREAD_X = 0.088  # inner face of the pedals
 
 
 def wheel(plan: BicyclePlan, hub_half: float, spokes: int, rim_depth: float, rim_part: str, knobs: int) -> Solid:
-    """Laced wheel about the origin with its tyre, rim, spokes, hub and axle ends at x = +-hub_half."""
+    """Make a laced wheel about the origin with its tyre, rim, spokes, hub and axle ends at x = +-hub_half."""
     height = plan.tyre * 1.05
     outer = plan.wheel - 1.35 * height
     flange = 0.62 * hub_half
@@ -59,7 +59,7 @@ def wheel(plan: BicyclePlan, hub_half: float, spokes: int, rim_depth: float, rim
 
 
 def pedals(plan: BicyclePlan, angle_deg: float) -> tuple[list[Solid], Array]:
-    """Cranks half a turn apart with level pedals, the right one at an angle from forward up; also the left centre."""
+    """Make cranks half a turn apart with level pedals; returns also the middle (3,) of the left one."""
     angle = np.radians(angle_deg)
     out = plan.crank * np.array([0, -np.cos(angle), np.sin(angle)])
     solids = [cylinder(plan.bracket - vec(0.062, 0, 0), plan.bracket + vec(0.062, 0, 0), 0.013, "metal", 8)]
@@ -80,7 +80,7 @@ def pedals(plan: BicyclePlan, angle_deg: float) -> tuple[list[Solid], Array]:
 
 
 def drive_train(plan: BicyclePlan, derailleur: bool, guard: bool) -> list[Solid]:
-    """Chain ring, chain, sprockets, and the derailleur's cage or a chain guard, all on the right side."""
+    """Make the chain ring, chain, sprockets, and the derailleur's cage or a chain guard, all on the right side."""
     x, ring, back = np.array([CHAIN_X, 0, 0]), plan.bracket, plan.rear_axle
     hub = lathe([(0, -0.011), (0.024, -0.008), (0.024, 0.006), (0, 0.008)], "metal", segments=14)
     solids = [moved(gear(plan.ring, 0.8 * plan.ring, 0.004, 36, "metal"), ring + x), moved(hub, ring + x)]
@@ -111,7 +111,7 @@ def drive_train(plan: BicyclePlan, derailleur: bool, guard: bool) -> list[Solid]
 
 
 def _chain_guard(plan: BicyclePlan) -> list[Solid]:
-    """Flat cover over the upper run of the chain and the upper half of the chain ring."""
+    """Make a flat cover over the upper run of the chain and the upper half of the chain ring."""
     ring, back, high = plan.bracket[1:], plan.rear_axle[1:], plan.ring + 0.022
     angle = np.radians(np.linspace(-150, 20, 14))
     front = np.stack([np.sin(angle), np.cos(angle)], axis=1) * high + ring
@@ -125,7 +125,7 @@ def _chain_guard(plan: BicyclePlan) -> list[Solid]:
 
 
 def saddle(plan: BicyclePlan, length: float, width: float, part: str) -> tuple[list[Solid], Array, Array]:
-    """Saddle on its rails and clamp; also its front and rear end (3,)."""
+    """Make a saddle on its rails and clamp; returns also its front and rear end (3,)."""
     at = plan.seat(plan.saddle)
     y, z = float(at[1]) - 0.01, float(at[2])
     front, rear = y - 0.54 * length, y + 0.46 * length
@@ -148,7 +148,7 @@ def saddle(plan: BicyclePlan, length: float, width: float, part: str) -> tuple[l
 
 
 def coil_springs(plan: BicyclePlan, width: float) -> Solid:
-    """The two coil springs under the rear of a comfort saddle."""
+    """Make the two coil springs under the rear of a comfort saddle."""
     at = plan.seat(plan.saddle) + vec(0.3 * width, 0.06, -0.045)
     turn = np.linspace(0, 2 * np.pi * 3.5, 28)
     path = at + np.stack([0.014 * np.cos(turn), 0.014 * np.sin(turn), -0.04 * turn / turn[-1]], axis=1)
@@ -157,7 +157,7 @@ def coil_springs(plan: BicyclePlan, width: float) -> Solid:
 
 
 def stem(plan: BicyclePlan, part: str = "metal") -> list[Solid]:
-    """Steerer spacers above the head tube, the arm and the clamp that holds the handlebar."""
+    """Make the steerer's spacers above the head tube, the arm and the clamp that holds the handlebar."""
     base = plan.steer(plan.crown + plan.head + plan.stem[0])
     clamp = plan.clamp
     return [
@@ -168,7 +168,8 @@ def stem(plan: BicyclePlan, part: str = "metal") -> list[Solid]:
 
 
 def handlebar(plan: BicyclePlan, half: Sequence[tuple[float, float, float]], grip: float, bend: float) -> list[Solid]:
-    """Bar through points (x, y, z) from the clamp out to the left, mirrored; `grip` metres of its ends have grips."""
+    """Make a bar through points (x, y, z) from the clamp out to the left, mirrored; `grip` metres of its ends have
+    grips."""
     path = plan.clamp + rounded_path(half, bend, 6)
     back = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path[::-1], axis=0), axis=1))])
     at = np.linspace(-0.003, grip, 7)
@@ -179,7 +180,8 @@ def handlebar(plan: BicyclePlan, half: Sequence[tuple[float, float, float]], gri
 
 
 def brake_lever(held: Array, along: Array, reach: float = 0.05) -> list[Solid]:
-    """Lever of a straight bar in front of the grip: `held` on the bar (3,), `along` unit vector out to the left."""
+    """Make the lever of a straight bar in front of the grip: `held` on the bar (3,), `along` unit vector out to the
+    left."""
     perch = held + vec(0, -0.018, -0.008)
     tip = perch + 0.11 * along + vec(0, -0.3 * reach, -0.015)
     blade = tube(smooth_path([perch, perch + 0.025 * along + vec(0, -reach * 0.7, -0.006), tip], 8), 0.0055, "metal", 6)
@@ -188,7 +190,7 @@ def brake_lever(held: Array, along: Array, reach: float = 0.05) -> list[Solid]:
 
 
 def drop_bar(plan: BicyclePlan, half: float) -> tuple[list[Solid], Array]:
-    """Racing handlebar with hoods and levers; also its left end (3,)."""
+    """Make a racing handlebar with hoods and levers; returns also its left end (3,)."""
     knots = [
         (0, 0, 0),
         (half - 0.04, 0, 0),
@@ -214,7 +216,7 @@ def drop_bar(plan: BicyclePlan, half: float) -> tuple[list[Solid], Array]:
 
 
 def rim_brake(plan: BicyclePlan, axle: Array, toward: Array) -> list[Solid]:
-    """Side-pull caliper over a rim: `toward` is the unit vector from the axle to its bolt."""
+    """Make a side-pull caliper over a rim: `toward` is the unit vector from the axle to its bolt."""
     ahead = np.cross([1.0, 0, 0], toward)
     ahead = ahead * np.sign(-ahead[1]) * (1 if axle[1] < 0 else -1)
     top = axle + toward * (plan.wheel + 0.016) + 0.014 * ahead
@@ -227,7 +229,7 @@ def rim_brake(plan: BicyclePlan, axle: Array, toward: Array) -> list[Solid]:
 
 
 def disc_brake(axle: Array, radius: float, hub_half: float, ahead: bool) -> list[Solid]:
-    """Brake disc beside the left end of a hub, with the caliper on the fork or stay."""
+    """Make a brake disc beside the left end of a hub, with the caliper on the fork or stay."""
     x = hub_half - 0.012
     rotor = [moved(disc(radius, 0.82 * radius, 0.0024, "metal", 36), axle + vec(x, 0, 0))]
     for k in range(6):
@@ -242,5 +244,5 @@ def disc_brake(axle: Array, radius: float, hub_half: float, ahead: bool) -> list
 
 
 def cable(points: Sequence[Array]) -> Solid:
-    """Brake or shift cable through points (3,)."""
+    """Make a brake or shift cable through points (3,)."""
     return tube(smooth_path(np.array(points), 12), 0.0026, "plastic", 5)

@@ -24,7 +24,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def boat(body_type: int, rng: np.random.Generator) -> Draft:
-    """A boat in metres, bow at -y, mirror-symmetric in x; the dominant part is `paint` (`fabric` for the sails).
+    """Make a boat in metres, bow at -y, mirror-symmetric in x; the dominant part is `paint` (`fabric` for the sails).
 
     body_type 0..5: sailing boat, motor yacht, speed boat, fishing boat, container ship, rowing boat. The lowest point
     of the keel is at or near z = 0.
@@ -34,7 +34,7 @@ def boat(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _sailing(rng: np.random.Generator) -> Draft:
-    """Sailing yacht under mainsail and jib: long hull with keel and rudder, coach roof, rigging and pulpit."""
+    """Make a sailing yacht under mainsail and jib: long hull with keel and rudder, coach roof, rigging and pulpit."""
     long, half = rng.uniform(9.0, 12.0), rng.uniform(1.45, 1.75)
     free = rng.uniform(1.0, 1.2)
     hull = Hull(
@@ -80,7 +80,7 @@ def _sailing(rng: np.random.Generator) -> Draft:
 
 
 def _rigging(hull: Hull, mast_y: float, tall: float, boom_z: float, boom_end: float) -> list[Solid]:
-    """Mast, boom, spreaders, stays, the pulpit's rails, the wheel in the cockpit."""
+    """Make the mast, boom, spreaders, stays, the pulpit's rails and the wheel in the cockpit."""
     long = hull.length
     chain, bow, stern = hull.edge(0.42 * long), hull.edge(0.02 * long), hull.edge(long - 0.1)
     mid = 0.5 * (tall + chain[2])
@@ -115,7 +115,7 @@ def _rigging(hull: Hull, mast_y: float, tall: float, boom_z: float, boom_end: fl
 
 
 def _under_water(hull: Hull) -> list[Solid]:
-    """Fin keel and rudder under a sailing boat."""
+    """Make the fin keel and the rudder under a sailing boat."""
     long = hull.length
     foil = np.array([(0, -0.5), (0.07, -0.2), (0.06, 0.1), (0, 0.5), (-0.06, 0.1), (-0.07, -0.2)])
     keel = [
@@ -129,7 +129,7 @@ def _under_water(hull: Hull) -> list[Solid]:
 
 
 def _speed_boat(rng: np.random.Generator) -> Draft:
-    """Open speed boat: sharp bow, curved wind screen, upholstered seats, outboard motor or a pair of them."""
+    """Make an open speed boat: sharp bow, curved wind screen, upholstered seats, outboard motor or a pair of them."""
     long, half = rng.uniform(5.6, 7.4), rng.uniform(1.02, 1.2)
     top = rng.uniform(1.0, 1.15)
     start, end = rng.uniform(0.4, 0.46) * long, 0.9 * long
@@ -179,7 +179,7 @@ def _speed_boat(rng: np.random.Generator) -> Draft:
 
 
 def _arch(rng: np.random.Generator, hull: Hull, y: float) -> list[Solid]:
-    """Tubular arch over the cockpit, for some draws with a cloth roof."""
+    """Make a tubular arch over the cockpit, for some draws with a cloth roof."""
     if rng.random() < 0.5:
         return []
     foot, s = hull.edge(y + hull.length / 2), hull.edge(y + hull.length / 2)[2]
@@ -192,7 +192,7 @@ def _arch(rng: np.random.Generator, hull: Hull, y: float) -> list[Solid]:
 
 
 def _rowing(rng: np.random.Generator) -> Draft:
-    """Open rowing boat of overlapping planks: thwarts, ribs, oars in their rowlocks."""
+    """Make an open rowing boat of overlapping planks: thwarts, ribs, oars in their rowlocks."""
     long, half = rng.uniform(3.6, 5.0), rng.uniform(0.66, 0.82)
     free = rng.uniform(0.5, 0.6)
     hull = Hull(

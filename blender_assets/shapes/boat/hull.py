@@ -53,7 +53,7 @@ class Hull:
     strakes: int = 0
 
     def outside(self, s: ArrayLike, turn: ArrayLike) -> Array:
-        """Points (..., 3) of the outside at distances s, turned from the keel (0) to the sheer (pi / 2)."""
+        """Return points (..., 3) of the outside at distances s, turned from the keel (0) to the sheer (pi / 2)."""
         s, turn = np.broadcast_arrays(np.asarray(s, float), np.asarray(turn, float))
         top, foot, wide, power = (curve(s, t) for t in (self.sheer, self.keel, self.beam, self.full))
         height = 1 - np.cos(turn) ** self.flare
@@ -67,22 +67,22 @@ class Hull:
         return np.stack([x, y, foot + (top - foot) * height], axis=-1)
 
     def edge(self, s: float) -> Array:
-        """The left edge (3,) of the deck at a distance s."""
+        """Return the left edge (3,) of the deck at a distance s."""
         return self.outside(s, np.pi / 2)
 
     def deck_z(self, s: float) -> float:
-        """Height of the deck at a distance s."""
+        """Return the height of the deck at a distance s."""
         return float(curve(s, self.sheer) - np.interp(s, *np.transpose(self.deck)))
 
     def full_width_at(self) -> float:
-        """Distance s behind which the deck has its full width (97 % of it)."""
+        """Return the distance s behind which the deck has its full width (97 % of it)."""
         s = np.linspace(0, self.length, 400)
         wide = curve(s, self.beam)
         return float(s[np.argmax(wide > 0.97 * wide.max())])
 
 
 def hull_shell(hull: Hull) -> Solid:
-    """The closed surface of a hull with its deck."""
+    """Make the closed surface of a hull with its deck."""
     steps = sorted({s for table in (hull.deck, hull.side) for s, _ in table if 0 < s < hull.length})
     regular = hull.length * np.concatenate([np.linspace(0, 1, 9)[:-1] ** 1.7 * 0.3, np.linspace(0.3, 1.0, 17)])
     clear = np.abs(regular[:, None] - np.array([*steps, np.inf])).min(axis=1) > 0.012 * hull.length
@@ -111,7 +111,7 @@ def hull_shell(hull: Hull) -> Solid:
 
 
 def _painted(hull: Hull, grid: Array, outer_rows: int) -> Solid:
-    """The grid (R, C, 3) as a surface with the parts of the outside's bands, the bulwark and the deck."""
+    """Make the grid (R, C, 3) a surface with the parts of the outside's bands, the bulwark and the deck."""
     middle = grid.shape[1] // 2
     z = grid[:outer_rows, middle, 2]
     share = ((z[:-1] + z[1:]) / 2 - z[0]) / (z[-1] - z[0])
@@ -124,7 +124,7 @@ def _painted(hull: Hull, grid: Array, outer_rows: int) -> Solid:
 
 
 def boat_shape(hull: Hull, solids: Sequence[Solid]) -> Draft:
-    """The boat of `solids` on a hull, with PASCAL3D+'s keypoints."""
+    """Make the boat of `solids` on a hull, with PASCAL3D+'s keypoints."""
     end = hull.length
     keypoints = {
         "head": hull.outside(0.0, np.pi / 2),

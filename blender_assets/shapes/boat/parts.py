@@ -24,7 +24,7 @@ from blender_assets.shapes.vehicle import ring_of
 def rail(
     hull: Hull, span: tuple[float, float], height: float, posts: int, inset: float = 0.1, radius: float = 0.022
 ) -> Solid:
-    """Rail on posts along both edges of the deck over a range of s; joined ahead if it begins at the bow."""
+    """Make a rail on posts along both edges of the deck over a range of s; joined ahead if it begins at the bow."""
     s = np.linspace(span[0], span[1], max(posts, 6))
     edge = hull.outside(s, np.pi / 2)
     edge[:, 0] = np.maximum(edge[:, 0] - inset, 0.02)
@@ -37,7 +37,7 @@ def rail(
 
 
 def sail(luff: Sequence[tuple[float, float]], leech: Sequence[tuple[float, float]], part: str = "fabric") -> Solid:
-    """Flat sail on the middle plane between two edges (y, z), from foot to head, seams across it."""
+    """Make a flat sail on the middle plane between two edges (y, z), from foot to head, seams across it."""
     rings = []
     for k, ((y0, z0), (y1, z1)) in enumerate(zip(luff, leech, strict=True)):
         thick = 0.028 if k % 2 else 0.018
@@ -51,7 +51,8 @@ def sail(luff: Sequence[tuple[float, float]], leech: Sequence[tuple[float, float
 def triangle_sail(
     tack: tuple[float, float], clew: tuple[float, float], head: tuple[float, float], roach: float, rows: int = 9
 ) -> Solid:
-    """Sail with corners (y, z): luff from tack to head, leech from clew to head, bulging by `roach`; with battens."""
+    """Make a sail with corners (y, z): luff from tack to head, leech from clew to head, bulging by `roach`; with
+    battens."""
     t = np.linspace(0, 0.985, rows)
     a, b, c = (np.array(p) for p in (tack, clew, head))
     luff = a + t[:, None] * (c - a)
@@ -65,7 +66,8 @@ def triangle_sail(
 
 
 def wind_screen(half: float, y: float, z: float, height: float, depth: float, lean: float) -> Solid:
-    """Curved wind screen around a cockpit: its middle at y, its ends `depth` behind, with a bright frame on top."""
+    """Make a curved wind screen around a cockpit: its middle at y, its ends `depth` behind, with a bright frame on
+    top."""
     turn = np.linspace(-1, 1, 15)
     x = half * np.sin(turn * np.pi / 2)
     back = y + depth * (1 - np.cos(turn * np.pi / 2))
@@ -78,7 +80,7 @@ def wind_screen(half: float, y: float, z: float, height: float, depth: float, le
 
 
 def outboard(y: float, z: float, size: float) -> Solid:
-    """Outboard motor clamped to a transom at y, its cowl above the height z, leg and propeller below."""
+    """Make an outboard motor clamped to a transom at y, its cowl above the height z, leg and propeller below."""
     cowl = rounded_box((0, y + 0.28, z + 0.36), (0.42, 0.62, 0.5), 0.14, "paint", 3)
     band = rounded_box((0, y + 0.28, z + 0.1), (0.36, 0.54, 0.12), 0.05, "plastic", 1)
     leg = loft([[(dx, y + 0.28 + dy * w, h) for dx, dy in ((0.07, 0), (0, 0.24), (-0.07, 0), (0, -0.2))]
@@ -96,27 +98,27 @@ def outboard(y: float, z: float, size: float) -> Solid:
 
 
 def _scaled(solid: Solid, about: tuple[float, float, float], size: float) -> Solid:
-    """The solid scaled by a factor about a point."""
+    """Scale a solid by a factor about a point."""
     centre = np.array(about)
     return Solid((solid.vertices - centre) * size + centre, solid.faces, solid.face_part)
 
 
 def block(centre: Sequence[float], size: Sequence[float], part: str) -> Solid:
-    """Plain box about a centre (3,), for stacks of many."""
+    """Make a plain box about a centre (3,), for stacks of many."""
     x, y, z = (np.array(size, float) / 2).tolist()
     ring = [(x, -y), (x, y), (-x, y), (-x, -y)]
     return moved(loft([[(a, b, h) for a, b in ring] for h in (-z, z)], part), np.array(centre, float))
 
 
 def tyre_fender(at: Array, radius: float = 0.3) -> Solid:
-    """Tyres hung on both sides of a hull at a point on the left, facing outwards."""
+    """Make tyres hung on both sides of a hull at a point on the left, facing outwards."""
     turn = np.linspace(0, 2 * np.pi, 9)[:-1]
     profile = np.stack([radius * (0.75 + 0.25 * np.cos(turn)), 0.3 * radius * np.sin(turn)], axis=1)
     return pair(moved(ring_of(profile, "rubber", "x", 16), at))
 
 
 def steering_wheel(at: tuple[float, float, float], radius: float, lean: float) -> Solid:
-    """Steering wheel with its hub and spokes, its column towards -y."""
+    """Make a steering wheel with its hub and spokes, its column towards -y."""
     turn = 2 * np.pi * np.arange(16) / 16
     rim = tube(
         np.stack([radius * np.cos(turn), 0 * turn, radius * np.sin(turn)], axis=1), 0.02, "plastic", 6, closed=True
@@ -130,7 +132,7 @@ def steering_wheel(at: tuple[float, float, float], radius: float, lean: float) -
 
 
 def life_ring(at: tuple[float, float, float], radius: float, axis: str) -> Solid:
-    """Life rings on both sides at a point on the left."""
+    """Make life rings on both sides at a point on the left."""
     turn = np.linspace(0, 2 * np.pi, 9)[:-1]
     profile = np.stack([radius * (0.78 + 0.2 * np.cos(turn)), 0.2 * radius * np.sin(turn)], axis=1)
     return pair(moved(ring_of(profile, "taillight", axis, 16), at))

@@ -12,7 +12,8 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def fishing_boat(rng: np.random.Generator) -> Draft:
-    """Fishing boat: high bow, bulwarks, wheelhouse, mast with a derrick, gallows at the stern, net drum, fenders."""
+    """Make a fishing boat: high bow, bulwarks, wheelhouse, mast with a derrick, gallows at the stern, net drum,
+    fenders."""
     long, half = rng.uniform(9.5, 13.0), rng.uniform(1.7, 2.1)
     top = rng.uniform(1.7, 1.95)
     hull = Hull(
@@ -72,7 +73,7 @@ def fishing_boat(rng: np.random.Generator) -> Draft:
 
 
 def _mast(y: float, deck: float, top: float, facing: float) -> list[Solid]:
-    """Mast with a derrick boom towards facing * y, stays, a radar and lamps."""
+    """Make a mast with a derrick boom towards facing * y, stays, a radar and lamps."""
     tip = (0, y + facing * 2.4, top - 1.0)
     return [
         tube([(0, y, deck - 0.2), (0, y, top)], [0.1, 0.06], "paint", 12),
@@ -88,7 +89,7 @@ def _mast(y: float, deck: float, top: float, facing: float) -> list[Solid]:
 
 
 def _gear(hull: Hull, deck: float, y: float) -> list[Solid]:
-    """Net drum, hatch and fish boxes on the working deck around y."""
+    """Make a net drum, hatch and fish boxes on the working deck around y."""
     drum = [(0, -0.8), (0.5, -0.8), (0.5, -0.72), (0.3, -0.7), (0.3, 0.7), (0.5, 0.72), (0.5, 0.8), (0, 0.8)]
     solids = [
         moved(lathe(drum, "metal", "x", 20), (0, y + 1.3, deck + 0.5)),
@@ -102,7 +103,7 @@ def _gear(hull: Hull, deck: float, y: float) -> list[Solid]:
 
 
 def _gallows(hull: Hull) -> list[Solid]:
-    """Portal over the stern with blocks hanging from it."""
+    """Make a portal over the stern with blocks hanging from it."""
     edge = hull.edge(hull.length - 0.5)
     x, y, z = (float(v) for v in edge)
     legs = [(x - 0.12, y, z - 0.5), (x - 0.2, y + 0.1, z + 1.5)]
@@ -115,7 +116,8 @@ def _gallows(hull: Hull) -> list[Solid]:
 
 
 def container_ship(rng: np.random.Generator) -> Draft:
-    """Container ship: long hull with a bulbous bow, stacks of containers, deckhouse with bridge wings and a funnel."""
+    """Make a container ship: long hull with a bulbous bow, stacks of containers, deckhouse with bridge wings and a
+    funnel."""
     long, half, top = rng.uniform(95, 125), rng.uniform(8.5, 10), rng.uniform(9.5, 11)
     hull = Hull(
         long,
@@ -151,7 +153,7 @@ def container_ship(rng: np.random.Generator) -> Draft:
 
 
 def _containers(rng: np.random.Generator, span: tuple[float, float], half: float, z: float) -> list[Solid]:
-    """Stacks of 12 m containers between two y, their heights drawn; equal on both sides of the middle plane."""
+    """Make stacks of 12 m containers between two y, their heights drawn; equal on both sides of the middle plane."""
     long, wide, tall = 12.0, 2.44, 2.6
     bays, across = int((span[1] - span[0]) // (long + 0.9)), int((2 * half) // (wide + 0.08))
     start = (span[0] + span[1]) / 2 - bays * (long + 0.9) / 2
@@ -171,7 +173,7 @@ def _containers(rng: np.random.Generator, span: tuple[float, float], half: float
 
 
 def _deckhouse(y: float, deck: float, half: float, height: float) -> list[Solid]:
-    """Tower of decks with rows of windows, the bridge with its wings, funnel, mast and lifeboats."""
+    """Make a tower of decks with rows of windows, the bridge with its wings, a funnel, a mast and lifeboats."""
     roof = deck + height
     floors = np.arange(deck + 3.4, roof - 4.0, 2.7)
     tower = Body(9.5, 0.74 * half, deck - 0.3, roof - 2.9, 0.3, 0.2, 0.0, 0.1, y=y)
@@ -215,7 +217,7 @@ def _deckhouse(y: float, deck: float, half: float, height: float) -> list[Solid]
 
 
 def _foredeck(hull: Hull, y0: float, z: float) -> list[Solid]:
-    """Mast, windlass and anchors on the forecastle."""
+    """Make the mast, the windlass and the anchors on the forecastle."""
     hawse = hull.outside(0.06 * hull.length, 1.33)
     return [
         tube([(0, y0 + 9.0, z - 1.0), (0, y0 + 9.0, z + 8.0)], [0.45, 0.2], "metal", 10),

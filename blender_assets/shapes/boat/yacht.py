@@ -10,7 +10,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def _port_lights(hull: Hull, places: Array, drop: float) -> list[Solid]:
-    """Oval windows in the hull at distances s, `drop` below the sheer."""
+    """Make oval windows in the hull at distances s, `drop` below the sheer."""
     pane = lathe([(0, 0.03), (0.13, 0.025), (0.14, -0.05), (0, -0.05)], "glass", "x", 14)
     rim = lathe([(0, 0.02), (0.165, 0.015), (0.17, -0.05), (0, -0.05)], "metal", "x", 14)
     solids = []
@@ -25,7 +25,8 @@ def _port_lights(hull: Hull, places: Array, drop: float) -> list[Solid]:
 
 
 def motor_yacht(rng: np.random.Generator) -> Draft:
-    """Motor yacht with a glazed deckhouse, an open flying bridge above it, a radar arch and a bathing platform."""
+    """Make a motor yacht with a glazed deckhouse, an open flying bridge above it, a radar arch and a bathing
+    platform."""
     long, half = rng.uniform(11.5, 15.0), rng.uniform(1.9, 2.3)
     top = rng.uniform(1.75, 2.0)
     hull = Hull(
@@ -99,7 +100,7 @@ def motor_yacht(rng: np.random.Generator) -> Draft:
 
 
 def _bridge_fittings(y: float, long: float, half: float, roof: float) -> list[Solid]:
-    """Seat, console, wheel and wind screen of the flying bridge around y, on the deckhouse's roof."""
+    """Make the seat, console, wheel and wind screen of the flying bridge around y, on the deckhouse's roof."""
     z = roof + 0.62
     return [
         rounded_box((0, y + 0.02 * long, z + 0.12), (1.0 * half, 0.5, 0.26), 0.08, "fabric"),
@@ -111,7 +112,7 @@ def _bridge_fittings(y: float, long: float, half: float, roof: float) -> list[So
 
 
 def _arch(y: float, z: float, half: float, tall: float) -> list[Solid]:
-    """Radar arch over the flying bridge with a scanner, an aerial and a mast light."""
+    """Make a radar arch over the flying bridge with a scanner, an aerial and a mast light."""
     outline = [
         (half, 0.0, z),
         (half * 1.02, 0.35, z + 0.5 * tall),

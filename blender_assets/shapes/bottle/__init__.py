@@ -25,7 +25,7 @@ from blender_assets.shapes.mesh import Draft, Solid
 
 
 def bottle(body_type: int, rng: np.random.Generator) -> Draft:
-    """A bottle in metres, standing on z = 0, its axis on z. All lengths in the makers are in millimetres.
+    """Make a bottle in metres, standing on z = 0, its axis on z. All lengths in the makers are in millimetres.
 
     body_type 0..5: wine, beer, water (ribbed plastic), milk or juice, spirits, sparkling wine or sauce. Labels run
     all round, so that a round bottle looks the same from every azimuth: symmetry order 0; square bottles have 4,
@@ -39,7 +39,7 @@ def bottle(body_type: int, rng: np.random.Generator) -> Draft:
 def _shape(
     spans: list[Span], closure: list[Solid], section: ArrayLike, shoulder_height: float, top: float, order: int = 0
 ) -> Draft:
-    """The finished bottle.
+    """Make the finished bottle.
 
     section (3,): half width in x, in y, and the radius of the corners of its straight body, which ends at
     `shoulder_height`; top: height of its highest point.
@@ -60,7 +60,8 @@ def _shape(
 
 
 def _wine(rng: np.random.Generator) -> Draft:
-    """Wine bottle: high shoulders (Bordeaux) or sloping ones (Burgundy); a foil capsule, or a cork that looks out."""
+    """Make a wine bottle: high shoulders (Bordeaux) or sloping ones (Burgundy); a foil capsule, or a cork that looks
+    out."""
     high, r, neck = rng.uniform(285, 325), rng.uniform(35, 40), rng.uniform(13.5, 14.8)
     bordeaux, start = rng.random() < 0.6, rng.uniform(0.1, 0.14) * high
     low, end, hug = (0.645, 0.75, (0.95, 0.6)) if bordeaux else (0.46, 0.74, (0.4, 0.7))
@@ -82,7 +83,8 @@ def _wine(rng: np.random.Generator) -> Draft:
 
 
 def _beer(rng: np.random.Generator) -> Draft:
-    """Beer bottle with a crown cork: long neck or stubby, of glass or painted aluminium, a label on body and neck."""
+    """Make a beer bottle with a crown cork: long neck or stubby, of glass or painted aluminium, a label on body and
+    neck."""
     high, r = rng.uniform(205, 250), rng.uniform(29, 33)
     long_neck, painted = rng.random() < 0.7, rng.random() < 0.2
     low, end, hug = (0.5, 0.86, (0.32, 0.5)) if long_neck else (0.62, 0.87, (0.5, 0.5))
@@ -100,7 +102,8 @@ def _beer(rng: np.random.Generator) -> Draft:
 
 
 def _water(rng: np.random.Generator) -> Draft:
-    """Plastic water bottle: ringed body, domed shoulder, a wrap-round label, a carrying ring and a fluted cap."""
+    """Make a plastic water bottle: ringed body, domed shoulder, a wrap-round label, a carrying ring and a fluted
+    cap."""
     high, r = rng.uniform(205, 320), rng.uniform(31, 42)
     waist, rings = rng.uniform(0, 5), int(rng.integers(3, 6))
     part = "plastic" if rng.random() < 0.5 else "paint"
@@ -116,7 +119,8 @@ def _water(rng: np.random.Generator) -> Draft:
 
 
 def _milk(rng: np.random.Generator) -> Draft:
-    """Milk or juice bottle with a wide mouth, round or square: an opaque body, or glass with a label; cap or open."""
+    """Make a milk or juice bottle with a wide mouth, round or square: an opaque body, or glass with a label; cap or
+    open."""
     high, r = rng.uniform(205, 255), rng.uniform(40, 48)
     square, opaque = rng.random() < 0.4, rng.random() < 0.6
     section = np.array([r, r, rng.uniform(0.28, 0.48) * r if square else r])
@@ -139,7 +143,8 @@ def _milk(rng: np.random.Generator) -> Draft:
 
 
 def _spirits(rng: np.random.Generator) -> Draft:
-    """Spirits: a square bottle or a flat flask, a label round its four faces, a thick stopper or a metal cap."""
+    """Make a bottle of spirits, square or a flat flask: a label round its four faces, a thick stopper or a metal
+    cap."""
     high, flask = rng.uniform(205, 265), rng.random() < 0.5
     half = (rng.uniform(44, 52), rng.uniform(21, 27)) if flask else (rng.uniform(35, 43),) * 2
     section = np.array([*half, rng.uniform(0.24, 0.45) * half[1] + 3])
@@ -157,12 +162,12 @@ def _spirits(rng: np.random.Generator) -> Draft:
 
 
 def _sparkling_or_sauce(rng: np.random.Generator) -> Draft:
-    """Champagne bottle or sauce bottle, as likely."""
+    """Make a champagne bottle or a sauce bottle, equally likely."""
     return _sparkling(rng) if rng.random() < 0.5 else _sauce(rng)
 
 
 def _sparkling(rng: np.random.Generator) -> Draft:
-    """Champagne bottle: long sloping shoulders, a deep punt, foil from the shoulder up over the bulbous cork."""
+    """Make a champagne bottle: long sloping shoulders, a deep punt, foil from the shoulder up over the bulbous cork."""
     high, r, foil = rng.uniform(300, 325), rng.uniform(42, 46), str(rng.choice(["paint", "metal"]))
     low, rim = rng.uniform(0.37, 0.42) * high, high - 22.4
     curve = shoulder((r, low), (15, 0.84 * high), (0.36, 0.5), 24)
@@ -177,7 +182,8 @@ def _sparkling(rng: np.random.Generator) -> Draft:
 
 
 def _sauce(rng: np.random.Generator) -> Draft:
-    """Sauce bottle: a long tapered neck, a label on body and often on the neck, a wide cap; of glass or opaque."""
+    """Make a sauce bottle: a long tapered neck, a label on body and often on the neck, a wide cap; of glass or
+    opaque."""
     high, r = rng.uniform(180, 230), rng.uniform(27, 32)
     low, opaque = rng.uniform(0.42, 0.52) * high, rng.random() < 0.5
     body, paper = ("paint", "metal") if opaque else ("glass", "paint")

@@ -23,13 +23,14 @@ Span = tuple[str, ArrayLike]  # part, and the rows (P, 2) or (P, 4) of a stretch
 
 
 def rows(outline: ArrayLike) -> Array:
-    """Rows (P, 4): half width in x, half width in y, radius of the corners, height; (radius, height) rows are round."""
+    """Return rows (P, 4): half width in x, half width in y, corner radius, height; (radius, height) rows are round."""
     points = np.asarray(outline, float)
     return points if points.shape[1] == 4 else points[:, [0, 0, 0, 1]]
 
 
 def blown(spans: Sequence[Span]) -> Solid:
-    """Body through the rows of all spans, from the axis below to that above; a step belongs to the span after it."""
+    """Make a body through the rows of all spans, from the axis below to that above; a step belongs to the span after
+    it."""
     stack = [(part_index(part), rows(outline)) for part, outline in spans]
     row = np.concatenate([outline for _, outline in stack])
     part = np.concatenate([np.full(len(outline), number) for number, outline in stack])[1:]
@@ -44,7 +45,7 @@ def blown(spans: Sequence[Span]) -> Solid:
 
 
 def shoulder(low: ArrayLike, high: ArrayLike, hug: ArrayLike, steps: int = 12) -> Array:
-    """Rows of an S-shaped stretch, upright at both ends, between two rows (2,) or (4,).
+    """Return rows of an S-shaped stretch, upright at both ends, between two rows (2,) or (4,).
 
     hug (2,): share of its height over which the curve follows the tangent of its lower and its upper end.
     """
@@ -57,7 +58,8 @@ def shoulder(low: ArrayLike, high: ArrayLike, hug: ArrayLike, steps: int = 12) -
 
 
 def foot(section: ArrayLike, bend: float, punt: float) -> Array:
-    """Rows of the bottom: a hollow of the height `punt`, the ring it stands on, a rounded edge of the radius `bend`.
+    """Return rows of the bottom: a hollow of the height `punt`, the ring it stands on, a rounded edge of the radius
+    `bend`.
 
     section (3,): half width in x and y and radius of the corners of the body above.
     """
@@ -69,7 +71,7 @@ def foot(section: ArrayLike, bend: float, punt: float) -> Array:
 
 
 def beads(radius: float, low: float, high: float, count: int, depth: float, waist: float = 0) -> Array:
-    """Rows of `count` rounded rings between two heights, as in a plastic bottle; all lengths in mm.
+    """Return rows of `count` rounded rings between two heights, as in a plastic bottle; all lengths in mm.
 
     depth: of the grooves between the rings. waist: how much slimmer the middle is.
     """
@@ -79,7 +81,7 @@ def beads(radius: float, low: float, high: float, count: int, depth: float, wais
 
 
 def label(body: str, part: str, section: ArrayLike, low: float, high: float) -> list[Span]:
-    """Spans of a label all round a straight stretch of a body, 0.5 mm thick, between two heights.
+    """Return spans of a label all round a straight stretch of a body, 0.5 mm thick, between two heights.
 
     section (3,): the body's half width in x and y and the radius of its corners.
     """
@@ -88,13 +90,13 @@ def label(body: str, part: str, section: ArrayLike, low: float, high: float) -> 
 
 
 def collar(body: str, part: str, curve: Array, first: int, last: int) -> list[Span]:
-    """Spans of a curved stretch (P, 4) of a body with a band 0.5 mm thick from one of its rows to another."""
+    """Return spans of a curved stretch (P, 4) of a body with a band 0.5 mm thick from one of its rows to another."""
     raised = curve[first : last + 1] + np.array([0.5, 0.5, 0.5, 0])
     return [(body, curve[: first + 1]), (part, raised), (body, curve[last:])]
 
 
 def lip(radius: float, top: float, ring: float, depth: float) -> Array:
-    """Rows of an open mouth of a radius: the ring around it is `ring` mm thick, the hole `depth` mm deep."""
+    """Return rows of an open mouth of a radius: the ring around it is `ring` mm thick, the hole `depth` mm deep."""
     out, hole = radius + ring, 0.72 * radius
     outside = [(radius, top - 16), (out, top - 14.5), (out + 0.3, top - 9), (out, top - 7), (radius + 0.4, top - 6)]
     inside = [(radius + 0.3, top - 1.5), (radius - 0.8, top), (hole + 0.8, top), (hole, top - 1)]
@@ -102,12 +104,12 @@ def lip(radius: float, top: float, ring: float, depth: float) -> Array:
 
 
 def closed_end(radius: float, height: float) -> Array:
-    """Rows of a plain end below a cap."""
+    """Return rows of a plain end below a cap."""
     return np.array([(radius, height), (0, height)])
 
 
 def fluted(profile: ArrayLike, part: str, flutes: int) -> Solid:
-    """Solid about z from rows (P, 3): radius, height, and how deep the flutes around it are there, all in mm."""
+    """Make a solid about z from rows (P, 3): radius, height, and depth of the flutes around it, all in mm."""
     radius, height, depth = np.asarray(profile, float).T[..., None]
     count = 4 * flutes
     angle = 2 * np.pi * (np.arange(count + 1) % count) / count
@@ -116,7 +118,7 @@ def fluted(profile: ArrayLike, part: str, flutes: int) -> Solid:
 
 
 def screw_cap(radius: float, low: float, height: float, part: str, flutes: int = 24) -> Solid:
-    """Cap with grip flutes above its tamper ring; its lower rim at the height `low`."""
+    """Make a cap with grip flutes above its tamper ring; its lower rim at the height `low`."""
     r, ring = radius, 0.2 * height
     smooth = [(0, 0, 0), (r + 0.4, 0, 0), (r + 0.8, 0.5, 0), (r + 0.8, ring - 0.6, 0), (r - 0.3, ring - 0.3, 0)]
     grip = [(r - 0.3, ring + 0.3, 0), (r + 0.5, ring + 0.8, 0.9), (r + 0.4, 0.5 * height, 0.9)]
@@ -125,20 +127,20 @@ def screw_cap(radius: float, low: float, height: float, part: str, flutes: int =
 
 
 def crown_cork(radius: float, top: float) -> Solid:
-    """Crown cork of 6 mm with its 21 teeth around a mouth of a radius; its upper face at the height `top`."""
+    """Make a crown cork of 6 mm with its 21 teeth around a mouth of a radius; its upper face at the height `top`."""
     r = radius
     skirt = [(0, -4, 0), (r, -4, 0), (r + 2.8, -6, 1.8), (r + 3, -5.6, 1.8), (r + 1.6, -3, 0.8), (r + 0.9, -1.2, 0.3)]
     return moved(fluted([*skirt, (r - 0.2, -0.3, 0), (0.8 * r, 0, 0), (0, 0, 0)], "metal", 21), (0, 0, top))
 
 
 def cork(radius: float, low: float, height: float) -> Solid:
-    """Natural cork that looks out of a mouth."""
+    """Make a natural cork that looks out of a mouth."""
     r = radius
     return lathe([(0, low), (r, low), (r, low + height - 1), (r - 1, low + height), (0, low + height)], "wood", "z", 32)
 
 
 def stopper(radius: float, low: float, height: float, part: str) -> Solid:
-    """Thick disc with rounded edges on a short neck, as on spirits; `low` is the rim of the mouth."""
+    """Make a thick disc with rounded edges on a short neck, as on spirits; `low` is the rim of the mouth."""
     r, edge = radius, min(0.22 * height, 3.0)
     disc = [(0.55 * r, low - 6), (0.55 * r, low + 0.8), (r - edge, low + 0.8), (r - 0.3 * edge, low + 0.8 + 0.3 * edge)]
     upper = [(r, low + edge + 0.8), (r, low + height - edge), (r - 0.3 * edge, low + height - 0.3 * edge)]
@@ -146,7 +148,8 @@ def stopper(radius: float, low: float, height: float, part: str) -> Solid:
 
 
 def champagne_cork(radius: float, low: float, part: str) -> Solid:
-    """The foil over a sparkling wine's cork and wire: a waist below a bulbous head; `low` is the rim of the mouth."""
+    """Make the foil over a sparkling wine's cork and wire: a waist below a bulbous head; `low` is the rim of the
+    mouth."""
     r = radius
     waist = [(0, low - 14), (r + 1.2, low - 14), (r + 2.6, low - 11), (r + 2.4, low - 5), (r + 0.2, low - 1)]
     head = [(r - 0.6, low + 3), (r + 0.6, low + 7), (r + 1.8, low + 11), (r + 2, low + 15), (r + 1, low + 19)]
@@ -155,5 +158,5 @@ def champagne_cork(radius: float, low: float, part: str) -> Solid:
 
 
 def finished(solids: Sequence[Solid]) -> list[Solid]:
-    """The solids in metres."""
+    """Convert the solids from millimetres to metres."""
     return [Solid(solid.vertices / 1000, solid.faces, solid.face_part) for solid in solids]

@@ -22,7 +22,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def bus(body_type: int, rng: np.random.Generator) -> Draft:
-    """A bus in metres, front at -y, standing on z = 0, mirror-symmetric in x; the dominant part is `paint`.
+    """Make a bus in metres, front at -y, standing on z = 0, mirror-symmetric in x; the dominant part is `paint`.
 
     body_type 0..5: city bus, coach, double decker, school bus with bonnet, minibus, vintage bus. Doors are on both
     sides, so that the shape is its own mirror image.
@@ -32,7 +32,8 @@ def bus(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _front_face(top: float, glass: tuple[float, float], lamp_z: float, half: float) -> list[Panel]:
-    """Windscreen of two panes around the corners with a sign above it, head lamps and a grille of a modern bus."""
+    """Return the front panels of a modern bus: a windscreen of two panes with a sign above it, head lamps and a
+    grille."""
     return [
         Panel("front", (0, half - 0.02), (glass[0] - 0.04, top - 0.02), "plastic", 0.004),
         Panel("front", (0.02, half - 0.07), glass, "glass", 0.018),
@@ -49,7 +50,7 @@ def _front_face(top: float, glass: tuple[float, float], lamp_z: float, half: flo
 def _rear_face(
     half: float, lamps: tuple[float, float], glass: tuple[float, float], flap: tuple[float, float]
 ) -> list[Panel]:
-    """Rear window, engine flap with louvres and upright rear lamps."""
+    """Return the rear window, the engine flap with louvres and upright rear lamps."""
     panels = [
         Panel("rear", (0, 0.82 * half), (glass[0] - 0.03, glass[1] + 0.03), "plastic", 0.004),
         Panel("rear", (0, 0.78 * half), glass, "glass", 0.018),
@@ -66,7 +67,8 @@ def _rear_face(
 
 
 def _city_bus(rng: np.random.Generator) -> Draft:
-    """Low-floor city bus: upright front, large windows in a dark band, glazed doors, air conditioning on the roof."""
+    """Make a low-floor city bus: upright front, large windows in a dark band, glazed doors, air conditioning on the
+    roof."""
     length, half, roof = rng.uniform(9.6, 12.0), rng.uniform(1.24, 1.3), rng.uniform(2.86, 3.02)
     radius, front, rear = 0.48, 2.5 + rng.uniform(-0.1, 0.15), length - rng.uniform(3.0, 3.3)
     arches = ((front, radius, radius + 0.09), (rear, radius, radius + 0.09))
@@ -96,7 +98,8 @@ def _city_bus(rng: np.random.Generator) -> Draft:
 def _finished(
     body: Body, panels: list[Panel], axles: list[tuple[float, float, bool]], extras: list[Solid], bumpers: float = 0.44
 ) -> Draft:
-    """The shell with its panels on axles (s, wheel radius, dual), bumpers at a height, wipers, plates and `extras`."""
+    """Make the shell with its panels on axles (s, wheel radius, dual), bumpers at a height, wipers, plates and
+    `extras`."""
     glass = next(p for p in panels if p.face == "front" and p.part == "glass")
     front_y, rear_y = (float(body.wall(0, s, bumpers)[1]) for s in (0, body.length))
     return bus_shape(
@@ -115,7 +118,8 @@ def _finished(
 
 
 def _coach(rng: np.random.Generator) -> Draft:
-    """Touring coach: high floor over luggage holds, raked windscreen, mirrors like feelers, two or three axles."""
+    """Make a touring coach: high floor over luggage holds, raked windscreen, mirrors like feelers, two or three
+    axles."""
     length, half, roof = rng.uniform(10.8, 12.4), rng.uniform(1.25, 1.3), rng.uniform(3.4, 3.65)
     radius, front, rear = 0.5, 2.6, length - rng.uniform(3.1, 3.4)
     three = bool(rng.integers(2))
@@ -145,7 +149,7 @@ def _coach(rng: np.random.Generator) -> Draft:
 
 
 def _double_decker(rng: np.random.Generator) -> Draft:
-    """Double decker: two rows of windows, upright front with a windscreen on each deck."""
+    """Make a double decker: two rows of windows, upright front with a windscreen on each deck."""
     length, half, roof = rng.uniform(9.2, 10.9), rng.uniform(1.24, 1.28), rng.uniform(4.15, 4.4)
     radius, front, rear = 0.48, 2.45, length - rng.uniform(2.3, 2.6)
     axles = [(front, radius, False), (rear, radius, True)]
@@ -173,7 +177,7 @@ def _double_decker(rng: np.random.Generator) -> Draft:
 
 
 def _minibus(rng: np.random.Generator) -> Draft:
-    """Minibus on a van: short sloping bonnet, raked windscreen, high roof."""
+    """Make a minibus on a van: short sloping bonnet, raked windscreen, high roof."""
     length, half, roof = rng.uniform(5.9, 7.2), rng.uniform(0.98, 1.04), rng.uniform(2.55, 2.8)
     radius, front, rear = 0.35, 1.02, length - rng.uniform(1.3, 1.7)
     axles = [(front, radius, False), (rear, radius, bool(rng.integers(2)))]

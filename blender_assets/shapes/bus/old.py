@@ -9,7 +9,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def school_bus(rng: np.random.Generator) -> Draft:
-    """School bus: bonnet with fenders in front of a tall ribbed body with many small windows."""
+    """Make a school bus: bonnet with fenders in front of a tall ribbed body with many small windows."""
     cab, nose, half = rng.uniform(6.6, 8.4), rng.uniform(1.35, 1.7), rng.uniform(1.18, 1.24)
     roof, radius = rng.uniform(2.95, 3.1), 0.48
     length = cab + nose
@@ -70,7 +70,7 @@ def school_bus(rng: np.random.Generator) -> Draft:
 
 
 def vintage_bus(rng: np.random.Generator) -> Draft:
-    """Bus of the fifties: well rounded body, round lamps, bright grille and trim, divided windscreen."""
+    """Make a bus of the fifties: well rounded body, round lamps, bright grille and trim, divided windscreen."""
     length, half, roof = rng.uniform(7.8, 9.6), rng.uniform(1.14, 1.22), rng.uniform(2.75, 2.95)
     radius, front, rear = 0.46, 1.9, length - rng.uniform(2.1, 2.5)
     body = Body(

@@ -27,7 +27,8 @@ TYRE = ((0.62, -0.1), (0.8, 0.0), (0.92, -0.04), (1.0, -0.18), (1.0, -0.82), (0.
 
 
 def wheel(radius: float, dual: bool, nuts: int = 8) -> Solid:
-    """Bus wheel about the x axis, its outer face and hub at x = 0, width and axle towards -x; dual: twin tyres."""
+    """Make a bus wheel about the x axis, its outer face and hub at x = 0, width and axle towards -x; dual: twin
+    tyres."""
     width, rim = 0.56 * radius, 0.64 * radius
     seat = -0.62 * width if dual else -0.12 * width  # a twin wheel's disc lies deep, a front wheel's bulges outwards
     disc = [(0, seat), (0.42, seat), (0.55, seat - 0.1 * width), (0.88, seat - 0.3 * width), (0.9, -0.1 * width)]
@@ -58,7 +59,7 @@ def wheel(radius: float, dual: bool, nuts: int = 8) -> Solid:
 def bus_shape(
     body: Body, axles: Sequence[tuple[float, float, bool]], solids: Sequence[Solid], nose: Body | None = None
 ) -> Draft:
-    """The bus of `solids` on axles (s from the foremost body, wheel radius, dual), with PASCAL3D+'s keypoints.
+    """Make the bus of `solids` on axles (s from the foremost body, wheel radius, dual), with PASCAL3D+'s keypoints.
 
     nose: the body of a bonnet in front of `body`; the front's lower corners are its own.
     """
@@ -80,7 +81,7 @@ def bus_shape(
 
 
 def _chassis(body: Body) -> list[Solid]:
-    """Longitudinal members, gear box and exhaust pipe under the floor."""
+    """Make the longitudinal members, the gear box and the exhaust pipe under the floor."""
     size = 0.08 * body.half_width / 1.2
     beam = rounded_box((0.38, body.y, body.floor), (size, 0.9 * body.length, 2 * size), 0.01, "metal", 1)
     box = rounded_box((0, body.y + 0.2 * body.length, body.floor), (0.6, 0.16 * body.length, 0.24), 0.06, "metal", 1)
@@ -91,7 +92,8 @@ def _chassis(body: Body) -> list[Solid]:
 
 
 def wing_mirror(foot: ArrayLike, reach: float, ahead: float, drop: float) -> Solid:
-    """Mirrors on arms from `foot` (3,) on the left: outwards by `reach`, forwards by `ahead`, hanging by `drop`."""
+    """Make mirrors on arms from `foot` (3,) on the left: outwards by `reach`, forwards by `ahead`, hanging by
+    `drop`."""
     x, y, z = np.asarray(foot, float)
     head = (x + reach, y - ahead, z - drop)
     arm = smooth_path([(x - 0.05, y + 0.05, z), (x + 0.5 * reach, y - 0.8 * ahead, z + 0.06), (head[0], head[1], z)], 9)
@@ -103,7 +105,7 @@ def wing_mirror(foot: ArrayLike, reach: float, ahead: float, drop: float) -> Sol
 
 
 def wipers(body: Body, z: float, x: float, tall: float) -> Solid:
-    """Two wipers on the windscreen, their pivots at height z on both sides of the middle, blades upright."""
+    """Make two wipers on the windscreen, their pivots at height z on both sides of the middle, blades upright."""
     foot, tip = (body.wall(x * share, body.bow * (x * share / body.half_width) ** 2, z + up) for share, up in
                  ((0.55, -0.03), (0.85, tall)))  # fmt: skip
     out = np.array([0, -0.02, 0])
@@ -115,7 +117,7 @@ def wipers(body: Body, z: float, x: float, tall: float) -> Solid:
 
 
 def round_lamp(at: tuple[float, float, float], radius: float, part: str, facing: float = -1.0) -> Solid:
-    """Round lamps on both sides at `at`, with a bright rim, facing -y (or +y if facing is 1)."""
+    """Make round lamps on both sides at `at`, with a bright rim, facing -y (or +y if facing is 1)."""
     glass = [(0, -0.35), (0.45, -0.28), (0.85, -0.1), (0.9, 0.3), (0, 0.3)]
     rim = [(0.84, -0.1), (0.95, -0.2), (1.06, -0.05), (1.08, 0.4), (0.84, 0.4)]
     lamp = join([lathe(np.array(glass) * radius, part, "y", 14), ring_of(np.array(rim) * radius, "metal", "y", 14)])
@@ -125,12 +127,12 @@ def round_lamp(at: tuple[float, float, float], radius: float, part: str, facing:
 
 
 def plate(y: float, z: float, width: float = 0.46) -> Solid:
-    """Number plate on the middle plane at (y, z)."""
+    """Make a number plate on the middle plane at (y, z)."""
     return rounded_box((0, y, z), (width, 0.03, 0.12), 0.006, "metal", 1)
 
 
 def bumper(body: Body, end: str, z: float, tall: float, part: str, out: float = 0.05, wrap: float = 0.12) -> Solid:
-    """Bumper bar of a height `tall` around one end of a body at height z, standing out by `out`."""
+    """Make a bumper bar of a height `tall` around one end of a body at height z, standing out by `out`."""
     path, aside = body.end_path(end, z, wrap)
     profile = [(-0.1, -0.5), (0.7 * out, -0.5), (out, -0.32), (out, 0.32), (0.7 * out, 0.5), (-0.1, 0.5)]
     rings = [path + out_m * aside + np.array([0, 0, up * tall]) for out_m, up in profile]
@@ -138,7 +140,7 @@ def bumper(body: Body, end: str, z: float, tall: float, part: str, out: float = 
 
 
 def pods(items: list[tuple[float, float, float, float, float]], top: float, part: str = "paint") -> list[Solid]:
-    """Boxes on a roof of height `top`: tuples (y, half width, length, height, edge radius)."""
+    """Make boxes on a roof of height `top`: tuples (y, half width, length, height, edge radius)."""
     return [
         rounded_box((0, y, top + 0.5 * tall - 0.04), (2 * half, long, tall + 0.08), radius, part)
         for y, half, long, tall, radius in items
@@ -146,7 +148,7 @@ def pods(items: list[tuple[float, float, float, float, float]], top: float, part
 
 
 def windows(spans: list[tuple[float, float]], z: tuple[float, float], post: float, depth: float = 0.02) -> list[Panel]:
-    """Side windows over ranges of s, in a dark band that covers the posts between them."""
+    """Return side windows over ranges of s, in a dark band that covers the posts between them."""
     band = Panel(
         "side", (spans[0][0] - post / 2, spans[-1][1] + post / 2), (z[0] - 0.02, z[1] + 0.02), "plastic", 0.004
     )
@@ -154,13 +156,13 @@ def windows(spans: list[tuple[float, float]], z: tuple[float, float], post: floa
 
 
 def split(start: float, end: float, count: int) -> list[tuple[float, float]]:
-    """A range cut into `count` equal ones."""
+    """Split a range into `count` equal ones."""
     edges = np.linspace(start, end, count + 1)
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
 def door(start: float, end: float, z: tuple[float, float], leaves: int = 2) -> list[Panel]:
-    """Glazed folding door on the side: a dark frame and a pane in each leaf."""
+    """Return a glazed folding door on the side: a dark frame and a pane in each leaf."""
     panels = [Panel("side", (start, end), z, "plastic", 0.012)]
     for a, b in split(start, end, leaves):
         panels.append(Panel("side", (a + 0.06, b - 0.06), (z[0] + 0.14, z[1] - 0.1), "glass", 0.026))
@@ -168,10 +170,10 @@ def door(start: float, end: float, z: tuple[float, float], leaves: int = 2) -> l
 
 
 def seam(face: str, along: float, z: tuple[float, float], width: float = 0.016) -> Panel:
-    """Upright gap of a panel, flap or door."""
+    """Return an upright gap of a panel, flap or door."""
     return Panel(face, (along - width / 2, along + width / 2), z, "plastic", 0.01)
 
 
 def line(face: str, along: tuple[float, float], z: float, width: float = 0.016) -> Panel:
-    """Level gap of a panel, flap or door."""
+    """Return a level gap of a panel, flap or door."""
     return Panel(face, along, (z - width / 2, z + width / 2), "plastic", 0.01)

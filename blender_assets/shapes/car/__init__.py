@@ -75,7 +75,7 @@ class Look:
 
 
 def car(body_type: int, rng: np.random.Generator) -> Draft:
-    """A car in metres: body_type 0..5 is sedan, hatchback, SUV, van, coupe, pickup; mostly paint.
+    """Make a car in metres: body_type 0..5 is sedan, hatchback, SUV, van, coupe, pickup; mostly paint.
 
     Front at -y, ground at z = 0, mirror-symmetric in x. Proportions and details are drawn from `rng`.
     """
@@ -87,7 +87,8 @@ def car(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _keypoints(plan: CarPlan, body: Solid) -> dict[str, ArrayLike]:
-    """Hub caps, upper corners of windscreen and rear window, middles of the head lamps, rear corners of the deck."""
+    """Return hub caps, upper corners of windscreen and rear window, middles of the head lamps, rear corners of the
+    deck."""
     windscreen, rear_window = window_corners(plan)
     left = {
         "upper_left_windshield": windscreen,
@@ -103,7 +104,7 @@ def _keypoints(plan: CarPlan, body: Solid) -> dict[str, ArrayLike]:
 
 
 def _middle(body: Solid, part: str) -> Array:
-    """The vertex (3,) nearest to the mean of a part's faces on the left side."""
+    """Return the vertex (3,) nearest to the mean of a part's faces on the left side."""
     corners = body.vertices[body.faces[body.face_part == part_index(part)]]
     left = corners[corners[..., 0].min(axis=1) > 0]
     area = np.linalg.norm(np.cross(left[:, 1] - left[:, 0], left[:, 2] - left[:, 0]), axis=1)
@@ -113,7 +114,7 @@ def _middle(body: Solid, part: str) -> Array:
 
 
 def _drawn_plan(plan: CarPlan, rng: np.random.Generator) -> CarPlan:
-    """A plan whose length, width, height, wheels and roof line vary by a few per cent around the body type."""
+    """Draw a plan whose length, width, height, wheels and roof line vary by a few per cent around the body type."""
     stretch, widen, raise_ = rng.uniform((0.94, 0.95, 0.96), (1.06, 1.05, 1.06))
     belt = rng.uniform(0.96, 1.04)
     knots = tuple((s * stretch, z * belt) for s, z in plan.deck)
@@ -143,7 +144,7 @@ def _drawn_plan(plan: CarPlan, rng: np.random.Generator) -> CarPlan:
 
 
 def _wheel(radius: float, look: Look) -> Solid:
-    """One wheel about the x axis, its outer face at x = 0 and its width and its stub axle towards -x."""
+    """Make one wheel about the x axis, its outer face at x = 0 and its width and its stub axle towards -x."""
     width, rim = TYRE_WIDTH * radius, 0.69 * radius
     shoulder = 0.93 * radius
     tyre = [(rim, -0.05 * width), (0.8 * radius, 0.0), (shoulder, -0.05 * width), (radius, -0.16 * width)]
@@ -172,12 +173,12 @@ def _wheel(radius: float, look: Look) -> Solid:
 
 
 def _wheel_x(plan: CarPlan) -> float:
-    """Where the outer face of the left wheels is, in metres."""
+    """Return the x of the outer face of the left wheels, in metres."""
     return plan.half_width - 0.015
 
 
 def _wheels(plan: CarPlan, look: Look) -> list[Solid]:
-    """The four wheels, standing on z = 0."""
+    """Make the four wheels, standing on z = 0."""
     wheel = _wheel(plan.wheel_radius, look)
     x = _wheel_x(plan)
     return [
@@ -186,7 +187,7 @@ def _wheels(plan: CarPlan, look: Look) -> list[Solid]:
 
 
 def _mirrors(plan: CarPlan) -> list[Solid]:
-    """Door mirrors behind the foot of the windscreen: housing, stalk and glass towards the rear."""
+    """Make door mirrors behind the foot of the windscreen: housing, stalk and glass towards the rear."""
     y = plan.y(plan.cowl + 0.42)
     x, z = plan.half_width * 0.9, float(plan.deck_height(y)) + 0.1
     housing = rounded_box((x + 0.14, y, z), (0.2, 0.11, 0.14), 0.045, "paint")
@@ -196,7 +197,7 @@ def _mirrors(plan: CarPlan) -> list[Solid]:
 
 
 def _side_fittings(plan: CarPlan, look: Look) -> list[Solid]:
-    """Door handles, and roof rails or a rear wing where the body type has them."""
+    """Make door handles, and roof rails or a rear wing if the body type has them."""
     fittings = []
     for door_end in plan.doors[1:]:
         y = plan.y(door_end - 0.16)
@@ -221,7 +222,7 @@ def _side_fittings(plan: CarPlan, look: Look) -> list[Solid]:
 
 
 def _end_fittings(plan: CarPlan) -> list[Solid]:
-    """Number plates front and rear, exhaust pipe ends under the rear bumper."""
+    """Make number plates front and rear, and exhaust pipe ends under the rear bumper."""
     front_z = plan.floor + 0.42 * (float(plan.deck_height(plan.y(0.0))) - plan.floor)
     rear_z = plan.floor + 0.55 * (float(plan.deck_height(plan.y(plan.length))) - plan.floor)
     plates = [

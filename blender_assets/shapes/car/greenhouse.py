@@ -14,19 +14,20 @@ GLASS_ROWS = (1, 5)
 
 
 def _ends(plan: CarPlan, lean: Array | float) -> tuple[Array, Array]:
-    """Distances s of windscreen and rear window in the middle; lean is 0 at the belt and 1 at the roof's edge."""
+    """Return distances s of windscreen and rear window in the middle; lean is 0 at the belt and 1 at the roof's
+    edge."""
     front = plan.cowl + (plan.roof_front - plan.cowl) * np.asarray(lean)
     return front, plan.glass_rear + (plan.roof_rear - plan.glass_rear) * np.asarray(lean)
 
 
 def _corner_depths(plan: CarPlan, lean: Array | float) -> tuple[Array, Array]:
-    """How far the front and rear corners of the greenhouse lie behind and before its ends, in metres."""
+    """Return the distances by which the front and rear corners of the greenhouse lie within its ends, in metres."""
     front, rear = _ends(plan, lean)
     return np.minimum(0.28 - 0.1 * np.asarray(lean), 0.2 * (rear - front)), np.minimum(0.2, 0.15 * (rear - front))
 
 
 def _window_columns(plan: CarPlan) -> tuple[Array, Array, Array]:
-    """Columns of the greenhouse: x fraction, place along the side (0 at its front edge, 1 at its rear), kind.
+    """Return columns of the greenhouse: x fraction, place along the side (0 at its front edge, 1 at its rear), kind.
 
     kind 0 windscreen, 1 front corner, 2 side glass, 3 post, 4 rear corner, 5 rear window, for the cell that follows.
     """
@@ -50,7 +51,8 @@ def _window_columns(plan: CarPlan) -> tuple[Array, Array, Array]:
 
 
 def _walls(plan: CarPlan) -> tuple[Array, Array]:
-    """Points (rows, columns, 3) of the upright sides from the belt line to the roof's edge, and the column kinds."""
+    """Return points (rows, columns, 3) of the upright sides from the belt line to the roof's edge, and the column
+    kinds."""
     x, place, kind = _window_columns(plan)
     rows = np.array(ROWS)
     lean = curve(rows, ((0, 0), (0.5, 0.46), (0.88, 0.85), (1, 1)))[:, None]
@@ -68,14 +70,14 @@ def _walls(plan: CarPlan) -> tuple[Array, Array]:
 
 
 def window_corners(plan: CarPlan) -> tuple[Array, Array]:
-    """Upper left corners (3,) of the windscreen and of the rear window, in metres."""
+    """Return the upper left corners (3,) of the windscreen and of the rear window, in metres."""
     points, kind = _walls(plan)
     edge = points[GLASS_ROWS[1]]
     return edge[np.flatnonzero(kind == 0)[-1] + 1], edge[np.flatnonzero(kind == 5)[0]]
 
 
 def greenhouse(plan: CarPlan) -> Solid:
-    """The closed upper body: windscreen, side and rear windows set into their frames, pillars and roof."""
+    """Make the closed upper body: windscreen, side and rear windows set into their frames, pillars and roof."""
     points, kind = _walls(plan)
     span = (plan.roof_front + 0.35, max(plan.roof_rear - 0.3, plan.roof_front + 0.4))
     roof = towards_spine(points[-1], plan, (0.15, 0.5, 1.0), span)

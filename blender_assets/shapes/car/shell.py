@@ -71,11 +71,11 @@ class CarPlan:
     nose_exponent: float = 2.8
 
     def y(self, s: float) -> float:
-        """Object-frame y in metres of a distance from the nose."""
+        """Return the object-frame y in metres of a distance from the nose."""
         return s - self.length / 2
 
     def deck_height(self, y: Array | float, x: Array | float = 0.0) -> Array:
-        """Height z in metres of bonnet, belt and boot at object-frame positions; crowned across the car."""
+        """Return the height z in metres of bonnet, belt and boot at object-frame positions; crowned across the car."""
         crown = 0.035 * (1 - np.square(np.asarray(x) / self.half_width))
         return np.asarray(curve(np.asarray(y) + self.length / 2, self.deck) + crown)
 
@@ -85,11 +85,11 @@ class CarPlan:
         return 2 * self.wheel_radius + ARCH_GAP + 0.03
 
     def side_x(self, height_fraction: float) -> float:
-        """Half width in metres of the flank at a fraction of the body height."""
+        """Return the half width in metres of the flank at a fraction of the body height."""
         return float(self.half_width * curve(height_fraction, SIDE_PROFILE))
 
     def roof_at(self, y: Array | float, x: Array | float = 0.0) -> Array:
-        """Height z in metres of the roof at object-frame positions."""
+        """Return the height z in metres of the roof at object-frame positions."""
         middle = self.y((self.roof_front + self.roof_rear) / 2)
         bow = self.roof_bow * np.square((np.asarray(y) - middle) / (self.roof_rear - self.roof_front) * 2)
         return np.asarray(self.roof_height - bow - 0.05 * np.square(np.asarray(x) / (0.7 * self.half_width)))
@@ -104,7 +104,8 @@ class Outline:
 
 
 def quarter(marks: tuple[float, ...], exponent: float, steps: int) -> tuple[Array, Array]:
-    """Superellipse from (0, 1) towards (1, 0), its end left out: at x = marks, then `steps` around the corner."""
+    """Return a superellipse from (0, 1) towards (1, 0), its end left out: at x = marks, then `steps` around the
+    corner."""
     at_marks = np.arcsin(np.power(marks, exponent / 2))
     corner = np.linspace(at_marks[-1], np.pi / 2, steps + 2)[1:-1]
     angle = np.concatenate([at_marks, corner])
@@ -112,7 +113,7 @@ def quarter(marks: tuple[float, ...], exponent: float, steps: int) -> tuple[Arra
 
 
 def _body_outline(plan: CarPlan) -> Outline:
-    """Columns of the body: marks for grille and lamps, corners, wheel arches and door seams."""
+    """Return columns of the body: marks for grille and lamps, corners, wheel arches and door seams."""
     nose_depth, tail_depth = 0.5, 0.34
     grille = plan.grille[0]
     front_x, front_y = quarter((0, 0.16, 0.3, grille, grille + 0.1, 0.78), plan.nose_exponent, 7)
@@ -137,7 +138,7 @@ def _body_outline(plan: CarPlan) -> Outline:
 
 
 def _arch_height(plan: CarPlan, s: Array) -> Array:
-    """Lower edge z of the flank at distances s: the floor, or the wheel arch above it."""
+    """Return the lower edge z of the flank at distances s: the floor, or the wheel arch above it."""
     low = np.full_like(s, plan.floor)
     radius = plan.wheel_radius + ARCH_GAP
     for axle in (plan.axle_front, plan.axle_rear):
@@ -148,7 +149,7 @@ def _arch_height(plan: CarPlan, s: Array) -> Array:
 
 
 def _flank(plan: CarPlan, outline: Outline) -> Array:
-    """Points (rows, columns, 3) of front, side and rear from the lower edge up to the deck's edge."""
+    """Return points (rows, columns, 3) of front, side and rear from the lower edge up to the deck's edge."""
     v = np.array(BODY_ROWS)[:, None]
     s, half = outline.s, plan.length / 2
     arch = plan.wheel_radius + ARCH_GAP
@@ -168,7 +169,8 @@ def _flank(plan: CarPlan, outline: Outline) -> Array:
 
 
 def towards_spine(ring: Array, plan: CarPlan, shares: tuple[float, ...], margins: tuple[float, float]) -> Array:
-    """Rings (len(shares), columns, 3) between an edge (columns, 3) and the middle line x = 0, by share of the way."""
+    """Return rings (len(shares), columns, 3) between an edge (columns, 3) and the middle line x = 0, by share of the
+    way."""
     y_spine = np.clip(ring[:, 1], plan.y(margins[0]), plan.y(margins[1]))
     t = np.array(shares)[:, None]
     x = ring[:, 0] * (1 - t)
@@ -176,13 +178,13 @@ def towards_spine(ring: Array, plan: CarPlan, shares: tuple[float, ...], margins
 
 
 def trunk_corner(plan: CarPlan) -> Array:
-    """Left rear corner (3,) of the deck: of the boot lid, or of the tailgate below its window."""
+    """Return the left rear corner (3,) of the deck: of the boot lid, or of the tailgate below its window."""
     edge = _flank(plan, _body_outline(plan))[-1]
     return np.asarray(edge[np.argmax(edge[:, 0] + edge[:, 1])])
 
 
 def _underside(plan: CarPlan, edge: Array) -> Array:
-    """Rows from the middle of the floor out to the lower edge (columns, 3), with pockets for the wheels."""
+    """Return rows from the middle of the floor out to the lower edge (columns, 3), with pockets for the wheels."""
     well_x = plan.half_width - 0.72 * plan.wheel_radius - 0.12
     roof = edge.copy()
     roof[:, 0] = np.minimum(roof[:, 0], well_x)
@@ -199,7 +201,7 @@ def mark(part: Index, depth: Array, cells: Mask, name: str, depth_m: float) -> N
 
 
 def body_shell(plan: CarPlan) -> Solid:
-    """The closed lower body: flanks, nose, tail, deck (with a loading bed if planned) and underside."""
+    """Make the closed lower body: flanks, nose, tail, deck (with a loading bed if planned) and underside."""
     outline = _body_outline(plan)
     flank = _flank(plan, outline)
     below = _underside(plan, flank[0])
@@ -218,7 +220,7 @@ def body_shell(plan: CarPlan) -> Solid:
 
 
 def _mark_flank(plan: CarPlan, outline: Outline, part: Index, depth: Array) -> None:
-    """Lamps, grilles, door seams and cladding on the cells of the flank; arrays are changed in place."""
+    """Mark lamps, grilles, door seams and cladding on the cells of the flank; arrays are changed in place."""
     depth = depth[: len(part)]
     v = (np.array(BODY_ROWS)[:-1, None] + np.array(BODY_ROWS)[1:, None]) / 2
     x = (outline.x[None, :-1] + outline.x[None, 1:]) / 2
@@ -241,7 +243,7 @@ def _mark_flank(plan: CarPlan, outline: Outline, part: Index, depth: Array) -> N
 
 
 def _mark_deck(plan: CarPlan, outline: Outline, part: Index, depth: Array) -> None:
-    """Bonnet seam and lining of the loading bed on the rows of the deck; arrays are changed in place."""
+    """Mark the bonnet's seam and the lining of the loading bed on the rows of the deck; arrays are changed in place."""
     s = (outline.s[:-1] + outline.s[1:]) / 2
     if plan.bed:
         part[2:, (s > plan.bed[0]) & (s < plan.bed[1])] = part_index("plastic")

@@ -32,7 +32,7 @@ from blender_assets.shapes.mesh import (
 
 
 def chair(body_type: int, rng: np.random.Generator) -> Draft:
-    """A chair in metres, standing on z = 0; the sitter looks to -y, the back rest is at +y.
+    """Make a chair in metres, standing on z = 0; the sitter looks to -y, the back rest is at +y.
 
     body_type 0..5: slatted dining chair, upholstered arm chair, office swivel chair, lounge chair,
     cantilever tube chair, ladder-back. Mirror-symmetric in x; proportions are drawn from `rng`.
@@ -42,7 +42,7 @@ def chair(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _dining(rng: np.random.Generator) -> Draft:
-    """Wooden dining chair with upright slats between two rails of the back."""
+    """Make a wooden dining chair with upright slats between two rails of the back."""
     w, d, h = rng.uniform(0.42, 0.47), rng.uniform(0.41, 0.45), rng.uniform(0.44, 0.46)
     top, lean, slats = rng.uniform(0.86, 0.98), rng.uniform(0.07, 0.11), int(rng.integers(4, 7))
     x, front, rear = w / 2 - 0.025, -d / 2 + 0.03, d / 2 - 0.02
@@ -78,7 +78,7 @@ def _dining(rng: np.random.Generator) -> Draft:
 
 
 def _arm_chair(rng: np.random.Generator) -> Draft:
-    """Upholstered arm chair: thick seat cushion, padded back, broad arm rests, short wooden legs."""
+    """Make an upholstered arm chair: thick seat cushion, padded back, broad arm rests, short wooden legs."""
     w, d = rng.uniform(0.76, 0.88), rng.uniform(0.78, 0.86)
     top, arm, arm_w = rng.uniform(0.84, 1.0), rng.uniform(0.58, 0.66), rng.uniform(0.12, 0.17)
     clear = 0.13
@@ -120,7 +120,7 @@ def _arm_chair(rng: np.random.Generator) -> Draft:
 
 
 def _office(rng: np.random.Generator) -> Draft:
-    """Swivel chair: five-star base on castors, gas column, padded seat and back, plastic arm rests."""
+    """Make a swivel chair: five-star base on castors, gas column, padded seat and back, plastic arm rests."""
     h, w, back_h = rng.uniform(0.46, 0.52), rng.uniform(0.48, 0.53), rng.uniform(0.5, 0.68)
     reach = rng.uniform(0.3, 0.34)
     metal = "metal" if rng.integers(2) else "plastic"
@@ -147,7 +147,7 @@ def _office(rng: np.random.Generator) -> Draft:
 
 
 def _lounge(rng: np.random.Generator) -> Draft:
-    """Low lounge chair: a curved upholstered shell on four splayed wooden legs, without arm rests."""
+    """Make a low lounge chair: a curved upholstered shell on four splayed wooden legs, without arm rests."""
     w, h, tilt = rng.uniform(0.6, 0.7), rng.uniform(0.34, 0.39), rng.uniform(0.42, 0.58)
     length, wing_depth = rng.uniform(0.62, 0.74), rng.uniform(0.05, 0.11)
     rise = length * np.cos(tilt)
@@ -185,7 +185,7 @@ def _lounge(rng: np.random.Generator) -> Draft:
 
 
 def _cantilever(rng: np.random.Generator) -> Draft:
-    """Cantilever chair: one bent steel tube, no rear legs, seat and back of fabric or wood."""
+    """Make a cantilever chair: one bent steel tube, no rear legs, seat and back of fabric or wood."""
     w, h, d = rng.uniform(0.44, 0.5), rng.uniform(0.44, 0.47), rng.uniform(0.44, 0.5)
     top, lean, part = rng.uniform(0.82, 0.92), rng.uniform(0.07, 0.12), str(rng.choice(["fabric", "wood"]))
     x, r, front, rear = w / 2, 0.0125, -d / 2, d / 2 - 0.02
@@ -230,7 +230,7 @@ def _cantilever(rng: np.random.Generator) -> Draft:
 
 
 def _ladder_back(rng: np.random.Generator) -> Draft:
-    """Tall ladder-back chair: turned round posts with finials, curved rungs, a woven seat, some with arms."""
+    """Make a tall ladder-back chair: turned round posts with finials, curved rungs, a woven seat, some with arms."""
     w, d, h = rng.uniform(0.46, 0.52), rng.uniform(0.4, 0.45), rng.uniform(0.43, 0.46)
     top, rungs = rng.uniform(1.05, 1.18), int(rng.integers(4, 6))
     x, xr, front, rear = w / 2, w / 2 - 0.045, -d / 2, d / 2

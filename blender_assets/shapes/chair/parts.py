@@ -21,7 +21,7 @@ from blender_assets.shapes.mesh import (
 
 
 def cushion(size: tuple[float, float, float], puff: float, part: str) -> Solid:
-    """Cushion about the origin: a rounded box (x, y, z) in metres whose two z faces bulge by `puff` metres."""
+    """Make a cushion about the origin: a rounded box (x, y, z) in metres whose two z faces bulge by `puff` metres."""
     box = panel(size, min(size) * 0.42, part)
     x, y, z = box.vertices.T
     bulge = np.cos(np.pi * np.clip(x / size[0], -0.5, 0.5)) * np.cos(np.pi * np.clip(y / size[1], -0.5, 0.5))
@@ -30,7 +30,7 @@ def cushion(size: tuple[float, float, float], puff: float, part: str) -> Solid:
 
 
 def panel(size: ArrayLike, radius: float, part: str) -> Solid:
-    """Rounded box about the origin with superelliptic rings, its large faces divided so that they can bend."""
+    """Make a rounded box about the origin with superelliptic rings, its large faces divided so that they can bend."""
     w, d, h = np.asarray(size, float) / 2
     c, s = superellipse(48, 2 / float(np.clip(min(w, d) / (0.6 * radius), 2, 7))).T
     rings = []
@@ -43,14 +43,14 @@ def panel(size: ArrayLike, radius: float, part: str) -> Solid:
 
 
 def bent(solid: Solid, depth: float, half_width: float) -> Solid:
-    """Bent about the z axis: points at |x| = half_width come forward (-y) by `depth` metres."""
+    """Bend a solid about the z axis: points at |x| = half_width come forward (-y) by `depth` metres."""
     bent = solid.vertices.copy()
     bent[:, 1] -= depth * np.square(bent[:, 0] / half_width)
     return Solid(bent, solid.faces, solid.face_part)
 
 
 def square_leg(top: ArrayLike, foot: ArrayLike, top_size: float, foot_size: float, part: str) -> Solid:
-    """Square tapered leg between two points (3,) in metres, its edges chamfered."""
+    """Make a square tapered leg between two points (3,) in metres, its edges chamfered."""
     ring = np.array([(1, 0.7), (0.7, 1), (-0.7, 1), (-1, 0.7), (-1, -0.7), (-0.7, -1), (0.7, -1), (1, -0.7)]) / 2
     a, b = np.asarray(top, float), np.asarray(foot, float)
     rings = []
@@ -62,20 +62,20 @@ def square_leg(top: ArrayLike, foot: ArrayLike, top_size: float, foot_size: floa
 
 
 def swept_post(path: Array, width: float, depth: float, part: str) -> Solid:
-    """Post through points (P, 3), widest along x, its cross-section level: for back posts that lean and bend."""
+    """Make a post through points (P, 3), widest along x, its cross-section level: for back posts that lean and bend."""
     ring = np.array([(1, 0.7), (0.7, 1), (-0.7, 1), (-1, 0.7), (-1, -0.7), (-0.7, -1), (0.7, -1), (1, -0.7)]) / 2
     ring = ring * [width, depth]
     return loft(np.array([np.column_stack([p[:2] + ring, np.full(8, p[2])]) for p in path]), part)
 
 
 def oval(y: float, z: float, half_width: float, half_height: float) -> Array:
-    """Ring (16, 3) in the plane of constant y, slightly boxy."""
+    """Return a ring (16, 3) in the plane of constant y, slightly boxy."""
     c, s = superellipse(16, 0.7).T
     return np.stack([half_width * c, np.full(16, y), z + half_height * s], axis=1)
 
 
 def castor() -> Solid:
-    """Twin-wheel castor of 5.6 cm below the origin's axis, standing on z = 0, mirror-symmetric in x."""
+    """Make a twin-wheel castor of 5.6 cm below the origin's axis, standing on z = 0, mirror-symmetric in x."""
     tyre = [(0, -0.009), (0.02, -0.009), (0.028, -0.006), (0.028, 0.006), (0.02, 0.009), (0, 0.009)]
     twin = pair(moved(lathe(tyre, "rubber", "x", 20), (0.014, 0, 0.028)))
     hood = rounded_box((0, 0, 0.045), (0.014, 0.05, 0.04), 0.006, "plastic", 1)
@@ -83,7 +83,7 @@ def castor() -> Solid:
 
 
 def flat_bar(path: Array, half_width: float, half_thickness: float, part: str) -> Solid:
-    """Flat bar along a path (P, 3) in the plane x = 0, its width along x."""
+    """Make a flat bar along a path (P, 3) in the plane x = 0, its width along x."""
     step = np.gradient(path, axis=0)
     across = np.cross(step / np.linalg.norm(step, axis=1, keepdims=True), [1.0, 0, 0])
     c, s = superellipse(16, 0.5).T
@@ -93,7 +93,7 @@ def flat_bar(path: Array, half_width: float, half_thickness: float, part: str) -
 
 
 def upholstered(path: Array, width: float, thickness: float, cup: float) -> Solid:
-    """Thick sheet along a path (P, 3) in the plane x = 0, its sides drawn towards the sitter by `cup` metres."""
+    """Make a thick sheet along a path (P, 3) in the plane x = 0, its sides drawn towards the sitter by `cup` metres."""
     step = np.gradient(path, axis=0)
     across = np.cross([1.0, 0, 0], step / np.linalg.norm(step, axis=1, keepdims=True))
     c, s = superellipse(36, 0.5).T
@@ -108,7 +108,7 @@ def upholstered(path: Array, width: float, thickness: float, cup: float) -> Soli
 
 
 def bend(a: ArrayLike, corner: ArrayLike, b: ArrayLike, steps: int = 6) -> list[tuple[float, float, float]]:
-    """Points of a round bend from a to b, tangent to both arms of the corner; all points (3,)."""
+    """Return points of a round bend from a to b, tangent to both arms of the corner; all points (3,)."""
     p, q, r = (np.asarray(v, float) for v in (a, corner, b))
     points = []
     for t in np.linspace(0, 1, steps + 1):
@@ -118,13 +118,13 @@ def bend(a: ArrayLike, corner: ArrayLike, b: ArrayLike, steps: int = 6) -> list[
 
 
 def finial() -> Solid:
-    """Turned knob of 7 cm for the upper end of a post, which is at the origin."""
+    """Make a turned knob of 7 cm for the upper end of a post, which is at the origin."""
     radius_height_mm = ((0, -10), (13, -8), (12, 8), (21, 28), (22, 40), (14, 56), (6, 66), (0, 68))
     return lathe(np.array(radius_height_mm) / 1000, "wood", "z", 16)
 
 
 def star_base(top: float, reach: float, part: str) -> Solid:
-    """Five spokes of a length in metres on castors, one towards -y, and the gas column up to the height `top`."""
+    """Make five spokes of a length in metres on castors, one towards -y, and the gas column up to the height `top`."""
     stations = ((-0.02, 0.115, 0.03, 0.025), (-0.15, 0.11, 0.026, 0.02), (-reach, 0.08, 0.017, 0.013))
     spoke = loft([oval(*station) for station in stations], part)
     foot = moved(castor(), (0, 0.01 - reach, 0))
@@ -144,7 +144,7 @@ def star_base(top: float, reach: float, part: str) -> Solid:
 
 
 def woven_seat(x_front: float, x_rear: float, front: float, rear: float, height: float) -> Solid:
-    """Seat pad that narrows to the rear and whose rim covers the seat rails."""
+    """Make a seat pad that narrows to the rear and whose rim covers the seat rails."""
     pad = cushion((2.0, 2.0, 0.045), 0.006, "fabric")
     u, v, z = pad.vertices.T
     half = np.interp(v, [-1, 1], [x_front, x_rear])
@@ -153,19 +153,19 @@ def woven_seat(x_front: float, x_rear: float, front: float, rear: float, height:
 
 
 def corner(solid: Solid, direction: ArrayLike) -> Array:
-    """The vertex (3,) of a surface that lies farthest in a direction (3,)."""
+    """Return the vertex (3,) of a surface that lies farthest in a direction (3,)."""
     return np.asarray(solid.vertices[np.argmax(solid.vertices @ np.asarray(direction, float))])
 
 
 def nearest(solid: Solid, point: ArrayLike) -> Array:
-    """The vertex (3,) of a surface that is nearest to a point (3,)."""
+    """Return the vertex (3,) of a surface that is nearest to a point (3,)."""
     return np.asarray(solid.vertices[np.argmin(np.linalg.norm(solid.vertices - np.asarray(point, float), axis=1))])
 
 
 def chair_keypoints(
     back_upper: ArrayLike, seat_upper: ArrayLike, seat_lower: ArrayLike, leg_upper: ArrayLike, leg_lower: ArrayLike
 ) -> dict[str, ArrayLike]:
-    """Keypoints of a chair from those of its left side: for seat and legs PASCAL3D+ calls the rear upper."""
+    """Return keypoints of a chair from those of its left side: for seat and legs PASCAL3D+ calls the rear upper."""
     left: dict[str, ArrayLike] = {
         "back_upper_left": back_upper,
         "seat_upper_left": seat_upper,

@@ -23,7 +23,7 @@ from blender_assets.shapes.mesh import Array, Draft, Solid, cylinder, lathe, mov
 
 
 def diningtable(body_type: int, rng: np.random.Generator) -> Draft:
-    """A dining table in metres, standing on z = 0, longer in x than in y, its front at -y.
+    """Make a dining table in metres, standing on z = 0, longer in x than in y, its front at -y.
 
     body_type 0..5: rectangular with four legs, round on a pedestal, oval, trestle, square with an X below, modern
     slab or glass on a metal frame. Symmetric in x and in y, so the symmetry order is 2; 4 for square tables and four
@@ -34,12 +34,13 @@ def diningtable(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _rim(top: Solid, half: tuple[float, float]) -> Array:
-    """The corner (3,) of a top's upper rim at +x +y, on a round top the rim point at the diagonal."""
+    """Return the corner (3,) of a top's upper rim at +x +y, on a round top the rim point at the diagonal."""
     return corner(top, (1 / half[0], 1 / half[1], 3.0))
 
 
 def _four_legs(rng: np.random.Generator) -> Draft:
-    """Rectangular table: boards or a profiled slab, an apron, square, tapered or turned legs, at times painted."""
+    """Make a rectangular table: boards or a profiled slab, an apron, square, tapered or turned legs, at times
+    painted."""
     half, high = (rng.uniform(0.62, 0.95), rng.uniform(0.42, 0.52)), rng.uniform(0.72, 0.77)
     thick, tall = rng.uniform(0.025, 0.045), rng.uniform(0.07, 0.11)
     part = "paint" if rng.random() < 0.4 else "wood"
@@ -59,7 +60,7 @@ def _four_legs(rng: np.random.Generator) -> Draft:
 
 
 def _pedestal(rng: np.random.Generator) -> Draft:
-    """Round table on a turned column with four curved feet on the diagonals, or on a tulip."""
+    """Make a round table on a turned column with four curved feet on the diagonals, or on a tulip."""
     r, high, thick = rng.uniform(0.48, 0.7), rng.uniform(0.72, 0.77), rng.uniform(0.024, 0.04)
     if rng.random() < 0.5:
         return _tulip(rng, r, high, thick)
@@ -78,7 +79,7 @@ def _pedestal(rng: np.random.Generator) -> Draft:
 
 
 def _tulip(rng: np.random.Generator, radius: float, high: float, thick: float) -> Draft:
-    """Round top on one painted cast that widens from a slender stem to a disc on the floor."""
+    """Make a round top on one painted cast that widens from a slender stem to a disc on the floor."""
     top = slab(oval(radius, radius), high, thick, str(rng.choice(["wood", "paint"])), EDGES[rng.choice([1, 3])])
     knots = [(0, 0), (0.5, 0), (0.505, 0.006), (0.49, 0.014), (0.36, 0.026), (0.2, 0.06), (0.11, 0.14), (0.072, 0.27)]
     knots += [(0.062, 0.45), (0.075, 0.66), (0.12, 0.82), (0.24, 0.94), (0.36, 1.002), (0, 1.002)]
@@ -89,7 +90,7 @@ def _tulip(rng: np.random.Generator, radius: float, high: float, thick: float) -
 
 
 def _oval(rng: np.random.Generator) -> Draft:
-    """Oval table on four splayed round legs, or on two columns with a sledge foot each and a stretcher."""
+    """Make an oval table on four splayed round legs, or on two columns with a sledge foot each and a stretcher."""
     half, high = (rng.uniform(0.7, 0.95), rng.uniform(0.47, 0.58)), rng.uniform(0.72, 0.77)
     thick, under_apron = rng.uniform(0.024, 0.036), rng.uniform(0.05, 0.07)
     top = slab(oval(*half, rng.choice([0.75, 1.0])), high, thick, "wood", EDGES[rng.integers(4)])
@@ -112,7 +113,8 @@ def _oval(rng: np.random.Generator) -> Draft:
 
 
 def _trestle(rng: np.random.Generator) -> Draft:
-    """Long table of boards on two trestles, A-shaped, X-shaped or of one broad post, tied by a wedged stretcher."""
+    """Make a long table of boards on two trestles, A-shaped, X-shaped or of one broad post, tied by a wedged
+    stretcher."""
     half, high = (rng.uniform(0.78, 1.05), rng.uniform(0.43, 0.53)), rng.uniform(0.73, 0.77)
     thick, part = rng.uniform(0.035, 0.055), "paint" if rng.random() < 0.3 else "wood"
     top = planks(*half, high, thick, int(rng.integers(3, 6)), rng.choice([0.0, 0.12]))
@@ -138,7 +140,7 @@ def _trestle(rng: np.random.Generator) -> Draft:
 
 
 def _square(rng: np.random.Generator) -> Draft:
-    """Square table: a framed top on four legs tied by an X, or on a square column with a cross-shaped foot."""
+    """Make a square table: a framed top on four legs tied by an X, or on a square column with a cross-shaped foot."""
     r, high, thick = rng.uniform(0.4, 0.55), rng.uniform(0.72, 0.77), rng.uniform(0.028, 0.042)
     part, field = "paint" if rng.random() < 0.5 else "wood", str(rng.choice(["wood", "paint", "glass"]))
     under, half, border = high - thick, (r, r), rng.uniform(0.07, 0.12)
@@ -166,7 +168,7 @@ def _square(rng: np.random.Generator) -> Draft:
 
 
 def _modern(rng: np.random.Generator) -> Draft:
-    """Modern table: a slab of glass, wood or paint on sledge frames, crossed frames or slanted legs of metal."""
+    """Make a modern table: a slab of glass, wood or paint on sledge frames, crossed frames or slanted legs of metal."""
     half, high = (rng.uniform(0.68, 0.98), rng.uniform(0.43, 0.52)), rng.uniform(0.72, 0.76)
     part = str(rng.choice(["glass", "wood", "paint"]))
     thick = 0.014 if part == "glass" else rng.uniform(0.03, 0.05)

@@ -30,7 +30,7 @@ EDGES = (SQUARE_EDGE, ROUND_EDGE, OGEE_EDGE, BEVEL_EDGE)
 
 
 def rectangle(half_x: float, half_y: float, radius: float) -> Array:
-    """Outline (96, 2) of a rectangle with rounded corners."""
+    """Return the outline (96, 2) of a rectangle with rounded corners."""
     cos, sin = superellipse(96).T
     return np.stack(
         [np.sign(cos) * (half_x - radius) + radius * cos, np.sign(sin) * (half_y - radius) + radius * sin], axis=1
@@ -38,14 +38,14 @@ def rectangle(half_x: float, half_y: float, radius: float) -> Array:
 
 
 def oval(half_x: float, half_y: float, power: float = 1.0) -> Array:
-    """Outline (96, 2) of an ellipse, boxier for a power below 1."""
+    """Return the outline (96, 2) of an ellipse, boxier for a power below 1."""
     return superellipse(96, power) * [half_x, half_y]
 
 
 def slab(
     outline: Array, top: float, thickness: float, part: str, edge: Sequence[tuple[float, float]] = SQUARE_EDGE
 ) -> Solid:
-    """Plate with a profiled edge whose upper face is at the height `top`."""
+    """Make a plate with a profiled edge whose upper face is at the height `top`."""
     half = np.abs(outline).max(axis=0)
     rings = []
     for inset, depth in edge:
@@ -55,7 +55,8 @@ def slab(
 
 
 def planks(half_x: float, half_y: float, top: float, thickness: float, count: int, ends: float) -> Solid:
-    """Top of boards along x, their seams open by 2 mm; `ends`: width of a cross board at either end, 0 for none."""
+    """Make a top of boards along x, their seams open by 2 mm; `ends`: width of a cross board at either end, 0 for
+    none."""
     pitch = 2 * half_y / count
     size = (2 * (half_x - ends), pitch - 0.002, thickness)
     z = top - thickness / 2
@@ -69,17 +70,17 @@ def planks(half_x: float, half_y: float, top: float, thickness: float, count: in
 
 
 def four(solid: Solid) -> Solid:
-    """A part in the quadrant +x +y and its mirror images in the other three."""
+    """Make a part in the quadrant +x +y and its mirror images in the other three."""
     return pair(join([solid, moved(mirrored(solid), rotation=rotation_about("z", np.pi))]))
 
 
 def quarter_turns(solid: Solid, first: float = 0.0) -> Solid:
-    """Four copies of a part about the z axis, a quarter turn apart, the first turned by an angle in radians."""
+    """Make four copies of a part about the z axis, a quarter turn apart, the first turned by an angle in radians."""
     return join([moved(solid, rotation=rotation_about("z", first + k * np.pi / 2)) for k in range(4)])
 
 
 def apron(half_x: float, half_y: float, top: float, tall: float, part: str) -> Solid:
-    """Four rails of 2.2 cm on edge below a top, their centre lines a rectangle."""
+    """Make four rails of 2.2 cm on edge below a top, their centre lines a rectangle."""
     z = top - tall / 2
     long = rounded_box((0, half_y, z), (2 * half_x, 0.022, tall), 0.003, part)
     short = rounded_box((half_x, 0, z), (0.022, 2 * half_y, tall), 0.003, part)
@@ -98,7 +99,7 @@ TAPER = (
 
 
 def turned_leg(x: float, y: float, top: float, block: float, style: int, part: str) -> Solid:
-    """Turned leg under a square block of the height `block`; style 0 is a baluster, 1 a slim taper."""
+    """Make a turned leg under a square block of the height `block`; style 0 is a baluster, 1 a slim taper."""
     knots = np.array((BALUSTER, TAPER)[style], float)
     height = top - block
     profile = [(0, 0), *((r / 1000, share * height) for r, share in knots), (0, height)]
@@ -107,7 +108,8 @@ def turned_leg(x: float, y: float, top: float, block: float, style: int, part: s
 
 
 def curved_foot(reach: float, start: float, part: str, lift: float = 0.0) -> Solid:
-    """Foot along +x of a pedestal: from the column at the height `start` down in an S to the floor at x = `reach`."""
+    """Make a foot along +x of a pedestal: from the column at the height `start` down in an S to the floor at x =
+    `reach`."""
     path = [(0.03, 0, start), (0.3 * reach, 0, start - 0.01 + lift), (0.62 * reach, 0, 0.45 * start)]
     path += [(0.86 * reach, 0, 0.038), (reach, 0, 0.03)]
     curve = smooth_path(path, 22)
@@ -117,7 +119,7 @@ def curved_foot(reach: float, start: float, part: str, lift: float = 0.0) -> Sol
 
 
 def crossed(width: float, low: float, high: float, bar: float, thickness: float, part: str) -> Solid:
-    """X of two bars in the plane x = 0, `width` wide in y at their outer corners, level cut at both heights."""
+    """Make an X of two bars in the plane x = 0, `width` wide in y at their outer corners, level cut at both heights."""
     rise, run = high - low, width - bar
     notch_y, notch_z = bar / 2, bar / 2 * rise / run
     y, mid = width / 2, (low + high) / 2
@@ -133,7 +135,7 @@ def crossed(width: float, low: float, high: float, bar: float, thickness: float,
 
 
 def slanted(foot: ArrayLike, head: ArrayLike, across: tuple[float, float], part: str) -> Solid:
-    """Straight leg of a rectangular section (x, y) in metres between two points (3,), cut level at both ends."""
+    """Make a straight leg of a rectangular section (x, y) in metres between two points (3,), cut level at both ends."""
     a, b = np.asarray(foot, float), np.asarray(head, float)
     ring = rectangle(across[0] / 2, across[1] / 2, 0.15 * min(across))[::2]
     rings = [np.column_stack([p[:2] + ring, np.full(len(ring), p[2])]) for p in (a, (a + b) / 2, b)]
@@ -141,7 +143,7 @@ def slanted(foot: ArrayLike, head: ArrayLike, across: tuple[float, float], part:
 
 
 def table_keypoints(half: tuple[float, float], rim: ArrayLike, foot: ArrayLike) -> dict[str, ArrayLike]:
-    """Keypoints of a table that is mirror-symmetric in x and in y, from points of its left rear quarter.
+    """Return keypoints of a table that is mirror-symmetric in x and in y, from points of its left rear quarter.
 
     half: half length of the top in x and in y; rim (3,): its corner; foot (3,): the end of the leg. PASCAL3D+ calls
     the rear upper and the front lower.

@@ -9,7 +9,7 @@ from blender_assets.shapes.motorbike.road import cruiser, naked
 
 
 def motorbike(body_type: int, rng: np.random.Generator) -> Draft:
-    """A motorbike in metres, standing on z = 0, front at -y; tank, fairing and mudguards are paint.
+    """Make a motorbike in metres, standing on z = 0, front at -y; tank, fairing and mudguards are paint.
 
     body_type 0..5: naked road bike, sport bike, cruiser, scooter, dirt bike, tourer. Proportions and details are
     drawn from `rng`. Mirror-symmetric in x but for metal and plastic: chain, exhaust, brake, stand.

@@ -23,7 +23,7 @@ from blender_assets.shapes.mesh import (
 def tank(
     y: tuple[float, float], z: tuple[float, float, float], half_width: tuple[float, float], cap: float = 0.4
 ) -> list[Solid]:
-    """Fuel tank from y front to rear with a filler cap.
+    """Make a fuel tank from y front to rear with a filler cap.
 
     z: lower edge, highest point, top at the rear. half_width: at its broadest and between the knees.
     """
@@ -46,7 +46,7 @@ def tank(
 
 
 def seat(top: Knots, thickness: float, half_width: Knots, part: str) -> tuple[Solid, Array, Array]:
-    """Seat along knots (y, z) of its upper side; also its front and rear end (3,)."""
+    """Make a seat along knots (y, z) of its upper side; returns also its front and rear end (3,)."""
     below = [(y, z - thickness) for y, z in top]
     body = hull(top, below, half_width, part, (0.04, 0.05), 0.6, 17, 16)
     ends = (vec(0, y + step, z - 0.3 * thickness) for (y, z), step in ((top[0], 0.003), (top[-1], -0.003)))
@@ -55,7 +55,7 @@ def seat(top: Knots, thickness: float, half_width: Knots, part: str) -> tuple[So
 
 
 def round_lamp(at: ArrayLike, radius: float, depth: float, shell: str) -> tuple[list[Solid], Array]:
-    """Round head lamp whose rim is about `at`; also the middle of its glass (3,)."""
+    """Make a round head lamp whose rim is about `at`; returns also the middle of its glass (3,)."""
     bowl = [
         (0, depth),
         (0.45 * radius, 0.92 * depth),
@@ -70,7 +70,7 @@ def round_lamp(at: ArrayLike, radius: float, depth: float, shell: str) -> tuple[
 
 
 def gauges(at: Array, count: int, radius: float) -> list[Solid]:
-    """Round instruments facing up and back, side by side, on a bracket."""
+    """Make round instruments facing up and back, side by side, on a bracket."""
     solids = []
     for x in [0.0] if count == 1 else [-1.05 * radius, 1.05 * radius]:
         cup = [(0, -0.05), (0.7 * radius, -0.05), (radius, -0.02), (radius, 0.004), (0.85 * radius, 0.005), (0, 0.001)]
@@ -88,21 +88,21 @@ def gauges(at: Array, count: int, radius: float) -> list[Solid]:
 
 
 def indicators(at: ArrayLike, reach: float) -> Solid:
-    """Direction indicators on stalks from `at` outwards by `reach`, on both sides."""
+    """Make direction indicators on stalks from `at` outwards by `reach`, on both sides."""
     p = np.asarray(at, float)
     lamp = rounded_box(p + vec(reach, 0, 0), (0.06, 0.04, 0.045), 0.015, "light", 1)
     return pair(join([tube([p, p + vec(reach, 0, 0)], 0.008, "plastic", 6), lamp]))
 
 
 def tail_lamp(at: ArrayLike, size: tuple[float, float]) -> list[Solid]:
-    """Red lamp of a width and height in its housing, facing the rear."""
+    """Make a red lamp of a width and height in its housing, facing the rear."""
     p = np.asarray(at, float)
     shell = rounded_box(p, (size[0] + 0.02, 0.05, size[1] + 0.016), 0.014, "plastic", 1)
     return [shell, rounded_box(p + vec(0, 0.021, 0), (size[0], 0.022, size[1]), 0.009, "taillight", 1)]
 
 
 def number_plate(top: ArrayLike, tilt_deg: float = 20) -> list[Solid]:
-    """Number plate on its holder, which hangs from `top`."""
+    """Make a number plate on its holder, which hangs from `top`."""
     lean = rotation_about("x", np.radians(tilt_deg))
     back = slab((0, 0, -0.09), (0.1, 0.02, 0.2), "plastic")
     sheet_ = slab((0, 0.012, -0.12), (0.19, 0.008, 0.14), "metal")
@@ -110,7 +110,8 @@ def number_plate(top: ArrayLike, tilt_deg: float = 20) -> list[Solid]:
 
 
 def panel(top: ArrayLike, bottom: ArrayLike, bulge: float, part: str, thickness: float = 0.006) -> Solid:
-    """Panel between an upper and a lower edge (K, 3) on the left, bulging outwards by metres, and its mirror image."""
+    """Make a panel between an upper and a lower edge (K, 3) on the left, bulging outwards by metres, and its mirror
+    image."""
     upper, lower = rounded_path(top, 0.06, 3), rounded_path(bottom, 0.06, 3)
     share: Array = np.linspace(0, 1, 6)[:, None, None]
     points: Array = upper * (1 - share) + lower * share
@@ -119,7 +120,8 @@ def panel(top: ArrayLike, bottom: ArrayLike, bulge: float, part: str, thickness:
 
 
 def screen(low: ArrayLike, high: ArrayLike, wide: tuple[float, float], wrap: float, part: str = "glass") -> Solid:
-    """Windscreen from lower to upper edge (y, z); half widths below and above; its sides swept back by `wrap`."""
+    """Make a windscreen from lower to upper edge (y, z); half widths below and above; its sides swept back by
+    `wrap`."""
     a, b = np.asarray(low, float), np.asarray(high, float)
     across = np.linspace(-1, 1, 13)
     rows: list[Array] = []
@@ -133,7 +135,7 @@ def screen(low: ArrayLike, high: ArrayLike, wide: tuple[float, float], wrap: flo
 
 
 def fender_sheet(path: Sequence[tuple[float, float]], half_width: Sequence[float], drop: float, part: str) -> Solid:
-    """Open mudguard along points (y, z) with half widths, its edges below its middle by `drop`."""
+    """Make an open mudguard along points (y, z) with half widths, its edges below its middle by `drop`."""
     line = smooth_path([(0, y, z) for y, z in path], 14)
     half = np.interp(np.linspace(0, 1, 14), np.linspace(0, 1, len(path)), half_width)
     across = np.linspace(-1, 1, 9)
@@ -145,7 +147,7 @@ def fender_sheet(path: Sequence[tuple[float, float]], half_width: Sequence[float
 
 
 def side_case(at: ArrayLike, size: tuple[float, float, float], part: str = "paint") -> Solid:
-    """Hard case about `at` on both sides, with a lid seam, a latch and a handle."""
+    """Make a hard case about `at` on both sides, with a lid seam, a latch and a handle."""
     p = np.asarray(at, float)
     wide, long, tall = size
     box = rounded_box(p, size, 0.05, part, 1)
@@ -156,7 +158,7 @@ def side_case(at: ArrayLike, size: tuple[float, float, float], part: str = "pain
 
 
 def top_case(at: ArrayLike, size: tuple[float, float, float]) -> list[Solid]:
-    """Luggage box behind the seat with its seam, back pad and red reflector."""
+    """Make a luggage box behind the seat with its seam, back pad and red reflector."""
     p = np.asarray(at, float)
     wide, long, tall = size
     return [

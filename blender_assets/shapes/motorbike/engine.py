@@ -9,7 +9,8 @@ from blender_assets.shapes.mesh import Array, Solid, join, moved, pair, rotation
 
 
 def finned_barrel(base: Array, tilt_deg: float, length: float, radius: float, fins: int) -> Solid:
-    """Air-cooled cylinder with cooling fins and a cover on its head, leaning forward by an angle from upright."""
+    """Make an air-cooled cylinder with cooling fins and a cover on its head, leaning forward by an angle from
+    upright."""
     lean = np.radians(tilt_deg)
     axis = np.array([0, -np.sin(lean), np.cos(lean)])
     core, profile = 0.72 * radius, [(0.0, 0.0), (0.72 * radius, 0.0)]
@@ -27,7 +28,7 @@ def finned_barrel(base: Array, tilt_deg: float, length: float, radius: float, fi
 
 
 def crankcase(y: float, z: float, size: tuple[float, float, float], cover: float) -> list[Solid]:
-    """Engine case about (y, z) of a size (x, y, z), with round covers of a radius on both sides and a sump."""
+    """Make an engine case about (y, z) of a size (x, y, z), with round covers of a radius on both sides and a sump."""
     wide, long, tall = size
     body = rounded_box((0, y, z), size, 0.05, "metal", 1)
     sump = rounded_box((0, y - 0.02, z - 0.5 * tall), (0.6 * wide, 0.7 * long, 0.09), 0.03, "metal", 1)
@@ -46,7 +47,8 @@ def crankcase(y: float, z: float, size: tuple[float, float, float], cover: float
 
 
 def block(base: Array, tilt_deg: float, wide: float, length: float, fins: int) -> list[Solid]:
-    """Row of cylinders as one block with its head and cover, leaning forward by an angle, with fins or smooth."""
+    """Make a row of cylinders as one block with its head and cover, leaning forward by an angle, with fins or
+    smooth."""
     lean = rotation_about("x", np.radians(tilt_deg))
     parts = [
         rounded_box((0, 0, 0.3 * length), (wide - 0.03, 0.17, 0.7 * length), 0.02, "metal", 1),
@@ -58,7 +60,8 @@ def block(base: Array, tilt_deg: float, wide: float, length: float, fins: int) -
 
 
 def v_twin(y: float, z: float, spread_deg: float, length: float, radius: float) -> list[Solid]:
-    """Two finned cylinders in a V along the bike, on a round case, with an air filter between them on the right."""
+    """Make two finned cylinders in a V along the bike, on a round case, with an air filter between them on the
+    right."""
     case = crankcase(y, z, (0.26, 0.36, 0.26), 0.095)
     barrels = []
     for side in (-1, 1):
@@ -80,7 +83,7 @@ def v_twin(y: float, z: float, spread_deg: float, length: float, radius: float) 
 
 
 def radiator(y: float, z: float, size: tuple[float, float], tilt_deg: float) -> Solid:
-    """Radiator (width, height) before the engine with its louvres."""
+    """Make a radiator (width, height) before the engine with its louvres."""
     wide, tall = size
     parts = [rounded_box((0, 0, 0), (wide, 0.035, tall), 0.01, "plastic", 1)]
     parts += [slab((0, -0.016, k * tall), (0.92 * wide, 0.012, 0.012), "metal") for k in np.linspace(-0.36, 0.36, 4)]
@@ -91,7 +94,8 @@ def radiator(y: float, z: float, size: tuple[float, float], tilt_deg: float) -> 
 def headers(
     heads: Sequence[float], start: tuple[float, float], low: tuple[float, float], end: tuple[float, float]
 ) -> list[Solid]:
-    """Exhaust pipes from the cylinder heads at x = `heads` and (y, z), down in front, under the engine to `end`."""
+    """Make exhaust pipes from the cylinder heads at x = `heads` and (y, z), down in front, under the engine to
+    `end`."""
     pipes = []
     for x in heads:
         path = [
@@ -107,7 +111,7 @@ def headers(
 def silencer(
     path: Sequence[tuple[float, float, float]], radius: float, length: float, part: str = "metal"
 ) -> list[Solid]:
-    """Pipe through points (x, y, z) that ends in a silencer of a radius and length."""
+    """Make a pipe through points (x, y, z) that ends in a silencer of a radius and length."""
     line = rounded_path(path, 0.1, 4)
     axis = (line[-1] - line[-2]) / np.linalg.norm(line[-1] - line[-2])
     start = line[-1]
@@ -124,10 +128,10 @@ def silencer(
 
 
 def cradle(points: Sequence[tuple[float, float, float]], radius: float, part: str, bend: float = 0.12) -> Solid:
-    """A frame tube through points (x, y, z) and its mirror image."""
+    """Make a frame tube through points (x, y, z) and its mirror image."""
     return pair(tube(rounded_path(points, bend, 2), radius, part, 8 if radius > 0.015 else 6))
 
 
 def cable(points: Sequence[Array]) -> Solid:
-    """Brake line or wire through points (3,)."""
+    """Make a brake line or wire through points (3,)."""
     return tube(smooth_path(np.array(points), 10), 0.004, "plastic", 5)

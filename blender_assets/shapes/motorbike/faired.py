@@ -32,7 +32,7 @@ from blender_assets.shapes.motorbike.parts import (
 
 
 def sport(rng: np.random.Generator) -> Draft:
-    """Sport bike: full fairing with twin lamps, low bar halves, solo seat and pillion pad on a rising tail."""
+    """Make a sport bike: full fairing with twin lamps, low bar halves, solo seat and pillion pad on a rising tail."""
     plan = MotorbikePlan(
         wheel=(0.3, 0.315), tyre=(0.06, vary(rng, 0.092, 0.06)), wheelbase=vary(rng, 1.4, 0.02),
         head_deg=vary(rng, 66, 0.01), offset=0.03, crown=vary(rng, 0.56, 0.015), head=0.13, leg_x=0.105,
@@ -67,7 +67,8 @@ def sport(rng: np.random.Generator) -> Draft:
 
 
 def _fairing(lift: float, spread: float, pane: float) -> tuple[list[Solid], Array]:
-    """Nose with twin lamps and screen, raised and broadened by metres, the screen `pane` high; middle of the lamps."""
+    """Make a nose with twin lamps and a screen `pane` high, raised and broadened by metres; returns also the lamps'
+    middle."""
     top = ((-0.86, 0.79 + lift), (-0.78, 0.86 + lift), (-0.6, 0.96 + lift), (-0.4, 0.99 + lift))
     below = ((-0.86, 0.72 + lift), (-0.7, 0.68 + lift), (-0.4, 0.7 + lift))
     wide = ((-0.86, 0.07), (-0.7, 0.17 + spread), (-0.4, 0.2 + spread))
@@ -93,7 +94,7 @@ def _fairing(lift: float, spread: float, pane: float) -> tuple[list[Solid], Arra
 
 
 def _lower(vented: bool) -> list[Solid]:
-    """Side panels down to a belly pan, and dark intakes in them."""
+    """Make side panels down to a belly pan, and dark intakes in them."""
     top = [(0.16, -0.66, 0.83), (0.2, -0.42, 0.84), (0.2, -0.1, 0.7)]
     low = [(0.14, -0.58, 0.63), (0.2, -0.38, 0.53), (0.2, -0.2, 0.56)]
     pieces = [panel(top, low, 0.03, "paint", 0.012)]
@@ -111,7 +112,7 @@ def _lower(vented: bool) -> list[Solid]:
 
 
 def _drive(plan: MotorbikePlan, frame: str) -> list[Solid]:
-    """Engine, beam frame, swing arm, shock absorber and chain."""
+    """Make the engine, beam frame, swing arm, shock absorber and chain."""
     beam = [(0.05, -0.38, 0.86), (0.14, -0.2, 0.78), (0.16, 0.08, 0.66), (0.15, 0.22, 0.48), (0.14, 0.2, 0.34)]
     rear = [(0.12, 0.05, 0.7), (0.09, 0.36, 0.78), (0.06, 0.64, 0.88)]
     solids = [*crankcase(0.0, 0.43, (0.36, 0.44, 0.24), 0.09), *block(vec(0, -0.1, 0.5), 22, 0.34, 0.28, 0)]
@@ -122,7 +123,7 @@ def _drive(plan: MotorbikePlan, frame: str) -> list[Solid]:
 
 
 def _exhaust(rng: np.random.Generator, length: float) -> list[Solid]:
-    """Silencer low on the right, or a steep one beside the tail."""
+    """Make a silencer low on the right, or a steep one beside the tail."""
     if rng.random() < 0.6:
         pipe = [(0.0, 0.0, 0.255), (-0.08, 0.22, 0.26), (-0.2, 0.36, 0.34), (-0.22, 0.44, 0.42)]
         return silencer(pipe, vary(rng, 0.058, 0.12), vary(rng, length, 0.15))
@@ -131,7 +132,7 @@ def _exhaust(rng: np.random.Generator, length: float) -> list[Solid]:
 
 
 def _mirrors(head: Array, foot: Array) -> list[Solid]:
-    """Mirrors on stalks from the fairing."""
+    """Make mirrors on stalks from the fairing."""
     stalk = tube(
         smooth_path([foot, (foot + head) / 2 + vec(0.0, -0.01, 0.03), head - vec(0.05, 0, 0.01)], 7),
         0.012,
@@ -142,7 +143,7 @@ def _mirrors(head: Array, foot: Array) -> list[Solid]:
 
 
 def tourer(rng: np.random.Generator) -> Draft:
-    """Tourer: tall screen, half fairing, broad seat, hard side cases and mostly a top case, crash bars."""
+    """Make a tourer: tall screen, half fairing, broad seat, hard side cases and mostly a top case, crash bars."""
     plan = MotorbikePlan(
         wheel=(vary(rng, 0.315, 0.03), 0.32), tyre=(0.06, 0.085), wheelbase=vary(rng, 1.54, 0.02), head_deg=64,
         offset=0.035, crown=vary(rng, 0.62, 0.02), head=0.14, leg_x=0.11, bar=(0.09, 0.04),
@@ -169,13 +170,13 @@ def tourer(rng: np.random.Generator) -> Draft:
 
 
 def _crash_bars() -> list[Solid]:
-    """Bent guard tubes beside the engine."""
+    """Make bent guard tubes beside the engine."""
     path = [(0.1, -0.3, 0.6), (0.26, -0.3, 0.56), (0.29, -0.26, 0.46), (0.27, -0.26, 0.36), (0.12, -0.22, 0.32)]
     return [cradle(path, 0.014, "metal", 0.06)]
 
 
 def _luggage(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
-    """Rear body with lamps and plate, side cases on their carrier, and mostly a top case."""
+    """Make a rear body with lamps and plate, side cases on their carrier, and mostly a top case."""
     axle = plan.rear_axle
     tail = hull(((0.1, 0.81), (0.5, 0.84), (0.98, 0.86)), ((0.1, 0.68), (0.5, 0.7), (0.98, 0.78)),
                 ((0.1, 0.11), (0.45, 0.14), (0.98, 0.08)), "paint", (0.04, 0.06))  # fmt: skip

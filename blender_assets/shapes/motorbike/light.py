@@ -43,7 +43,7 @@ from blender_assets.shapes.motorbike.parts import (
 
 
 def scooter(rng: np.random.Generator) -> Draft:
-    """Scooter: small wheels, leg shield, flat floor, closed rear body with the engine beside the wheel."""
+    """Make a scooter: small wheels, leg shield, flat floor, closed rear body with the engine beside the wheel."""
     radius = vary(rng, 0.228, 0.06)
     plan = MotorbikePlan(
         wheel=(radius, radius), tyre=(0.05, 0.055), wheelbase=vary(rng, 1.29, 0.02), head_deg=64, offset=0.02,
@@ -76,7 +76,7 @@ def scooter(rng: np.random.Generator) -> Draft:
 
 
 def _apron(half: float) -> list[Solid]:
-    """Leg shield with its dark inner side, lamps, the floor and the skirts below it."""
+    """Make a leg shield with its dark inner side, lamps, the floor and the skirts below it."""
     shield = screen((-0.53, 0.33), (-0.34, 0.93), (0.8 * half, 0.7 * half), 0.1, "paint")
     middle = screen((-0.575, 0.4), (-0.41, 0.9), (0.1, 0.085), 0.07, "paint")
     inner = hull(((-0.47, 0.5), (-0.38, 0.84), (-0.2, 0.84)), ((-0.47, 0.3), (-0.3, 0.32), (-0.2, 0.32)),
@@ -91,7 +91,7 @@ def _apron(half: float) -> list[Solid]:
 
 
 def _scooter_body(rng: np.random.Generator, rear: Array) -> tuple[list[Solid], tuple[Array, Array]]:
-    """Rear body with seat, lamp, plate and grab rail; also the seat's front and rear end."""
+    """Make the rear body with seat, lamp, plate and grab rail; returns also the seat's front and rear end."""
     end = float(rear[1]) + vary(rng, 0.2, 0.15)
     body = hull(
         ((0.04, 0.66), (0.25, 0.74), (0.6, 0.76), (end, 0.73)), ((0.04, 0.29), (0.22, 0.3), (0.42, 0.5), (end, 0.6)),
@@ -122,7 +122,7 @@ def _scooter_body(rng: np.random.Generator, rear: Array) -> tuple[list[Solid], t
 
 
 def _scooter_wheels(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
-    """Small cast wheels, a disc in front."""
+    """Make small cast wheels, with a disc in front."""
     part, spokes = str(rng.choice(["metal", "plastic"])), int(rng.integers(3, 7))
     front = moved(wheel(plan.wheel[0], plan.tyre[0], spokes, part, 0.055), plan.front_axle)
     rear = moved(wheel(plan.wheel[1], plan.tyre[1], spokes, part, 0.07), plan.rear_axle)
@@ -132,7 +132,7 @@ def _scooter_wheels(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid
 
 
 def _power_unit(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
-    """Engine and transmission case on the left of the rear wheel, silencer on the right, shock absorbers."""
+    """Make the engine and transmission case on the left of the rear wheel, silencer on the right, shock absorbers."""
     y, z = float(plan.rear_axle[1]), float(plan.rear_axle[2])
     case = rounded_box((0.1, y - 0.17, z + 0.02), (0.07, 0.5, 0.15), 0.034, "plastic", 2)
     lid = rounded_box((0.137, y - 0.2, z + 0.02), (0.014, 0.34, 0.1), 0.006, "metal", 1)
@@ -148,7 +148,8 @@ def _power_unit(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
 
 
 def dirt_bike(rng: np.random.Generator) -> Draft:
-    """Dirt bike: tall laced wheels with knobs, long fork, high mudguards, flat seat, high silencer, lamp mask."""
+    """Make a dirt bike: tall laced wheels with knobs, long fork, high mudguards, flat seat, high silencer, lamp
+    mask."""
     plan = MotorbikePlan(
         wheel=(vary(rng, 0.348, 0.015), vary(rng, 0.333, 0.02)), tyre=(0.042, 0.058), wheelbase=vary(rng, 1.48, 0.02),
         head_deg=63, offset=0.035, crown=vary(rng, 0.7, 0.015), head=0.16, leg_x=0.1, bar=(0.05, 0.0),
@@ -193,7 +194,7 @@ def dirt_bike(rng: np.random.Generator) -> Draft:
 
 
 def _hand_guards(grip: Array) -> Solid:
-    """Bent shields before the grips."""
+    """Make bent shields before the grips."""
     inner, out, end = grip + vec(-0.14, -0.07, 0), grip + vec(0.03, -0.1, 0), grip + vec(0.085, -0.02, 0)
     up = vec(0, 0, 0.04)
     return panel(
@@ -202,7 +203,7 @@ def _hand_guards(grip: Array) -> Solid:
 
 
 def _dirt_wheels(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
-    """Laced wheels with knobby tyres and a small disc each."""
+    """Make laced wheels with knobby tyres and a small disc each."""
     part = str(rng.choice(["metal", "plastic"]))
     front = moved(wheel(plan.wheel[0], plan.tyre[0], 28, part, plan.leg_x - 0.02, 26), plan.front_axle)
     rear = moved(wheel(plan.wheel[1], plan.tyre[1], 28, part, plan.tyre[1] + 0.02, 24), plan.rear_axle)
@@ -210,7 +211,7 @@ def _dirt_wheels(rng: np.random.Generator, plan: MotorbikePlan) -> list[Solid]:
 
 
 def _mask(plan: MotorbikePlan, number: bool) -> tuple[list[Solid], Array]:
-    """Plate before the fork with the head lamp below it; also the middle of the lamp."""
+    """Make a plate before the fork with the head lamp below it; returns also the middle of the lamp."""
     tilt = rotation_about("x", np.radians(plan.head_deg - 90))
     at = plan.leg(plan.crown + 0.13) + 0.075 * plan.ahead
     shield = rounded_box((0, 0, 0), (0.23, 0.035, 0.26 if number else 0.22), 0.016, "paint", 2)
@@ -220,7 +221,7 @@ def _mask(plan: MotorbikePlan, number: bool) -> tuple[list[Solid], Array]:
 
 
 def _dirt_panels(plan: MotorbikePlan) -> list[Solid]:
-    """High mudguards, radiator shrouds and side panels, rear lamp and plate."""
+    """Make high mudguards, radiator shrouds and side panels, rear lamp and plate."""
     y, z = (float(v) for v in plan.leg(plan.crown - 0.03)[1:])
     front = fender_sheet(
         [(y - 0.52, z - 0.1), (y - 0.3, z - 0.02), (y, z), (y + 0.16, z - 0.06)],
@@ -252,14 +253,14 @@ def _dirt_panels(plan: MotorbikePlan) -> list[Solid]:
 
 
 def _dirt_engine(air_cooled: bool) -> list[Solid]:
-    """One upright cylinder on its case, with fins or a smooth one."""
+    """Make one upright cylinder on its case, with fins or a smooth one."""
     barrel = finned_barrel(vec(0, -0.08, 0.5), 6, 0.34, 0.085, 7 if air_cooled else 2)
     guard = rounded_box((0, -0.06, 0.315), (0.2, 0.36, 0.02), 0.008, "metal", 1)
     return [*crankcase(0.0, 0.44, (0.22, 0.38, 0.22), 0.085), barrel, guard]
 
 
 def _dirt_frame(part: str) -> list[Solid]:
-    """Frame tubes from the steering head over and around the engine, and the seat's rails."""
+    """Make frame tubes from the steering head over and around the engine, and the seat's rails."""
     main = [(0.03, -0.34, 1.03), (0.09, -0.15, 0.92), (0.12, 0.1, 0.72), (0.12, 0.2, 0.5), (0.1, 0.2, 0.33)]
     down = [(0.02, -0.37, 0.96), (0.05, -0.29, 0.6), (0.09, -0.2, 0.32), (0.09, 0.2, 0.32)]
     tail = [(0.1, 0.05, 0.86), (0.09, 0.3, 0.88), (0.07, 0.72, 0.93)]

@@ -51,21 +51,22 @@ class MotorbikePlan:
         return np.array([0, -self.head_axis[2], self.head_axis[1]])
 
     def leg(self, distance: float, x: float = 0.0) -> Array:
-        """Point (3,) at a distance above the axle along a fork leg, at x."""
+        """Return the point (3,) at a distance above the axle along a fork leg, at x."""
         return self.front_axle + distance * self.head_axis + vec(x, 0, 0)
 
     def steer(self, distance: float) -> Array:
-        """Point (3,) of the steering axis beside the fork legs' point at a distance above the axle."""
+        """Return the point (3,) of the steering axis beside the fork legs' point at a distance above the axle."""
         return self.leg(distance) - self.offset * self.ahead
 
     @property
     def clamp(self) -> Array:
-        """Where the upper fork clamp holds the handlebar (3,)."""
+        """Point (3,) at which the upper fork clamp holds the handlebar."""
         rise, back = self.bar
         return self.steer(self.crown + self.head) + vec(0, back, rise)
 
     def shape(self, solids: Sequence[Solid], grip: Array, seat: tuple[Array, Array], lamp: Array) -> Draft:
-        """The motorbike of these solids; middle of the left grip, front and rear of the seat, middle of the lamp."""
+        """Make the motorbike of these solids; middle of the left grip, front and rear of the seat, middle of the
+        lamp."""
         keypoints: dict[str, ArrayLike] = {
             "front_seat": seat[0],
             "back_seat": seat[1],
@@ -80,10 +81,10 @@ class MotorbikePlan:
 
 
 def vary(rng: np.random.Generator, value: float, share: float = 0.04) -> float:
-    """The value, up to a share smaller or larger."""
+    """Return the value, changed by up to a share of it."""
     return float(value * rng.uniform(1 - share, 1 + share))
 
 
 def cover(rng: np.random.Generator) -> str:
-    """The part of a seat: mostly black vinyl, which is as smooth as plastic, else fabric."""
+    """Draw the part of a seat: mostly black vinyl, which is as smooth as plastic, else fabric."""
     return "plastic" if rng.random() < 0.7 else "fabric"

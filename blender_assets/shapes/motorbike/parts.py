@@ -38,7 +38,8 @@ CHAIN_X = 0.1  # the chain is on the left
 
 
 def wheel(radius: float, half_width: float, spokes: int, rim_part: str, hub_half: float, knobs: int = 0) -> Solid:
-    """Wheel about the origin: cast with 3 to 10 spokes, or laced with more; its hub reaches to x = +-hub_half."""
+    """Make a wheel about the origin: cast with 3 to 10 spokes, or laced with more; its hub reaches to x =
+    +-hub_half."""
     height = min(0.62 * half_width + 0.014, 0.055)
     outer = radius - 2 * height + 0.012
     inner = outer - 0.035
@@ -62,7 +63,8 @@ def wheel(radius: float, half_width: float, spokes: int, rim_part: str, hub_half
 
 
 def brake_disc(centre: Array, x: float, radius: float, caliper_deg: float) -> Solid:
-    """Brake disc beside a wheel with its carrier and the caliper at an angle in degrees from up towards the rear."""
+    """Make a brake disc beside a wheel, its carrier, and the caliper at an angle in degrees from up towards the
+    rear."""
     at = centre + vec(x, 0, 0)
     pieces = [
         moved(disc(radius, 0.66 * radius, 0.006, "metal", 20), at),
@@ -79,7 +81,7 @@ def brake_disc(centre: Array, x: float, radius: float, caliper_deg: float) -> So
 
 
 def fork(plan: MotorbikePlan, inverted: bool, lower_part: str, radius: float = 0.026) -> list[Solid]:
-    """Telescopic fork with its two clamps, the steering head between them and the axle."""
+    """Make a telescopic fork with its two clamps, the steering head between them and the axle."""
     top, x = plan.crown + plan.head + 0.02, plan.leg_x
     joint = plan.crown * (0.5 if inverted else 0.56)
     slim, thick = (radius * 0.8, radius * 1.12)
@@ -103,7 +105,7 @@ def fork(plan: MotorbikePlan, inverted: bool, lower_part: str, radius: float = 0
 def handlebar(
     plan: MotorbikePlan, half: Sequence[tuple[float, float, float]], mirror: tuple[float, float, float] | None
 ) -> tuple[list[Solid], Array]:
-    """Bar through points (x, y, z) from its clamp out to the left, mirrored, with grips, levers and mirrors.
+    """Make a bar through points (x, y, z) from its clamp out to the left, mirrored, with grips, levers and mirrors.
 
     mirror: where the mirrors are from the middle of the grips. Also gives the middle of the left grip.
     """
@@ -144,7 +146,7 @@ def mirror_head(at: Array) -> Solid:
 
 
 def swing_arm(plan: MotorbikePlan, pivot: tuple[float, float], size: float, part: str) -> list[Solid]:
-    """Two arms from a pivot (y, z) to the rear axle, joined before the wheel."""
+    """Make two arms from a pivot (y, z) to the rear axle, joined before the wheel."""
     start, axle, x = vec(0, *pivot), plan.rear_axle, plan.tyre[1] + 0.035
     rings = []
     for share, scale in ((0.0, 1.15), (0.45, 1.0), (0.95, 0.7), (1.08, 0.6)):
@@ -159,7 +161,7 @@ def swing_arm(plan: MotorbikePlan, pivot: tuple[float, float], size: float, part
 
 
 def shock(low: Array, high: Array, turns: float = 5) -> Solid:
-    """Shock absorber between two points (3,): damper, rod and coil spring."""
+    """Make a shock absorber between two points (3,): damper, rod and coil spring."""
     axis = (high - low) / np.linalg.norm(high - low)
     length = float(np.linalg.norm(high - low))
     side = np.array([1.0, 0, 0])
@@ -182,7 +184,7 @@ def shock(low: Array, high: Array, turns: float = 5) -> Solid:
 
 
 def chain_drive(plan: MotorbikePlan, pivot: tuple[float, float], radius: float = 0.1) -> list[Solid]:
-    """Chain from the sprocket before the swing arm's pivot to the rear sprocket, on the left, with its guard."""
+    """Make a chain from the sprocket before the swing arm's pivot to the rear sprocket, on the left, with its guard."""
     back, x = plan.rear_axle, max(CHAIN_X, plan.tyre[1] + 0.012)
     front = (pivot[0] - 0.08, pivot[1] + 0.005, 0.036)
     rear = gear(radius, 0.6 * radius, 0.008, 20, "metal")
@@ -204,7 +206,7 @@ def chain_drive(plan: MotorbikePlan, pivot: tuple[float, float], radius: float =
 
 
 def side_stand(foot_y: float, top: tuple[float, float]) -> list[Solid]:
-    """Stand folded up along the left side from a hinge (y, z) to the rear."""
+    """Make a stand folded up along the left side from a hinge (y, z) to the rear."""
     start = vec(0.14, *top)
     end = vec(0.17, foot_y, top[1] + 0.03)
     return [
@@ -214,13 +216,13 @@ def side_stand(foot_y: float, top: tuple[float, float]) -> list[Solid]:
 
 
 def foot_pegs(y: float, z: float, x: float = 0.13, reach: float = 0.11) -> list[Solid]:
-    """Rubber foot rests on brackets on both sides."""
+    """Make rubber foot rests on brackets on both sides."""
     bracket = rounded_box((x - 0.03, y - 0.02, z + 0.03), (0.06, 0.07, 0.11), 0.012, "metal", 1)
     return [pair(join([bracket, tube([(x - 0.02, y, z), (x + reach, y, z)], 0.015, "rubber", 10)]))]
 
 
 def rolling_gear(plan: MotorbikePlan, spokes: int, rim_part: str, twin: bool = True) -> list[Solid]:
-    """Both wheels in place, with twin discs or one on the left in front and one behind on the right."""
+    """Make both wheels in place, with twin discs or one on the left in front and one behind on the right."""
     hubs = (plan.leg_x - 0.02, plan.tyre[1] + 0.02)
     solids = []
     for i, axle in enumerate((plan.front_axle, plan.rear_axle)):
@@ -231,7 +233,7 @@ def rolling_gear(plan: MotorbikePlan, spokes: int, rim_part: str, twin: bool = T
 
 
 def front_mudguard(plan: MotorbikePlan, part: str, arc_deg: tuple[float, float]) -> list[Solid]:
-    """Mudguard close over the front wheel, held by the fork's legs."""
+    """Make a mudguard close over the front wheel, held by the fork's legs."""
     reach, half = plan.wheel[0] + 0.018, plan.tyre[0] + 0.016
     arm = tube([plan.leg(reach, plan.leg_x), plan.leg(reach - 0.012, half - 0.012)], 0.014, "plastic", 8)
     return [moved(mudguard(reach, half, arc_deg, part, 0.75), plan.front_axle), pair(arm)]

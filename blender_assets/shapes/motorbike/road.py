@@ -21,7 +21,7 @@ from blender_assets.shapes.motorbike.parts import (
 
 
 def naked(rng: np.random.Generator) -> Draft:
-    """Road bike without fairing: round lamp, broad bar, tank, stepped seat, cylinder block, one silencer."""
+    """Make a road bike without fairing: round lamp, broad bar, tank, stepped seat, cylinder block, one silencer."""
     plan = MotorbikePlan(
         wheel=(0.3, 0.315), tyre=(0.06, vary(rng, 0.082, 0.12)), wheelbase=vary(rng, 1.42, 0.03),
         head_deg=vary(rng, 65, 0.02), offset=0.03, crown=vary(rng, 0.58, 0.02), head=0.13, leg_x=0.105,
@@ -59,14 +59,15 @@ def naked(rng: np.random.Generator) -> Draft:
 
 
 def _engine(air_cooled: bool) -> list[Solid]:
-    """Four cylinders across with their exhaust pipes."""
+    """Make four cylinders across with their exhaust pipes."""
     case = crankcase(0.0, 0.43, (0.4, 0.44, 0.24), 0.09)
     pipes = headers((-0.14, -0.05, 0.05, 0.14), (-0.23, 0.62), (-0.31, 0.28), (0.06, 0.265))
     return [*case, *block(vec(0, -0.1, 0.5), 18, 0.37, 0.3, 6 if air_cooled else 0), *pipes]
 
 
 def _frame(plan: MotorbikePlan, part: str) -> list[Solid]:
-    """Tubes from the steering head over the engine to the swing arm, down before the engine, and under the seat."""
+    """Make tubes from the steering head over the engine to the swing arm, down before the engine, and under the
+    seat."""
     top, low = plan.steer(plan.crown + 0.09), plan.steer(plan.crown + 0.03)
     main = [(0.03, *top[1:]), (0.1, -0.25, 0.8), (0.15, 0.08, 0.7), (0.15, 0.2, 0.5), (0.14, 0.2, 0.36)]
     down = [(0.03, *low[1:]), (0.1, -0.3, 0.6), (0.12, -0.22, 0.3), (0.12, 0.16, 0.29)]
@@ -76,7 +77,7 @@ def _frame(plan: MotorbikePlan, part: str) -> list[Solid]:
 
 
 def _rear_shocks(plan: MotorbikePlan, twin: bool) -> list[Solid]:
-    """Two shock absorbers beside the rear wheel, or one before it."""
+    """Make two shock absorbers beside the rear wheel, or one before it."""
     if twin:
         x = plan.tyre[1] + 0.045
         low = plan.rear_axle + vec(x, -0.09, 0.05)
@@ -85,14 +86,15 @@ def _rear_shocks(plan: MotorbikePlan, twin: bool) -> list[Solid]:
 
 
 def _lines(plan: MotorbikePlan) -> list[Solid]:
-    """Brake lines from the bar down to the front calipers."""
+    """Make brake lines from the bar down to the front calipers."""
     start, low = plan.clamp + vec(0.15, -0.02, 0.02), plan.leg(0.22, plan.leg_x + 0.01)
     loop = plan.leg(plan.crown + 0.05, 0.12) + 0.09 * plan.ahead
     return [pair(cable([start, loop, plan.leg(0.45, plan.leg_x + 0.032), low]))]
 
 
 def cruiser(rng: np.random.Generator) -> Draft:
-    """Cruiser: long raked fork, teardrop tank, low seat, V-twin, deep mudguards, pulled-back bar, forward pegs."""
+    """Make a cruiser: long raked fork, teardrop tank, low seat, V-twin, deep mudguards, pulled-back bar, forward
+    pegs."""
     plan = MotorbikePlan(
         wheel=(vary(rng, 0.325, 0.03), 0.315), tyre=(vary(rng, 0.056, 0.15), vary(rng, 0.082, 0.1)),
         wheelbase=vary(rng, 1.66, 0.03), head_deg=vary(rng, 58, 0.03), offset=0.04, crown=vary(rng, 0.64, 0.04),
@@ -132,7 +134,7 @@ def cruiser(rng: np.random.Generator) -> Draft:
 
 
 def _cruiser_frame(plan: MotorbikePlan) -> list[Solid]:
-    """Double cradle around the V-twin."""
+    """Make a double cradle around the V-twin."""
     top, low = plan.steer(plan.crown + 0.1), plan.steer(plan.crown + 0.03)
     spine = [top, vec(0, -0.2, 0.76), vec(0, 0.25, 0.62)]
     down = [
@@ -154,7 +156,7 @@ def _cruiser_frame(plan: MotorbikePlan) -> list[Solid]:
 
 
 def _cruiser_rear(plan: MotorbikePlan, forward_lamp: bool) -> list[Solid]:
-    """Deep rear mudguard with its struts, lamp, plate and indicators, and the shock absorbers."""
+    """Make a deep rear mudguard with its struts, lamp, plate and indicators, and the shock absorbers."""
     axle, reach = plan.rear_axle, plan.wheel[1] + 0.045
     half = plan.tyre[1] + 0.03
     guard = moved(mudguard(reach, half, (-58, 96), "paint", 0.5), axle)
@@ -180,7 +182,7 @@ def _cruiser_rear(plan: MotorbikePlan, forward_lamp: bool) -> list[Solid]:
 
 
 def _saddle_bags(plan: MotorbikePlan) -> list[Solid]:
-    """Leather bags beside the rear wheel with two straps each."""
+    """Make leather bags beside the rear wheel with two straps each."""
     at = plan.rear_axle + vec(plan.tyre[1] + 0.13, 0.05, 0.2)
     parts = [
         rounded_box(at, (0.15, 0.42, 0.27), 0.05, "fabric", 1),
@@ -191,7 +193,7 @@ def _saddle_bags(plan: MotorbikePlan) -> list[Solid]:
 
 
 def _sissy_bar() -> list[Solid]:
-    """Back rest on a bent bar behind the seat."""
+    """Make a back rest on a bent bar behind the seat."""
     path = [(0.13, 0.68, 0.66), (0.12, 0.82, 0.85), (0.1, 0.88, 1.06), (0, 0.89, 1.08)]
     pad = rounded_box((0, 0.86, 0.98), (0.22, 0.05, 0.15), 0.024, "fabric", 2)
     return [cradle(path, 0.011, "metal", 0.06), pad]

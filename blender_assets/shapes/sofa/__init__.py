@@ -26,7 +26,7 @@ from blender_assets.shapes.sofa.parts import (
 
 
 def sofa(body_type: int, rng: np.random.Generator) -> Draft:
-    """A sofa in metres, standing on z = 0; the sitter looks to -y, the back rest is at +y.
+    """Make a sofa in metres, standing on z = 0; the sitter looks to -y, the back rest is at +y.
 
     body_type 0..5: two-seater, three-seater with rolled arms, chesterfield, modern low with loose cushions, wooden
     frame with a mattress, tuxedo. Mirror-symmetric in x, mostly `fabric`; proportions are drawn from `rng`.
@@ -36,7 +36,7 @@ def sofa(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _pillows(plan: SofaPlan, rng: np.random.Generator, before: float) -> list[Solid]:
-    """A scatter pillow in either corner of the seat, or none; `before`: thickness of what it leans against."""
+    """Make a scatter pillow in either corner of the seat, or none; `before`: thickness of the back rest behind them."""
     if rng.random() < 0.5:
         return []
     size = rng.uniform(0.36, 0.44)
@@ -46,7 +46,7 @@ def _pillows(plan: SofaPlan, rng: np.random.Generator, before: float) -> list[So
 
 
 def _two_seater(rng: np.random.Generator) -> Draft:
-    """Two-seater with box-shaped arms, two loose seat and back cushions and tapered legs."""
+    """Make a two-seater with box-shaped arms, two loose seat and back cushions and tapered legs."""
     plan = SofaPlan(
         width=rng.uniform(1.4, 1.68), depth=rng.uniform(0.82, 0.92), top=rng.uniform(0.76, 0.86),
         clear=rng.uniform(0.1, 0.17), seat=rng.uniform(0.42, 0.46), arm=rng.uniform(0.1, 0.2),
@@ -62,7 +62,8 @@ def _two_seater(rng: np.random.Generator) -> Draft:
 
 
 def _three_seater(rng: np.random.Generator) -> Draft:
-    """Traditional three-seater with scrolled arms, cushions on seat and back, on ball feet or in a pleated skirt."""
+    """Make a traditional three-seater with scrolled arms, cushions on seat and back, on ball feet or in a pleated
+    skirt."""
     roll = rng.uniform(0.085, 0.11)
     plan = SofaPlan(
         width=rng.uniform(1.95, 2.2), depth=rng.uniform(0.88, 0.96), top=rng.uniform(0.84, 0.94), clear=0.09,
@@ -82,7 +83,7 @@ def _three_seater(rng: np.random.Generator) -> Draft:
 
 
 def _chesterfield(rng: np.random.Generator) -> Draft:
-    """Chesterfield: arms as high as the back under one scroll, quilted with buttons inside, on ball feet."""
+    """Make a chesterfield: arms as high as the back under one scroll, quilted with buttons inside, on ball feet."""
     roll, top = rng.uniform(0.085, 0.11), rng.uniform(0.7, 0.78)
     plan = SofaPlan(
         width=rng.uniform(1.6, 2.15), depth=rng.uniform(0.88, 0.96), top=top, clear=rng.uniform(0.07, 0.11),
@@ -105,7 +106,7 @@ def _chesterfield(rng: np.random.Generator) -> Draft:
 
 
 def _low(rng: np.random.Generator) -> Draft:
-    """Low modern sofa: deep loose cushions between broad block arms, on a recessed plinth or metal sledges."""
+    """Make a low modern sofa: deep loose cushions between broad block arms, on a recessed plinth or metal sledges."""
     plan = SofaPlan(
         width=rng.uniform(1.75, 2.3), depth=rng.uniform(0.95, 1.06), top=rng.uniform(0.6, 0.68),
         clear=rng.uniform(0.08, 0.14), seat=rng.uniform(0.39, 0.43), arm=rng.uniform(0.18, 0.28),
@@ -128,7 +129,8 @@ def _low(rng: np.random.Generator) -> Draft:
 
 
 def _wooden(rng: np.random.Generator) -> Draft:
-    """Daybed with a back: a wooden frame with spindles or slats, a thin mattress, loose back cushions or bolsters."""
+    """Make a daybed with a back: a wooden frame with spindles or slats, a thin mattress, loose back cushions or
+    bolsters."""
     plan = SofaPlan(
         width=rng.uniform(1.55, 2.0), depth=rng.uniform(0.8, 0.88), top=rng.uniform(0.76, 0.84), clear=0.26,
         seat=rng.uniform(0.42, 0.45), arm=0.07, arm_top=rng.uniform(0.56, 0.62), back=0.05,
@@ -148,7 +150,8 @@ def _wooden(rng: np.random.Generator) -> Draft:
 
 
 def _tuxedo(rng: np.random.Generator) -> Draft:
-    """Tuxedo: thin straight arms as high as the back, one bench cushion, a channelled, quilted or cushioned back."""
+    """Make a tuxedo: thin straight arms as high as the back, one bench cushion, a channelled, quilted or cushioned
+    back."""
     top, wide = rng.uniform(0.74, 0.84), rng.uniform(1.55, 2.1)
     plan = SofaPlan(
         width=wide, depth=rng.uniform(0.8, 0.9), top=top, clear=rng.uniform(0.13, 0.19), seat=rng.uniform(0.43, 0.47),

@@ -21,7 +21,7 @@ from blender_assets.shapes.mesh import (
 
 
 def rounded_outline(half_x: float, half_y: float, radius: float) -> Array:
-    """Outline (36, 2) of a rectangle with rounded corners, its straight sides divided as well."""
+    """Return the outline (36, 2) of a rectangle with rounded corners, its straight sides divided as well."""
     arc, side = np.linspace(0, np.pi / 2, 4), np.linspace(0, 1, 7)[1:-1]
     x, y = half_x - radius, half_y - radius
     points = []
@@ -34,7 +34,7 @@ def rounded_outline(half_x: float, half_y: float, radius: float) -> Array:
 
 
 def boxed_cushion(size: tuple[float, float, float], puff: float) -> Solid:
-    """Box cushion about the origin with piping along the edges of its two large faces, which bulge by `puff`."""
+    """Make a box cushion about the origin with piping along the edges of its two large faces, which bulge by `puff`."""
     w, d, h = np.array(size) / 2
     radius = 0.2 * min(size)
     outline = rounded_outline(w, d, 0.05)
@@ -53,12 +53,12 @@ def boxed_cushion(size: tuple[float, float, float], puff: float) -> Solid:
 
 
 def standing(solid: Solid) -> Solid:
-    """A cushion turned on its edge: its upper face looks to -y."""
+    """Turn a cushion on its edge: its upper face looks to -y."""
     return moved(solid, rotation=rotation_about("x", np.pi / 2))
 
 
 def scatter_pillow(size: float, thick: float) -> Solid:
-    """Square pillow with drawn-out corners, on its edge, facing -y."""
+    """Make a square pillow with drawn-out corners, on its edge, facing -y."""
     side = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 11))[:-1]
     one = np.ones(len(side))
     square = np.concatenate([np.stack(xy, 1) for xy in ((side, -one), (one, side), (-side, one), (-one, -side))])
@@ -73,7 +73,8 @@ def scatter_pillow(size: float, thick: float) -> Solid:
 
 
 def tufted(width: float, height: float, thickness: float, puff: float, columns: int, tiers: int) -> Solid:
-    """Upright pad about the origin, facing -y, quilted into diamonds that bulge by `puff`, `columns` by `tiers`."""
+    """Make an upright pad about the origin, facing -y, quilted into diamonds that bulge by `puff`, `columns` by
+    `tiers`."""
     nx, nz = 6 * columns, 6 * tiers
     a, b = np.meshgrid(np.linspace(-columns, columns, nx + 1), np.linspace(0, 2 * tiers, nz + 1), indexing="xy")
     seam = np.abs(np.sin(np.pi / 2 * (a + b)) * np.sin(np.pi / 2 * (a - b)))
@@ -98,7 +99,7 @@ def tufted(width: float, height: float, thickness: float, puff: float, columns: 
 
 
 def channelled(width: float, height: float, thickness: float, columns: int) -> Solid:
-    """Upright pad about the origin, facing -y, quilted into vertical channels."""
+    """Make an upright pad about the origin, facing -y, quilted into vertical channels."""
     pitch = width / columns
     x = (np.arange(columns) + 0.5) * pitch - width / 2
     roll = rounded_box((0, 0, 0), (pitch + 0.002, thickness, height), 0.45 * min(pitch, thickness), "fabric", 3)

@@ -54,14 +54,15 @@ class SofaPlan:
         return self.depth / 2 - self.back - (self.top - self.seat) * float(np.tan(self.lean_rad))
 
     def on_back(self, solid: Solid, up: float, out: float) -> Solid:
-        """A part drawn about the origin as if upright, at `up` along the back rest from the seat, `out` before it."""
+        """Place a part, drawn about the origin as if upright: `up` along the back rest from the seat, `out` before
+        it."""
         cos, sin = np.cos(self.lean_rad), np.sin(self.lean_rad)
         shift = (0, self.crease + up * sin - out * cos, self.seat + up * cos + out * sin)
         return moved(solid, shift, rotation_about("x", -self.lean_rad))
 
 
 def seat_cushions(plan: SofaPlan, overhang: float = 0.01, puff: float = 0.022) -> list[Solid]:
-    """Seat cushions side by side from the front edge to the back rest; the left one is the last."""
+    """Make seat cushions side by side from the front edge to the back rest; the left one is the last."""
     pitch = plan.inner / plan.seats
     front = -plan.depth / 2 - overhang
     size = (pitch - 0.004, plan.crease - front, plan.thick)
@@ -74,7 +75,7 @@ def seat_cushions(plan: SofaPlan, overhang: float = 0.01, puff: float = 0.022) -
 
 
 def back_cushions(plan: SofaPlan, count: int, rise: float, thick: float, puff: float = 0.03) -> list[Solid]:
-    """Back cushions side by side on the seat, `rise` metres tall; the left one is the last."""
+    """Make back cushions side by side on the seat, `rise` metres tall; the left one is the last."""
     pitch = plan.inner / count
     one = standing(boxed_cushion((pitch - 0.004, rise, thick), puff))
     return [
@@ -84,14 +85,14 @@ def back_cushions(plan: SofaPlan, count: int, rise: float, thick: float, puff: f
 
 
 def base_box(plan: SofaPlan, width: float, front: float = 0.02, rear: float = 0.02) -> Solid:
-    """Upholstered box below the seat, set back by `front` and `rear` metres from the ends of the sofa."""
+    """Make an upholstered box below the seat, set back by `front` and `rear` metres from the ends of the sofa."""
     low, top = plan.clear - 0.005, plan.seat - plan.thick + 0.02  # its underside is not level with those of the arms
     size = (width, plan.depth - front - rear, top - low)
     return rounded_box((0, (front - rear) / 2, (low + top) / 2), size, 0.02, "fabric", 3)
 
 
 def back_shell(plan: SofaPlan, width: float, radius: float) -> Solid:
-    """Frame of the back rest from the underside to the top: upright behind, leaning in front."""
+    """Make the frame of the back rest from the underside to the top: upright behind, leaning in front."""
     low = plan.clear + 0.005
     tall = plan.top - low
     box = rounded_box((0, 0, low + tall / 2), (width, plan.back, tall), radius, "fabric", 4)
@@ -102,7 +103,7 @@ def back_shell(plan: SofaPlan, width: float, radius: float) -> Solid:
 
 
 def track_arms(plan: SofaPlan, radius: float) -> Solid:
-    """Box-shaped arm rests, piped around their front faces."""
+    """Make box-shaped arm rests, piped around their front faces."""
     high, long = plan.arm_top - plan.clear, plan.depth - 0.04
     x, z = (plan.width - plan.arm) / 2, (plan.arm_top + plan.clear) / 2
     box = rounded_box((x, 0, z), (plan.arm, long, high), radius, "fabric", 4)
@@ -112,7 +113,7 @@ def track_arms(plan: SofaPlan, radius: float) -> Solid:
 
 
 def scroll_front(x: float, y: float, z: float, roll: float) -> Solid:
-    """Piping and a button on the front end of a scroll of the radius `roll`."""
+    """Make piping and a button on the front end of a scroll of the radius `roll`."""
     ring = superellipse(32) * 0.74 * roll
     loop = np.column_stack([x + ring[:, 0], np.full(32, y), z + ring[:, 1]])
     button = rounded_box((x, y, z), (0.026, 0.016, 0.026), 0.0079, "fabric", 2)
@@ -120,7 +121,7 @@ def scroll_front(x: float, y: float, z: float, roll: float) -> Solid:
 
 
 def rolled_arms(plan: SofaPlan, roll: float) -> Solid:
-    """Arm rests under a scroll of the radius `roll`."""
+    """Make arm rests under a scroll of the radius `roll`."""
     x, z = plan.width / 2 - roll, plan.arm_top - roll
     front, rear = 0.015 - plan.depth / 2, plan.depth / 2 - 0.08
     size = (1.5 * roll, rear - front - 0.03, z - plan.clear)
@@ -130,7 +131,7 @@ def rolled_arms(plan: SofaPlan, roll: float) -> Solid:
 
 
 def rolled_rail(plan: SofaPlan, roll: float) -> Solid:
-    """One scroll of the radius `roll` over arms and back, round the rear corners, with walls below."""
+    """Make one scroll of the radius `roll` over arms and back, round the rear corners, with walls below."""
     x, z, rear, front = plan.width / 2 - roll, plan.top - roll, plan.depth / 2 - roll, 0.015 - plan.depth / 2
     arc = bend((x, rear - 1.6 * roll, z), (x, rear, z), (x - 1.6 * roll, rear, z), 10)
     left = [(x, y, z) for y in np.linspace(front, rear - 1.6 * roll, 6)[:-1]] + arc
@@ -144,7 +145,8 @@ def rolled_rail(plan: SofaPlan, roll: float) -> Solid:
 
 
 def skirt(plan: SofaPlan) -> tuple[Solid, Array]:
-    """Cloth panels from the seat's frame down to the floor, pleated at the seats; and the lower left rear corner."""
+    """Make cloth panels from the seat's frame down to the floor, pleated at the seats; returns also their left rear
+    corner."""
     tall, pitch = plan.clear + 0.13, plan.width / plan.seats
     x, y, z = plan.width / 2 - 0.025, plan.depth / 2 + 0.003, tall / 2
     panels = []
@@ -158,7 +160,8 @@ def skirt(plan: SofaPlan) -> tuple[Solid, Array]:
 
 
 def tapered_legs(plan: SofaPlan, part: str, inset: float, splay: float, size: float = 0.055) -> tuple[Solid, Array]:
-    """Four legs and, under a wide sofa, one in the middle of front and rear; and the foot (3,) at left rear."""
+    """Make four legs and, under a wide sofa, one in the middle of front and rear; returns also the foot (3,) at left
+    rear."""
     x, y = plan.width / 2 - inset, plan.depth / 2 - inset
     head = plan.clear + 0.03
     legs = [
@@ -171,7 +174,7 @@ def tapered_legs(plan: SofaPlan, part: str, inset: float, splay: float, size: fl
 
 
 def bun_feet(plan: SofaPlan, part: str, inset: float) -> tuple[Solid, Array]:
-    """Four turned ball feet; and the foot (3,) at left rear."""
+    """Make four turned ball feet; returns also the foot (3,) at left rear."""
     x, y, high = plan.width / 2 - inset, plan.depth / 2 - inset, plan.clear + 0.02
     knots = np.array(
         [(0, 0), (24, 0), (36, 0.12), (43, 0.36), (40, 0.56), (26, 0.72), (24, 0.76), (36, 0.84), (36, 1), (0, 1)]
@@ -183,7 +186,7 @@ def bun_feet(plan: SofaPlan, part: str, inset: float) -> tuple[Solid, Array]:
 def sofa_keypoints(
     plan: SofaPlan, back: ArrayLike, rest: Solid, thick: float, seat: Solid, foot: ArrayLike
 ) -> dict[str, ArrayLike]:
-    """Keypoints of a sofa from those of its left side.
+    """Return keypoints of a sofa from those of its left side.
 
     back (3,): upper corner of the back rest; rest: the left back cushion or pad, `thick` metres deep; seat: the left
     seat cushion; foot (3,): the lower rear corner, that of the front lies as far before the middle.
@@ -200,7 +203,7 @@ def sofa_keypoints(
 
 
 def sledges(plan: SofaPlan, inset: float) -> tuple[Solid, Array]:
-    """Two loops of flat metal bar across the depth under the seat; and the lower left rear corner."""
+    """Make two loops of flat metal bar across the depth under the seat; returns also the lower left rear corner."""
     x, y, high = plan.width / 2 - inset, plan.depth / 2 - 0.09, plan.clear + 0.012
     foot = rounded_box((x, 0, 0.006), (0.05, 2 * y, 0.012), 0.003, "metal", 1)
     head = moved(foot, (0, 0, high - 0.012))
@@ -210,7 +213,7 @@ def sledges(plan: SofaPlan, inset: float) -> tuple[Solid, Array]:
 
 
 def wooden_frame(plan: SofaPlan, part: str, style: int) -> tuple[Solid, dict[str, ArrayLike]]:
-    """Frame of rails, legs, flat arm rests and an open back: upright spindles (style 0) or level slats (1).
+    """Make a frame of rails, legs, flat arm rests and an open back: upright spindles (style 0) or level slats (1).
 
     Also the keypoints of its left legs and of the upper end of the left rear post.
     """

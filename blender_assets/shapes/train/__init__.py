@@ -24,7 +24,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def train(body_type: int, rng: np.random.Generator) -> Draft:
-    """A short train in metres, its locomotive or power car at -y, wheels on z = 0; the dominant part is `paint`.
+    """Make a short train in metres, its locomotive or power car at -y, wheels on z = 0; the dominant part is `paint`.
 
     body_type 0..5: high-speed train, electric locomotive with a coach, diesel locomotive with a coach, metro, tram,
     steam locomotive with tender. Vehicles are shorter than real ones, in PASCAL3D+'s proportions.
@@ -34,7 +34,7 @@ def train(body_type: int, rng: np.random.Generator) -> Draft:
 
 
 def _coach(rng: np.random.Generator, start: float, half: float, roof: float) -> tuple[Body, list[Solid]]:
-    """Passenger coach whose front wall is at y = start, with its underframe, rear buffers and red rear lamps."""
+    """Make a passenger coach whose front wall is at y = start, with its underframe, rear buffers and red rear lamps."""
     length = rng.uniform(8.6, 10.2)
     body = Body(
         length, half - 0.02, 1.0, roof, 0.12, rng.uniform(0.4, 0.62), 0.02, 0.12,
@@ -64,7 +64,7 @@ def _coach(rng: np.random.Generator, start: float, half: float, roof: float) -> 
 
 
 def _electric(rng: np.random.Generator) -> Draft:
-    """Electric locomotive with sloping cabs at both ends and pantographs, pulling a coach."""
+    """Make an electric locomotive with sloping cabs at both ends and pantographs, pulling a coach."""
     length, half, roof = rng.uniform(8.8, 10.2), rng.uniform(1.42, 1.5), rng.uniform(3.6, 3.8)
     slope, foot = rng.uniform(0.3, 0.75), rng.uniform(0.0, 0.25)
     lean = ((0.9, foot), (1.7, 0.0), (2.1, 0.03), (roof, slope))
@@ -118,7 +118,8 @@ def _electric(rng: np.random.Generator) -> Draft:
 
 
 def _diesel(rng: np.random.Generator) -> Draft:
-    """Hood-type diesel locomotive: low nose, wide cab, narrow engine hood with walkways and railings, and a coach."""
+    """Make a hood-type diesel locomotive: low nose, wide cab, narrow engine hood with walkways and railings, and a
+    coach."""
     length, half = rng.uniform(9.6, 11.0), rng.uniform(1.42, 1.5)
     nose, cab_long, roof = rng.uniform(1.3, 1.7), 1.75, rng.uniform(3.85, 4.1)
     start = -length / 2
@@ -165,7 +166,7 @@ def _diesel(rng: np.random.Generator) -> Draft:
 
 
 def _diesel_panels(half: float, hood_long: float, roof: float) -> tuple[list[Panel], list[Panel], list[Panel]]:
-    """Windows, louvres, doors and lamps of a diesel locomotive's cab, its engine hood and its nose."""
+    """Return the windows, louvres, doors and lamps of a diesel locomotive's cab, its engine hood and its nose."""
     cab_panels = [
         Panel("front", (0.1, 0.62), (2.62, 3.3), "glass", 0.03),
         Panel("front", (0.84, half - 0.14), (2.45, 3.3), "glass", 0.03),
@@ -190,7 +191,7 @@ def _diesel_panels(half: float, hood_long: float, roof: float) -> tuple[list[Pan
 
 
 def _railings(x: float, front: float, cab_y: float, rear: float) -> list[Solid]:
-    """Handrails on posts along the walkways of a hood locomotive, before and behind its cab."""
+    """Make handrails on posts along the walkways of a hood locomotive, before and behind its cab."""
     solids = []
     for a, b in ((front + 0.1, cab_y - 1.0), (cab_y + 1.0, rear - 0.1)):
         posts = np.linspace(a, b, max(2, round((b - a) / 1.3) + 1))

@@ -58,7 +58,7 @@ class Tube:
     start: float
 
     def at(self, s: float | Array, section: Array) -> Array:
-        """Points (S, P, 3) at distances s (S,) of the points (P, 2) of a section."""
+        """Return points (S, P, 3) at distances s (S,) of the points (P, 2) of a section."""
         along = np.atleast_1d(np.asarray(s, float))
         rounding = np.sqrt(1 - np.square(1 - np.clip(along / self.nose, 0, 1))) if self.nose else np.ones_like(along)
         up, down, wide = (curve(along, knots) for knots in (self.top, self.bottom, self.half_width))
@@ -69,7 +69,7 @@ class Tube:
 
 
 def tube_body(form: Tube, zones: Sequence[Zone]) -> Solid:
-    """The closed shell of a vehicle with its zones; later zones cover earlier ones."""
+    """Make the closed shell of a vehicle with its zones; later zones cover earlier ones."""
     marks = np.unique(np.round([m for zone in zones for m in zone.s if 0 < m < form.length], 4))
     nose = form.nose * (1 - np.cos(np.linspace(0, np.pi / 2, 8))) if form.nose else np.zeros(1)
     taper = max(k[0] for knots in (form.top, form.half_width) for k in knots[:-1])
@@ -95,14 +95,14 @@ def tube_body(form: Tube, zones: Sequence[Zone]) -> Solid:
 
 
 def _windows(start: float, end: float, count: int) -> list[Zone]:
-    """A dark band with panes between two distances s."""
+    """Return a dark band with panes between two distances s."""
     edges = np.linspace(start, end, count + 1)
     band = Zone((start - 0.06, end + 0.06), GLASS, "plastic", 0.004)
     return [band, *(Zone((a + 0.06, b - 0.06), GLASS, "glass", 0.014) for a, b in pairwise(edges))]
 
 
 def _door(s: float) -> list[Zone]:
-    """A door of 0.8 m at a distance s: a gap around it and a pane."""
+    """Return a door of 0.8 m at a distance s: a gap around it and a pane."""
     return [
         Zone((s - 0.4, s + 0.4), (4, 12), "plastic", 0.012),
         Zone((s - 0.385, s + 0.385), (4, 12), "paint", 0.02),
@@ -111,7 +111,7 @@ def _door(s: float) -> list[Zone]:
 
 
 def fast_train(rng: np.random.Generator) -> Draft:
-    """High-speed power car with a long sloping nose and one coach behind it, skirts down to the rails."""
+    """Make a high-speed power car with a long sloping nose and one coach behind it, skirts down to the rails."""
     power, coach, half = rng.uniform(9.6, 11.2), rng.uniform(8.2, 9.4), rng.uniform(1.42, 1.52)
     roof, floor, taper = rng.uniform(3.55, 3.8), 0.42, rng.uniform(3.6, 5.2)
     tip, start = rng.uniform(1.45, 1.75), -(power + coach + 0.3) / 2
@@ -169,7 +169,8 @@ def fast_train(rng: np.random.Generator) -> Draft:
 
 
 def _keypoints(head: Tube, tail: Tube, taper: float) -> dict[str, ArrayLike]:
-    """PASCAL3D+'s keypoints; the upper corners of the head lie where its roof begins, the lower ones at its nose."""
+    """Return PASCAL3D+'s keypoints; the upper corners of the head lie where its roof begins, the lower ones at its
+    nose."""
     section = np.array(SECTION)
     rear = tail.start + tail.length
     keypoints = {"head_top": head.at(0.85 * taper, section[-1:])[0, 0]}

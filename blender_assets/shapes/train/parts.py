@@ -26,7 +26,7 @@ GAUGE = 0.75  # x of the wheels
 
 
 def track_wheel(radius: float, segments: int = 16) -> Solid:
-    """Railway wheel about the x axis at the origin, its flange towards -x (the inside)."""
+    """Make a railway wheel about the x axis at the origin, its flange towards -x (the inside)."""
     profile = [
         (0, 0.07),
         (0.32, 0.07),
@@ -41,7 +41,8 @@ def track_wheel(radius: float, segments: int = 16) -> Solid:
 
 
 def bogie(y: float, radius: float = 0.45, base: float = 1.15) -> list[Solid]:
-    """Two-axle bogie centred on y: wheels `base` before and behind, frames with axle boxes and springs outside."""
+    """Make a two-axle bogie centred on y: wheels `base` before and behind, frames with axle boxes and springs
+    outside."""
     wheel = moved(track_wheel(radius, 14), (GAUGE, 0, 0))
     box = lathe([(0, 0.16), (0.1, 0.14), (0.17, 0.08), (0.17, -0.12), (0, -0.12)], "plastic", "x", 8)
     spring = moved(lathe([(0, 0.1), (0.1, 0.1), (0.1, 0.36), (0, 0.36)], "metal", "z", 8), (1.0, 0, 0))
@@ -65,7 +66,8 @@ def bogie(y: float, radius: float = 0.45, base: float = 1.15) -> list[Solid]:
 
 
 def buffers(y: float, facing: float, z: float = 1.06) -> Solid:
-    """Side buffers and a screw coupling on a headstock at y; facing is -1 at the front of a train, 1 at its rear."""
+    """Make side buffers and a screw coupling on a headstock at y; facing is -1 at the front of a train, 1 at its
+    rear."""
     plunger = cylinder((0.88, y, z), (0.88, y + facing * 0.42, z), 0.1, "metal", 8)
     head = cylinder((0.88, y + facing * 0.4, z), (0.88, y + facing * 0.47, z), 0.24, "metal", 14)
     hook = rounded_box((0, y + facing * 0.12, z), (0.1, 0.4, 0.16), 0.03, "metal", 1)
@@ -76,14 +78,14 @@ def buffers(y: float, facing: float, z: float = 1.06) -> Solid:
 
 
 def coupler(y: float, facing: float, z: float) -> Solid:
-    """Automatic centre coupler at y."""
+    """Make an automatic centre coupler at y."""
     shank = rounded_box((0, y + facing * 0.15, z), (0.18, 0.5, 0.18), 0.04, "metal", 1)
     head = rounded_box((0, y + facing * 0.45, z), (0.36, 0.2, 0.3), 0.06, "metal", 1)
     return join([shank, head])
 
 
 def gangway(start: float, end: float, half: float, z: tuple[float, float]) -> Solid:
-    """Folded bellows between two vehicles from y = start to end, of a half width between two heights."""
+    """Make folded bellows between two vehicles from y = start to end, of a half width between two heights."""
     ring = superellipse(16, 0.35)
     count = 2 * max(2, round((end - start) / 0.16)) + 1
     rings = []
@@ -95,7 +97,7 @@ def gangway(start: float, end: float, half: float, z: tuple[float, float]) -> So
 
 
 def pantograph(y: float, roof: float, rise: float, facing: float = 1.0) -> Solid:
-    """Single-arm pantograph on insulators, its knee towards facing * y, its head `rise` above the roof."""
+    """Make a single-arm pantograph on insulators, its knee towards facing * y, its head `rise` above the roof."""
     knee, head = (y + facing * 0.85, roof + 0.2 + 0.42 * rise), (y - facing * 0.1, roof + rise)
     solids = [
         pair(cylinder((0.45, y + at, roof - 0.05), (0.45, y + at, roof + 0.24), 0.06, "plastic", 8))
@@ -123,7 +125,8 @@ def pantograph(y: float, roof: float, rise: float, facing: float = 1.0) -> Solid
 def coach_panels(
     body: Body, doors: Sequence[float], glass: tuple[float, float], count: int, door_foot: float
 ) -> list[Panel]:
-    """Side of a passenger coach: doors around the distances `doors`, `count` windows between each two of them."""
+    """Return the side of a passenger coach: doors around the distances `doors`, `count` windows between each two of
+    them."""
     panels: list[Panel] = []
     for s in doors:
         panels.append(Panel("side", (s - 0.4, s + 0.4), (door_foot, glass[1] + 0.1), "paint", 0.03))
@@ -139,7 +142,7 @@ def coach_panels(
 
 
 def underframe(body: Body, bogies: Sequence[float], floor: float = 0.45) -> list[Solid]:
-    """Bogies at distances s and equipment boxes under the floor between them."""
+    """Make bogies at distances s and equipment boxes under the floor between them."""
     start = body.y - body.length / 2
     solids = [solid for s in bogies for solid in bogie(start + s)]
     a, b = start + bogies[0] + 1.75, start + bogies[-1] - 1.75
@@ -153,7 +156,7 @@ def underframe(body: Body, bogies: Sequence[float], floor: float = 0.45) -> list
 
 
 def train_shape(bodies: Sequence[Body], solids: Sequence[Solid], upper: Sequence[Body] = ()) -> Draft:
-    """The train of `solids` whose vehicles have these bodies from head to tail, with PASCAL3D+'s keypoints.
+    """Make the train of `solids` whose vehicles have these bodies from head to tail, with PASCAL3D+'s keypoints.
 
     upper: the bodies at whose edges the upper keypoints lie where they are not those of the vehicles.
     """
@@ -170,7 +173,7 @@ def train_shape(bodies: Sequence[Body], solids: Sequence[Solid], upper: Sequence
 
 
 def _edge_at(bodies: Sequence[Body], y: float, height: str) -> Array:
-    """The left edge (3,) at y of the body there, or of the nearest one where y lies between two."""
+    """Return the left edge (3,) at y of the body there, or of the nearest one if y lies between two."""
     body = min(bodies, key=lambda b: abs(y - b.y) - b.length / 2)
     margin = min(body.reach, 0.3 * body.length)
     s = float(np.clip(y - body.y + body.length / 2, margin, body.length - margin))

@@ -25,7 +25,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def _driver(radius: float, spokes: int) -> Solid:
-    """Spoked driving wheel about the x axis at the origin, flange inside."""
+    """Make a spoked driving wheel about the x axis at the origin, flange inside."""
     rim = ring_of(
         np.array([(0.84, 0.06), (1.0, 0.06), (1.0, -0.04), (1.05, -0.07), (0.84, -0.08)]) * [radius, 1], "metal"
     )
@@ -41,7 +41,7 @@ def _driver(radius: float, spokes: int) -> Solid:
 
 
 def _boiler(front: float, rear: float, z: float, radius: float) -> list[Solid]:
-    """Boiler along y with its bands, smokebox door, chimney, domes and handrails."""
+    """Make a boiler along y with its bands, smokebox door, chimney, domes and handrails."""
     barrel = [(0, 0), (0.96 * radius, 0), (1.02 * radius, 0.05), (1.02 * radius, 1.3), (radius, 1.34)]
     barrel += [
         (radius, rear - front - 1.0),
@@ -82,7 +82,7 @@ def _boiler(front: float, rear: float, z: float, radius: float) -> list[Solid]:
 
 
 def _running_gear(axles: Array, radius: float, y_cylinder: float, spokes: int) -> list[Solid]:
-    """Driving wheels on their axles, coupling and main rods, and the cylinders."""
+    """Make driving wheels on their axles, coupling and main rods, and the cylinders."""
     wheel = _driver(radius, spokes)
     solids: list[Solid] = []
     for y in axles:
@@ -118,7 +118,7 @@ def _running_gear(axles: Array, radius: float, y_cylinder: float, spokes: int) -
 
 
 def _tender(start: float, length: float, half: float, top: float) -> tuple[Body, list[Solid]]:
-    """Tender on two bogies: water tank with a heap of coal, rear buffers and lamps."""
+    """Make a tender on two bogies: water tank with a heap of coal, rear buffers and lamps."""
     body = Body(length, half, 0.95, top, 0.12, 0.08, 0.0, 0.0, y=start + length / 2)
     panels = [Panel("side", (0.0, length), (z, z + 0.03), "metal", -0.006) for z in (1.25, top - 0.2)]
     panels.append(Panel("rear", (0, half), (1.25, 1.28), "metal", -0.006))
@@ -149,7 +149,7 @@ def _tender(start: float, length: float, half: float, top: float) -> tuple[Body,
 
 
 def steam_train(rng: np.random.Generator) -> Draft:
-    """Steam locomotive: boiler, chimney, spoked driving wheels with rods, cab; its tender behind."""
+    """Make a steam locomotive: boiler, chimney, spoked driving wheels with rods, cab; its tender behind."""
     radius, spokes = rng.uniform(0.72, 0.92), int(rng.integers(9, 12))
     boiler, z = rng.uniform(0.78, 0.9), rng.uniform(2.35, 2.5)
     long, cab_long, half = rng.uniform(6.2, 7.0), rng.uniform(1.8, 2.1), rng.uniform(1.36, 1.45)
@@ -214,7 +214,8 @@ def steam_train(rng: np.random.Generator) -> Draft:
 def _keypoints(
     front: float, cab: Body, tender: Body, z: float, boiler: float, deck: tuple[float, float]
 ) -> dict[str, ArrayLike]:
-    """PASCAL3D+'s keypoints: the head is the smokebox above the buffer beam, mid1 boiler and walkway, mid2 the cab."""
+    """Return PASCAL3D+'s keypoints: the head is the smokebox above the buffer beam, mid1 boiler and walkway, mid2 the
+    cab."""
     slope = np.sqrt(0.5) * boiler
     keypoints = {
         "head_top": np.array([0, front + 0.52, z + 0.98 * boiler]),

@@ -13,7 +13,7 @@ from blender_assets.shapes.vehicle_shell import coachwork
 
 
 def _sliding_door(s: float, half: float, z: tuple[float, float], sill: float) -> list[Panel]:
-    """Two door leaves around a distance s with a pane in each."""
+    """Return two door leaves around a distance s with a pane in each."""
     panels = [
         Panel("side", (s - half, s + half), z, "metal", 0.024),
         Panel("side", (s - 0.012, s + 0.012), z, "plastic", 0.036),
@@ -26,7 +26,7 @@ def _sliding_door(s: float, half: float, z: tuple[float, float], sill: float) ->
 def _doors_and_windows(
     doors: list[float], span: tuple[float, float], half: float, z: tuple[float, float], glass: tuple[float, float]
 ) -> list[Panel]:
-    """Sliding doors at distances s and windows between them within a span of s."""
+    """Return sliding doors at distances s and windows between them within a span of s."""
     panels = [p for s in doors for p in _sliding_door(s, half, z, glass[0] - 0.15)]
     stops = [span[0] - half - 0.1, *doors, span[1] + half + 0.1]
     for a, b in pairwise(stops):
@@ -40,7 +40,7 @@ def _doors_and_windows(
 
 
 def metro(rng: np.random.Generator) -> Draft:
-    """Two metro or commuter cars: upright front with a door in the middle, wide sliding doors, ribbed sides."""
+    """Make two metro or commuter cars: upright front with a door in the middle, wide sliding doors, ribbed sides."""
     length, half, roof = rng.uniform(8.6, 9.8), rng.uniform(1.38, 1.5), rng.uniform(3.5, 3.75)
     slope = rng.uniform(0.05, 0.4)
     lean = ((0.9, 0.0), (2.0, 0.02), (3.7, slope))
@@ -90,7 +90,7 @@ def metro(rng: np.random.Generator) -> Draft:
 
 
 def tram(rng: np.random.Generator) -> Draft:
-    """Low-floor tram of three sections with rounded ends, large windows and a pantograph on the middle one."""
+    """Make a low-floor tram of three sections with rounded ends, large windows and a pantograph on the middle one."""
     end, middle, half, roof = (
         rng.uniform(5.2, 6.0),
         rng.uniform(3.2, 4.0),

@@ -22,7 +22,7 @@ from blender_assets.shapes.tvmonitor.parts import (
 
 
 def tvmonitor(body_type: int, rng: np.random.Generator) -> Draft:
-    """A screen in metres, standing on z = 0, the glass at -y, mirror-symmetric in x; its case is mostly paint.
+    """Make a screen in metres, standing on z = 0, the glass at -y, mirror-symmetric in x; its case is mostly paint.
 
     body_type 0..5: flat television on feet, monitor on a stand, tube television, tube monitor, curved wide screen,
     flat screen with loudspeakers at its sides on a wall mount. Proportions and details are drawn from `rng`.
@@ -34,7 +34,8 @@ def tvmonitor(body_type: int, rng: np.random.Generator) -> Draft:
 def _panel(
     rng: np.random.Generator, wide: tuple[float, float], shape: float, lift: float, thick: float, bezel: float
 ) -> Case:
-    """Slim case: range of its width, the picture's width by height, height above the ground, thickness, bezel."""
+    """Draw a slim case: range of its width, the picture's width by height, height above the ground, thickness,
+    bezel."""
     half = float(rng.uniform(*wide)) / 2
     chin = bezel * float(rng.uniform(1.0, 2.6))
     tall = 2 * (half - bezel) / shape + bezel + chin
@@ -42,7 +43,7 @@ def _panel(
 
 
 def _screen(case: Case, rng: np.random.Generator) -> list[Solid]:
-    """Slim case with its glass, the maker's sign, the lamp of the switch."""
+    """Make a slim case with its glass, the maker's sign, the lamp of the switch."""
     z, y = case.low + 0.5 * case.bezel[1], case.front
     size = min(0.45 * case.bezel[1], 0.016)
     sign = rounded_box((0, y - 0.0005, z), (0.05 + case.half * 0.06, 0.003, size), 0.001, "metal", 1)
@@ -51,7 +52,7 @@ def _screen(case: Case, rng: np.random.Generator) -> list[Solid]:
 
 
 def _flat(rng: np.random.Generator) -> Draft:
-    """Large flat television: narrow frame, box of electronics behind, on two splayed feet or on a pedestal."""
+    """Make a large flat television: narrow frame, box of electronics behind, on two splayed feet or on a pedestal."""
     case = _panel(rng, (0.9, 1.3), 16 / 9, float(rng.uniform(0.05, 0.09)), 0.034, float(rng.uniform(0.008, 0.025)))
     tall = case.high - case.low
     box = rear_box(case, 0.7 * case.half, case.low + 0.06 * tall, case.low + 0.6 * tall, float(rng.uniform(0.02, 0.04)))
@@ -75,7 +76,7 @@ def _flat(rng: np.random.Generator) -> Draft:
 
 
 def _monitor(rng: np.random.Generator) -> Draft:
-    """Computer monitor: slim tilted case on a neck and a plate; some have the computer in a broad chin."""
+    """Make a computer monitor: slim tilted case on a neck and a plate; some have the computer in a broad chin."""
     shape = float(rng.choice([16 / 9, 16 / 10, 4 / 3, 5 / 4]))
     all_in_one = rng.random() < 0.3
     case = _panel(
@@ -113,7 +114,8 @@ def _monitor(rng: np.random.Generator) -> Draft:
 
 
 def _tube_television(rng: np.random.Generator) -> Draft:
-    """Television with a picture tube: deep tapered case, bulging glass, grilles, knobs or buttons, often an aerial."""
+    """Make a television with a picture tube: deep tapered case, bulging glass, grilles, knobs or buttons, often an
+    aerial."""
     half, lift = float(rng.uniform(0.26, 0.36)), float(rng.uniform(0.012, 0.03))
     below, side = float(rng.uniform(0.045, 0.1)), float(rng.uniform(0.03, 0.045))
     speakers = rng.random() < 0.5
@@ -146,7 +148,7 @@ def _tube_television(rng: np.random.Generator) -> Draft:
 
 
 def _tube_rear(case: Case, lift: float) -> list[Solid]:
-    """Vents and sockets on the tapered rear of a tube's case, and the foot under it."""
+    """Make vents and sockets on the tapered rear of a tube's case, and the foot under it."""
     assert case.rear is not None
     half, low, high = case.rear
     vents = slots((0, case.back, high - 0.06), 9, (0.01, 0.008, 0.06), (0.13 * half, 0, 0))
@@ -160,7 +162,7 @@ def _tube_rear(case: Case, lift: float) -> list[Solid]:
 
 
 def _aerial(case: Case, length: float) -> list[Solid]:
-    """Two telescopic rods in a V on a small base on top of the case."""
+    """Make two telescopic rods in a V on a small base on top of the case."""
     y, z = case.front + 0.1, case.high
     base = [(0, -0.02), (0.05, -0.02), (0.05, 0.0), (0.04, 0.015), (0.015, 0.024), (0, 0.024)]
     foot = moved(lathe(base, "plastic", "z", 20), (0, y, z + 0.01))
@@ -178,7 +180,7 @@ def _aerial(case: Case, length: float) -> list[Solid]:
 
 
 def _tube_monitor(rng: np.random.Generator) -> Draft:
-    """Computer monitor with a picture tube: nearly cubic, rounded case on a swivel foot."""
+    """Make a computer monitor with a picture tube: nearly cubic, rounded case on a swivel foot."""
     half, lift = float(rng.uniform(0.17, 0.235)), float(rng.uniform(0.055, 0.075))
     side, below = float(rng.uniform(0.022, 0.032)), float(rng.uniform(0.04, 0.06))
     tall = 2 * (half - side) * 3 / 4 + below + side
@@ -216,7 +218,7 @@ def _tube_monitor(rng: np.random.Generator) -> Draft:
 
 
 def _curved(rng: np.random.Generator) -> Draft:
-    """Wide curved monitor on a neck with two splayed legs."""
+    """Make a wide curved monitor on a neck with two splayed legs."""
     case = _panel(
         rng, (0.7, 0.95), float(rng.choice([21 / 9, 16 / 9, 32 / 10])), float(rng.uniform(0.12, 0.17)), 0.032, 0.01
     )
@@ -242,7 +244,7 @@ def _curved(rng: np.random.Generator) -> Draft:
 
 
 def _wall(rng: np.random.Generator) -> Draft:
-    """Flat screen with a loudspeaker on either side, on a wall bracket; some stand on a low pedestal instead."""
+    """Make a flat screen with a loudspeaker on either side, on a wall bracket; some stand on a low pedestal instead."""
     case = _panel(rng, (0.75, 1.1), 16 / 9, 0.07, float(rng.uniform(0.05, 0.075)), float(rng.uniform(0.025, 0.045)))
     tall, wide = case.high - case.low, float(rng.uniform(0.07, 0.11))
     x, y = case.half + 0.008 + wide / 2, case.front
@@ -276,7 +278,7 @@ def _wall(rng: np.random.Generator) -> Draft:
 
 
 def _bracket(case: Case, middle: float) -> list[Solid]:
-    """Wall plate behind the case with two rails."""
+    """Make a wall plate behind the case with two rails."""
     y = case.back + 0.02
     rails = pair(rounded_box((0.1, y + 0.012, middle), (0.025, 0.024, 0.34), 0.005, "metal", 1))
     return [rails, rounded_box((0, y + 0.03, middle), (0.36, 0.014, 0.2), 0.004, "metal", 1)]

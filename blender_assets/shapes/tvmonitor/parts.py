@@ -35,7 +35,7 @@ class Case:
         return (self.low + self.bezel[1] + self.high - self.bezel[2]) / 2
 
     def corners(self) -> dict[str, Array]:
-        """The eight corners (3,) by the names of the keypoints."""
+        """Return the eight corners (3,) by the names of the keypoints."""
         half, low, high = self.rear or (self.half, self.low, self.high)
         named = {}
         for side, sign in (("left", 1.0), ("right", -1.0)):
@@ -47,7 +47,7 @@ class Case:
 
 
 def ring(half: float, low: float, high: float, radius: float, y: float) -> Array:
-    """Rectangle with round corners (N, 3) at y, its sides divided so that it can be bent."""
+    """Return a rectangle with round corners (N, 3) at y, its sides divided so that it can be bent."""
     r = min(radius, 0.49 * (high - low), 0.98 * half)
     turn = np.radians(np.linspace(0, 90, CORNER + 1))
     corner = np.stack([np.cos(turn), np.sin(turn)], axis=1) * r
@@ -61,25 +61,25 @@ def ring(half: float, low: float, high: float, radius: float, y: float) -> Array
 
 
 def shell(sections: Sequence[Section], part: str) -> Solid:
-    """Solid through rounded rectangles."""
+    """Make a solid through rounded rectangles."""
     return loft(np.array([ring(*section) for section in sections]), part)
 
 
 def _inner(case: Case, y: float, inset: float = 0.0) -> Section:
-    """The glass's outline at y, smaller all around by `inset`."""
+    """Return the glass's outline at y, smaller all around by `inset`."""
     side, below, above = case.bezel
     return case.half - side - inset, case.low + below + inset, case.high - above - inset, 0.5 * case.corner, y
 
 
 def _nested(section: Section, shares: Sequence[float]) -> list[Section]:
-    """The rectangle scaled about its middle by each share, so that the face within it can be bent."""
+    """Scale a rectangle about its middle by each share, so that the face within it can be bent."""
     half, low, high, radius, y = section
     middle, tall = (low + high) / 2, (high - low) / 2
     return [(s * half, middle - s * tall, middle + s * tall, max(s, 0.3) * radius, y) for s in shares]
 
 
 def flat_case(case: Case, part: str, edge: float = 0.004) -> Solid:
-    """Slim case with a rim around the recess for the glass and a flat rear."""
+    """Make a slim case with a rim around the recess for the glass and a flat rear."""
     half, low, high, y, end = case.half, case.low, case.high, case.front, case.back
     sections = [*_nested(_inner(case, y + 0.6 * (end - y)), (0.3, 0.65, 1.0)), _inner(case, y)]
     sections += [(half - edge, low + edge, high - edge, case.corner, y), (half, low, high, case.corner, y + edge)]
@@ -89,7 +89,7 @@ def flat_case(case: Case, part: str, edge: float = 0.004) -> Solid:
 
 
 def tube_case(case: Case, shoulder: float, part: str) -> Solid:
-    """Deep case of a picture tube: upright sides to y = shoulder, then tapered to the rear."""
+    """Make a deep case of a picture tube: upright sides to y = shoulder, then tapered to the rear."""
     half, low, high, y, r = case.half, case.low, case.high, case.front, case.corner
     rear_half, rear_low, rear_high = case.rear or (half, low, high)
     edge = 0.5 * r
@@ -120,7 +120,7 @@ def tube_case(case: Case, shoulder: float, part: str) -> Solid:
 
 
 def glass(case: Case, depth: float, bulge: float = 0.0) -> Solid:
-    """The screen in its recess, `depth` behind the front; its middle bulges forwards by `bulge`."""
+    """Make the screen in its recess, `depth` behind the front; its middle bulges forwards by `bulge`."""
     y = case.front + depth
     sections = _nested(_inner(case, y + 0.008, -0.003), (0.3, 0.65, 1.0))
     for share in (1.0, 0.85, 0.65, 0.45, 0.25, 0.1):
@@ -129,7 +129,7 @@ def glass(case: Case, depth: float, bulge: float = 0.0) -> Solid:
 
 
 def bowed(solid: Solid, depth: float, half: float) -> Solid:
-    """Bent about the z axis: points at |x| = half come forward (-y) by `depth` metres."""
+    """Bend a solid about the z axis: points at |x| = half come forward (-y) by `depth` metres."""
     points = solid.vertices.copy()
     points[:, 1] -= depth * np.square(points[:, 0] / half)
     return Solid(points, solid.faces, solid.face_part)
@@ -138,14 +138,14 @@ def bowed(solid: Solid, depth: float, half: float) -> Solid:
 def slots(
     at: ArrayLike, count: int, size: tuple[float, float, float], pitch: tuple[float, float, float]
 ) -> list[Solid]:
-    """Row of dark bars about a point (3,): a grille of a loudspeaker or air vents."""
+    """Make a row of dark bars about a point (3,): a grille of a loudspeaker or air vents."""
     p, step = np.asarray(at, float), np.asarray(pitch, float)
     radius = 0.3 * min(size)
     return [rounded_box(p + (k - (count - 1) / 2) * step, size, radius, "plastic", 1) for k in range(count)]
 
 
 def base_plate(half: float, depth: float, height: float, y: float, part: str, round_: bool) -> Solid:
-    """Foot plate on z = 0 about y, oval or with round corners, its upper edge rounded."""
+    """Make a foot plate on z = 0 about y, oval or with round corners, its upper edge rounded."""
     power = depth * 0.98 if round_ else 0.25 * depth
     rings = []
     for inset, z in ((0.004, 0.0), (0.0, 0.003), (0.0, height - 0.004), (0.004, height), (0.4 * depth, height + 0.002)):
@@ -155,7 +155,7 @@ def base_plate(half: float, depth: float, height: float, y: float, part: str, ro
 
 
 def neck(low: ArrayLike, high: ArrayLike, half: tuple[float, float], depth: float, part: str) -> Solid:
-    """Upright of a stand between two points (3,), half widths below and above, rounded."""
+    """Make an upright of a stand between two points (3,), half widths below and above, rounded."""
     a, b = np.asarray(low, float), np.asarray(high, float)
     rings = []
     for share in np.linspace(0, 1, 8):
@@ -167,7 +167,7 @@ def neck(low: ArrayLike, high: ArrayLike, half: tuple[float, float], depth: floa
 
 
 def buttons(y: float, z: float, count: int, pitch: float) -> list[Solid]:
-    """Row of round push buttons facing the front, the lamp of the switch in the middle."""
+    """Make a row of round push buttons facing the front, the lamp of the switch in the middle."""
     solids = []
     for k in range(count):
         x = (k - (count - 1) / 2) * pitch
@@ -177,7 +177,7 @@ def buttons(y: float, z: float, count: int, pitch: float) -> list[Solid]:
 
 
 def rear_box(case: Case, half: float, low: float, high: float, depth: float) -> list[Solid]:
-    """Box of the electronics on the rear of a flat case, with vents, sockets and a mount."""
+    """Make a box of the electronics on the rear of a flat case, with vents, sockets and a mount."""
     y = case.back
     sections = [(half, low, high, 0.03, y - 0.005), (half, low, high, 0.03, y + 0.4 * depth)]
     sections += [
@@ -194,6 +194,6 @@ def rear_box(case: Case, half: float, low: float, high: float, depth: float) -> 
 
 
 def tilted(solid: Solid, about: ArrayLike, rotation: Array) -> Solid:
-    """Rotated by a matrix about a point (3,)."""
+    """Rotate a solid by a matrix about a point (3,)."""
     point = np.asarray(about, float)
     return moved(moved(solid, -point), point, rotation)
