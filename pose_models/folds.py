@@ -21,10 +21,11 @@ import numpy as np
 import torch
 
 from p3d_gen.run.files import file_sha256, write_json
+from p3d_gen.run.remote import place
 from p3d_gen.run.store import difference
 from p3d_gen.stylize.judge import By
 from pose_models.config import LoopConfig
-from pose_models.data.shards import ShardSamples
+from pose_models.data.shards import ShardSamples, entry_labels
 from pose_models.estimator import EstimateConfig
 from pose_models.judge import residuals_deg
 from pose_models.loading import load_estimators
@@ -83,7 +84,7 @@ def sample_labels(renders: ShardSamples) -> dict[str, dict[str, Any]]:
     for entry in renders.entries:
         if entry.key in found:
             raise ValueError(f"sample {entry.key} in shard {entry.shard} comes twice: give the shards of one run")
-        found[entry.key] = entry.labels()
+        found[entry.key] = entry_labels(entry)
         if "symmetry_order" not in found[entry.key]:
             raise ValueError(f"sample {entry.key} in shard {entry.shard}: its JSON lacks symmetry_order; pack it again")
     return found
@@ -96,7 +97,7 @@ def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: 
     """
     made_from = {
         "config": config.model_dump(mode="json"),
-        "shards": {path.name: file_sha256(path) for path in sorted({Path(entry.shard) for entry in renders.entries})},
+        "shards": {path.name: file_sha256(path) for path in sorted({place(entry.shard) for entry in renders.entries})},
         "fold_of": split.fold_of,
     }
     path = folder / _MADE_FROM_FILE

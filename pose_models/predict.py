@@ -168,23 +168,6 @@ def _candidates(
     return [c for c in found if category in (None, c.category)], [sample.K for sample in placed]
 
 
-def read_cad(path: Path) -> tuple[Array, NDArray[np.int64]]:
-    """Vertices (V, 3) in obj axes and faces (F, 3) of a CAD file, as `pose_models.data.cads` takes them: .npz of a run
-    as it is, others centred and scaled. ValueError naming the file where it cannot be read."""
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return np.asarray(arrays["vertices"], np.float64), np.asarray(arrays["faces"], np.int64)
-        import trimesh
-
-        mesh = trimesh.load(path, force="mesh", process=False)
-        vertices = np.asarray(mesh.vertices, np.float64)
-        low, high = vertices.min(0), vertices.max(0)
-        return (vertices - (low + high) / 2) / np.linalg.norm(high - low), np.asarray(mesh.faces, np.int64)
-    except Exception as error:  # trimesh raises whatever its parsers do
-        raise ValueError(f"cannot read CAD {path}: {error}") from error
-
-
 def overlay(picture: Picture, answer: Answer, cad: tuple[Array, NDArray[np.int64]] | None = None) -> Picture:
     """The picture with the best pose drawn on it: the mesh's box, its front face yellow, the axes, and the outline of
     a CAD (vertices, faces) where there is one. Small pictures are enlarged."""

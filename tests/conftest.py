@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
+from p3d_gen.run.remote import place
 from p3d_gen.run.store import RunFolder, create_run
 from tests.helpers.assets import MANIFEST, make_assets
+from tests.helpers.commands import HOST, free_port
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: tests run side by side, and float sums depend on it
 
@@ -69,3 +77,42 @@ def manifest_path(tmp_path: Path, assets: Path) -> Path:
 def run(tmp_path: Path, manifest_path: Path) -> RunFolder:
     """A fresh run folder of `manifest_path`."""
     return create_run(tmp_path / "run", manifest_path)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on this machine."""
+    port = free_port("s3")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://{HOST}:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}/moto-api/data.json").close()
+            break
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    yield address
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of an empty bucket; who we are stands in the environment, as it does for users."""
+    for name, value in (
+        ("AWS_ENDPOINT_URL", s3_server),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("XDG_CACHE_HOME", str(tmp_path / "cache")),
+    ):
+        monkeypatch.setenv(name, value)
+    fsspec.filesystem("s3").clear_instance_cache()
+    urllib.request.urlopen(urllib.request.Request(f"{s3_server}/moto-api/reset", method="POST")).close()
+    place("s3://lab/x").fs.mkdir("lab")
+    return "s3://lab"

@@ -22,8 +22,9 @@ from p3d_gen.core.codecs import decode_image, encode_jpeg
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import render_shard
-from p3d_gen.run.files import Members, read_shard, write_bytes
+from p3d_gen.run.files import write_bytes
 from p3d_gen.run.local import available_cores, run_shards
+from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.materials import colour_rgb, takes_colour
 from p3d_gen.spec.stylize import Stylize

@@ -18,7 +18,7 @@ from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.cad_model import load_cad
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey

@@ -25,7 +25,7 @@ from p3d_gen.bench.survival import embedded
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import RunError
 from p3d_gen.render.stage import render_shard
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.stylize import Speed, Stylize
 from p3d_gen.stylize.diffusion import DiffusionStylizer, PictureRequest, device_of

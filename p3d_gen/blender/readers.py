@@ -16,6 +16,7 @@ from p3d_gen.blender.cleaning import Surface, plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
+from p3d_gen.run.meshes import parse_mesh
 from p3d_gen.spec.inventory import PARAMETRIC, parse_parametric
 
 _Y_UP = ("y", "z")
@@ -201,17 +202,9 @@ def _by_blender(path: Path, category: str) -> SourceModel:
 
 
 def _by_trimesh(path: Path, category: str) -> SourceModel:
-    import trimesh  # takes a second, which workers that only render need not wait for
-
-    try:
-        mesh = trimesh.load(path, process=False, force="mesh")
-    except Exception as error:  # its parsers raise whatever they stumble over
-        raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
-    if not isinstance(mesh, trimesh.Trimesh):
-        raise ValueError("it holds no faces")
+    surface = plain(*parse_mesh(path))
     keypoints, symmetry_order = read_sidecar(path, category)
-    surface = replace(plain(mesh.vertices, mesh.faces), keypoints=keypoints)
-    return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=symmetry_order)
+    return SourceModel(surface=replace(surface, keypoints=keypoints), axes=_Z_UP, symmetry_order=symmetry_order)
 
 
 def _of_parametric(shape: Shape) -> SourceModel:

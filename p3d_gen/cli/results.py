@@ -48,7 +48,7 @@ def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
     """
     from p3d_gen.report import write_report
     from p3d_gen.report.follow import follow_run
-    from p3d_gen.run.files import reading_samples
+    from p3d_gen.run.shards import reading_samples
     from p3d_gen.run.store import open_run
 
     with reading_samples(run_folder):

@@ -179,7 +179,7 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     Example:
       p3dgen licences runs/quickstart --allow-licenses CC0-1.0,CC-BY-4.0
     """
-    from p3d_gen.run.files import reading_samples
+    from p3d_gen.run.shards import reading_samples
     from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
     from p3d_gen.verify.provenance import check_allowed, used_materials, write_licences
@@ -208,7 +208,7 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
       p3dgen provenance runs/quickstart
       p3dgen provenance runs/quickstart car-000017
     """
-    from p3d_gen.run.files import reading_samples
+    from p3d_gen.run.shards import reading_samples
     from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
     from p3d_gen.verify.provenance import provenance as entries

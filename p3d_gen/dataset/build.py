@@ -22,10 +22,11 @@ from p3d_gen.dataset.folder import (
     write_new,
 )
 from p3d_gen.dataset.plan import Plan, make_plan
-from p3d_gen.dataset.samples import Entry, Source, list_samples
+from p3d_gen.dataset.samples import Entry, Source, samples_of
 from p3d_gen.dataset.splits import KINDS, Recipe
 from p3d_gen.dataset.survey import Survey, survey
-from p3d_gen.run.files import Members, file_sha256, read_json, write_bytes, write_json, write_shard
+from p3d_gen.run.files import file_sha256, read_json, write_bytes, write_json
+from p3d_gen.run.shards import Members, write_shard
 from p3d_gen.run.store import difference
 
 _SHOWN = 10
@@ -82,7 +83,7 @@ def _models(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, Pa
         run = by_prefix[entry.prefix].run
         cad = run.cad_file(entry.category, entry.cad_id)
         wanted.setdefault(f"{entry.category}/{cad.name}", set()).add(cad)
-        if "cuboid.npz" in entry.members:
+        if "cuboid.npz" in entry.stored.places:
             name = f"{entry.category}.cuboid.npz"
             wanted.setdefault(name, set()).add(run.root / "cad" / name)
     for files in wanted.values():
@@ -157,9 +158,10 @@ def make_dataset(
     RunError where a run is not finished, samples do not go together, or a split gets none.
     """
     made_from = _made_from(sources, recipe)
-    entries = list_samples(sources)
-    if recipe.depth16 and entries and "depth.npz" not in entries[0].members:
-        raise RunError(f"{entries[0].tar} holds no depth.npz: leave depth as it is, or name depth in output.members")
+    entries = samples_of(sources)
+    if recipe.depth16 and entries and "depth.npz" not in entries[0].stored.places:
+        shard = entries[0].stored.shard
+        raise RunError(f"{shard} holds no depth.npz: leave depth as it is, or name depth in output.members")
     plan = make_plan(entries, recipe)
     kept = [entry for shard in plan.shards.values() for entry in shard]
     models = _models(kept, sources)

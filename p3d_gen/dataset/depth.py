@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_npz
-from p3d_gen.run.files import Members, compact_json
+from p3d_gen.run.files import compact_json
+from p3d_gen.run.shards import Members
 
 MEMBER, STEP = "depth.png16", "depth16_step"
 _MOST = 65535

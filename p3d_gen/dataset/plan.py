@@ -45,7 +45,7 @@ def make_plan(entries: Sequence[Entry], recipe: Recipe) -> Plan:
         try:
             split = split_of(recipe, entry.ids)
         except ValueError as error:
-            raise RunError(f"{entry.tar}: {entry.key} cannot be split: {error}; choose another kind") from None
+            raise RunError(f"{entry.stored.shard}: {entry.key} cannot be split: {error}; choose another kind") from None
         if split is None:
             left_out += 1
         else:

@@ -6,7 +6,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.depth import with_depth16
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import Kind, asset_ids
-from p3d_gen.run.files import Members, compact_json, open_samples, read_member
+from p3d_gen.run.files import compact_json
 from p3d_gen.run.remote import place
+from p3d_gen.run.shards import Members, StoredSample, list_samples, parse_labels
 from p3d_gen.run.store import RunFolder, difference, open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
 
@@ -41,31 +42,26 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A sample in a run's shard. key: in the dataset, where it begins with `prefix`. members: name -> (first byte,
-    length)."""
+    """A sample of a run, as the dataset is to hold it. key: there, where it begins with `prefix`. stored: the sample in
+    the run's shard."""
 
     key: str
     prefix: str
     category: str
     cad_id: str
     ids: dict[Kind, str]
-    tar: Path
-    members: dict[str, tuple[int, int]]
+    stored: StoredSample
 
     @property
     def tar_size(self) -> int:
-        """How many bytes of a tar it takes as it is."""
+        """Number of bytes of a tar that it takes as it is."""
         longer = {"json": len(self.prefix)}
-        sizes = (size + longer.get(name, 0) for name, (_, size) in self.members.items())
+        sizes = (size + longer.get(name, 0) for name, (_, size) in self.stored.places.items())
         return sum(tarfile.BLOCKSIZE * (1 + -(-size // tarfile.BLOCKSIZE)) for size in sizes)
 
     def read(self, depth16: bool) -> Members:
-        """Its members; its labels say its key in the dataset. depth16: the depth in 16 bits."""
-        members = Members()
-        with self.tar.open("rb") as file:
-            for name, (offset, size) in self.members.items():
-                file.seek(offset)
-                members[name] = file.read(size)
+        """Return its members; its labels say its key in the dataset. depth16: the depth in 16 bits."""
+        members = self.stored.read()
         if self.prefix:
             members["json"] = compact_json(json.loads(members["json"]) | {"key": self.key})
         return with_depth16(members) if depth16 else members
@@ -112,44 +108,38 @@ def sample_shape(members: Sequence[str], labels: Any) -> dict[str, Any]:
     return {"members": sorted(members), "labels": shape(labels)}
 
 
-def scan_shard(path: Path) -> Iterator[tuple[str, dict[str, tuple[int, int]], dict[str, Any]]]:
-    """The samples of a tar in order, as (key, where its members lie, labels), without reading pictures. RunError where
-    it is damaged."""
-    with open_samples(path) as (tar, samples):
-        for key, entries in samples:
-            try:
-                labels = json.loads(read_member(tar, entries["json"])) if "json" in entries else {}
-            except (ValueError, RecursionError) as error:
-                raise RunError(f"{path} holds no labels of {key}: {error}; delete it and make it again") from error
-            yield key, {member: (info.offset_data, info.size) for member, info in entries.items()}, labels
+def scan_shard(path: Path) -> Iterator[tuple[StoredSample, dict[str, Any]]]:
+    """Yield the samples of a tar in order with their labels; pictures are not read. DataError if it is damaged."""
+    for sample in list_samples(path, hold=("json",)):
+        yield replace(sample, held={}), parse_labels(path, sample.key, sample.held.get("json", b"{}"))
 
 
-def list_samples(sources: Sequence[Source]) -> list[Entry]:
+def samples_of(sources: Sequence[Source]) -> list[Entry]:
     """All samples of the runs. RunError where one's members or labels are others than those of the first."""
     entries: list[Entry] = []
     expected: dict[str, Any] = {}
     for source in sources:
         for shard in source.run.all_shards():
             tar = source.run.tar(source.stage, shard)
-            for key, members, labels in scan_shard(tar):
+            for stored, labels in scan_shard(tar):
                 if faults := label_faults(labels):
-                    raise RunError(f"{tar}: {key} is not of this schema ({'; '.join(faults[:_SHOWN])}): pack it again")
-                found = sample_shape(list(members), labels)
+                    told = "; ".join(faults[:_SHOWN])
+                    raise RunError(f"{tar}: {stored.key} is not of this schema ({told}): pack it again")
+                found = sample_shape(list(stored.places), labels)
                 if found != (expected := expected or found):
                     raise RunError(
-                        f"{tar}: {key} is not made like {entries[0].key} of {entries[0].tar} "
+                        f"{tar}: {stored.key} is not made like {entries[0].key} of {entries[0].stored.shard} "
                         f"({difference(expected, found)}): samples of one dataset have the same members and labels; "
                         "make all runs with the same output.members and stylizer"
                     )
                 entries.append(
                     Entry(
-                        key=source.prefix + key,
+                        key=source.prefix + stored.key,
                         prefix=source.prefix,
                         category=labels["category"],
                         cad_id=labels["cad_id"],
                         ids=asset_ids(labels),
-                        tar=tar,
-                        members=members,
+                        stored=stored,
                     )
                 )
     return entries

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import P3DError, RunError
 from p3d_gen.dataset.folder import INDEX, Dataset, read_part
 from p3d_gen.dataset.samples import sample_shape, scan_shard
 from p3d_gen.dataset.schema import label_faults
@@ -68,16 +68,16 @@ def _look_through(survey: Survey, dataset: Dataset, split: str, path: Path, keys
     """Take a shard's samples into the survey. keys: those seen before."""
     count = 0
     try:
-        for key, members, labels in scan_shard(path):
-            count += 1
+        for sample, labels in scan_shard(path):
+            key, count = sample.key, count + 1
             if key in keys:
                 survey.findings.append(f"{path}: {key} is there twice")
             keys.add(key)
             try:
-                _take(survey, dataset, split, path.name, key, list(members), labels)
+                _take(survey, dataset, split, path.name, key, list(sample.places), labels)
             except ValueError as error:
                 survey.findings.append(f"{path}: {key}: {error}")
-    except RunError as error:
+    except P3DError as error:
         survey.findings.append(str(error))
     survey.splits[split].shards.append(
         {"url": path.name, "nsamples": count, "filesize": path.stat().st_size, "sha256": file_sha256(path)}

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from p3d_gen.export.material import Material, begin
-from p3d_gen.run.files import reading_samples
+from p3d_gen.run.shards import reading_samples
 
 FORMATS = ("coco", "bop", "pascal3d", "nemo")
 

@@ -17,7 +17,8 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Array
 from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
 from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
-from p3d_gen.run.files import Members, file_sha256, read_json, read_shard, write_json
+from p3d_gen.run.files import file_sha256, read_json, write_json
+from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import open_run, upstream_ledger
 from p3d_gen.stylize.stylization import open_stylization
 

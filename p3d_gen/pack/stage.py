@@ -21,7 +21,8 @@ from p3d_gen.pack.backgrounds import background, surroundings
 from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
 from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
 from p3d_gen.run.cad_model import load_cad
-from p3d_gen.run.files import Members, compact_json, file_sha256, read_shard, reading_samples
+from p3d_gen.run.files import compact_json, file_sha256
+from p3d_gen.run.shards import Members, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
 from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
 from p3d_gen.spec.manifest import Output

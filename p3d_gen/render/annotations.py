@@ -16,7 +16,7 @@ from p3d_gen.core.geometry import box_corners, project, transform
 from p3d_gen.core.silhouette import Amodal, amodal, in_frame, mask_box, mask_iou, unobstructed
 from p3d_gen.core.types import Array, Camera, RenderSpec
 from p3d_gen.run.cad_model import CadModel, stretched
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 
 # How deep a keypoint may lie under the surface at its pixel and still be seen, in box diagonals: wheels' hubs and
 # corners of thin parts do not lie on the triangles.

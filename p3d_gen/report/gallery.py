@@ -16,7 +16,7 @@ from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg
 from p3d_gen.core.types import Array
 from p3d_gen.report.collect import Labels, Ledgers
 from p3d_gen.report.sheet import axis_lines, box_lines
-from p3d_gen.run.files import Members, read_shard
+from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey

@@ -16,7 +16,7 @@ from p3d_gen.report.collect import Labels, Ledgers
 from p3d_gen.report.gallery import by_chance, members_of_samples
 from p3d_gen.report.page import Figure, Section
 from p3d_gen.report.svg import colour_plane, edges_of, histogram, named_bars
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import Stylization

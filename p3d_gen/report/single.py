@@ -19,7 +19,7 @@ from p3d_gen.core.silhouette import camera_of
 from p3d_gen.core.types import Array
 from p3d_gen.pack.stage import joined
 from p3d_gen.report.sheet import draw_labels
-from p3d_gen.run.files import Members, open_samples, read_shard, reading_samples
+from p3d_gen.run.shards import Members, list_samples, read_shard, reading_samples
 from p3d_gen.run.store import Ledger, RunFolder, read_ledger
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
@@ -138,8 +138,7 @@ def count_samples(run: RunFolder, stylization: Stylization) -> int:
 def read_keys(run: RunFolder, stylization: Stylization) -> Iterator[str]:
     """Yield the keys of the samples made so far, in order, without reading their contents."""
     for shard, stage, _ in _finished(run, stylization):
-        with open_samples(run.tar(stage, shard)) as (_, samples):
-            yield from (key for key, _ in samples)
+        yield from (sample.key for sample in list_samples(run.tar(stage, shard)))
 
 
 def read_samples(run: RunFolder, stylization: Stylization) -> Iterator[Sample]:
@@ -171,7 +170,6 @@ def read_sample(run: RunFolder, stylization: Stylization, key: str) -> Sample:
     for failure in ledger.failures:
         if failure.key == key:
             raise RunError(f"{key} could not be made: {failure.reason}")
-    with open_samples(tar) as (_, samples):
-        of_render = [name for name, _ in samples if render_key(name) == render_key(key)]
+    of_render = [sample.key for sample in list_samples(tar) if render_key(sample.key) == render_key(key)]
     hint = did_you_mean(key, of_render) if of_render else "; it failed in an earlier stage, see Run.failures"
     raise RunError(f"{tar} holds no sample {key!r}{hint}")

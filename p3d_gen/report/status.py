@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import tarfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import lock_file
 from p3d_gen.run.remote import is_remote, remote_errors
+from p3d_gen.run.shards import read_entries
 from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger
 from p3d_gen.stylize.stylization import stylization_names
 
@@ -176,13 +178,10 @@ def _is_locked(partial: Path) -> bool:
 
 def _samples_in(partial: Path) -> int:
     """Return the number of samples in a tar that is still being written."""
-    keys = set()
-    try:
-        with tarfile.open(partial, "r:") as tar:
-            for info in tar:
-                keys.add(info.name.partition(".")[0])
-    except tarfile.ReadError:  # its end is not written yet
-        pass
+    keys = set[str]()
+    with suppress(DataError):  # its end is not written yet
+        for entry in read_entries(partial, on_foreign=lambda name: None):
+            keys.add(entry.key)
     return len(keys)
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, on local disks and under URLs: atomic writes, and the tars that hold samples."""
+"""Files that are whole or not there, on local disks and under URLs: atomic writes, locks, checksums and JSON."""
 
 from __future__ import annotations
 
@@ -6,28 +6,22 @@ import errno
 import hashlib
 import json
 import os
-import re
 import sys
-import tarfile
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from p3d_gen.core.errors import DataError, P3DError, RunError
+from p3d_gen.core.errors import DataError, RunError
 from p3d_gen.run.remote import is_remote, remote_errors, uploaded_file
 
-Members = dict[str, bytes]
 _LOCK_PATIENCE_S = 3.0
-_SHOWN_CHARS = 200
-_TAR_ENDING = 2 * tarfile.BLOCKSIZE
-_MEMBER = re.compile(r"[A-Za-z0-9_-]+\.[a-z0-9_.]+")
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """RunError if the disk refuses what the block writes to `path`."""
     try:
         yield
     except OSError as error:
@@ -75,14 +69,14 @@ def _lock(partial: Path, path: Path) -> IO[bytes]:
 @contextmanager
 def _renamed_file(path: Path) -> Iterator[IO[bytes]]:
     partial = path.with_name(f".{path.name}.partial")
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _lock(partial, path)
     with file:
         try:
             file.truncate(0)
             yield file
-            with _disk_errors(path):
+            with disk_errors(path):
                 file.flush()
                 os.fsync(file.fileno())
                 partial.replace(path)
@@ -102,7 +96,7 @@ def atomic_file(path: Path) -> AbstractContextManager[IO[bytes]]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file atomically."""
-    with atomic_file(path) as file, _disk_errors(path):
+    with atomic_file(path) as file, disk_errors(path):
         file.write(content)
 
 
@@ -116,126 +110,10 @@ def compact_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
-def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int, str]:
-    """Write samples, (key, {member: bytes}), to a tar, byte-identical for identical samples.
-
-    Returns the number of samples and the sha256 of the tar.
-    """
-    count = 0
-    with atomic_file(path) as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for key, members in samples:
-                for member, content in members.items():
-                    info = tarfile.TarInfo(f"{key}.{member}")
-                    info.size, info.mode = len(content), 0o444
-                    with _disk_errors(path):
-                        tar.addfile(info, BytesIO(content))
-                count += 1
-        file.seek(0)
-        return count, _sha256(file)
-
-
-@contextmanager
-def reading_samples(where: Path, key: str = "") -> Iterator[None]:
-    """RunError where the samples that the block looks at are damaged, or made to do harm: of such bytes and labels
-    decoders raise what they like. where: the shard or run that holds them; key: of the sample, where it is known."""
-    try:
-        yield
-    except P3DError:
-        raise
-    except Exception as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN_CHARS]
-        what = f"the sample {key}" if key else "a sample"
-        raise RunError(
-            f"{where} holds {what} that cannot be used ({told}): `p3dgen verify` names what is damaged; delete that, "
-            "and the run makes it again"
-        ) from error
-
-
-def is_member(info: tarfile.TarInfo) -> bool:
-    """Whether an entry of a tar is a plain file called <key>.<member>: no path or link, and no sparse file, which
-    can be larger than the tar."""
-    return bool(_MEMBER.fullmatch(info.name)) and info.isreg() and not info.issparse()
-
-
-def check_tar_ending(path: Path) -> None:
-    """tarfile.ReadError where the zeros that end a whole tar are missing: one that was cut between two members is
-    otherwise read without a word."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAR_ENDING))
-        if size % tarfile.RECORDSIZE or file.read() != bytes(_TAR_ENDING):
-            raise tarfile.ReadError("its end is missing")
-
-
-def _entries(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    key, entries = "", dict[str, tarfile.TarInfo]()
-    for info in tar:
-        if not is_member(info):
-            raise tarfile.ReadError(f"it holds {info.name[:_SHOWN_CHARS]!r}, which is no file of a sample")
-        this_key, _, member = info.name.partition(".")
-        if this_key != key and entries:
-            yield key, entries
-            entries = {}
-        key, entries[member] = this_key, info
-    if entries:
-        yield key, entries
-
-
-@contextmanager
-def open_samples(path: Path) -> Iterator[tuple[tarfile.TarFile, Iterator[tuple[str, dict[str, tarfile.TarInfo]]]]]:
-    """An open tar, and its samples in order as (key, {member: its entry}). RunError where the file is damaged."""
-    try:
-        with remote_errors(path), path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            check_tar_ending(path)
-            yield tar, _entries(tar)
-    except (OSError, tarfile.TarError) as error:
-        raise RunError(f"{path} cannot be read: {error}; delete it, and the run makes it again") from error
-
-
-def read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    """The content of a plain file in a tar."""
-    content = tar.extractfile(info)
-    assert content is not None
-    return content.read()
-
-
-def read_shard(
-    path: Path, only: str | None = None, keys: Container[str] | None = None
-) -> Iterator[tuple[str, Members]]:
-    """The samples of a tar in order, as (key, {member: bytes}); with `only` that member alone, with `keys` these
-    samples alone, all else unread.
-
-    RunError names a file that is damaged.
-    """
-    with open_samples(path) as (tar, samples):
-        for key, entries in samples:
-            if keys is None or key in keys:
-                wanted = {name: info for name, info in entries.items() if only in (None, name)}
-                if wanted:
-                    yield key, {name: read_member(tar, info) for name, info in wanted.items()}
-
-
-def read_labels(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The samples of a tar in order, as (key, labels), without reading the pictures. RunError where it is damaged."""
-    for key, members in read_shard(path, only="json"):
-        try:
-            labels = json.loads(members["json"])
-            if not isinstance(labels, dict):
-                raise ValueError("they are no JSON object")
-        except (ValueError, RecursionError) as error:
-            raise RunError(f"{path} holds no labels of {key}: {error}; delete it, and the run makes it again") from None
-        yield key, labels
-
-
-def _sha256(file: IO[bytes]) -> str:
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a buffered file, local or not
-
-
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's content."""
     with remote_errors(path), path.open("rb") as file:
-        return _sha256(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -15,9 +15,20 @@ from typing import IO, Any, cast
 from p3d_gen.core.errors import DependencyError, P3DError, RunError, did_you_mean
 
 # protocol -> the extra of this package that brings its driver
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
+_WEB = ("http", "https")
+_PARTIAL_CONTENT = 206  # the status of an answer to a request for a range
 # An upload to these takes its name when it is complete; listings are not to be remembered, other processes write too.
-_OBJECT_STORES = {*_EXTRAS, "az", "abfs", "abfss", "adl", "oci", "oss"}
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"}
+
+
+def _options(protocol: str) -> dict[str, Any]:
+    if protocol in _WEB:
+        from aiohttp import ClientTimeout
+
+        # A large shard may take longer than the five minutes of the default, which count from the request.
+        return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=30, sock_read=60)}}
+    return {"use_listings_cache": False} if protocol in _OBJECT_STORES else {}
 
 
 def place(address: str | Path) -> Path:
@@ -34,15 +45,14 @@ def place(address: str | Path) -> Path:
         return Path(rest)
     from upath import UPath
 
-    options: dict[str, Any] = {"use_listings_cache": False} if protocol in _OBJECT_STORES else {}
     try:
-        path = UPath(address, **options)
+        path = UPath(address, **_options(protocol))
         assert path.fs is not None  # which loads the driver
     except ImportError as error:
         remedy = f"pip install 'p3dgen[{_EXTRAS[protocol]}]'" if protocol in _EXTRAS else "install it by pip"
         raise DependencyError(f"{address} needs a driver that is not there ({error}): {remedy}") from None
     except ValueError as error:
-        known = did_you_mean(protocol, [*_OBJECT_STORES, "memory", "file", "sftp"])
+        known = did_you_mean(protocol, [*_OBJECT_STORES, *_WEB, "memory", "file", "sftp"])
         raise RunError(f"{address} is no folder ({error}){known}") from None
     return cast(Path, path)
 
@@ -50,6 +60,23 @@ def place(address: str | Path) -> Path:
 def is_remote(path: Path) -> bool:
     """Whether a path is a URL's, so that nothing but this package can open it by name."""
     return not isinstance(path, Path)
+
+
+def is_http(path: Path) -> bool:
+    """Tell if a path is an address of a web server."""
+    return is_remote(path) and cast(Any, path).protocol in _WEB
+
+
+def answers_ranges(path: Path) -> bool:
+    """Tell if parts of a file can be read alone: some web servers send whole files only. FileNotFoundError if it is not
+    there."""
+    if not is_http(path):
+        return True
+    with (
+        remote_errors(path),
+        cast(Any, path).fs.open(str(path), block_size=0, headers={"Range": "bytes=0-0"}) as file,
+    ):
+        return bool(file.r.status == _PARTIAL_CONTENT)
 
 
 def in_this_process_only(address: str) -> bool:

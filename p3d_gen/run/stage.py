@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 from p3d_gen.run.store import Failure, Ledger, Remarks, RunFolder, read_ledger, seal, stage_inputs, upstream_ledger
 
 Stage = Callable[[str, str], Ledger]

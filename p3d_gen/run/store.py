@@ -26,8 +26,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import Members, file_sha256, read_json, write_json, write_shard
+from p3d_gen.run.files import file_sha256, read_json, write_json
 from p3d_gen.run.remote import place, remote_errors
+from p3d_gen.run.shards import Members, write_shard
 from p3d_gen.run.versions import command, versions
 from p3d_gen.spec.inventory import Inventory, take_inventory
 from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_manifest

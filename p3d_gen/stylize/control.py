@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from p3d_gen.core.codecs import decode_image, decode_normals, decode_npz, mask_bytes
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Picture
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 from p3d_gen.spec.stylize import Canny, Control, Stylize
 from p3d_gen.stylize.annotators import annotate
 from p3d_gen.stylize.edges import WORLD_GREY, canny, control_hw, on_grey, resized

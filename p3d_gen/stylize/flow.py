@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, TypeVar
 
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 
 S = TypeVar("S")
 P = TypeVar("P")

@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO
+from pathlib import Path
 
-from p3d_gen.run.files import Members, is_member
+from p3d_gen.core.errors import DataError
+from p3d_gen.run.shards import Entry, StoredSample, read_entries
 from p3d_gen.verify.findings import Findings, shown
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """An open shard. places: sample key -> member -> first byte and size in the file, which holds all of them."""
+def _entries(path: Path, findings: Findings) -> Iterator[Entry]:
+    """Yield the entries of a tar as far as it can be read."""
 
-    file: IO[bytes]
-    places: dict[str, dict[str, tuple[int, int]]]
+    def on_foreign(name: str) -> None:
+        findings.add("content", f"the tar holds {shown(name)}, which is not a member of a sample")
 
-    def members(self, key: str) -> Members:
-        """The members of a sample."""
-        members = {}
-        for member, (first, size) in self.places[key].items():
-            self.file.seek(first)
-            members[member] = self.file.read(size)
-        return members
+    with findings.guard("content", "the tar cannot be read to its end"):
+        try:
+            yield from read_entries(path, on_foreign)
+        except DataError as error:
+            raise error.__cause__ or error from None  # a finding has a remedy of its own
 
 
-def _entries(file: IO[bytes], findings: Findings) -> Iterator[tarfile.TarInfo]:
-    """The entries of a tar as far as it can be read."""
-    with findings.guard("content", "the tar cannot be read to its end"), tarfile.open(fileobj=file, mode="r:") as tar:
-        yield from tar
-
-
-def read_contents(file: IO[bytes], findings: Findings) -> Contents:
-    """The samples of a tar. Entries that are no whole plain file, named <key>.<member>, are findings and left out."""
-    size = file.seek(0, 2)
-    file.seek(0)
-    places: dict[str, dict[str, tuple[int, int]]] = {}
+def read_contents(path: Path, findings: Findings) -> dict[str, StoredSample]:
+    """Return the samples of a tar by key. Entries that are not whole plain files, called <key>.<member>, are findings
+    and left out."""
+    size = path.stat().st_size
+    samples: dict[str, StoredSample] = {}
     last = ""
-    for entry in _entries(file, findings):
-        key, _, member = entry.name.partition(".")
-        if not is_member(entry):
-            findings.add("content", f"the tar holds {shown(entry.name)}, which is no member of a sample")
-        elif entry.offset_data + entry.size > size:
-            findings.add("content", f"{member} is cut off at the end of the file", key)
-        elif member in places.get(key, {}) or (key in places and key != last):
-            findings.add("duplicate", f"the key stands in the shard twice, again with {member}", key)
+    for entry in _entries(path, findings):
+        sample = samples.get(entry.key)
+        if entry.offset + entry.size > size:
+            findings.add("content", f"{entry.member} is cut off at the end of the file", entry.key)
+        elif sample and (entry.key != last or entry.member in sample.places):
+            findings.add("duplicate", f"the key stands in the shard twice, again with {entry.member}", entry.key)
         else:
-            places.setdefault(key, {})[member] = (entry.offset_data, entry.size)
-        last = key
-    return Contents(file=file, places=places)
+            sample = sample or StoredSample(key=entry.key, shard=str(path), places={})
+            samples.setdefault(entry.key, sample).places[entry.member] = entry.offset, entry.size
+        last = entry.key
+    return samples

@@ -13,7 +13,7 @@ from p3d_gen.core.geometry import project, transform
 from p3d_gen.core.silhouette import camera_of, mask_box, mask_iou, ray_cast
 from p3d_gen.core.types import Array, Camera
 from p3d_gen.run.cad_model import load_cad, stretched
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder
 
 

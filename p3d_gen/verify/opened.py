@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from p3d_gen.run.files import file_sha256
+from p3d_gen.run.shards import StoredSample
 from p3d_gen.run.store import Ledger, RunFolder, read_ledger, stage_command, stage_inputs
-from p3d_gen.verify.contents import Contents, read_contents
+from p3d_gen.verify.contents import read_contents
 from p3d_gen.verify.findings import Findings
 from p3d_gen.verify.schema import Form
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A stage's shard as far as it is there: its ledger and its contents, None where they cannot be read.
+    """A stage's shard as far as it is there: its ledger and its samples by key, None if they cannot be read.
 
     forms: form -> keys of its samples; pictures: hash of the main picture's pixels -> keys.
     """
@@ -25,14 +25,14 @@ class Opened:
     stage: str
     findings: Findings
     ledger: Ledger | None
-    contents: Contents | None
+    samples: dict[str, StoredSample] | None
     forms: dict[Form, list[str]] = field(default_factory=lambda: defaultdict(list))
     pictures: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def keys(self) -> Collection[str]:
         """The keys of its samples in order."""
-        return self.contents.places.keys() if self.contents else ()
+        return self.samples.keys() if self.samples else ()
 
     @property
     def failed(self) -> list[str]:
@@ -40,9 +40,10 @@ class Opened:
         return [failure.key for failure in self.ledger.failures] if self.ledger else []
 
 
-def open_shard(run: RunFolder, stage: str, shard: str, files: ExitStack) -> Opened:
-    """Open a stage's shard; `files` closes it."""
-    findings, tar, ledger, contents = Findings(stage=stage, shard=shard), run.tar(stage, shard), None, None
+def open_shard(run: RunFolder, stage: str, shard: str) -> Opened:
+    """Look at a stage's shard and its ledger."""
+    findings, tar = Findings(stage=stage, shard=shard), run.tar(stage, shard)
+    ledger, samples = None, None
     path, make = tar.with_suffix(".json"), f"run `{stage_command(stage)}`"
     if not tar.exists():
         findings.add("count", f"{tar} is not there", remedy=make)
@@ -52,16 +53,16 @@ def open_shard(run: RunFolder, stage: str, shard: str, files: ExitStack) -> Open
         ledger = read_ledger(run, stage, shard)
     if tar.exists():
         with findings.guard("content", f"{tar} cannot be opened"):
-            contents = read_contents(files.enter_context(tar.open("rb")), findings)
+            samples = read_contents(tar, findings)
         if ledger is not None and file_sha256(tar) != ledger.sha256:
             findings.add("checksum", f"{tar} is not what its ledger says")
-    return Opened(stage=stage, findings=findings, ledger=ledger, contents=contents)
+    return Opened(stage=stage, findings=findings, ledger=ledger, samples=samples)
 
 
 def check_keys(opened: Opened, expected: Collection[str]) -> None:
     """Every expected sample is there or has failed, none besides, in order, and the ledger says how many."""
     findings = opened.findings
-    if opened.contents is None:
+    if opened.samples is None:
         return
     there, failed, wanted = opened.keys, set(opened.failed), set(expected)
     if opened.ledger is not None and opened.ledger.count != len(there):

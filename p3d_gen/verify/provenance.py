@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import DependencyError, RunError
-from p3d_gen.run.files import file_sha256, read_labels, write_bytes, write_json
+from p3d_gen.run.files import file_sha256, write_bytes, write_json
+from p3d_gen.run.shards import read_labels
 from p3d_gen.run.store import RunFolder, upstream_ledger
 from p3d_gen.spec.inventory import Asset, background_folder, embedded_folder, light_folder
 from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, is_allowed, stated_licence

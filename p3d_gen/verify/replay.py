@@ -15,7 +15,8 @@ from p3d_gen.core.errors import AssetError, RunError, did_you_mean
 from p3d_gen.core.types import RenderSpec
 from p3d_gen.pack.stage import pack_sample
 from p3d_gen.render.stage import ShardRenderer, Supervision
-from p3d_gen.run.files import Members, read_shard, write_bytes
+from p3d_gen.run.files import write_bytes
+from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import Failure, Remarks, RunFolder, upstream_ledger
 from p3d_gen.run.versions import changed
 from p3d_gen.spec.sampling import packed_key, render_key, sample_key, spec

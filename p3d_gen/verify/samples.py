@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.core.silhouette import MIN_MASK_IOU, mask_iou
-from p3d_gen.run.files import Members
+from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import changed
 from p3d_gen.stylize.control import control_picture
@@ -51,8 +51,8 @@ class Part:
 def read_part(opened: Opened, key: str, wanted: Sequence[str], hw: tuple[int, int], edges_hw: tuple[int, int]) -> Part:
     """A sample of a stage's shard; what is missing or damaged is a finding. wanted: the members that it should have,
     the main picture first and the JSON last."""
-    assert opened.contents is not None
-    members, findings, labels = opened.contents.members(key), opened.findings, {}
+    assert opened.samples is not None
+    members, findings, labels = opened.samples[key].read(), opened.findings, {}
     known = len(findings.found)
     decoded: Decoded = {}
     for member in wanted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from p3d_gen.run.stage import tick
@@ -95,19 +94,16 @@ def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
     run = open_run(run_dir)
     what = open_stylization(run, name)
     category, indices = run.members_of(shard)
-    with ExitStack() as files:
-        render, stylized, packed = opened = [
-            open_shard(run, stage, shard, files) for stage in ("render", what.stage, what.packed)
-        ]
-        composites = range(run.manifest.background.per_render)
-        check_keys(render, [sample_key(category, index) for index in indices])
-        check_keys(stylized, render.keys)
-        check_keys(packed, [packed_key(run.manifest, key, n) for key in stylized.keys for n in composites])
-        agreements = _check_shard(run, what, shard, render, stylized, packed)
-        check_inputs(run, render, [], None)
-        check_inputs(run, stylized, [render], what.made_from(run))
-        if not _filtered(packed):
-            check_inputs(run, packed, [render, stylized], None)
+    render, stylized, packed = opened = [open_shard(run, stage, shard) for stage in ("render", what.stage, what.packed)]
+    composites = range(run.manifest.background.per_render)
+    check_keys(render, [sample_key(category, index) for index in indices])
+    check_keys(stylized, render.keys)
+    check_keys(packed, [packed_key(run.manifest, key, n) for key in stylized.keys for n in composites])
+    agreements = _check_shard(run, what, shard, render, stylized, packed)
+    check_inputs(run, render, [], None)
+    check_inputs(run, stylized, [render], what.made_from(run))
+    if not _filtered(packed):
+        check_inputs(run, packed, [render, stylized], None)
     return ShardReport(
         shard=shard,
         samples=len(packed.keys),

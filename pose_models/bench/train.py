@@ -18,6 +18,7 @@ import torch
 from p3d_gen.bench import show
 from p3d_gen.core import geometry
 from p3d_gen.core.types import Camera, Viewpoint
+from p3d_gen.run.shards import Members, write_shard
 from pose_models.bench import device_name
 from pose_models.bench.raster import CAR_EXTENT
 from pose_models.config import TrainConfig
@@ -37,24 +38,21 @@ def _picture(rng: np.random.Generator, hw: tuple[int, int]) -> bytes:
     return bytes(cv2.imencode(".jpg", cv2.resize(coarse, hw[::-1], interpolation=cv2.INTER_CUBIC))[1])
 
 
-def write_shard(path: Path, images: int) -> None:
-    """A shard of noise with the masks and labels of a box seen from all sides: its content does not matter here."""
-    from webdataset import TarWriter
-
+def _noise(images: int) -> Iterator[tuple[str, Members]]:
+    """Yield samples of noise with the masks and labels of a box seen from all sides: what they show does not matter."""
     rng = np.random.default_rng([0, 1])
     camera = Camera(focal_px=800.0, principal_px=(_HW[1] / 2, _HW[0] / 2), image_hw=_HW)
     corners = geometry.box_corners(np.array(CAR_EXTENT))
-    with TarWriter(str(path), encoder=False) as tar:
-        for index in range(images):
-            view = Viewpoint(azimuth_rad=float(rng.uniform(0, 6.28)), elevation_rad=0.2, theta_rad=0.0, distance=3.0)
-            pose = geometry.cam_T_obj(view)
-            hull = cv2.convexHull(geometry.project(geometry.transform(pose, corners), camera).astype(np.int32))
-            mask = cv2.fillConvexPoly(np.zeros(_HW, np.uint8), hull, 255)
-            labels = {"category": "car", "cad_id": "box", "cam_T_obj": pose.tolist(), "image_hw": list(_HW)}
-            labels |= {"focal_px": camera.focal_px, "principal_px": list(camera.principal_px)}
-            png = bytes(cv2.imencode(".png", mask)[1])
-            sample = {"jpg": _picture(rng, _HW), "mask.png": png, "json": json.dumps(labels).encode()}
-            tar.write({"__key__": f"car-{index:06d}", **sample})
+    for index in range(images):
+        view = Viewpoint(azimuth_rad=float(rng.uniform(0, 6.28)), elevation_rad=0.2, theta_rad=0.0, distance=3.0)
+        pose = geometry.cam_T_obj(view)
+        hull = cv2.convexHull(geometry.project(geometry.transform(pose, corners), camera).astype(np.int32))
+        mask = cv2.fillConvexPoly(np.zeros(_HW, np.uint8), hull, 255)
+        labels = {"category": "car", "cad_id": "box", "cam_T_obj": pose.tolist(), "image_hw": list(_HW)}
+        labels |= {"focal_px": camera.focal_px, "principal_px": list(camera.principal_px)}
+        png = bytes(cv2.imencode(".png", mask)[1])
+        members = {"jpg": _picture(rng, _HW), "mask.png": png, "json": json.dumps(labels).encode()}
+        yield f"car-{index:06d}", members
 
 
 @contextmanager
@@ -62,7 +60,7 @@ def _views(config: TrainConfig) -> Iterator[tuple[Views, MeshTrainee]]:
     """The views of a run on made-up images, and what is trained on them."""
     corners = geometry.box_corners(np.array(CAR_EXTENT))
     with tempfile.TemporaryDirectory() as folder:
-        write_shard(Path(folder) / "car-00000.tar", _IMAGES)
+        write_shard(Path(folder) / "car-00000.tar", _noise(_IMAGES))
         (Path(folder) / "grounds").mkdir()
         for i in range(8):
             (Path(folder) / "grounds" / f"{i}.jpg").write_bytes(_picture(np.random.default_rng([i, 2]), (512, 768)))

@@ -65,9 +65,9 @@ def chosen_categories(options: dict[str, Any]) -> tuple[str, ...]:
     from pose_models.data.shards import shard_categories
 
     named = tuple(options["categories"])
-    found = named or tuple(sorted({name for folder in options["shards"] for name in shard_categories(Path(folder))}))
+    found = named or tuple(sorted({name for folder in options["shards"] for name in shard_categories(folder)}))
     if not found:
-        raise click.UsageError("name a --category, or give --shards as folders that hold CATEGORY-*.tar")
+        raise click.UsageError("name a --category, or give --shards whose names tell theirs: CATEGORY-NNNNN.tar")
     return found
 
 

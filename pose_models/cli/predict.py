@@ -63,14 +63,15 @@ def predict(
     """
     from p3d_gen.core.codecs import encode_png
     from p3d_gen.run.files import write_bytes, write_json
+    from p3d_gen.run.meshes import read_mesh
     from pose_models.estimator import EstimateConfig
     from pose_models.loading import model_folders
     from pose_models.nmm import load_model
-    from pose_models.predict import overlay, predict, read_cad, read_picture
+    from pose_models.predict import overlay, predict, read_picture
 
     _check_names(images, box)
     where = run_device(device)
-    shape = None if cad is None else read_cad(cad)
+    shape = None if cad is None else read_mesh(cad)
     models = [load_model(path, where) for path in model_folders(model_folder)]
     how = EstimateConfig(mirror=mirror, distance=distance)
     for first in range(0, len(images), _AT_ONCE):

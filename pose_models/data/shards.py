@@ -1,13 +1,11 @@
-"""Samples from the WebDataset shards that `p3dgen pack` writes, one after the other or any of them at once."""
+"""Samples from the WebDataset shards that `p3dgen pack` writes, on disks or under URLs: in order, or any of them."""
 
 from __future__ import annotations
 
 import glob
 import json
-import os
-import tarfile
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,92 +13,112 @@ import cv2
 import numpy as np
 
 from p3d_gen.core.errors import DataError
-from p3d_gen.run.files import check_tar_ending
+from p3d_gen.run.remote import answers_ranges, is_remote, place, remote_errors
+from p3d_gen.run.shards import StoredSample, list_samples, tar_errors
 from pose_models.data.sample import Image, PoseSample
 
 _PICTURES = ("png", "jpg")
 _MASK, _OCCLUDER, _JSON = "mask.png", "occluders.png", "json"
+_READ = (*_PICTURES, _MASK, _OCCLUDER, _JSON)
 _LABELS = ("category", "cad_id", "cam_T_obj", "focal_px", "principal_px", "image_hw")
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_NAME = re.compile(r"(.+)-\d+\.tar")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardEntry:
-    """Where a sample lies: its members' first byte and length in the tar file `shard`, by extension."""
+def _expanded(address: str) -> list[str]:
+    """Write out the ranges of numbers in an address: car-{00000..00003}.tar stands for four."""
+    match = _RANGE.search(address)
+    if not match:
+        return [address]
+    head, tail, width = address[: match.start()], address[match.end() :], len(match[1])
+    numbers = range(int(match[1]), int(match[2]) + 1)
+    return [each for number in numbers for each in _expanded(f"{head}{number:0{width}d}{tail}")]
 
-    key: str
-    shard: str
-    members: dict[str, tuple[int, int]]
 
-    def read(self, extension: str) -> bytes:
-        """The bytes of a member."""
-        offset, size = self.members[extension]
-        handle = os.open(self.shard, os.O_RDONLY)
-        try:
-            return os.pread(handle, size, offset)
-        finally:
-            os.close(handle)
+def _tars(address: str) -> list[Path]:
+    """List the tars of a run, of a folder or of a pattern, and of a single one itself."""
+    path = place(address)
+    with remote_errors(path):
+        if is_remote(path) and path.suffix == ".tar" and "*" not in path.name:
+            return [path]  # reading it shows if it is there
+        if path.is_dir():
+            folder = path / "shards" if (path / "shards").is_dir() else path
+            return sorted(folder.glob("*-*.tar"))
+        if is_remote(path):
+            return sorted(path.parent.glob(path.name)) if "*" in path.name else []
+        return sorted(map(Path, glob.glob(address)))  # noqa: PTH207  an absolute pattern
 
-    def labels(self) -> dict[str, Any]:
-        """The parsed labels. ValueError naming shard and key where they cannot be read or lack one."""
-        where = f"sample {self.key} in shard {self.shard}"
-        try:
-            labels: dict[str, Any] = json.loads(self.read(_JSON))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where}: unreadable JSON: {error}") from error
-        if missing := [name for name in _LABELS if name not in labels]:
-            raise DataError(f"{where}: its JSON lacks {', '.join(missing)}")
-        return labels
+
+def _named(shards: str) -> list[Path]:
+    """List the tars that `shards` stands for. DataError if there are none."""
+    paths = [path for address in _expanded(shards) for path in _tars(address)]
+    if paths:
+        return paths
+    if not any(sign in shards for sign in "*?[{") and not place(shards).exists():
+        reason = f"{shards} does not exist"
+    else:
+        reason = f"{shards} holds no shards, which are called CATEGORY-NNNNN.tar"
+    raise DataError(
+        f"{reason}: give a run, a folder of shards, a shard, or several as in 'runs/x/shards/car-*.tar' or "
+        "'https://host/x/shards/car-{00000..00009}.tar'"
+    )
 
 
 def shard_paths(shards: str, category: str) -> list[Path]:
-    """The shards of a category, sorted: `shards` is a folder with `<category>-*.tar`, or a glob of tar files.
+    """Return the shards of a category in order.
 
-    ValueError where there are none, naming the categories that the folder does hold.
+    shards: a run folder, a folder of shards, a shard, or a pattern of shards with * or {00000..00009}; each at a path
+    or URL. A shard that a pattern names is taken for any category if its name tells none.
+    DataError if there are none, naming the categories that are there.
     """
-    folder = Path(shards)
-    if folder.is_dir():
-        paths = sorted(folder.glob(f"{category}-*.tar"))
-        if not paths:
-            found = shard_categories(folder)
-            raise DataError(f"{folder} holds no {category}-*.tar; categories found there: {', '.join(found) or 'none'}")
-        return paths
-    paths = sorted(Path(p) for p in glob.glob(shards))  # noqa: PTH207  an absolute pattern
-    if not paths:
+    paths = _named(shards)
+    chosen = [path for path in paths if path.name.startswith(f"{category}-") or not _NAME.fullmatch(path.name)]
+    if not chosen:
         raise DataError(
-            f"no shard matches {shards!r}: give a folder of shards or a glob such as 'runs/x/shards/car-*.tar'"
+            f"{shards} holds no {category}-*.tar; categories found there: {', '.join(shard_categories(shards))}"
         )
-    return paths
+    return chosen
 
 
-def shard_categories(folder: Path) -> list[str]:
-    """The categories of the shards in a folder."""
-    return sorted({path.name.rsplit("-", 1)[0] for path in folder.glob("*-*.tar")})
+def shard_categories(shards: str) -> list[str]:
+    """Return the categories that the names of shards tell, in order. shards, and errors: see `shard_paths`."""
+    return sorted({match[1] for path in _named(shards) if (match := _NAME.fullmatch(path.name))})
 
 
-def shard_entries(path: Path) -> list[ShardEntry]:
-    """The samples of one shard, in order. ValueError naming the shard where it is cut, or a sample incomplete."""
-    from webdataset.tariterators import base_plus_ext
+def shard_entries(path: Path) -> list[StoredSample]:
+    """Return the samples of one shard in order; of a server that sends whole files only, with what a training reads.
 
-    found: dict[str, dict[str, tuple[int, int]]] = {}
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                key, extension = base_plus_ext(member.name)
-                if member.isfile() and key is not None:
-                    found.setdefault(key, {})[extension] = (member.offset_data, member.size)
-        check_tar_ending(path)
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise DataError(f"cannot read shard {path}: {error}; pack it again") from error
-    for key, members in found.items():
-        missing = [name for name in (_MASK, _JSON) if name not in members]
-        missing += [] if any(name in members for name in _PICTURES) else ["jpg"]
+    DataError naming the shard if it is cut, or a sample incomplete.
+    """
+    with tar_errors(path):
+        hold = () if answers_ranges(path) else _READ
+    entries = list(list_samples(path, hold))
+    for entry in entries:
+        missing = [name for name in (_MASK, _JSON) if name not in entry.places]
+        missing += [] if any(name in entry.places for name in _PICTURES) else ["jpg"]
         if missing:
-            raise DataError(f"sample {key} in shard {path} lacks {', '.join(missing)}: pack it again")
-    return [ShardEntry(key=key, shard=str(path), members=members) for key, members in found.items()]
+            raise DataError(f"sample {entry.key} in shard {path} lacks {', '.join(missing)}: pack it again")
+    return entries
+
+
+def entry_labels(entry: StoredSample) -> dict[str, Any]:
+    """Return the labels of a sample. DataError naming shard and key if they cannot be read or lack one."""
+    return _labels(entry, entry.read(_JSON)[_JSON])
+
+
+def _labels(entry: StoredSample, content: bytes) -> dict[str, Any]:
+    where = f"sample {entry.key} in shard {entry.shard}"
+    try:
+        labels: dict[str, Any] = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: unreadable JSON: {error}") from error
+    if missing := [name for name in _LABELS if name not in labels]:
+        raise DataError(f"{where}: its JSON lacks {', '.join(missing)}")
+    return labels
 
 
 def read_shard(path: Path) -> Iterator[PoseSample]:
-    """The decoded samples of one shard, in order; errors as `shard_entries` and `decode`."""
+    """Yield the decoded samples of one shard in order; errors as `shard_entries` and `decode`."""
     for entry in shard_entries(path):
         yield decode(entry)
 
@@ -113,33 +131,31 @@ class ShardSamples(Sequence[PoseSample]):
         self.entries = [entry for path in paths for entry in shard_entries(path)]
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         return len(self.entries)
 
     def __getitem__(self, index: Any) -> Any:
-        """The sample of a number."""
+        """Return the sample of a number."""
         return decode(self.entries[index])
 
 
-def _decode_image(data: bytes, flag: int, what: str) -> Image:
+def _decode_image(data: bytes, flag: int, name: str) -> Image:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
     if image is None:
-        raise DataError(f"{what} is no readable image")
+        raise DataError(f"{name} is not a readable image")
     return np.asarray(image, dtype=np.uint8)
 
 
-def decode(entry: ShardEntry) -> PoseSample:
-    """Pixels and labels of a sample. ValueError naming shard and key where they do not fit together."""
+def decode(entry: StoredSample) -> PoseSample:
+    """Return the pixels and labels of a sample. DataError naming shard and key if they do not fit together."""
     where = f"sample {entry.key} in shard {entry.shard}"
-    labels = entry.labels()
-    picture = next(name for name in _PICTURES if name in entry.members)
-    bgr = _decode_image(entry.read(picture), cv2.IMREAD_COLOR, f"{where}: its picture")
+    picture = next(name for name in _PICTURES if name in entry.places)
+    masks_there = [name for name in (_MASK, _OCCLUDER) if name in entry.places]
+    members = entry.read(_JSON, picture, *masks_there)
+    labels = _labels(entry, members[_JSON])
+    bgr = _decode_image(members[picture], cv2.IMREAD_COLOR, f"{where}: its picture")
     image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-    masks = {
-        name: _decode_image(entry.read(name), cv2.IMREAD_GRAYSCALE, f"{where}: its {name}")
-        for name in (_MASK, _OCCLUDER)
-        if name in entry.members
-    }
+    masks = {name: _decode_image(members[name], cv2.IMREAD_GRAYSCALE, f"{where}: its {name}") for name in masks_there}
     mask = masks[_MASK]
     shapes = {name: plane.shape for name, plane in masks.items()}
     if any(shape != tuple(labels["image_hw"]) for shape in (image.shape[:2], *shapes.values())):

@@ -9,7 +9,7 @@ from p3d_gen.bench.colours import HELD_OUT, in_colours, obeys, paint_of, painted
 from p3d_gen.bench.scenes import temporary_run
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import render_shard
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import open_run
 from p3d_gen.spec.inventory import embedded_folder
 from p3d_gen.spec.stylize import Control, Stylize

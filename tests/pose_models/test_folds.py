@@ -18,7 +18,7 @@ from p3d_gen.core import geometry as g
 from p3d_gen.core.types import Camera, Viewpoint
 from p3d_gen.stylize.judge import read_residuals
 from pose_models.cli import main
-from pose_models.data.shards import ShardSamples
+from pose_models.data.shards import ShardSamples, entry_labels
 from pose_models.folds import fold_residuals, sample_labels, split_folds
 from pose_models.nmm import load_model
 from pose_models.training import loop
@@ -129,7 +129,7 @@ def test_judges_train_on_the_other_folds_alone(renders, tmp_path, whole):
     seen = {}
 
     def borrowed(part, held_out, folder):
-        seen[folder.name] = {e.key for e in part.entries}, {e.labels()["cad_id"] for e in part.entries}, held_out
+        seen[folder.name] = {e.key for e in part.entries}, {entry_labels(e)["cad_id"] for e in part.entries}, held_out
         folder.mkdir(parents=True)
         for name in ("model.json", "model.safetensors"):
             (folder / name).write_bytes((whole[0].parent / "residuals-folds" / folder.name / name).read_bytes())

@@ -14,7 +14,7 @@ from p3d_gen.stylize import judge as plug_in
 from p3d_gen.stylize.judge import load_judge, read_residuals, write_residuals
 from pose_models.config import MILD, TrainConfig
 from pose_models.data.cads import cad_vertices
-from pose_models.data.shards import ShardSamples
+from pose_models.data.shards import ShardSamples, entry_labels
 from pose_models.judge import PoseJudge
 from pose_models.training import LoopOptions, Sources, train
 from tests.helpers.boxes import write_run
@@ -53,7 +53,7 @@ def seen(model):
     """Pictures that the model was not trained on, and their labels."""
     samples = ShardSamples([model.parent / "test" / "box-00000.tar"])
     extra = [{"bbox_xyxy": list(s.box_xyxy), "symmetry_order": 1} for s in samples]
-    return [s.image for s in samples], [e.labels() | more for e, more in zip(samples.entries, extra, strict=True)]
+    return [s.image for s in samples], [entry_labels(e) | more for e, more in zip(samples.entries, extra, strict=True)]
 
 
 def changed(labels, **fields):

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 
 from p3d_gen.core import geometry as reference
 from p3d_gen.core.types import Camera, Viewpoint
+from p3d_gen.run.meshes import read_mesh
 from pose_models import geometry as g
 from pose_models.backbone import BackboneSpec
 from pose_models.cli.predict import predict as command
 from pose_models.estimator import EstimateConfig
 from pose_models.nmm import MeshSpec, ModelSpec, NeuralMeshModel, save_model
-from pose_models.predict import checked_box, overlay, predict, read_cad
+from pose_models.predict import checked_box, overlay, predict
 from pose_models.solve import SolveConfig
 from tests.helpers.boxes import EXTENT, draw_box
 
@@ -143,13 +144,13 @@ def test_cads_are_read_in_object_axes(tmp_path):
     import trimesh
 
     trimesh.creation.box((2.0, 4.0, 1.0)).apply_translation((3, 0, 0)).export(tmp_path / "a.off")
-    vertices, faces = read_cad(tmp_path / "a.off")
+    vertices, faces = read_mesh(tmp_path / "a.off")
     assert np.linalg.norm(np.ptp(vertices, axis=0)) == pytest.approx(1)
     np.testing.assert_allclose(vertices.max(0) + vertices.min(0), 0, atol=1e-9)
     np.savez(tmp_path / "a.npz", vertices=vertices, faces=faces)
-    assert np.array_equal(read_cad(tmp_path / "a.npz")[0], vertices)
+    assert np.array_equal(read_mesh(tmp_path / "a.npz")[0], vertices)
     with pytest.raises(ValueError, match=r"b\.off"):
-        read_cad(tmp_path / "b.off")
+        read_mesh(tmp_path / "b.off")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Picture
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.training.recipe import Recipe
 

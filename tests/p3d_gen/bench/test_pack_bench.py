@@ -13,7 +13,7 @@ from p3d_gen.cli import main
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.composite import composite
 from p3d_gen.pack.stage import pack_shard
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 
 SMALL = {"image_hw": [64, 64], "focal_px": 325.0}
 

@@ -12,7 +12,7 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import Supervision, count_gpus, render_shard
 from p3d_gen.run.cad_model import load_cad, save_cad
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
 
 pytestmark = pytest.mark.blender

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import open_run, seal, stage_inputs
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN, shard_hashes

@@ -13,7 +13,8 @@ from p3d_gen.dataset.folder import open_dataset
 from p3d_gen.dataset.samples import open_sources
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.dataset.survey import check_dataset
-from p3d_gen.run.files import compact_json, write_shard
+from p3d_gen.run.files import compact_json
+from p3d_gen.run.shards import write_shard
 from tests.helpers.dataset_runs import labels_of, make_assets, packed_run, samples_of
 
 

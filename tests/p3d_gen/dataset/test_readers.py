@@ -14,7 +14,8 @@ from p3d_gen.dataset.build import make_dataset
 from p3d_gen.dataset.depth import decode_depth16, encode_depth16
 from p3d_gen.dataset.samples import open_sources
 from p3d_gen.dataset.splits import Recipe
-from p3d_gen.run.files import compact_json, write_shard
+from p3d_gen.run.files import compact_json
+from p3d_gen.run.shards import write_shard
 from pose_models.data.datasets import open_dataset
 from tests.helpers.dataset_runs import LEAKY_READER, labels_of, make_assets, packed_run, run_samples, samples_of
 

@@ -11,8 +11,8 @@ from p3d_gen.core.composite import composite
 from p3d_gen.pack.backgrounds import background
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report.sheet import draw_labels, write_contact_sheet
-from p3d_gen.run.files import read_shard
 from p3d_gen.run.local import run_shards
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.stage import stylize_shard

@@ -21,8 +21,8 @@ from p3d_gen.core.types import Camera, Sun, Viewpoint
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.cad_model import load_cad
-from p3d_gen.run.files import read_shard
 from p3d_gen.run.local import run_shards
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
 from p3d_gen.spec.inventory import take_inventory
 from p3d_gen.spec.materials import realistic

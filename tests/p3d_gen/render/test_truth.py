@@ -13,8 +13,8 @@ from p3d_gen.core.silhouette import camera_of, mask_box, ray_cast
 from p3d_gen.render.annotations import HIDDEN, OUTSIDE, VISIBLE
 from p3d_gen.render.stage import cuboid_of, render_shard
 from p3d_gen.run.cad_model import load_cad, stretched
-from p3d_gen.run.files import read_shard
 from p3d_gen.run.local import run_shards
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
 from p3d_gen.verify import agreement
 

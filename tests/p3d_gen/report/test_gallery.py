@@ -13,7 +13,7 @@ from p3d_gen.core.geometry import project, transform
 from p3d_gen.core.silhouette import camera_of
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report import write_report
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
 from p3d_gen.stylize.stage import stylize_shard
 from tests.helpers.assets import MANIFEST, make_assets

@@ -8,12 +8,13 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.codecs import encode_jpeg, encode_png
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import DataError, RunError
 from p3d_gen.report import write_report
 from p3d_gen.report.collect import STYLIZED_LABELS
 from p3d_gen.report.coverage import evenness
 from p3d_gen.report.svg import direction_map, edges_of, every, histogram, use_bars
-from p3d_gen.run.files import compact_json, read_labels
+from p3d_gen.run.files import compact_json
+from p3d_gen.run.shards import read_labels
 from p3d_gen.run.store import Failure, create_run, open_run, seal, stage_inputs
 from p3d_gen.spec.manifest import parse_manifest
 from p3d_gen.spec.sampling import spec
@@ -227,7 +228,7 @@ def test_the_command(run):
 
 def test_damaged_labels(run):
     seal(run, "render", "car-00000", "", [("car-000000", {"json": b"{"})], [])
-    with pytest.raises(RunError, match=r"car-00000\.tar holds no labels of car-000000"):
+    with pytest.raises(DataError, match=r"car-00000\.tar holds no labels of car-000000"):
         list(read_labels(run.tar("render", "car-00000")))
 
 

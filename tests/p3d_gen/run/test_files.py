@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import atomic_file, compact_json, lock_file, read_shard, write_bytes, write_shard
+from p3d_gen.core.errors import DataError, RunError
+from p3d_gen.run.files import atomic_file, compact_json, lock_file, write_bytes
+from p3d_gen.run.shards import read_shard, write_shard
 
 SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]
 
@@ -101,7 +102,7 @@ def test_cut_tar(tmp_path, keep):
     path = tmp_path / "a.tar"
     write_shard(path, SAMPLES)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(RunError, match=r"a\.tar cannot be read.*delete it"):
+    with pytest.raises(DataError, match=r"a\.tar cannot be read.*delete it"):
         list(read_shard(path))
 
 
@@ -110,7 +111,7 @@ def test_tar_with_something_else_in_it(tmp_path):
         info = tarfile.TarInfo("folder.x")
         info.type = tarfile.DIRTYPE
         tar.addfile(info)
-    with pytest.raises(RunError, match="no file"):
+    with pytest.raises(DataError, match="not a file of a sample"):
         list(read_shard(tmp_path / "a.tar"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from p3d_gen.run.files import read_shard
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import STAGES, open_run, read_ledger
 from p3d_gen.spec.sampling import sample_key
 from tests.helpers.assets import edit

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import fsspec
@@ -16,61 +15,22 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from p3d_gen.cli import main
-from p3d_gen.core.errors import DependencyError, RunError
-from p3d_gen.run.files import atomic_file, file_sha256, read_json, read_shard, write_bytes, write_json, write_shard
+from p3d_gen.core.errors import DataError, DependencyError, RunError
+from p3d_gen.run.files import atomic_file, file_sha256, read_json, write_bytes, write_json
 from p3d_gen.run.remote import is_remote, local_copy, place
+from p3d_gen.run.shards import read_shard, write_shard
 from p3d_gen.run.store import STAGES, create_run, open_run, read_ledger
 from tests.helpers.assets import edit
-from tests.helpers.commands import free_port
+from tests.helpers.commands import HOST, free_port
 from tests.helpers.fake_runs import fake_renders
 
 SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]
-HOST = "127.0.0.1"
 
 
 def invoke(*arguments):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
     return result.output
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The address of an S3 server on this machine."""
-    port = free_port("s3")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://{HOST}:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/moto-api/data.json").close()
-            break
-        except OSError:
-            assert process.poll() is None
-            time.sleep(0.1)
-    yield address
-    process.terminate()
-    process.wait()
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, tmp_path):
-    """The address of an empty bucket; who we are stands in the environment, as it does for users."""
-    for name, value in (
-        ("AWS_ENDPOINT_URL", server),
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("XDG_CACHE_HOME", str(tmp_path / "cache")),
-    ):
-        monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3").clear_instance_cache()
-    urllib.request.urlopen(urllib.request.Request(f"{server}/moto-api/reset", method="POST")).close()
-    place("s3://lab/x").fs.mkdir("lab")
-    return "s3://lab"
 
 
 def remote_files(run_dir):
@@ -214,7 +174,7 @@ def test_a_damaged_remote_shard_is_named(bucket):
     write_shard(path, SAMPLES)
     content = path.read_bytes()
     path.fs.pipe_file(path.path, content[:1536])
-    with pytest.raises(RunError, match=r"s3://lab/a\.tar cannot be read.*delete it"):
+    with pytest.raises(DataError, match=r"s3://lab/a\.tar cannot be read.*delete it"):
         list(read_shard(path))
 
 
@@ -246,7 +206,7 @@ def test_what_is_not_there_is_an_error(bucket, manifest_path):
 
 WRITER = """
 import sys
-from p3d_gen.run.files import write_shard
+from p3d_gen.run.shards import write_shard
 from p3d_gen.run.remote import place
 
 def samples():

@@ -9,8 +9,8 @@ from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.composite import composite
 from p3d_gen.core.errors import ManifestError, RunError
 from p3d_gen.pack.stage import ResidualFilter, pack_shard
-from p3d_gen.run.files import read_shard
 from p3d_gen.run.local import run_shards
+from p3d_gen.run.shards import read_shard
 from p3d_gen.spec.manifest import load_manifest
 from p3d_gen.stylize.edges import WORLD_GREY
 from p3d_gen.stylize.judge import load_judge, write_residuals

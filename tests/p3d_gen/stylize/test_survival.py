@@ -17,7 +17,8 @@ from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import ray_cast
 from p3d_gen.core.types import Camera, Viewpoint
 from p3d_gen.run.cad_model import CadModel, save_cad
-from p3d_gen.run.files import compact_json, write_shard
+from p3d_gen.run.files import compact_json
+from p3d_gen.run.shards import write_shard
 from p3d_gen.stylize.survival import Survival, expected_edges, survival
 
 CAMERA = Camera(focal_px=560.0, principal_px=(80.0, 80.0), image_hw=(160, 160))

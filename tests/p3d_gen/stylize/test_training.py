@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 
 from p3d_gen.core.codecs import decode_image, encode_png
 from p3d_gen.core.errors import ConfigError, RunError
-from p3d_gen.run.files import write_shard
+from p3d_gen.run.shards import write_shard
 from p3d_gen.stylize.edges import WORLD_GREY, on_grey
 from p3d_gen.stylize.training.fit import pick_device, train
 from p3d_gen.stylize.training.networks import make_tokenizer, words_of

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.codecs import decode_image, encode_npz, encode_png
-from p3d_gen.run.files import read_shard, write_shard
+from p3d_gen.run.shards import read_shard, write_shard
 from p3d_gen.run.store import open_run, read_ledger, seal
 from p3d_gen.verify import amount, verify_run, write_verification
 from tests.helpers.fake_runs import packed_run
@@ -278,7 +278,7 @@ def test_entries_that_are_no_members(run, odd):
     with tarfile.open(run.tar("shards", SHARD), "a") as tar:
         tar.addfile(*odd)
     findings = found(run)
-    assert "is no member of a sample" in findings[("content", "shards", SHARD, "")].what
+    assert "is not a member of a sample" in findings[("content", "shards", SHARD, "")].what
     assert not (run.root.parent / "outside.json").exists()
 
 

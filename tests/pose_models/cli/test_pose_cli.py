@@ -151,7 +151,7 @@ def test_the_precision_is_the_configuration_s_and_not_the_machine_s(run, trained
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
-        ({"--shards": "nowhere"}, 1, "no shard matches 'nowhere'"),
+        ({"--shards": "nowhere"}, 1, "nowhere does not exist"),
         ({"--category": "car"}, 1, "categories found there: box"),
         ({"--cads": "nowhere"}, 1, "holds no CAD"),
         ({"--weights": "nowhere.safetensors"}, 1, "cannot read weights nowhere.safetensors"),

@@ -1,0 +1,56 @@
+"""Meshes from files without Blender: their vertices and faces alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p3d_gen.core.errors import DataError
+from p3d_gen.core.types import Array
+from p3d_gen.run.remote import local_copy
+
+MESH_SUFFIXES = (".npz", ".glb", ".obj", ".off", ".ply")
+
+
+def parse_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
+    """Return the vertices (V, 3) and faces (F, 3) of a mesh file, in the file's own axes and units.
+
+    ValueError says why the file cannot be used.
+    """
+    import trimesh  # takes a second, which processes that read no such file need not wait for
+
+    try:
+        mesh = trimesh.load(path, process=False, force="mesh")
+    except Exception as error:  # its parsers raise whatever they stumble over
+        raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
+    if not isinstance(mesh, trimesh.Trimesh):
+        raise ValueError("it holds no faces")
+    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+
+
+def _centred(vertices: Array) -> Array:
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    return np.asarray((vertices - (low + high) / 2) / np.linalg.norm(high - low))
+
+
+def read_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
+    """Return the vertices (V, 3), in object axes, and faces (F, 3) of a CAD model, at a path or URL.
+
+    An .npz of a run is taken as it is; it needs no faces. Other files are taken to be z up with the front at -y; they
+    are centred on their box and scaled to a box diagonal of 1. DataError naming the file if it cannot be used.
+    """
+    try:
+        if path.suffix == ".npz":
+            with local_copy(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                vertices = np.asarray(arrays["vertices"], np.float64)
+                faces = np.asarray(arrays["faces"] if "faces" in arrays else np.zeros((0, 3)), np.int64)
+        else:
+            vertices, faces = parse_mesh(local_copy(path))
+            vertices = _centred(vertices)
+    except Exception as error:  # numpy raises whatever damaged bytes lead to
+        raise DataError(f"cannot read CAD {path}: {error}") from error
+    if vertices.ndim != 2 or vertices.shape[1:] != (3,) or len(vertices) < 4 or not np.isfinite(vertices).all():
+        raise DataError(f"CAD {path} has no usable vertices (shape {vertices.shape})")
+    return vertices, faces
