@@ -285,4 +285,4 @@ def test_import_of_two_models_of_one_name(tmp_path):
         wedge().export(tmp_path / folder / "car" / "01.off")
     status, output = call("import", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
     assert status == 1
-    assert "b/car/01.off has the name of" in output
+    assert "b/car/01.off has the same name as" in output
