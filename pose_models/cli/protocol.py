@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from p3d_gen.core.commandline import print_wide
 from p3d_gen.core.errors import RunError
 from pose_models.cli.options import COUNT, FILE, FOLDER, SEED, cads_option, device_option, option, out_option
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pose_models.protocols.manifest import Protocol
     from pose_models.protocols.planner import ProtocolJob, ProtocolPlan, ProtocolRequest
 
@@ -66,21 +65,18 @@ def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device:
       pose-models protocol manifests/protocols/3duda_table1.toml --data OOD-CV --cads runs/p3d/cad --out runs/quick
         --seed 0 --setting transductive --category car --limit 50 --set steps=100 --set epochs=2
     """
-    from rich.console import Console
-
     from p3d_gen.run.files import write_bytes
     from pose_models.protocols.manifest import load_protocol
     from pose_models.protocols.planner import make_plan
 
     main = _commands()
-    console = Console()
     chosen = load_protocol(manifest)
     plan = make_plan(chosen, _request(chosen, options), main)
     if dry_run:
-        _print_commands(console, plan, main, out, device)
+        _print_commands(plan, main, out, device)
         return
     write_bytes(out / manifest.name, manifest.read_bytes())
-    _run(console, plan, out, device, keep_going)
+    _run(plan, out, device, keep_going)
 
 
 def _commands() -> click.Group:
@@ -90,7 +86,7 @@ def _commands() -> click.Group:
     return root
 
 
-def _run(console: Console, plan: ProtocolPlan, out: Path, device: str, keep_going: bool) -> None:
+def _run(plan: ProtocolPlan, out: Path, device: str, keep_going: bool) -> None:
     from pose_models.protocols.manifest import EVALUATE
     from pose_models.protocols.run import run_jobs
     from pose_models.protocols.table import notes, write_protocol
@@ -98,29 +94,26 @@ def _run(console: Console, plan: ProtocolPlan, out: Path, device: str, keep_goin
 
     main = _commands()
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
-
     failed: list[str] = []
 
     def on_failure(job: ProtocolJob, error: RunError) -> None:
         failed.append(job.name)
-        say(str(error))
+        click.echo(str(error))
 
     def on_start(job: ProtocolJob) -> None:
-        say(f"{numbers[job.name]}: {job.row} ...")
+        click.echo(f"{numbers[job.name]}: {job.row} ...")
 
     numbers = {job.name: f"{number}/{len(plan.jobs)} {job.name}" for number, job in enumerate(plan.jobs, 1)}
     for done in run_jobs(plan.jobs, main, out, device, on_start, on_failure=on_failure if keep_going else None):
-        say(f"{numbers[done.job.name]}: {'finished before' if done.before else f'{done.seconds:.0f} s'}")
+        click.echo(f"{numbers[done.job.name]}: {'already finished' if done.before else f'{done.seconds:.0f} s'}")
         if done.job.step == EVALUATE:
             write_protocol(out, plan)
     tables = write_protocol(out, plan)
     for table in tables:
-        console.print(rich_table(table))
+        print_wide(rich_table(table))
     for line in notes(plan):
-        say(line)
-    say(f"tables written to {out}")
+        click.echo(line)
+    click.echo(f"tables written to {out}")
     if failed:
         raise RunError(f"{len(failed)} of {len(plan.jobs)} steps failed: {', '.join(failed)}")
 
@@ -145,17 +138,17 @@ def _request(chosen: Protocol, options: dict[str, Any]) -> ProtocolRequest:
 
 
 def _named(shards: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Folders of renders by name; one without a name is the protocol's first."""
-    found: dict[str, str] = {}
+    """Return the folders of renders by name. A folder without a name belongs to the first name of the protocol."""
+    folders: dict[str, str] = {}
     for text in shards:
         name, equals, folder = text.partition("=")
         if not equals and not names:
-            raise click.UsageError(f"--shards {text}: the protocol uses no renders")
+            raise click.UsageError(f"--shards {text}: this protocol does not use renders; leave it out")
         name, folder = (name, folder) if equals else (names[0], text)
-        if name in found:
+        if name in folders:
             raise click.UsageError(f"--shards names the renders {name!r} twice")
-        found[name] = folder
-    return found
+        folders[name] = folder
+    return folders
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -165,12 +158,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _print_commands(console: Console, plan: ProtocolPlan, main: click.Command, out: Path, device: str) -> None:
+def _print_commands(plan: ProtocolPlan, main: click.Command, out: Path, device: str) -> None:
     from pose_models.protocols.commands import leaf_command
     from pose_models.protocols.planner import STEPS, arguments
 
     for job in plan.jobs:
         for part in job.parts or ("",):
             words = arguments(job, leaf_command(main, job.command), out / STEPS, device, part)
-            console.print(f"pose-models {shlex.join(words)}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{len(plan.jobs)} steps, {len(plan.cells)} evaluations", highlight=False, soft_wrap=True)
+            click.echo(f"pose-models {shlex.join(words)}")
+    click.echo(f"{len(plan.jobs)} steps, {len(plan.cells)} evaluations")

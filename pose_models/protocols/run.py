@@ -145,6 +145,6 @@ def _logged(job: ProtocolJob, words: Sequence[str], log: Path, lock: int, call: 
     if status:
         said = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-_TAIL:])
         raise RunError(
-            f"row {job.row!r}, step {job.step!r} failed with exit status {status}; the same command goes on there once "
-            f"the cause is mended. The end of {log}:\n{said}"
+            f"row {job.row!r}, step {job.step!r} failed with exit status {status}; fix the cause and repeat "
+            f"the command to resume. The end of {log}:\n{said}"
         )

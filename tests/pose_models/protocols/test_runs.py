@@ -277,4 +277,4 @@ def test_the_command_runs_a_protocol_in_processes_of_their_own(pascal, shards, t
     assert "without both" in result.output
     assert "70.6" in result.output
     again = CliRunner().invoke(main, [str(word) for word in words])
-    assert again.output.count("finished before") == 2
+    assert again.output.count("already finished") == 2
