@@ -21,6 +21,7 @@ from pose_models.cli.options import (
     COUNT,
     FOLDER,
     IMAGE_KINDS,
+    SHARDS,
     SHARE,
     adapt_config_option,
     distance_option,
@@ -83,7 +84,7 @@ def adapt() -> None:
 @option(
     "--source-shards",
     multiple=True,
-    help="Renders to replay: a folder with CATEGORY-*.tar, or a glob of such files; may be repeated.",
+    help=f"Renders to replay: {SHARDS}; may be repeated.",
 )
 @option("--backgrounds", type=FOLDER, help="Folder of pictures to paste behind the object of replayed renders.")
 @option("--top", type=COUNT, default_text="100", help="Number of pseudo-labels of each category to trust.")

@@ -13,6 +13,7 @@ from pose_models.cli.options import (
     COUNT,
     FOLDER,
     IMAGE_KINDS,
+    SHARDS,
     backbone_option,
     device_option,
     freeze_option,
@@ -60,7 +61,7 @@ def raster(device: str, threads: int, seconds: float) -> None:
 @threads_option
 @option("--images", type=COUNT, default=4, show_default=True, help="Number of images in each problem.")
 @option("--model", type=FOLDER, help="Folder of a trained model whose features to measure on, with --data.")
-@option("--data", help="Shards that the model has not seen: a folder with CATEGORY-*.tar, or a glob of such files.")
+@option("--data", help=f"Shards that the model has not seen: {SHARDS}.")
 def solve(device: str, threads: int, images: int, model: Path | None, data: str | None) -> None:
     """Measure the solver: images per second and accuracy of the default and of the released schedule.
 

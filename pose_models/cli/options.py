@@ -33,9 +33,10 @@ CORRUPTIONS = (
     *("snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression"),
     *("speckle_noise", "gaussian_blur", "spatter", "saturate"),
 )
+SHARDS = "a run, a folder of shards, or a pattern such as 'runs/x/shards/car-*.tar', at a path or a URL"
 IMAGE_KINDS = """\b
 Images are named as KIND:PATH, with one of these kinds:
-  shards:PATH             shards of p3dgen: a run folder, a folder of CATEGORY-*.tar, or a glob
+  shards:PATH             shards of p3dgen: a run, a folder of shards, or a pattern
   cars3d:PATH             real cars, the folder that `pose-models convert cars3d` writes
   pascal3d:PATH           PASCAL3D+ release 1.1
   objectnet3d:PATH        ObjectNet3D
@@ -388,11 +389,7 @@ def watch_options(every: int, unit: str) -> Decorator:
 
 # Of every command that trains on renders.
 shard_training_options = grouped(
-    option(
-        "--shards",
-        multiple=True,
-        help="Renders to train on: a folder with CATEGORY-*.tar, or a glob of such files; may be repeated.",
-    ),
+    option("--shards", multiple=True, help=f"Renders to train on: {SHARDS}; may be repeated."),
     option(
         "--category",
         "categories",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--shards",
     metavar="[NAME=]FOLDER",
     multiple=True,
-    help="Folder with the CATEGORY-*.tar of the renders that the protocol calls NAME; may be repeated.",
+    help="Run, or folder of its shards, with the renders that the protocol calls NAME; may be repeated.",
 )
 @cads_option
 @out_option("the tables and, in OUT/steps, every step")

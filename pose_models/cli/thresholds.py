@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pose_models.cli.common import run_device
-from pose_models.cli.options import COUNT, device_option, model_option, option
+from pose_models.cli.options import COUNT, SHARDS, device_option, model_option, option
 
 
 @click.command()
@@ -16,7 +16,7 @@ from pose_models.cli.options import COUNT, device_option, model_option, option
     "--shards",
     multiple=True,
     required=True,
-    help="Renders of the training: a folder with CATEGORY-*.tar, or a glob of such files; may be repeated.",
+    help=f"Renders of the training: {SHARDS}; may be repeated.",
 )
 @option(
     "--level",
