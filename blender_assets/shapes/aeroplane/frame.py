@@ -1,4 +1,4 @@
-"""Common parts of all parametric aeroplanes: wing, tail plane and fin with PASCAL3D+'s keypoints, lamps at their tips."""
+"""Common parts of all parametric aeroplanes: wing, tail plane, fin with keypoints of PASCAL3D+, lamps at the tips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
