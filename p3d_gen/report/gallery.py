@@ -31,9 +31,11 @@ _UNSCORED = 2.0  # sorts samples without a survival, which is at most 1, after a
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """SVG paths in the picture's pixels. axes: x, y, z; front: the front face of the 3D box, box: its other edges;
-    outline: of the mask, through the centres of its outermost pixels; cuboid: the vertices that are seen; both "" where
-    the run does not hold them."""
+    """SVG paths in the picture's pixels.
+
+    axes: x, y, z; front: the front face of the 3D box, box: its other edges; outline: of the mask, through the centres
+    of its outermost pixels; cuboid: the vertices that are seen; both "" if the run does not hold them.
+    """
 
     axes: tuple[str, str, str]
     box: str
@@ -68,7 +70,7 @@ class Gallery:
 
     @property
     def cads(self) -> dict[str, list[str]]:
-        """Category -> the CAD models that are shown."""
+        """Return the CAD models that are shown, by category."""
         found: dict[str, set[str]] = {}
         for card in self.cards:
             found.setdefault(card.category, set()).add(card.cad)
@@ -76,28 +78,33 @@ class Gallery:
 
     @property
     def colours(self) -> list[str]:
-        """The colours that are shown."""
+        """Return the colours that are shown."""
         return sorted({card.colour for card in self.cards})
 
     @property
     def has_outlines(self) -> bool:
-        """Whether there are outlines of masks to show."""
+        """Return whether there are outlines of masks to show."""
         return any(card.overlay.outline for card in self.cards)
 
     @property
     def has_cuboids(self) -> bool:
-        """Whether there are vertices of cuboids to show."""
+        """Return whether there are vertices of cuboids to show."""
         return any(card.overlay.cuboid for card in self.cards)
 
 
 def by_chance(key: str) -> str:
-    """Sorts keys in an order that has nothing to do with them and stays as it is while samples are added: what was
-    chosen from its beginning once stays chosen, in every stylization."""
+    """Return a sort key whose order has nothing to do with the keys and stays as it is while samples are added.
+
+    What was once chosen from its beginning stays chosen, in every stylization.
+    """
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def choose(labels: Labels, count: int) -> dict[str, dict[str, Any]]:
-    """Key -> labels of at most `count` samples: half of them those of the lowest label survival, the rest by chance."""
+    """Choose at most `count` samples; returns their labels by key.
+
+    Half of them are those of the lowest label survival, the rest are chosen by chance.
+    """
     samples = [each for category in labels.values() for each in category]
     scored = sorted((each for each in samples if "survival" in each), key=lambda each: (each["survival"], each["key"]))
     worst = {each["key"]: each for each in scored[: (count + 1) // 2]}
@@ -108,8 +115,11 @@ def choose(labels: Labels, count: int) -> dict[str, dict[str, Any]]:
 def members_of_samples(
     run: RunFolder, what: Stylization, ledgers: Ledgers, chosen: dict[str, dict[str, Any]]
 ) -> dict[str, Members]:
-    """Key -> what pictures and lines are made from, of all stages that have made the sample, its render's included;
-    members of later stages take the place of earlier ones'."""
+    """Read the members from which pictures and lines are made, by key.
+
+    They are of all stages that have made the sample, including its render; members of later stages replace those of
+    earlier ones.
+    """
     needed = _NEEDED | {run.manifest.output.image_format}
     stages = {"render": "render", "stylize": what.stage, "pack": what.packed}
     wanted = set(chosen) | {render_key(key) for key in chosen}
@@ -122,7 +132,7 @@ def members_of_samples(
 
 
 def _path(lines: Array) -> str:
-    """Lines (N, 2, 2) as the data of an SVG path."""
+    """Write lines (N, 2, 2) as the data of an SVG path."""
     return "".join(f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}" for (a, b), (c, d) in lines.tolist())
 
 
@@ -143,7 +153,7 @@ def _cuboid(members: Members) -> str:
 
 
 def overlay(labels: dict[str, Any], members: Members) -> Overlay:
-    """The lines of a sample's labels."""
+    """Draw the lines of a sample's labels."""
     edges, is_front = box_lines(labels)
     x, y, z = (_path(axis[None]) for axis in axis_lines(labels))
     return Overlay(
@@ -156,7 +166,7 @@ def overlay(labels: dict[str, Any], members: Members) -> Overlay:
 
 
 def _thumbnail(picture: NDArray[np.uint8]) -> str:
-    """A picture, at most so large, as a data URI."""
+    """Encode a picture, reduced to the thumbnail's size, as a data URI."""
     scale = min(1.0, _SIDE_PX / max(picture.shape[:2]))
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     if scale < 1:
@@ -191,7 +201,7 @@ def _card(members: Members, image_format: str) -> Card:
 
 
 def gallery(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels, count: int) -> Gallery:
-    """The gallery of at most `count` samples."""
+    """Make the gallery of at most `count` samples."""
     chosen = choose(labels, count)
     members = members_of_samples(run, what, ledgers, chosen)
     cards = [_card(each, run.manifest.output.image_format) for each in members.values()]

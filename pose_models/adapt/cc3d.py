@@ -1,4 +1,5 @@
-"""CC3D: a model learns from its own most confident poses of unlabelled images, beside its synthetic images or alone.
+"""CC3D: a model learns from its own most confident poses of unlabelled images, together with its synthetic images or
+alone.
 
 "Robust Category-Level 3D Pose Estimation from Diffusion-Enhanced Synthetic Data", section 3.3. The paper's equation 5
 is L_con + L_rec + alpha L_domain; of it the code released with the paper runs the plain training loss on the
@@ -49,8 +50,8 @@ _BINS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedSamples:
-    """The synthetic images that the paper's arm sees beside the target, the shards that they are from, and backgrounds
-    for them."""
+    """The synthetic images that the paper's arm sees next to the target, the shards that they are from, and
+    backgrounds for them."""
 
     shards: Sequence[Path] = ()
     renders: Sequence[PoseSample] = ()
@@ -59,7 +60,7 @@ class ReplayedSamples:
 
 @dataclass(frozen=True, kw_only=True)
 class Observer:
-    """What is told of an adaptation on its way; nothing of it changes the result.
+    """Callbacks that follow an adaptation; none of them changes the result.
 
     on_image: after each image that was labelled; on_labels: round, pseudo-labels, the numbers of the trusted ones, and
     alpha where there is one; on_step: round and training step. watch: figures of the model as it is, put into the
@@ -67,15 +68,18 @@ class Observer:
     """
 
     on_image: Callable[[], None] = lambda: None
-    on_labels: Callable[[int, Sequence[PseudoLabel], Sequence[int], float | None], None] = lambda *told: None
-    on_step: Callable[[int, Step], None] = lambda *told: None
+    on_labels: Callable[[int, Sequence[PseudoLabel], Sequence[int], float | None], None] = lambda *_: None
+    on_step: Callable[[int, Step], None] = lambda *_: None
     watch: Callable[[Estimator], Mapping[str, float]] | None = None
     watch_every: int = 50
 
 
 def domain_loss(sightings: Sequence[Seen], target: Tensor, everyone: Processes) -> Tensor:
-    """L_domain of equation 5: the mean of |f_r - C_r|^2 = 2 - 2 f_r . C_r over the vertices r that are visible in
-    target images, `target` (B,) bool, of all processes; 0 where there are none. It moves the features alone."""
+    """Compute L_domain of equation 5 on `target` (B,) bool images.
+
+    It is the mean of |f_r - C_r|^2 = 2 - 2 f_r . C_r over the vertices r that are visible in target images, of all
+    processes; 0 if there are none. It moves only the features.
+    """
     total = count = torch.zeros((), device=target.device)
     for seen in sightings:
         counted = seen.visible & target[seen.rows][:, None]
@@ -94,7 +98,7 @@ class Cc3dTrainee(MeshTrainee):
         self._alpha = alpha
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
-        """The plain loss, plus alpha L_domain on the images whose keys say that they are pseudo-labelled."""
+        """Return the plain loss, plus alpha L_domain on the images whose keys say that they are pseudo-labelled."""
         target = torch.tensor([key.startswith(PREFIX) for key in batch.key], device=output.device)
         # Before the vertex features move, as the other terms see them.
         domain = domain_loss(seen_in(self.module, output, batch)[0], target, everyone)
@@ -104,9 +108,9 @@ class Cc3dTrainee(MeshTrainee):
 
 @torch.no_grad()
 def balanced_alpha(model: NeuralMeshModel, config: TrainConfig, batch: Batch) -> float:
-    """The alpha that brings L_domain to the size of L_con on a batch; the model stays as it is.
+    """Return the alpha that brings L_domain to the size of L_con on a batch; the model is not changed.
 
-    ValueError where the batch shows no vertex of a target image.
+    ValueError if the batch shows no vertex of a target image.
     """
     trainee = Cc3dTrainee(copy.deepcopy(model), config, 0.0)
     trainee.training()
@@ -123,7 +127,7 @@ def balanced_alpha(model: NeuralMeshModel, config: TrainConfig, batch: Batch) ->
 def round_config(
     source: TrainConfig | BaselineConfig, config: Cc3dConfig, number: int, precision: Precision
 ) -> TrainConfig | BaselineConfig:
-    """How the model of a source's configuration is trained in a round: as it was, but for what `config` says."""
+    """Return the training configuration of a round: that of the source, with the changes that `config` asks for."""
     changes = {
         "steps": config.steps,
         "batch": config.batch,
@@ -138,7 +142,7 @@ def round_config(
 
 
 def needs_renders(config: Cc3dConfig) -> bool:
-    """Whether source images are replayed."""
+    """Return whether source images are replayed."""
     return config.arm == "paper" and config.real_share < 1
 
 
@@ -156,9 +160,9 @@ def adapt(
     """Adapt the model in `folder` to target images, and write it to `out` as a training does, with its history; each
     round, with its pseudo-labels, in `out/rounds/NUMBER`.
 
-    Goes on where a stopped run was, on the CPU bit for bit as if it had not been. ValueError where the model does not
-    know a category, no label is trusted, the arm does not fit the model, source images that it needs are missing, or
-    `out` holds a run from another model or of other images.
+    An interrupted run resumes, on the CPU bit for bit as if it had not been interrupted. ValueError if the model does
+    not know a category, no label is trusted, the arm does not fit the model, source images that it needs are missing,
+    or `out` holds a run from another model or of other images.
     """
     check_apart(folder, out)
     if config.arm == "paper" and not isinstance(source_config(folder), TrainConfig):
@@ -192,7 +196,7 @@ class _Round:
         )
 
     def run(self, replay: ReplayedSamples, precision: Precision, observer: Observer, history: History) -> None:
-        """Label, choose and train; the round's model ends in its folder."""
+        """Label, choose and train; write the round's model to its folder."""
         path = self._place / LABELS_FILE
         progress = path.with_suffix(".part")
         if fresh := not path.is_file():
@@ -225,7 +229,7 @@ class _Round:
         fit(trainee, views, training, self._place, self._how, on_step)
 
     def _trainee(self, views: Views, training: TrainConfig | BaselineConfig) -> tuple[Trainee, float | None]:
-        """What is trained, and alpha in the paper's arm."""
+        """Return the trainee, and alpha in the paper's arm."""
         trainee = self._source.trainee(training)
         if self._config.arm == "released":
             return trainee, None
@@ -251,8 +255,11 @@ def _alpha_figure(alpha: float | None) -> dict[str, float]:
 
 
 def _label_figures(labels: Sequence[PseudoLabel], chosen: Sequence[int]) -> dict[str, float]:
-    """How many labels there are and are trusted, the least confidence among these, the mean of all, and how many lie in
-    each tenth of 0..1, those outside in the first and the last."""
+    """Summarize the labels for the history.
+
+    Numbers of all and of the trusted labels, the least confidence among the trusted, the mean of all, and a histogram:
+    the number in each tenth of 0..1, with those outside in the first and the last.
+    """
     sure = np.array([label.confidence for label in labels])
     counts = np.bincount((sure.clip(0, 1) * _BINS).astype(int).clip(max=_BINS - 1), minlength=_BINS)
     return {

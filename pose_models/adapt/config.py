@@ -1,4 +1,4 @@
-"""What an adaptation is made of: validated, saved with the run as TOML. Light to import."""
+"""Configurations of adaptations: validated, and saved with the run as TOML. Light to import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class PoseConfig(Section):
-    """How poses of target images are found. mirror, distance: as of `estimate.EstimateConfig`."""
+    """The search for poses of target images. mirror, distance: as of `estimate.EstimateConfig`."""
 
     mirror: bool = False
     distance: Annotated[float, Field(gt=1)] | None = None
@@ -82,7 +82,7 @@ class UdaConfig(Section):
     `source_quantile` of its source features. momentum: alpha of equation 4.
     hypotheses: poses kept for each image, at least `spacing_deg` apart; solve_every: epochs between searches for poses.
     round_images: an epoch takes the images in rounds of so many, each searched, moving the vertices and training the
-    backbone before the next is searched: with thousands at once the backbone learns wrong poses by heart.
+    backbone before the next is searched: with thousands at once the backbone memorizes wrong poses.
     Gates: an image counts where at least `minimum_similar` of its visible vertices are similar; vertices move once
     `bank_images` passed or `coverage` of the vertices seen have an update; images whose mean similarity is among the
     lowest `dropped` of a batch do not train the backbone. selective False takes all vertices of an image or none:

@@ -1,4 +1,4 @@
-"""Training that goes on with few labelled photographs, from a model trained on synthetic images or adapted."""
+"""Training on few labelled photographs, from a model that was trained on synthetic images or adapted."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def finetune(
     precision: Precision = "no",
     on_step: Callable[[Step], None] = lambda step: None,
 ) -> None:
-    """Train the model in `folder` on labelled photographs alone, and write it to `out` as a training does, beside which
-    images were read.
+    """Train the model in `folder` only on labelled photographs, and write it to `out` as a training does, with a record
+    of the images.
 
-    Goes on where a stopped run was, on the CPU bit for bit as if it had not been. ValueError where there is no image,
-    or one of a category that the model does not know.
+    An interrupted run resumes, on the CPU bit for bit as if it had not been interrupted. ValueError if there is no
+    image, or one of a category that the model does not know.
     """
     check_apart(folder, out)
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")

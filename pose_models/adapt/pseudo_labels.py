@@ -47,8 +47,11 @@ class PseudoLabel:
 def pseudo_labels(
     target: Target, estimator: Estimator, progress: Path, on_image: Callable[[], None] = lambda: None
 ) -> list[PseudoLabel]:
-    """The pose of every target image, in their order; where this was stopped, the file `progress`, a file of
-    `write_labels`, tells those that are known. ValueError for a category that the model does not know."""
+    """Estimate the pose of every target image, in their order.
+
+    A stopped run resumes from the file `progress`, a file of `write_labels`. ValueError for a category that the model
+    does not know.
+    """
     labels = read_labels(progress) if progress.is_file() else []
     for entry in target.record:
         if entry["category"] not in estimator.categories:
@@ -77,8 +80,10 @@ def pseudo_labels(
 
 
 def _in_turn(labels: Sequence[PseudoLabel], order: Sequence[int], views: int) -> list[int]:
-    """An order of labels by their rank among those of the same view, equal ranks as they were; a view is one of so many
-    equal ranges of azimuth, the first centred on the object's front."""
+    """Order labels by their rank among those of the same view; equal ranks keep their order.
+
+    A view is one of so many equal ranges of azimuth, the first centred on the object's front.
+    """
     rotations = torch.tensor(np.array([labels[i].R_cam_obj for i in order]))
     view = (viewpoint_of(rotations)[:, 0] * views / (2 * math.pi)).round().long() % views
     seen: Counter[int] = Counter()
@@ -90,12 +95,14 @@ def _in_turn(labels: Sequence[PseudoLabel], order: Sequence[int], views: int) ->
 
 
 def trusted(labels: Sequence[PseudoLabel], *, top: int, threshold: float | None, views: int = 1) -> list[int]:
-    """The numbers of the labels to learn from, by category in the order in which these come, then by falling
-    confidence, equals in their order.
+    """Choose the labels to learn from.
+
+    Their numbers are ordered by category, in the order in which categories first come, then by falling confidence;
+    equals keep their order.
 
     Without a threshold the `top` most confident of each category (CC3D: 100), all where it has no more; of several
     `views`, equal ranges of azimuth, the most confident of each in turn. With a threshold all that are at least so
-    confident. ValueError where none is.
+    confident. ValueError if none is.
     """
     order = sorted(range(len(labels)), key=lambda i: -labels[i].confidence)
     chosen = []
@@ -127,7 +134,7 @@ def write_labels(path: Path, labels: Sequence[PseudoLabel], chosen: Sequence[int
 
 
 def read_labels(path: Path) -> list[PseudoLabel]:
-    """The pseudo-labels of a file of `write_labels`, to the last bit."""
+    """Read a file of `write_labels`, exact to the last bit."""
     labels = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:
@@ -154,18 +161,18 @@ class PseudoLabelled(Sequence[PoseSample]):
         source: SourceModel,
         distance: float | None,
     ) -> None:
-        """The images of the numbers `chosen`; distance as of `SourceModel.with_camera`."""
+        """Take the images of the numbers `chosen`; distance as in `SourceModel.with_camera`."""
         self._target, self._kept = target, []
         for number in chosen:
             sample = source.with_camera(_with_rotation(target[number], labels[number].R_cam_obj), distance)
             self._kept.append((number, sample.cam_T_obj, sample.K))
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of images."""
         return len(self._kept)
 
     def __getitem__(self, index: Any) -> Any:
-        """The sample of a number."""
+        """Return the sample of a number."""
         number, cam_T_obj, K = self._kept[index]
         sample = self._target[number]
         return replace(sample, key=PREFIX + sample.key, cam_T_obj=cam_T_obj, K=K)

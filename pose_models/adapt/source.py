@@ -1,4 +1,4 @@
-"""The trained model that an adaptation starts from, and how training goes on with it. Its folder is only read."""
+"""The trained model that an adaptation starts from, and its further training. Its folder is only read."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class SourceModel:
     config: TrainConfig | BaselineConfig
 
     def estimator(self, settings: EstimateConfig) -> Estimator:
-        """The model as something that finds poses."""
+        """Return an estimator of poses by this model."""
         if isinstance(self.model, ResGeneral):
             return BaselineEstimator(self.model, flip="probabilities" if settings.mirror else "none")
         return MeshEstimator(self.model, settings)
 
     def trainee(self, config: TrainConfig | BaselineConfig) -> Trainee:
-        """The model for the training loop, what `config.freeze` names kept as it is."""
+        """Prepare the model for the training loop; the parts that `config.freeze` names are kept as they are."""
         if config.weights:
             freeze(self.model if isinstance(self.model, ResGeneral) else self.model.net, config)
         if isinstance(self.model, ResGeneral):
@@ -55,8 +55,11 @@ class SourceModel:
         return MeshTrainee(self.model, config)
 
     def with_camera(self, sample: PoseSample, distance: float | None) -> PoseSample:
-        """The sample, its camera filled in where it is not known, at `distance`, None for where the model looks for the
-        object; Res-General, which learns rotations alone, sees a cube there."""
+        """Fill in the sample's camera at `distance` if it is not known.
+
+        None: the distance at which the model looks for the object; Res-General, which learns only rotations, sees a
+        cube there.
+        """
         if isinstance(self.model, ResGeneral):
             return with_camera(sample, CUBE[None].float(), self.config.real_distance)
         neural = self.model.neural_mesh(sample.category)
@@ -64,22 +67,27 @@ class SourceModel:
 
 
 def source_config(folder: Path) -> TrainConfig | BaselineConfig:
-    """The configuration of the training that left a model in a run folder. ValueError naming the file where there is
-    none."""
+    """Load the configuration of the training that wrote the model in a run folder.
+
+    ValueError naming the file if there is none.
+    """
     path = folder / CONFIG_FILE
     return load_config(BaselineConfig, path) if model_kind(folder) == KIND else load_config(TrainConfig, path)
 
 
 def load_source(folder: Path, device: torch.device) -> SourceModel:
-    """The model of a run folder, in evaluation mode, and its configuration. ValueError naming the file where one of
-    them cannot be read."""
+    """Load the model of a run folder, in evaluation mode, and its configuration.
+
+    ValueError naming the file if one of them cannot be read.
+    """
     config = source_config(folder)
     load = load_baseline if isinstance(config, BaselineConfig) else load_model
     return SourceModel(model=load(folder, device), config=config)
 
 
 def adaptations(folder: Path, out: Path, images: Images) -> list[tuple[Path, Path, Images]]:
-    """For each model in a folder that knows a category of the images: its folder, its run folder, its images.
+    """List the adaptations of the models in a folder that know a category of the images. For each: its folder, its run
+    folder, and its images.
 
     One model is adapted into `out`, several into sub-folders of it. ValueError for a category that no model knows.
     """
@@ -99,16 +107,16 @@ def adaptations(folder: Path, out: Path, images: Images) -> list[tuple[Path, Pat
 
 
 def check_apart(source: Path, out: Path) -> None:
-    """ValueError where one of the two folders holds the other: the source is never written."""
+    """Raise ConfigError if one of the two folders holds the other: the source is never written."""
     inner, outer = source.resolve(), out.resolve()
     if inner == outer or inner in outer.parents or outer in inner.parents:
         raise ConfigError(f"{out} and the model's folder {source} lie in one another: choose another --out")
 
 
 def write_source(out: Path, source: Path, shards: Sequence[Path] = ()) -> None:
-    """Write which model a run starts from, and which source shards it reads beside it.
+    """Write which model a run starts from, and which source shards it reads too.
 
-    ValueError where the run in `out` started from others.
+    ValueError if the run in `out` started from others.
     """
     path = out / SOURCE_FILE
     entry = {

@@ -19,7 +19,7 @@ TARGET_FILE = "target.jsonl"
 
 
 def unlabelled(sample: PoseSample) -> PoseSample:
-    """The sample without what an adaptation must not know: its rotation is NaN, masks are None.
+    """Remove from a sample everything that an adaptation must not know: its rotation becomes NaN, its masks None.
 
     Its category, box and, where a benchmark gives them at test time too, the object's translation and K stay.
     """
@@ -29,13 +29,13 @@ def unlabelled(sample: PoseSample) -> PoseSample:
 
 
 def described(sample: PoseSample) -> dict[str, str]:
-    """Which image a sample is, for the record: its names and the sha256 of its pixels."""
+    """Describe an image for the record: its names and the sha256 of its pixels."""
     digest = hashlib.sha256(repr(sample.image.shape).encode() + sample.image.tobytes()).hexdigest()
     return {"key": sample.key, "subset": sample.subset, "category": sample.category, "pixels_sha256": digest}
 
 
 def write_record(path: Path, record: Sequence[Mapping[str, str]]) -> None:
-    """Write, one JSON object a line, which images were read. ValueError where the file lists others."""
+    """Write, one JSON object a line, which images were read. ValueError if the file lists others."""
     text = "".join(json.dumps(entry) + "\n" for entry in record)
     if path.is_file() and path.read_text() != text:
         raise DataError(f"{path} lists other images than these: choose another --out, or give --overwrite")
@@ -46,7 +46,7 @@ class Target(Encoded):
     """Unlabelled target images in memory, in the order they were read, and what they are for the record."""
 
     def __init__(self, samples: Iterable[PoseSample], long_side: int) -> None:
-        """Keep the samples `unlabelled` and `shrunk` to `long_side`. ValueError where there is none."""
+        """Keep the samples `unlabelled` and `shrunk` to `long_side`. ValueError if there is none."""
         self.record: list[dict[str, str]] = []
         super().__init__(shrunk(unlabelled(sample), long_side) for sample in self._recorded(samples))
         if not self.record:
@@ -61,6 +61,6 @@ class Target(Encoded):
 def write_target(folder: Path, target: Target) -> None:
     """Write, one JSON object a line, which images were read and the sha256 of their pixels.
 
-    ValueError where the folder's adaptation read other images before.
+    ValueError if the folder's adaptation read other images before.
     """
     write_record(folder / TARGET_FILE, target.record)

@@ -56,9 +56,9 @@ class Adaptation:
         device: torch.device,
         on_images: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Start from the model in `source_folder`; `on_images` is told of every batch of a pass how many images it had.
+        """Start from the model in `source_folder`; `on_images` gets the number of images of every batch of a pass.
 
-        ValueError where that is no neural mesh model, lacks a file, or does not know a category of the target.
+        ValueError if that is not a neural mesh model, lacks a file, or does not know a category of the target.
         """
         loaded = load_source(source_folder, device)
         if not isinstance(loaded.model, NeuralMeshModel) or not isinstance(loaded.config, TrainConfig):
@@ -78,9 +78,11 @@ class Adaptation:
         self.state = State(self.model, len(target), config).to(device)
 
     def epoch(self, number: int) -> Figures:
-        """Epoch 0 searches poses with the source model and measures it; every other one takes the images in rounds, and
-        each round is a bank pass, with a new search where it is due, and a backbone pass. BatchNorm keeps its
-        statistics: the model stays in evaluation mode.
+        """Run an epoch.
+
+        Epoch 0 searches poses with the source model and measures it. Every other epoch takes the images in rounds; each
+        round is a bank pass, with a new search if it is due, and a backbone pass. BatchNorm keeps its statistics: the
+        model stays in evaluation mode.
         """
         began, losses = time.perf_counter(), []
         tally = Tally(self.model, self._config)
@@ -99,7 +101,7 @@ class Adaptation:
         return figures | {"seconds": time.perf_counter() - began}
 
     def _rounds(self, epoch: int) -> list[list[Tensor]]:
-        """All images once, in an order of the epoch's own: the batches of each round."""
+        """Split all images, in an order drawn for the epoch, into the batches of each round."""
         order = np.random.default_rng([self._config.seed, _ORDER, epoch]).permutation(len(self._target))
         rounds = torch.from_numpy(order).split(self._config.round_images)
         return [list(images.split(self._config.batch)) for images in rounds]
@@ -110,14 +112,14 @@ class Adaptation:
         return features.float()
 
     def _placed(self, index: int) -> PoseSample:
-        """A target image on the canvas; its mask is where there is picture, not padding."""
+        """Place a target image on the canvas; its mask is where there is picture, not padding."""
         sample = self._target[index]
         picture = np.full(sample.image.shape[:2], 255, np.uint8)
         return place(replace(sample, mask=picture), self.model.spec.canvas_hw, self.model.spec.box_fill)
 
     @torch.no_grad()
     def _bank_pass(self, batches: Iterable[Tensor], tally: Tally, *, search_poses: bool, move: bool) -> None:
-        """Equations 3 and 4 over all hypotheses."""
+        """Apply equations 3 and 4 over all hypotheses."""
         for rows in batches:
             batch = collate([self._placed(int(i)) for i in rows]).to(self._device)
             features = self._features(batch)
@@ -148,7 +150,8 @@ class Adaptation:
             tally.moves += 1
 
     def _views(self, epoch: int, rows: Tensor) -> Batch:
-        """Images with the best hypothesis as their pose; masks are 1 where there is picture and no hypothesis."""
+        """Return images with the best hypothesis as their pose; masks are 1 where there is picture and no
+        hypothesis."""
         placed = [self._placed(int(i)) for i in rows]
         known = rows.to(self._device)
         poses, K = (x[known, 0].double().cpu().numpy() for x in (self.state.poses, self.state.K))
@@ -163,7 +166,7 @@ class Adaptation:
         return collate(samples).to(self._device)
 
     def _free(self, known: Tensor, categories: list[str]) -> Tensor:
-        """Canvas pixels (B, H, W) bool outside every hypothesis' silhouette."""
+        """Return the canvas pixels (B, H, W) bool outside every hypothesis' silhouette."""
         free = torch.zeros(len(known), *self.model.map_hw, dtype=torch.bool, device=self._device)
         for name in dict.fromkeys(categories):
             own = torch.tensor([i for i, category in enumerate(categories) if category == name], device=self._device)
@@ -178,7 +181,10 @@ class Adaptation:
         return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, augmentation, None, rng)
 
     def _backbone_pass(self, epoch: int, batches: Iterable[Tensor]) -> list[float]:
-        """Equation 5; the loss of each batch. ValueError where it is lost."""
+        """Minimize equation 5; returns the loss of each batch.
+
+        ConfigError if the loss is not finite.
+        """
         losses = []
         for rows in batches:
             batch = self._views(epoch, rows)
@@ -195,8 +201,10 @@ class Adaptation:
         return losses
 
     def _backbone_loss(self, batch: Batch, features: Tensor, key: list[int]) -> Tensor:
-        """The mean over the visible vertices of the images that are not dropped; cells drawn by `key` go to the clutter
-        bank."""
+        """Return the mean loss over the visible vertices of the images that are not dropped.
+
+        Cells drawn by `key` go to the clutter bank.
+        """
         sightings, fit = [], features.new_zeros(len(features))
         for name, images in by_category(batch).items():
             neural = self.model.neural_mesh(name)
@@ -219,12 +227,12 @@ class Adaptation:
 
 
 def passes(config: UdaConfig) -> int:
-    """How often a run goes through all target images."""
+    """Return the number of times that a run goes through all target images."""
     return 1 + config.epochs * (2 if config.backbone else 1)
 
 
 def _thresholds(model: NeuralMeshModel, folder: Path, config: UdaConfig) -> dict[str, Tensor]:
-    """delta (R,) of each category."""
+    """Return delta (R,) of each category."""
     if config.delta == "source":
         thresholds = source_thresholds(folder, config.source_quantile)
         return {name: thresholds[name].to(model.clutter) for name in model.spec.categories}
@@ -244,9 +252,9 @@ def run(
     configuration, source, images, history and the record of its vertices.
 
     `on_epoch` gets each epoch's figures and the model, in evaluation mode, to look at; what it returns is written into
-    the history. `on_images` is told of every batch, `passes` times through all images in a whole run. A run that was
-    stopped goes on from its last epoch, on the CPU bit for bit as if it had not been. ValueError where the source lacks
-    something, lies in `out` or around it, or the loss is lost.
+    the history. `on_images` is called for every batch, `passes` times through all images in a whole run. An
+    interrupted run resumes from its last epoch, on the CPU bit for bit as if it had not been interrupted. ValueError if
+    the source lacks something, lies in `out` or around it, or the loss is not finite.
     """
     check_apart(source_folder, out)
     adaptation = Adaptation(source_folder, target, config, device, on_images)

@@ -24,8 +24,11 @@ image has fewer hypotheses."""
 
 @torch.no_grad()
 def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaConfig) -> Candidates:
-    """The hypotheses with the lowest losses for a batch's feature maps (B, D, h, w): refined starts, of which those
-    that came within `spacing_deg` of a better one are dropped. With `pose.mirror` those for the mirrored image too."""
+    """Search the hypotheses with the lowest losses for a batch's feature maps (B, D, h, w).
+
+    They are refined starts; those that came within `spacing_deg` of a better one are dropped. With `pose.mirror` those
+    for the mirrored image too.
+    """
     views = [View(batch=batch, features=features)]
     if config.pose.mirror:
         views += views_of(model, batch.mirrored(), mirror=False)
@@ -42,8 +45,10 @@ def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaCo
 
 
 def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Candidates:
-    """Of hypotheses (B, Q, ...) the `count` with the lowest losses that lie at least `spacing_rad` from all that are
-    kept before them; where there are fewer, the rest has a loss of infinity."""
+    """Choose among hypotheses (B, Q, ...) the `count` with the lowest losses that lie at least `spacing_rad` apart.
+
+    If there are fewer, the rest has a loss of infinity.
+    """
     missing = max(0, count - losses.shape[1])
     losses = torch.nn.functional.pad(losses, (0, missing), value=torch.inf)
     poses, K = (torch.cat([x, x[:, :1].expand(-1, missing, -1, -1)], dim=1) for x in (poses, K))
@@ -60,7 +65,8 @@ def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: flo
 
 
 def uncovered(mesh: NeuralMesh, poses: Tensor, K: Tensor, losses: Tensor, map_hw: tuple[int, int]) -> Tensor:
-    """Cells (B, h, w) bool of the feature map that lie outside the silhouettes of all hypotheses of each image."""
+    """Return cells (B, h, w) bool of the feature map that lie outside the silhouettes of all hypotheses of each
+    image."""
     image, which = losses.isfinite().nonzero(as_tuple=True)
     points = transform(poses[image, which], mesh.mesh.vertices)
     hits = rasterise(points, mesh.mesh.faces, in_cells(K[image, which]), map_hw, cull=True)
@@ -70,5 +76,5 @@ def uncovered(mesh: NeuralMesh, poses: Tensor, K: Tensor, losses: Tensor, map_hw
 
 
 def on_canvas(cells: Tensor) -> Tensor:
-    """Cells (B, h, w) as canvas pixels (B, H, W)."""
+    """Enlarge cells (B, h, w) to canvas pixels (B, H, W)."""
     return cells.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)

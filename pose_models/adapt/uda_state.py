@@ -1,4 +1,4 @@
-"""What 3DUDA knows between two images: hypotheses, pending features, and what an epoch counted."""
+"""The state of 3DUDA between two images: hypotheses, pending features, and the counts of an epoch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ HISTOGRAM = tuple(f"confidence_histogram_{i:02d}" for i in range(10))
 
 
 class State(nn.Module):
-    """The part of an adaptation that a checkpoint keeps beside model and optimiser, all of it buffers.
+    """The part of an adaptation that a checkpoint keeps next to model and optimiser, all of it buffers.
 
     poses (N, H, 4, 4), K (N, H, 3, 3), losses (N, H): the hypotheses of the N target images on the model's canvas, by
-    rising loss, infinity where there is none. pending: by category. acceptance, similarity of a category (E + 1, R): of
+    rising loss, infinity if there is none. pending: by category. acceptance, similarity of a category (E + 1, R): of
     each epoch from 0, the source model, and each vertex the share of the best hypotheses showing it that had it
-    accepted, and the mean cosine; NaN where no image showed it, and for epochs to come.
+    accepted, and the mean cosine; NaN if no image showed it, and for epochs to come.
     """
 
     poses: Tensor
@@ -29,7 +29,7 @@ class State(nn.Module):
     losses: Tensor
 
     def __init__(self, model: NeuralMeshModel, images: int, config: UdaConfig) -> None:
-        """Before the first epoch."""
+        """Start without hypotheses and records."""
         super().__init__()
         bank = model.clutter
         self.register_buffer("poses", bank.new_zeros(images, config.hypotheses, 4, 4))
@@ -51,7 +51,7 @@ class State(nn.Module):
         getattr(self, f"similarity_{name}")[epoch] = similarity
 
     def recorded(self, epochs: int) -> dict[str, Tensor]:
-        """CATEGORY/acceptance and CATEGORY/similarity (epochs, R) of the first `epochs` epochs."""
+        """Return CATEGORY/acceptance and CATEGORY/similarity (epochs, R) of the first `epochs` epochs."""
         return {
             f"{name}/{kind}": getattr(self, f"{kind}_{name}")[:epochs].cpu().clone()
             for name in self.pending
@@ -60,10 +60,10 @@ class State(nn.Module):
 
 
 class Tally:
-    """What one pass over the target images counts."""
+    """The counts of one pass over the target images."""
 
     def __init__(self, model: NeuralMeshModel, config: UdaConfig) -> None:
-        """Nothing yet."""
+        """Start from zero."""
         self._kappa, self._channels = config.kappa, model.clutter.shape[1]
         zeros = {name: torch.zeros_like(neural.vertex_features[:, 0]) for name, neural in model.meshes.items()}
         self._of_best = {name: (zero.clone(), zero.clone(), zero.clone()) for name, zero in zeros.items()}
@@ -82,13 +82,16 @@ class Tally:
         self._confidence.append(seen.fit()[best])
 
     def per_vertex(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Acceptance and similarity (R,) of each category's vertices, as `State` records them."""
+        """Return acceptance and similarity (R,) of each category's vertices, as `State` records them."""
         return {name: (taken / shown, cosine / shown) for name, (shown, taken, cosine) in self._of_best.items()}
 
     def figures(self) -> dict[str, float]:
-        """All counts by name: accepted_share of what all hypotheses show; coverage, of the vertices that they show;
-        images_passed the gate; the mean and a histogram over 0..1 of the images' confidence, the mean cosine of their
-        best hypothesis; the mean ln p(f | C) of what these show."""
+        """Return all counts by name.
+
+        accepted_share: of what all hypotheses show. coverage: of the vertices that they show. images_passed: images
+        that passed the gate. confidence: mean and histogram over 0..1 of the images' mean cosine under their best
+        hypothesis. log_likelihood: the mean ln p(f | C) of what these show.
+        """
         shown, taken = (torch.cat(parts) for parts in zip(*self._of_all.values(), strict=True))
         seen, _, cosine = (torch.cat(parts).sum() for parts in zip(*self._of_best.values(), strict=True))
         confidence = torch.cat(self._confidence)

@@ -11,8 +11,10 @@ from pose_models.nmm import NeuralMesh, updated_vertex_features
 
 
 def accepted(seen: Seen, delta: Tensor, config: UdaConfig) -> Tensor:
-    """Which features (P, R) are taken for their vertex, 3DUDA's equation 3: those more similar than delta (R,), each
-    vertex by itself, even where the pose is wrong; a NaN delta takes nothing.
+    """Choose the features (P, R) that are taken for their vertex, 3DUDA's equation 3.
+
+    Those more similar than delta (R,) are taken, each vertex by itself, even if the pose is wrong; a NaN delta takes
+    nothing.
 
     Of a pose nothing is taken where fewer than `minimum_similar` of its visible vertices are similar; without
     `selective`, where not all of them are.
@@ -36,7 +38,7 @@ class Pending(nn.Module):
     images: Tensor
 
     def __init__(self, neural: NeuralMesh) -> None:
-        """Nothing yet for the vertices of a mesh."""
+        """Start with nothing for the vertices of a mesh."""
         super().__init__()
         bank = neural.vertex_features
         self.register_buffer("total", torch.zeros_like(bank))
@@ -52,17 +54,22 @@ class Pending(nn.Module):
         self.images += images
 
     def coverage(self) -> float:
-        """The share of the vertices that were visible that have an accepted feature; 0 where none was visible."""
+        """Return the share of the visible vertices that have an accepted feature; 0 if none was visible."""
         return float((self.count > 0).sum() / (self.shown > 0).sum().clamp(min=1))
 
     def ready(self, config: UdaConfig) -> bool:
-        """Whether there are enough images, or enough vertices, for a step. Either will do: vertices that look like
-        themselves in no image of another domain must not hold back the others for ever."""
+        """Return whether there are enough images, or enough vertices, for a step.
+
+        Either will do: vertices that look like themselves in no image of another domain must not hold back the others
+        for ever.
+        """
         return int(self.images) >= config.bank_images or self.coverage() >= config.coverage
 
     def move(self, neural: NeuralMesh, momentum: float) -> None:
-        """3DUDA's equation 4: C_r <- normalize(alpha C_r + (1 - alpha) mean of the accepted features of r), vertices
-        without one as they are. Empties what is pending."""
+        """Apply 3DUDA's equation 4: C_r <- normalize(alpha C_r + (1 - alpha) mean of the accepted features of r).
+
+        Vertices without one stay as they are. Empties what is pending.
+        """
         neural.vertex_features = updated_vertex_features(
             neural.vertex_features, self.total, self.count, int(self.images), momentum=momentum
         )

@@ -9,8 +9,11 @@ from torch import Tensor
 
 
 def log_bessel_i(order: float, x: float) -> float:
-    """ln I_order(x), order >= 0, x > 0: where the scaled Bessel function is 0 in floating point, or cannot be computed,
-    by Debye's expansion, uniform in x for large orders (to ~1e-9 from order 60 on)."""
+    """Return ln I_order(x), order >= 0, x > 0.
+
+    If the scaled Bessel function is 0 in floating point, or cannot be computed, Debye's expansion is used, uniform in x
+    for large orders (to ~1e-9 from order 60 on).
+    """
     scaled = float(ive(order, x))
     if scaled > 0 and math.isfinite(scaled):
         return math.log(scaled) + x
@@ -24,7 +27,8 @@ def log_bessel_i(order: float, x: float) -> float:
 
 
 def log_normaliser(kappa: float, channels: int) -> float:
-    """ln Z[kappa] of the density Z exp(kappa f . C) on the unit sphere of d = `channels` dimensions, kappa > 0, d >= 2:
+    """Return ln Z[kappa] of the density Z exp(kappa f . C) on the unit sphere of d = `channels` dimensions, kappa > 0,
+    d >= 2:
 
     Z = kappa^(d/2 - 1) / ((2 pi)^(d/2) I_(d/2 - 1)(kappa)).
     """
@@ -33,7 +37,7 @@ def log_normaliser(kappa: float, channels: int) -> float:
 
 
 def log_likelihood(cosine: Tensor, kappa: float, channels: int) -> Tensor:
-    """ln p(f | C) of unit features at cosines f . C (...), as 3DUDA's equation 3 compares them: ln Z + kappa f . C.
+    """Return ln p(f | C) = ln Z + kappa f . C of unit features at cosines f . C (...), as in 3DUDA's equation 3.
 
     It rises with the cosine, so with one kappa for all vertices a threshold on it is one on the cosine.
     """

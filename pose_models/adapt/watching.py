@@ -15,9 +15,10 @@ from pose_models.metrics import pose_metrics, prediction_errors
 
 
 def watcher(samples: Iterable[PoseSample], long_side: int) -> Callable[[Estimator], dict[str, float]]:
-    """What tells acc_pi_6, acc_pi_18 and median_deg of a model on these images, kept `shrunk` to `long_side`.
+    """Return a function that measures acc_pi_6, acc_pi_18 and median_deg of a model on these images. They are kept
+    `shrunk` to `long_side`.
 
-    ValueError where there is no image, or one without a rotation.
+    ValueError if there is no image, or one without a rotation.
     """
     kept = Encoded(_labelled(sample, long_side) for sample in samples)
     if not len(kept):

@@ -9,7 +9,7 @@ import torch
 
 
 def seconds(work: Callable[[], object], device: torch.device, at_least_s: float) -> float:
-    """The shortest time of `work`, after one call to warm up, over at least one call and `at_least_s` seconds.
+    """Measure the shortest time of `work`, after one call to warm up, over at least one call and `at_least_s` seconds.
 
     With one thread on the CPU it is processor time: what other processes do meanwhile does not count.
     """
@@ -32,7 +32,7 @@ def _finish(device: torch.device) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """What figures were measured on."""
+    """Return the name of the device for tables."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"cpu, {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"

@@ -23,10 +23,12 @@ from pose_models.training.loop import LoopOptions, fit
 
 
 def figures(folder: Path, images: Images, device: torch.device) -> dict[str, Any]:
-    """Seconds for all target images, with the model of a run folder: an epoch of 3DUDA that keeps its poses, and one
-    that searches them; pseudo-labels, which CC3D makes once a round; an epoch of the model's training on these labels.
+    """Measure the seconds for all target images with the model of a run folder.
 
-    ValueError where the folder holds no neural mesh model, or one that does not know a category of the images.
+    Timed are: an epoch of 3DUDA that keeps its poses, and one that searches them; pseudo-labels, which CC3D makes once
+    a round; an epoch of the model's training on these labels.
+
+    ValueError if the folder holds no neural mesh model, or one that does not know a category of the images.
     """
     source = load_source(folder, device)
     target = Target(images.read(), source.config.image_size)

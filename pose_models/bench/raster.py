@@ -61,17 +61,17 @@ class Scene:
 
     @property
     def hw(self) -> tuple[int, int]:
-        """Of the map."""
+        """Return the size of the map."""
         return self.case.side, self.case.side
 
     @property
     def device(self) -> torch.device:
-        """Of all tensors."""
+        """Return the device of all tensors."""
         return self.K.device
 
 
 def scene(case: Case, device: torch.device) -> Scene:
-    """The car seen from all azimuths, elevations of -10 to 30 and in-plane turns of -10 to 10 degrees."""
+    """Make the car seen from all azimuths, elevations of -10 to 30 and in-plane turns of -10 to 10 degrees."""
     half = np.array(CAR_EXTENT) / 2
     mesh = cuboid(-half, half)
     drawn = torch.Generator().manual_seed(0)
@@ -94,14 +94,14 @@ def scene(case: Case, device: torch.device) -> Scene:
 
 
 def dense(of: Scene, backend: str = "zbuffer") -> tuple[Tensor, list[Tensor]]:
-    """Feature maps, and the leaves of their graph: the poses and the vertex features."""
+    """Render feature maps; returns them and the leaves of their graph, the poses and the vertex features."""
     poses, features = (x.detach().requires_grad_() for x in (of.cam_T_obj, of.vertex_features))
     hits = _hits(of, poses, backend)
     return render_features(hits, of.mesh.faces, features, of.case.poses, of.hw), [poses, features]
 
 
 def scoring(of: Scene) -> tuple[Tensor, list[Tensor]]:
-    """Scores of all hits, for poses of one image, and the leaf of their graph: the poses."""
+    """Score all hits for poses of one image; returns the scores and the leaf of their graph, the poses."""
     poses = of.cam_T_obj.detach().requires_grad_()
     image = torch.zeros(of.case.poses, dtype=torch.int64, device=of.device)
     return similarity_scores(_hits(of, poses, "zbuffer"), of.mesh.faces, of.similarity, image), [poses]
@@ -113,7 +113,7 @@ def _hits(of: Scene, poses: Tensor, backend: str) -> Hits:
 
 
 def pytorch3d_dense(of: Scene) -> tuple[Tensor, list[Tensor]]:
-    """`dense` the way code on PyTorch3D does it: its rasteriser, its barycentrics, its interpolation."""
+    """Render as `dense`, the way code on PyTorch3D does it: its rasteriser, its barycentrics, its interpolation."""
     rasterize_meshes, Meshes = library()
     interpolate = importlib.import_module("pytorch3d.ops").interpolate_face_attributes
     poses, features = (x.detach().requires_grad_() for x in (of.cam_T_obj, of.vertex_features))
@@ -130,7 +130,7 @@ def pytorch3d_dense(of: Scene) -> tuple[Tensor, list[Tensor]]:
 
 
 def rates(of: Scene, method: Callable[[Scene], tuple[Tensor, list[Tensor]]], at_least_s: float) -> tuple[float, float]:
-    """Poses a second of a method forward, and forward and backward."""
+    """Measure the poses a second of a method, forward, and forward and backward."""
     result, _ = method(of)
     cotangent = torch.randn_like(result)
     del result
@@ -148,7 +148,7 @@ def rates(of: Scene, method: Callable[[Scene], tuple[Tensor, list[Tensor]]], at_
 
 
 def figures(device: torch.device, cases: Sequence[Case], at_least_s: float) -> dict[str, Any]:
-    """All cases on one device, and the first against the yardsticks; prints them as tables."""
+    """Measure all cases on one device, and the first against the yardsticks; prints them as tables."""
     measured = [_case_figures(case, device, at_least_s) for case in cases]
     columns = [f"{kind}{part}_poses_per_s" for kind in ("dense", "scoring") for part in ("_forward", "")]
     header = ("poses", "map", "channels", "dense fwd", "dense fwd+bwd", "scoring fwd", "scoring fwd+bwd")
@@ -176,7 +176,7 @@ def _case_figures(case: Case, device: torch.device, at_least_s: float) -> dict[s
 
 
 def _yardsticks(case: Case, device: torch.device, at_least_s: float) -> dict[str, float | None]:
-    """Poses a second, forward and backward, of the dense map by PyTorch3D and by the slow reference."""
+    """Measure the poses a second, forward and backward, of the dense map by PyTorch3D and by the slow reference."""
     reference = scene(replace(case, poses=1), device)
     rate_of: dict[str, float | None] = {
         "reference": rates(reference, lambda of: dense(of, "reference"), 0.0)[1],
@@ -192,7 +192,10 @@ def _yardsticks(case: Case, device: torch.device, at_least_s: float) -> dict[str
 
 
 def _against(aim: dict[str, Any], yardsticks: dict[str, float | None]) -> dict[str, float | None]:
-    """Ratios to the yardsticks. Without a similarity volume a score costs a dense map: scoring is held against that."""
+    """Compute the ratios to the yardsticks.
+
+    Without a similarity volume a score costs a dense map: scoring is held against that.
+    """
     ratios: dict[str, float | None] = {}
     for name, rate in yardsticks.items():
         ratios[f"{name}_poses_per_s"] = rate

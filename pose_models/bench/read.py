@@ -43,14 +43,14 @@ def _through_data(path: Path) -> int:
 
 
 def _seconds(read: Callable[[Path], int], path: Path) -> float:
-    """Seconds per sample."""
+    """Measure the seconds per sample."""
     start = time.perf_counter()
     samples = read(path)
     return (time.perf_counter() - start) / samples
 
 
 def figures(shards: Sequence[Path], rounds: int) -> dict[str, Any]:
-    """`read_over_floor`: the ratio of seconds per sample, the median over shards and rounds, in turns."""
+    """Measure `read_over_floor`: the ratio of seconds per sample, the median over shards and rounds, in turns."""
     cv2.setNumThreads(1)
     for path in shards:  # into the memory of the system
         _floor(path), _through_data(path)

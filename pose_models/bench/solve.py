@@ -37,7 +37,7 @@ CLUTTER_SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What `solve` takes for B images, and the true rotations R_true (B, 3, 3)."""
+    """The arguments of `solve` for B images, and the true rotations R_true (B, 3, 3)."""
 
     name: str
     mesh: NeuralMesh
@@ -48,7 +48,7 @@ class Problem:
 
 
 def smooth_mesh(vertices: int, channels: int, generator: torch.Generator) -> NeuralMesh:
-    """The car cuboid with smooth random vertex features; its one CAD is the cuboid itself."""
+    """Make the car cuboid with smooth random vertex features; its one CAD is the cuboid itself."""
     upper = tuple(side / 2 for side in CAR_EXTENT)
     lower = tuple(-side for side in upper)
     spec = MeshSpec(
@@ -69,7 +69,7 @@ def smooth_mesh(vertices: int, channels: int, generator: torch.Generator) -> Neu
 
 
 def random_poses(count: int, generator: torch.Generator) -> Tensor:
-    """Poses (count, 4, 4) on the optical axis: all azimuths, elevations of -10 to 40, in-plane turns of -10 to 10
+    """Draw poses (count, 4, 4) on the optical axis: all azimuths, elevations of -10 to 40, in-plane turns of -10 to 10
     degrees."""
     low, span = torch.tensor([0.0, -10.0, -10.0]), torch.tensor([360.0, 50.0, 20.0])
     R = geometry.rotation_cam_obj((low + span * torch.rand(count, 3, generator=generator)).deg2rad())
@@ -79,7 +79,8 @@ def random_poses(count: int, generator: torch.Generator) -> Tensor:
 def rendered(
     mesh: NeuralMesh, cam_T_obj: Tensor, K: Tensor, hw: tuple[int, int], noise: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Feature maps (B, D, h, w) of poses (B, 4, 4) under K (B, 3, 3), canvas pixels, and the clutter's feature (D,).
+    """Render feature maps (B, D, h, w) of poses (B, 4, 4) under K (B, 3, 3), canvas pixels; returns them and the
+    clutter's feature (D,).
 
     `noise` is the length of what is added to each unit feature before it is normalised again.
     """
@@ -96,7 +97,7 @@ def rendered(
 
 
 def synthetic(images: int, noise: float, *, boxes: bool, device: torch.device, seed: int = 0) -> Problem:
-    """Images with a known answer, their cameras annotated or only their boxes known."""
+    """Make images with a known answer; their cameras are annotated, or only their boxes known."""
     generator = torch.Generator().manual_seed(seed)
     mesh = smooth_mesh(1000, CHANNELS, generator)
     poses = random_poses(images, generator)
@@ -120,8 +121,10 @@ def synthetic(images: int, noise: float, *, boxes: bool, device: torch.device, s
 
 @torch.no_grad()
 def of_model(folder: Path, shards: str, images: int, device: torch.device) -> Problem:
-    """Images of shards as a trained model sees them: their principal point and distance are used. The first category
-    of the model that the shards hold; ValueError where they hold none."""
+    """Read images of shards as a trained model sees them: their principal point and distance are used.
+
+    The first category of the model that the shards hold; ValueError if they hold none.
+    """
     model = load_model(folder, device)
     category = model.spec.categories[0]
     samples = ShardSamples(shard_paths(shards, category))
@@ -141,7 +144,7 @@ def of_model(folder: Path, shards: str, images: int, device: torch.device) -> Pr
 
 
 def measured(problem: Problem, config: SolveConfig, device: torch.device, at_least_s: float) -> dict[str, float]:
-    """Images a second, errors in degrees and the mean loss of a configuration."""
+    """Measure images a second, errors in degrees and the mean loss of a configuration."""
     given = problem.mesh, problem.clutter, problem.features, problem.camera
     answers = []
     taken = seconds(lambda: answers.append(solve(*given, config)), device, at_least_s)

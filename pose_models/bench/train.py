@@ -1,4 +1,4 @@
-"""Training against the bare backbone, and what loading the images costs beside it."""
+"""Training against the bare backbone, and the cost of loading the images."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _noise(images: int) -> Iterator[tuple[str, Members]]:
 
 @contextmanager
 def _views(config: TrainConfig) -> Iterator[tuple[Views, MeshTrainee]]:
-    """The views of a run on made-up images, and what is trained on them."""
+    """Make the views of a run on made-up images, and the trainee for them."""
     corners = geometry.box_corners(np.array(CAR_EXTENT))
     with tempfile.TemporaryDirectory() as folder:
         write_shard(Path(folder) / "car-00000.tar", _noise(_IMAGES))
@@ -83,8 +83,11 @@ def _per_second(work: Callable[[], object], images: int, device: torch.device) -
 
 
 def figures(config: TrainConfig, device: torch.device, rounds: int, workers: int) -> dict[str, Any]:
-    """Images a second of: the bare feature net forward and backward; training steps on batches that are ready; training
-    with loading; loading alone, in this process and in `workers` of its own. The best of `rounds`, taken in turns."""
+    """Measure images a second, the best of `rounds`, taken in turns.
+
+    Timed are: the bare feature net forward and backward; training steps on batches that are ready; training with
+    loading; loading alone, in this process and in `workers` of its own.
+    """
     with _views(config) as (views, trainee):
         trainee.module.to(device)
         trainee.training()

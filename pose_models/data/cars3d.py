@@ -18,10 +18,10 @@ SPLITS: dict[Cars3dSplit, tuple[int, int]] = {"train": (1, 3000), "val": (3001, 
 
 
 def cars3d_samples(folder: Path, split: Cars3dSplit, limit: int | None = None) -> Iterator[PoseSample]:
-    """The first `limit` samples of the fixed split: file numbers 1 to 3000 are `train`, 3001 to 4000 are `val`.
+    """Yield the first `limit` samples of the fixed split: file numbers 1 to 3000 are `train`, 3001 to 4000 are `val`.
 
-    Only rotations are known: translation and K are NaN, the box is the whole image, there is no mask.
-    ValueError naming the file where annotations or an image cannot be read.
+    Only rotations are known: translation and K are NaN, the box is the whole image, there is no mask. ValueError naming
+    the file where annotations or an image cannot be read.
     """
     path = folder / "annotations.json"
     first, last = SPLITS[split]

@@ -37,7 +37,7 @@ _NUMPY_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class CarBox:
-    """One entry of the devkit: box_xyxy in pixels, and the class's name, "" where the devkit keeps it secret."""
+    """One entry of the devkit: box_xyxy in pixels, and the class's name, "" if the devkit keeps it secret."""
 
     box_xyxy: tuple[int, int, int, int]
     class_name: str
@@ -53,15 +53,15 @@ class _Restricted(pickle.Unpickler):
 
 
 def read_poses(path: Path) -> dict[str, tuple[float, float, float]]:
-    """PASCAL3D+ azimuth in [0, 360), elevation and theta in degrees, by file name, of finegrained-pose's pickle.
+    """Read azimuth in [0, 360), elevation and theta (PASCAL3D+, degrees) by file name from finegrained-pose's pickle.
 
-    ValueError naming the file, and the keys found, where it is not laid out as described above.
+    ValueError naming the file, and the keys found, if it is not laid out as described above.
     """
     try:
         with path.open("rb") as file:
             content = _Restricted(file, encoding="latin1").load()
     except Exception as error:  # a broken pickle raises anything
-        raise DataError(f"cannot read {path}: {error}; fetch train_anno_v2.pkl of finegrained-pose again") from error
+        raise DataError(f"cannot read {path}: {error}; download train_anno_v2.pkl of finegrained-pose again") from error
     if not isinstance(content, dict) or not content:
         raise DataError(f"{path} holds a {type(content).__name__}, not a dictionary from file name to annotation")
     return {str(name): _angles(path, str(name), entry) for name, entry in content.items()}
@@ -78,9 +78,9 @@ def _angles(path: Path, name: str, entry: Any) -> tuple[float, float, float]:
 
 
 def read_boxes(path: Path) -> dict[str, CarBox]:
-    """The boxes by file name of a devkit's cars_train_annos.mat or cars_test_annos(_withlabels).mat.
+    """Read the boxes by file name from a devkit's cars_train_annos.mat or cars_test_annos(_withlabels).mat.
 
-    The classes' names come from cars_meta.mat beside it. ValueError naming the file that cannot be read.
+    The classes' names come from cars_meta.mat in the same folder. ValueError naming the file that cannot be read.
     """
     from scipy.io import loadmat
 
@@ -107,11 +107,11 @@ def _class_names(path: Path) -> list[str]:
     try:
         return [str(name) for name in np.atleast_1d(loadmat(path, squeeze_me=True)["class_names"])]
     except Exception as error:  # the MATLAB reader raises whatever a broken file leads to
-        raise DataError(f"cannot read {path}: {error!r}; it belongs beside the annotations of the devkit") from error
+        raise DataError(f"cannot read {path}: {error!r}; it belongs next to the annotations of the devkit") from error
 
 
 def _crop(path: Path, box: CarBox) -> tuple[bytes, tuple[int, int], tuple[int, int]]:
-    """The JPEG of the box, at most 256 pixels long; its (height, width); the (width, height) that it was cut at."""
+    """Return the JPEG of the box, at most 256 pixels long, its (height, width), and the (width, height) of the cut."""
     try:
         with Pictures.open(path) as picture:
             part = picture.convert("RGB").crop(box.box_xyxy)

@@ -1,7 +1,7 @@
 """The ImageNet-C corruptions at severities 1 to 5, equal to those of the package `imagecorruptions` 1.1.2.
 
-The package does not import beside current setuptools, fails beside current scikit-image and draws from global
-generators, so its functions are rebuilt here. Equal means: the same bytes from the same generator; but for `brightness`
+The package cannot be imported with current setuptools, fails with current scikit-image and draws from global
+generators, so its functions are rebuilt here. Equal means: the same bytes from the same generator; except `brightness`
 and `saturate`, where 1 % of a photograph's values differ by one level (another order of float operations), and
 `impulse_noise`, whose draws are equal in distribution (scikit-image no longer lets the package seed them). Only `frost`
 needs the package installed, for its photographs of ice. Labels stay as they are, as in the published benchmarks: the
@@ -94,7 +94,7 @@ CORRUPTIONS: tuple[str, ...] = (
 
 
 def corrupt(image: Image, name: str, severity: int, rng: np.random.RandomState) -> Image:
-    """The picture (H, W, 3) under one of the `CORRUPTIONS`, all draws from `rng`.
+    """Apply one of the `CORRUPTIONS` to a picture (H, W, 3), with all draws from `rng`.
 
     ValueError for an unknown name, a severity outside 1..5, or a side below 32 pixels.
     """
@@ -114,9 +114,9 @@ def corrupt(image: Image, name: str, severity: int, rng: np.random.RandomState) 
 
 
 def corrupted(sample: PoseSample, name: str, severity: int, seed: int) -> PoseSample:
-    """The sample with its picture corrupted, `subset` the corruption's name, labels and masks as they were.
+    """Return the sample with its picture corrupted and `subset` the corruption's name; labels and masks stay.
 
-    The draws depend on seed, key, name and severity alone, not on order or on other samples. Errors as `corrupt`.
+    The draws depend on seed, key, name and severity, not on order or on other samples. Errors as `corrupt`.
     """
     key = zlib.crc32(f"{seed}/{name}/{severity}/{sample.key}".encode())
     try:

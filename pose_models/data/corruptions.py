@@ -1,4 +1,4 @@
-"""What each ImageNet-C corruption does to pixels (H, W, 3): in 0..1 and not yet clipped, unless it says 0..255.
+"""The ImageNet-C corruptions of pixels (H, W, 3): in 0..1 and not yet clipped, unless it says 0..255.
 
 Rebuilt from the package `imagecorruptions` 1.1.2, value for value and draw for draw; the numbers of each severity stand
 in `corrupt`. All draws come from the generator that is given.
@@ -26,38 +26,38 @@ _Random = np.random.RandomState
 
 
 def _gaussian(x: Array, sigma: float) -> Array:
-    """Blur of the first two axes, edges repeated."""
+    """Blur the first two axes, with edges repeated."""
     return np.asarray(ndimage.gaussian_filter(x, (sigma, sigma, 0)[: x.ndim], mode="nearest"))
 
 
 def gaussian_noise(x: Array, rng: _Random, scale: float) -> Array:
-    """Gaussian noise of standard deviation `scale`."""
+    """Add Gaussian noise of standard deviation `scale`."""
     return x + rng.normal(size=x.shape, scale=scale)
 
 
 def shot_noise(x: Array, rng: _Random, photons: float) -> Array:
-    """Poisson noise of at most `photons` a channel."""
+    """Apply Poisson noise of at most `photons` a channel."""
     return np.asarray(rng.poisson(x * photons) / photons)
 
 
 def impulse_noise(x: Array, rng: _Random, amount: float) -> Array:
-    """The share `amount` of all values becomes 0 or 1."""
+    """Set the share `amount` of all values to 0 or 1."""
     hit, salt = rng.random_sample(x.shape) <= amount, rng.random_sample(x.shape) <= 0.5
     return np.where(hit, salt.astype(np.float64), x)
 
 
 def speckle_noise(x: Array, rng: _Random, scale: float) -> Array:
-    """Gaussian noise in proportion to the pixel."""
+    """Add Gaussian noise in proportion to the pixel."""
     return x + x * rng.normal(size=x.shape, scale=scale)
 
 
 def gaussian_blur(x: Array, rng: _Random, sigma: float) -> Array:
-    """Gaussian blur."""
+    """Blur by a Gaussian."""
     return _gaussian(x, sigma)
 
 
 def glass_blur(x: Array, rng: _Random, sigma: float, reach: int, rounds: int) -> Array:
-    """Every pixel takes on the colour of a near one. (The original means to swap them; its views make copies of it.)"""
+    """Give every pixel the colour of a near one.    (The original means to swap them; its views make copies of it.)"""
     blurred = (_gaussian(x, sigma) * 255).astype(np.uint8)
     height, width = x.shape[:2]
     rows, columns = np.arange(height - reach, reach, -1), np.arange(width - reach, reach, -1)
@@ -81,7 +81,7 @@ def defocus_blur(x: Array, rng: _Random, radius: int, alias_blur: float) -> Arra
 
 
 def _moved(x: NDArray[Any], angle_deg: float, radius: int, sigma: float) -> Array:
-    """Motion blur of the first two axes by a one-sided Gaussian, edges repeated."""
+    """Blur the first two axes along a direction by a one-sided Gaussian, with edges repeated."""
     weights = np.exp(-(np.arange(2 * radius + 1) ** 2) / (2 * sigma**2)) / (np.sqrt(2 * np.pi) * sigma)
     weights = weights / weights.sum()
     height, width = x.shape[:2]
@@ -98,12 +98,12 @@ def _moved(x: NDArray[Any], angle_deg: float, radius: int, sigma: float) -> Arra
 
 
 def motion_blur(image: Image, rng: _Random, radius: int, sigma: float) -> Array:
-    """Motion blur in a random direction, on pixels in 0..255."""
+    """Blur along a random direction, on pixels in 0..255."""
     return _moved(image, rng.uniform(-45, 45), radius, sigma)
 
 
 def _zoomed(x: NDArray[Any], factor: float) -> Array:
-    """The middle of x (H, W, C), enlarged to its size or some pixels more."""
+    """Enlarge the middle of x (H, W, C) to its size or some pixels more."""
     height, width = (math.ceil(side / factor) for side in x.shape[:2])
     top, left = (x.shape[0] - height) // 2, (x.shape[1] - width) // 2
     part = x[top : top + height, left : left + width]
@@ -111,7 +111,7 @@ def _zoomed(x: NDArray[Any], factor: float) -> Array:
 
 
 def zoom_blur(x: Array, rng: _Random, largest: float, step: float) -> Array:
-    """The mean of the picture and its enlargements."""
+    """Average the picture and its enlargements."""
     factors = np.arange(1, largest, step)
     small = x.astype(np.float32)
     layers = np.zeros_like(small)
@@ -123,7 +123,7 @@ def zoom_blur(x: Array, rng: _Random, largest: float, step: float) -> Array:
 def snow(
     x: Array, rng: _Random, mean: float, scale: float, zoom: float, least: float, radius: int, sigma: float, keep: float
 ) -> Array:
-    """Flakes that a wind blurs, over a whitened picture."""
+    """Put flakes that a wind blurs over a whitened picture."""
     flakes = _zoomed(rng.normal(size=x.shape[:2], loc=mean, scale=scale)[..., None], zoom)[..., 0]
     flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1)
     flakes = _moved(flakes, rng.uniform(-135, -45), radius, sigma)[: x.shape[0], : x.shape[1]]
@@ -149,7 +149,7 @@ def _ice(number: int) -> Image:
 
 
 def frost(image: Image, rng: _Random, keep: float, strength: float) -> Array:
-    """A random part of a photograph of ice over the picture, on pixels in 0..255."""
+    """Put a random part of a photograph of ice over the picture, on pixels in 0..255."""
     ice = _ice(1 + rng.randint(5))  # the sixth picture is never drawn in the original
     height, width = image.shape[:2]
     factor = 1.1 * max(1.0, height / ice.shape[0], width / ice.shape[1])
@@ -160,7 +160,7 @@ def frost(image: Image, rng: _Random, keep: float, strength: float) -> Array:
 
 
 def _plasma(side: int, decay: float, rng: _Random) -> Array:
-    """A height map (side, side) in 0..1 by the diamond-square algorithm on a torus; side is a power of two."""
+    """Make a height map (side, side) in 0..1 by the diamond-square algorithm on a torus; side is a power of two."""
     heights = np.zeros((side, side))
     step, wobble = side, 100.0
 
@@ -183,7 +183,7 @@ def _plasma(side: int, decay: float, rng: _Random) -> Array:
 
 
 def fog(x: Array, rng: _Random, strength: float, decay: float) -> Array:
-    """A fractal mist."""
+    """Add a fractal mist."""
     height, width = x.shape[:2]
     side = 1 << (max(height, width) - 1).bit_length()
     brightest = x.max()
@@ -192,20 +192,22 @@ def fog(x: Array, rng: _Random, strength: float, decay: float) -> Array:
 
 
 def brightness(x: Array, rng: _Random, more: float) -> Array:
-    """More value in HSV."""
+    """Raise the value in HSV."""
     saturation, value, depth = _hsv(x)
     return _rgb(saturation, np.clip(value + more, 0, 1), depth)
 
 
 def saturate(x: Array, rng: _Random, factor: float, more: float) -> Array:
-    """Another saturation in HSV."""
+    """Change the saturation in HSV."""
     saturation, value, depth = _hsv(x)
     return _rgb(np.clip(saturation * factor + more, 0, 1), value, depth)
 
 
 def _hsv(x: Array) -> tuple[Array, Array, Array]:
-    """Saturation and value (H, W) of RGB (H, W, 3), and the hue as each channel's share of the saturation's depth, from
-    0 for the strongest to 1 for the weakest; grey counts as red."""
+    """Return saturation and value (H, W) of RGB (H, W, 3), and the depth of each channel (H, W, 3).
+
+    The depth says the hue: from 0 for the strongest channel to 1 for the weakest. Grey counts as red.
+    """
     value = x.max(-1)
     spread = value - x.min(-1)
     saturation = spread / np.where(spread == 0, 1.0, value)
@@ -218,13 +220,13 @@ def _rgb(saturation: Array, value: Array, depth: Array) -> Array:
 
 
 def contrast(x: Array, rng: _Random, factor: float) -> Array:
-    """Channels drawn towards their mean."""
+    """Draw the channels towards their mean."""
     mean = x.mean(axis=(0, 1), keepdims=True)
     return np.asarray((x - mean) * factor + mean)
 
 
 def elastic_transform(x: Array, rng: _Random, alpha: float) -> Array:
-    """Pixels moved by a smooth random field."""
+    """Move pixels by a smooth random field."""
     height, width = x.shape[:2]
     reach, sigma = height * 0.005, (height * 0.01, width * 0.01)
     right, down = (
@@ -242,7 +244,7 @@ def elastic_transform(x: Array, rng: _Random, alpha: float) -> Array:
 def spatter(
     x: Array, rng: _Random, mean: float, scale: float, sigma: float, least: float, strength: float, mud: int
 ) -> Array:
-    """Drops of water, or splashes of mud."""
+    """Add drops of water, or splashes of mud."""
     layer = _gaussian(rng.normal(size=x.shape[:2], loc=mean, scale=scale), sigma)
     layer = np.where(layer < least, 0, layer)
     small = x.astype(np.float32)
@@ -260,14 +262,14 @@ def spatter(
 
 
 def pixelate(image: Image, rng: _Random, factor: float) -> NDArray[Any]:
-    """Fewer pixels, on pixels in 0..255."""
+    """Reduce the number of pixels, on pixels in 0..255."""
     height, width = image.shape[:2]
     small = Pictures.fromarray(image).resize((int(width * factor), int(height * factor)), Pictures.Resampling.BOX)
     return np.asarray(small.resize((width, height), Pictures.Resampling.NEAREST))
 
 
 def jpeg_compression(image: Image, rng: _Random, quality: int) -> NDArray[Any]:
-    """JPEG artefacts, on pixels in 0..255."""
+    """Add JPEG artefacts, on pixels in 0..255."""
     buffer = BytesIO()
     Pictures.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Pictures.open(buffer))

@@ -73,7 +73,7 @@ OBJECTNET3D_CROP = CropRule(out_hw=(640, 800), distance=5.0)
 
 
 def crop_rule(table: str, category: str) -> CropRule:
-    """The rule of a category in one of the `CROPS`, or `objectnet3d`, which has one for all. ValueError else."""
+    """Return the rule of a category in one of the `CROPS`, or `objectnet3d`, which has one for all. ValueError else."""
     if table == "objectnet3d":
         return OBJECTNET3D_CROP
     if table not in CROPS:
@@ -112,7 +112,7 @@ def crop_annotated(sample: PoseSample, out_hw: tuple[int, int], target_distance:
 
 
 def _pixel_map(crop: Crop, image_hw: tuple[int, int]) -> Array:
-    """The affine map (3, 3) of continuous pixel coordinates, which the rounded size makes slightly uneven."""
+    """Return the affine map (3, 3) of continuous pixel coordinates, which the rounded size makes slightly uneven."""
     y, x = crop.resized_hw[0] / image_hw[0], crop.resized_hw[1] / image_hw[1]
     return np.array([[x, 0.0, -crop.left], [0.0, y, -crop.top], [0.0, 0.0, 1.0]])
 

@@ -55,11 +55,11 @@ class _Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise DataError(f"{self.where}: {column} is {text!r}, which is no finite number")
+            raise DataError(f"{self.where}: {column} is {text!r}, which is not a finite number")
         return value
 
     def numbers(self, columns: tuple[str, ...]) -> tuple[float, ...] | None:
-        """The numbers of columns that belong together, None where all are empty."""
+        """Return the numbers of columns that belong together, None if all are empty."""
         values = tuple(self.number(column) for column in columns)
         known = [math.isfinite(value) for value in values]
         if any(known) and not all(known):
@@ -140,7 +140,10 @@ def _sample(row: _Row) -> PoseSample:
 
 
 def csv_folder(path: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
-    """Categories and reader of a CSV file as described above. ValueError naming file, line, value and remedy."""
+    """Open a CSV file as described above: its categories, and the reader of a category's samples.
+
+    ValueError naming file, line, value and remedy.
+    """
     rows = _rows(path, split)
 
     def read(category: str) -> Iterator[PoseSample]:

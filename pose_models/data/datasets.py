@@ -34,8 +34,11 @@ _Opened = tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Images of some categories. name: address and split, for tables. read(category): its samples in a fixed
-    order, read as they are asked for; ValueError naming the file where one cannot be read."""
+    """Images of some categories.
+
+    name: address and split, for tables. read(category): its samples in a fixed order, read as they are asked for;
+    ValueError naming the file if one cannot be read.
+    """
 
     name: str
     categories: tuple[str, ...]
@@ -103,7 +106,7 @@ def _kind_and_path(address: str) -> tuple[str, str]:
 
 
 def open_dataset(address: str, *, split: str, categories: Sequence[str] | None = None) -> Dataset:
-    """The dataset at `KIND:PATH`, cut to `categories` (None: all that it holds).
+    """Open the dataset at `KIND:PATH`, restricted to `categories` (None: all that it holds).
 
     ValueError where kind, path, split or a category is unknown, with the nearest valid name.
     """

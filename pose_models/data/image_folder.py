@@ -14,10 +14,10 @@ from pose_models.data.sample import PoseSample
 
 
 def image_folder(folder: Path) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
-    """The categories of a folder, and the samples of each in the order of their names.
+    """Open a folder: its categories, and the reader of a category's samples in the order of their names.
 
-    An object's box is its whole picture: cut photographs before; pose and K are NaN. The key is the file's name
-    without its suffix. ValueError naming folder or file where there is no picture, or one cannot be read.
+    An object's box is its whole picture: cut photographs before; pose and K are NaN. The key is the file's name without
+    its suffix. ValueError naming folder or file if there is no picture, or one cannot be read.
     """
     pictures_of = (
         {path.name: _pictures(path) for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}

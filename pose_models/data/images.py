@@ -25,9 +25,9 @@ ALL = "all"
 class Images:
     """Images of a dataset: the first `limit` of each category, changed as the fields ask for.
 
-    part: (i, n), those alone whose key's sha256 leaves the remainder i when divided by n: n parts, about equal and
-    without a common image, whatever the order. corrupt: ImageNet-C corruptions at `severity`, or "all"; occlude: levels
-    of `data.occlude`, with the cut-out pictures of the folder `occluders`, or drawn shapes; each image comes once under
+    part: (i, n), only those whose key's sha256 leaves the remainder i when divided by n. The n parts are about equal
+    and share no image, whatever the order. corrupt: ImageNet-C corruptions at `severity`, or "all"; occlude: levels of
+    `data.occlude`, with the cut-out pictures of the folder `occluders`, or drawn shapes; each image comes once under
     each of them, or, where `stacked`, once under each corruption on top of each level. seed: of both. crop: a table of
     `data.crop`.
     """
@@ -46,28 +46,28 @@ class Images:
     crop: str | None = None
 
     def __post_init__(self) -> None:
-        """ValueError for a part that does not exist, or stacked images of one kind."""
+        """Refuse a part that does not exist, and stacked images of one kind."""
         if self.part is not None and not 0 <= self.part[0] < self.part[1]:
             raise ConfigError(f"part {self.part[0]}/{self.part[1]}: parts are counted from 0, as in 0/2 and 1/2")
         if self.stacked and not (self.corrupt and self.occlude):
             raise ConfigError("stacked images are occluded and corrupted: give both an occlusion and a corruption")
 
     def name(self) -> str:
-        """What a table's title says."""
+        """Return the name of the images for a table's title."""
         parts = [f"{self.address} {self.split}"]
         parts += [f"part {self.part[0]}/{self.part[1]}"] if self.part else []
         parts += [f"corrupted, severity {self.severity}"] if self.corrupt else []
         return ", ".join(parts + (["occluded"] if self.occlude else []))
 
     def plain(self) -> Iterator[PoseSample]:
-        """The images as they are."""
+        """Yield the images as they are."""
         dataset = open_dataset(self.address, split=self.split, categories=self.categories)
         for category in dataset.categories:
             samples = islice(filter(self._held, dataset.read(category)), self.limit)
             yield from samples if self.crop is None else map(_cropper(self.crop, category), samples)
 
     def read(self) -> Iterator[PoseSample]:
-        """The images, each under every corruption and occlusion that is asked for; always the same."""
+        """Yield the images, each under every corruption and occlusion that is asked for; always the same."""
         names = CORRUPTIONS if ALL in self.corrupt else self.corrupt
         occluders = FolderOccluders(self.occluders) if self.occluders else DrawnOccluders()
         for sample in self.plain():
@@ -88,7 +88,7 @@ class Images:
                 yield from hidden
 
     def _held(self, sample: PoseSample) -> bool:
-        """Whether the sample belongs to the part."""
+        """Return whether the sample belongs to the part."""
         if self.part is None:
             return True
         index, count = self.part

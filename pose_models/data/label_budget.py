@@ -17,13 +17,16 @@ _LABELLED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class LabelBudget:
-    """How many images of a category are labelled: `count` of them, or, where that is None, `percent` of all."""
+    """The number of labelled images of a category: `count`, or, if that is None, `percent` of all."""
 
     count: int | None = None
     percent: float = 100.0
 
     def of(self, total: int) -> int:
-        """How many of `total` images; of a share at least one. ValueError where there are not so many."""
+        """Return the number of labelled images among `total`; a share gives at least one.
+
+        ValueError if there are not so many.
+        """
         if self.count is None:
             return max(1, round(total * self.percent / 100))
         if self.count > total:
@@ -32,19 +35,19 @@ class LabelBudget:
 
 
 def parse_labels(text: str) -> LabelBudget:
-    """`LabelBudget` of "N" or "P%". ValueError where it is neither, N < 1, or P is not above 0 and at most 100."""
+    """Parse "N" or "P%". ValueError if it is neither, N < 1, or P is not above 0 and at most 100."""
     if re.fullmatch(r"\d+", text) and int(text) > 0:
         return LabelBudget(count=int(text))
     if (share := re.fullmatch(r"(\d+(?:\.\d+)?)%", text)) and 0 < float(share[1]) <= 100:
         return LabelBudget(percent=float(share[1]))
-    raise ConfigError(f"{text!r} is no number of labels: give N, such as 20, or a share P%, such as 10%")
+    raise ConfigError(f"{text!r} is not a number of labels: give N, such as 20, or a share P%, such as 10%")
 
 
 def labelled_subset(total: int, labels: LabelBudget, seed: int, category: str) -> list[int]:
-    """The numbers of the labelled ones, rising, among a category's `total` images.
+    """Choose the labelled ones among a category's `total` images; returns their numbers, rising.
 
     They are the first of one permutation for each seed and category: for one seed a smaller set lies in every larger
-    one. ValueError where there are not so many.
+    one. ValueError if there are not so many.
     """
     order = np.random.default_rng([seed, _LABELLED, crc32(category.encode())]).permutation(total)
     return sorted(order[: labels.of(total)].tolist())
@@ -53,8 +56,10 @@ def labelled_subset(total: int, labels: LabelBudget, seed: int, category: str) -
 def labelled_samples(
     read: Callable[[str], Iterator[PoseSample]], name: str, labels: LabelBudget, seed: int, category: str
 ) -> Iterator[PoseSample]:
-    """The labelled ones of a category's images, in the order in which `read` gives these; it is called twice, once to
-    count. ValueError with the `name` of the images where there are not so many."""
+    """Yield the labelled ones of a category's images, in the order in which `read` gives them.
+
+    `read` is called twice, once to count. ValueError with the `name` of the images if there are not so many.
+    """
     total = sum(1 for _ in read(category))
     try:
         chosen = frozenset(labelled_subset(total, labels, seed, category))

@@ -28,10 +28,10 @@ _MARGIN = 0.02
 
 
 class Occluders(Protocol):
-    """Where occluders come from."""
+    """A source of occluders."""
 
     def draw(self, rng: np.random.Generator) -> Image:
-        """A picture (h, w, 4) RGBA of one occluder, all draws from `rng`."""
+        """Draw a picture (h, w, 4) RGBA of one occluder, with all draws from `rng`."""
 
 
 class DrawnOccluders:
@@ -39,7 +39,7 @@ class DrawnOccluders:
     one side: the default, which needs no files."""
 
     def draw(self, rng: np.random.Generator) -> Image:
-        """One of them, (256, 256, 4)."""
+        """Draw one of them, (256, 256, 4)."""
         power, aspect = math.exp(rng.uniform(math.log(1.2), math.log(8.0))), rng.uniform(0.5, 1.0)
         axis = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
         x, y = np.meshgrid(axis, axis)
@@ -53,7 +53,7 @@ class DrawnOccluders:
 
     @staticmethod
     def _pattern(x: Array, y: Array, rng: np.random.Generator) -> Array:
-        """Two colours (H, W, 3) in a random pattern."""
+        """Draw two colours (H, W, 3) in a random pattern."""
         first, second = rng.uniform(20, 235, (2, 3))
         angle, period = rng.uniform(0, math.pi), rng.uniform(0.1, 0.6)
         along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
@@ -71,7 +71,7 @@ class DrawnOccluders:
 class FolderOccluders:
     """Cut-out pictures: the RGBA PNG files of a folder, searched recursively.
 
-    ValueError naming the folder where it has none, or the file that cannot be used.
+    ValueError naming the folder if it has none, or the file that cannot be used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,11 +81,11 @@ class FolderOccluders:
             raise DataError(f"{folder} holds no PNG file: give a folder of cut-out pictures with transparency")
 
     def draw(self, rng: np.random.Generator) -> Image:
-        """One of them, cut to what is opaque."""
+        """Read one of them, cut to its opaque part."""
         path = self._files[rng.integers(len(self._files))]
         picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
-            raise DataError(f"{path} is no 8-bit RGBA picture: give cut-outs with transparency, or remove it")
+            raise DataError(f"{path} is not an 8-bit RGBA picture: give cut-outs with transparency, or remove it")
         rows, columns = (np.flatnonzero((picture[..., 3] >= 128).any(axis=axis)) for axis in (1, 0))
         if len(rows) == 0:
             raise DataError(f"{path} is transparent everywhere: remove it")
@@ -103,11 +103,12 @@ class _Placed:
     size: float
 
     def alpha(self, scale: float, image_hw: tuple[int, int]) -> NDArray[Any]:
-        """How opaque (H, W), 0..255, it makes the image's pixels, its longer side `scale * size` pixels long."""
+        """Return the occluder's opacity (H, W), 0..255, in the image's pixels; its longer side is `scale * size`
+        pixels."""
         return self._warped(self.picture[..., 3], scale, image_hw)
 
     def layer(self, scale: float, image_hw: tuple[int, int]) -> NDArray[Any]:
-        """The same as RGBA (H, W, 4), float, the colours multiplied by the opacity."""
+        """Return the same as RGBA (H, W, 4), float, with the colours multiplied by the opacity."""
         planes = self.picture.astype(np.float32)
         planes[..., :3] *= planes[..., 3:] / 255
         zoom = scale * self.size / max(planes.shape[:2])
@@ -127,7 +128,7 @@ class _Placed:
 
 
 def _target(sample: PoseSample) -> NDArray[np.bool_]:
-    """The pixels (H, W) of the object: its mask, else its box inside the image."""
+    """Return the pixels (H, W) of the object: its mask, else its box inside the image."""
     if sample.mask is not None:
         return sample.mask >= 128
     height, width = sample.image.shape[:2]
@@ -143,7 +144,7 @@ def _hidden(placed: Sequence[_Placed], scale: float, target: NDArray[np.bool_]) 
 
 
 def _fitting_scale(placed: Sequence[_Placed], target: NDArray[np.bool_], share: float) -> float | None:
-    """The scale in pixels at which `placed` hides `share` of `target` within 2 %, found by bisection, or None."""
+    """Find by bisection the scale in pixels at which `placed` hides `share` of `target` within 2 %, or None."""
     low, high = 1.0, 4.0 * max(target.shape)
     for _ in range(_STEPS):
         scale = math.sqrt(low * high)
@@ -155,10 +156,10 @@ def _fitting_scale(placed: Sequence[_Placed], target: NDArray[np.bool_], share: 
 
 
 def occluded(sample: PoseSample, level: str, occluders: Occluders, rng: np.random.Generator) -> PoseSample:
-    """The sample with one to three occluders pasted over its object, `subset` the level; all draws from `rng`.
+    """Paste one to three occluders over a sample's object; `subset` becomes the level, and all draws are from `rng`.
 
-    The hidden part leaves `mask`, where there is one, and joins `occluder`; pose, K and box stay.
-    ValueError for an unknown level, an object outside its image, or occluders that cannot hide so much.
+    The hidden part leaves `mask`, where there is one, and joins `occluder`; pose, K and box stay. ValueError for an
+    unknown level, an object outside its image, or occluders that cannot hide so much.
     """
     if level not in LEVELS:
         raise ConfigError(f"unknown occlusion level {level!r}{did_you_mean(level, LEVELS)}")

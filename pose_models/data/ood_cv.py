@@ -6,8 +6,8 @@ The folder holds the three releases that the benchmark's own preparation combine
     phase-1-pose-npz/       phase-1/nuisances/<nuisance>/annotations/SOURCE_CATEGORY_NAME_OBJECT.npz and
                             train/<category>.txt
 The file names under `nuisances` are the test set: SOURCE is imagenet, pascal or collection, OBJECT counts the objects
-of the annotation from 0. What lies in phase-1/iid_test is like the training images, and `occlusion` is no row of the
-published table: both are left out. The training lists name PASCAL3D+ images, of which the first object counts.
+of the annotation from 0. The images in phase-1/iid_test are like the training images, and `occlusion` is not a row of
+the published table: both are left out. The training lists name PASCAL3D+ images, of which the first object counts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PASCAL_SUFFIX = {"imagenet": ".JPEG", "pascal": ".jpg"}
 
 
 def _files(folder: Path, source: str, category: str, name: str) -> tuple[Path, Path]:
-    """Picture and annotation of one image."""
+    """Return the paths of the picture and of the annotation of one image."""
     if source == "collection":
         release, place, suffix, pictures, labels = folder / _COLLECTED_FOLDER, category, ".jpg", "images", "annotations"
     else:
@@ -86,7 +86,10 @@ def _test(folder: Path, category: str) -> Iterator[PoseSample]:
 
 
 def ood_cv(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
-    """Categories and reader: `train`, or `val` (also called `test`), whose samples carry their nuisance as subset."""
+    """Open a split: `train`, or `val` (also called `test`), whose samples carry their nuisance as subset.
+
+    Returns the categories and the reader of a category's samples.
+    """
     check_split("OOD-CV", split, ("train", "val", "test"))
     if split == "train":
         lists = folder / _LISTS_FOLDER / "train"

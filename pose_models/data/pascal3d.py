@@ -33,7 +33,7 @@ _VIEWPOINT = ("azimuth", "elevation", "theta", "distance", "focal", "viewport", 
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedObject:
-    """One object of an annotation; distance in box diagonals, box in pixels; NaN where a number is left out."""
+    """One object of an annotation; distance in box diagonals, box in pixels; NaN if a number is left out."""
 
     category: str
     box_xyxy: tuple[float, float, float, float]
@@ -46,7 +46,7 @@ class AnnotatedObject:
 
     @property
     def usable(self) -> bool:
-        """Whether every number is there and the distance is positive."""
+        """Return whether every number is there and the distance is positive."""
         numbers = self.azimuth_deg, self.elevation_deg, self.theta_deg, self.distance, self.focal_px
         return all(map(math.isfinite, (*numbers, *self.principal_px, *self.box_xyxy))) and self.distance > 0
 
@@ -75,18 +75,18 @@ def _object(raw: dict[str, Any]) -> AnnotatedObject:
 
 
 def read_objects(path: Path) -> list[AnnotatedObject]:
-    """The objects of one annotation, in order. ValueError naming the file where it cannot be read."""
+    """Read the objects of one annotation, in order. ValueError naming the file if it cannot be read."""
     from scipy.io import loadmat
 
     try:
         objects = loadmat(path, simplify_cells=True)["record"]["objects"]
         return [_object(raw) for raw in ([objects] if isinstance(objects, dict) else list(objects))]
     except Exception as error:  # the MATLAB reader raises whatever a broken file leads to
-        raise DataError(f"cannot read annotation {path}: {error!r}; fetch it again") from error
+        raise DataError(f"cannot read annotation {path}: {error!r}; download it again") from error
 
 
 def first_object(path: Path, category: str) -> AnnotatedObject | None:
-    """The first object of an annotation, None where the image does not count (see above)."""
+    """Read the first object of an annotation; None if the image does not count (see above)."""
     objects = read_objects(path)
     return objects[0] if objects and objects[0].category == category and objects[0].usable else None
 
@@ -94,7 +94,7 @@ def first_object(path: Path, category: str) -> AnnotatedObject | None:
 def annotated_sample(
     annotated: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = ""
 ) -> PoseSample:
-    """The picture with the object's labels; there is no mask. ValueError where the picture cannot be read."""
+    """Read the picture and give it the object's labels; there is no mask. ValueError if the picture cannot be read."""
     image = read_picture(picture)
     return PoseSample(
         key=key,
@@ -109,7 +109,7 @@ def annotated_sample(
 
 
 def read_names(path: Path) -> list[str]:
-    """The image names of a list, one a line, without their suffix. ValueError naming the file."""
+    """Read the image names of a list, one a line, without their suffix. ValueError naming the file."""
     try:
         lines = path.read_text().split()
     except OSError as error:
@@ -118,13 +118,16 @@ def read_names(path: Path) -> list[str]:
 
 
 def check_split(dataset: str, split: str, splits: Sequence[str]) -> None:
-    """ValueError where the dataset has no such split."""
+    """Raise ConfigError if the dataset has no such split."""
     if split not in splits:
         raise ConfigError(f"{dataset} has no split {split!r}{did_you_mean(split, splits)}")
 
 
 def listed_categories(folder: Path, pattern: str) -> tuple[str, ...]:
-    """The categories for which `folder` holds a list named like `pattern`, which has one *. ValueError for none."""
+    """Find the categories for which `folder` holds a list named like `pattern`, which has one *.
+
+    ValueError for none.
+    """
     before, after = pattern.split("*")
     categories = tuple(sorted(p.name.removeprefix(before).removesuffix(after) for p in folder.glob(pattern)))
     if not categories:
@@ -133,8 +136,11 @@ def listed_categories(folder: Path, pattern: str) -> tuple[str, ...]:
 
 
 def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
-    """Categories and reader of PASCAL3D+ release 1.1, its ImageNet part: Images/<category>_imagenet/*.JPEG,
-    Annotations/<category>_imagenet/*.mat, Image_sets/<category>_imagenet_{train,val}.txt."""
+    """Open PASCAL3D+ release 1.1, its ImageNet part: the categories and the reader of a category's samples.
+
+    Layout: Images/<category>_imagenet/*.JPEG, Annotations/<category>_imagenet/*.mat,
+    Image_sets/<category>_imagenet_{train,val}.txt.
+    """
     check_split("PASCAL3D+", split, ("train", "val"))
     categories = listed_categories(folder / "Image_sets", f"*_imagenet_{split}.txt")
 
@@ -152,7 +158,9 @@ def pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str],
 def objectnet3d(
     folder: Path, split: str, wanted: Sequence[str] | None
 ) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
-    """Categories and reader of ObjectNet3D: Images/*.JPEG, Annotations/*.mat, Image_sets/{train,val,test}.txt.
+    """Open ObjectNet3D: the categories and the reader of a category's samples.
+
+    Layout: Images/*.JPEG, Annotations/*.mat, Image_sets/{train,val,test}.txt.
 
     The lists do not tell categories: without `wanted` all annotations of the split are read first (minutes).
     """
@@ -180,7 +188,7 @@ def objectnet3d(
 
 
 def occluded_pascal3d(folder: Path, split: str) -> tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]:
-    """Categories and reader of Occluded-PASCAL3D+, foreground levels L1 to L3 (20-40, 40-60, 60-80 % hidden).
+    """Open Occluded-PASCAL3D+, foreground levels L1 to L3 (20-40, 40-60, 60-80 % hidden): categories and reader.
 
     `folder` holds `PASCAL3D+_release1.1`, for the annotations, and `OccludedPASCAL3D` with images and lists/
     <category>FGL{1,2,3}_BGL{1,2,3}, as released. Its annotations/*.npz (masks of the occluders) are not needed.

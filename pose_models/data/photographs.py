@@ -18,8 +18,11 @@ _QUALITY = 95
 
 
 def with_camera(sample: PoseSample, outlines: Tensor, distance: float) -> PoseSample:
-    """The sample, its translation and K filled in where they are NaN: the object stands on the optical axis at
-    `distance`, and the CAD models' mean projected box, from `outlines` (C, N, 3), has its box's centre and area."""
+    """Fill in the translation and K of a sample if they are NaN.
+
+    The object then stands on the optical axis at `distance`, and the CAD models' mean projected box, from `outlines`
+    (C, N, 3), has its box's centre and area.
+    """
     if np.isfinite(sample.K).all():
         return sample
     R = torch.from_numpy(sample.cam_T_obj[:3, :3])
@@ -35,7 +38,7 @@ def with_camera(sample: PoseSample, outlines: Tensor, distance: float) -> PoseSa
 
 
 def shrunk(sample: PoseSample, long_side: int) -> PoseSample:
-    """The sample at a scale at which its box is at most `long_side` pixels long; unchanged where it is smaller."""
+    """Scale the sample so that its box is at most `long_side` pixels long; unchanged if it is smaller."""
     left, top, right, bottom = sample.box_xyxy
     height, width = sample.image.shape[:2]
     scale = min(1.0, long_side / max(right - left, bottom - top))
@@ -69,11 +72,11 @@ class Encoded(Sequence[PoseSample]):
             self._kept.append((replace(sample, image=np.empty((0, 0, 3), np.uint8)), data))
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of samples."""
         return len(self._kept)
 
     def __getitem__(self, index: Any) -> Any:
-        """The sample of a number, its picture decoded."""
+        """Return the sample of a number, with its picture decoded."""
         sample, data = self._kept[index]
         return replace(sample, image=np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]))
 

@@ -20,11 +20,11 @@ Image = NDArray[np.uint8]
 class PoseSample:
     """One labelled image.
 
-    image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None where the source has none; occluder (H, W)
-    uint8, 255 where something else stands in front of the object, None where nothing does or it is not known.
-    cam_T_obj (4, 4) and K (3, 3) as in `p3d_gen.core.geometry`, square pixels; where a source knows only the rotation,
-    the translation and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates. subset: the part of a
-    benchmark that it belongs to ("weather", "L1", ...), "" where there are no parts.
+    image (H, W, 3) uint8 RGB; mask (H, W) uint8, 255 on the object, None if the source has none; occluder (H, W) uint8,
+    255 where something else stands in front of the object, None if nothing does or it is not known. cam_T_obj (4, 4)
+    and K (3, 3) as in `p3d_gen.core.geometry`, square pixels; where a source knows only the rotation, the translation
+    and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates. subset: the part of a benchmark that it
+    belongs to ("weather", "L1", ...), "" if there are no parts.
     """
 
     key: str
@@ -57,18 +57,18 @@ class Batch:
     subset: list[str]
 
     def to(self, device: torch.device) -> Batch:
-        """The batch with its tensors on a device."""
+        """Move the tensors to a device."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in values.items()})
 
     def take(self, images: Tensor) -> Batch:
-        """Some of the images (N,) int64, in the given order."""
+        """Return some of the images (N,) int64, in the given order."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         rows = images.tolist()
         return Batch(**{k: v[images] if isinstance(v, Tensor) else [v[i] for i in rows] for k, v in values.items()})
 
     def mirrored(self) -> Batch:
-        """The horizontally mirrored batch, for objects symmetric in their x: as `data.augment.mirrored`."""
+        """Mirror the batch horizontally, for objects that are symmetric in their x: as `data.augment.mirrored`."""
         width = self.image.shape[-1]
         cam_T_obj, K = geometry.hflip(self.cam_T_obj, self.K, width)
         left, top, right, bottom = self.box_xyxy.unbind(1)

@@ -13,7 +13,8 @@ UNKNOWN = math.nan
 
 
 def pose_of(azimuth_deg: float, elevation_deg: float, theta_deg: float, distance: float = UNKNOWN) -> Array:
-    """cam_T_obj (4, 4) of a PASCAL3D+ viewpoint; its translation is (0, 0, distance), NaN where that is `UNKNOWN`."""
+    """Return cam_T_obj (4, 4) of a PASCAL3D+ viewpoint; its translation is (0, 0, distance), NaN if that is
+    `UNKNOWN`."""
     viewpoint = Viewpoint(
         azimuth_rad=math.radians(azimuth_deg),
         elevation_rad=math.radians(elevation_deg),
@@ -27,7 +28,7 @@ def pose_of(azimuth_deg: float, elevation_deg: float, theta_deg: float, distance
 
 
 def camera_matrix(focal_px: float, principal_px: tuple[float, float], image_hw: tuple[int, int]) -> Array:
-    """K (3, 3); all NaN where the focal length or the principal point is `UNKNOWN`."""
+    """Return K (3, 3); all NaN if the focal length or the principal point is `UNKNOWN`."""
     if not math.isfinite(focal_px + sum(principal_px)):
         return np.full((3, 3), np.nan)
     return Camera(focal_px=focal_px, principal_px=principal_px, image_hw=image_hw).K

@@ -33,7 +33,7 @@ class Views(Dataset[PoseSample]):
         config: LoopConfig,
         backgrounds: Backgrounds | None,
     ) -> None:
-        """The views of a run. ValueError where a source that is asked for holds nothing."""
+        """Mix two sources of samples. ValueError if a source that is asked for holds nothing."""
         self._sources = (renders, real)
         self._shares = (1 - config.real_share, config.real_share)
         for name, source, share in zip(("rendered", "real"), self._sources, self._shares, strict=True):
@@ -42,11 +42,11 @@ class Views(Dataset[PoseSample]):
         self._canvas_hw, self._config, self._backgrounds = canvas_hw, config, backgrounds
 
     def __len__(self) -> int:
-        """Views of the whole run."""
+        """Return the number of views of the whole run."""
         return self._config.steps * self._config.batch
 
     def which(self, number: int) -> tuple[int, int]:
-        """The source (0 renders, 1 real) and the sample of a view."""
+        """Return the source (0 renders, 1 real) of a view, and its sample."""
         batch = self._config.batch
         step, slot = divmod(number, batch)
         # Real images that all steps before this one have shown, and all to its end: shares come out exact over time.
@@ -58,7 +58,7 @@ class Views(Dataset[PoseSample]):
         return source, int(_order(self._config.seed, source, epoch, len(self._sources[source]))[position])
 
     def __getitem__(self, number: int) -> PoseSample:
-        """The augmented view of a number."""
+        """Return the augmented view of a number."""
         source, index = self.which(number)
         step, slot = divmod(number, self._config.batch)
         rng = np.random.default_rng([self._config.seed, _AUGMENT, step, slot])
@@ -92,13 +92,13 @@ class _Steps(Sampler[list[int]]):
 
 
 def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(0)  # threads of a library beside forked workers may hang, and the workers are the parallelism
+    cv2.setNumThreads(0)  # threads of a library may hang in forked workers, and the workers are the parallelism
 
 
 def loader(
     views: Views, config: LoopConfig, *, first: int, workers: int, rank: int, processes: int
 ) -> DataLoader[Batch]:
-    """The batches of this process from step `first` (counted from 0) on, the same for any number of `workers`."""
+    """Load the batches of this process from step `first` (counted from 0) on, the same for any number of `workers`."""
     return DataLoader(
         views,
         batch_sampler=_Steps(first, config, rank, processes),

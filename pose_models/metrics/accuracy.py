@@ -22,12 +22,12 @@ class PoseMetrics:
     n: int
 
     def as_dict(self) -> dict[str, float]:
-        """The fields by name."""
+        """Return the fields by name."""
         return asdict(self)
 
 
 def pose_metrics(errors_rad: Tensor) -> PoseMetrics:
-    """Metrics of rotation errors (N,) in radians; a NaN counts as pi. ValueError where there are none."""
+    """Compute the metrics of rotation errors (N,) in radians; a NaN counts as pi. ValueError if there are none."""
     if errors_rad.numel() == 0:
         raise ValueError("no image to evaluate")
     errors = errors_rad.double().nan_to_num(nan=math.pi)
@@ -40,12 +40,12 @@ def pose_metrics(errors_rad: Tensor) -> PoseMetrics:
 
 
 def haar_share_below(angle_rad: float) -> float:
-    """P(error < angle) of a uniformly random rotation against any other: (t - sin t) / pi."""
+    """Return P(error < angle) of a uniformly random rotation against any other: (t - sin t) / pi."""
     return (angle_rad - math.sin(angle_rad)) / math.pi
 
 
 def random_rotation_metrics(n: int) -> PoseMetrics:
-    """The exact chance row: a uniformly random rotation for each of `n` images, whatever their labels."""
+    """Return the exact chance row: a uniformly random rotation for each of `n` images, whatever their labels."""
     low, high = 0.0, math.pi
     for _ in range(60):
         middle = (low + high) / 2
@@ -59,6 +59,6 @@ def random_rotation_metrics(n: int) -> PoseMetrics:
 
 
 def most_frequent_rotation(R_cam_obj: Tensor) -> Tensor:
-    """The rotation (3, 3), among (N, 3, 3), that has most of the others within pi/6; the first of equals."""
+    """Return the rotation (3, 3), among (N, 3, 3), that has most of the others within pi/6; the first of equals."""
     counts = torch.stack([(rotation_error_rad(R_cam_obj, R) < math.pi / 6).sum() for R in R_cam_obj])
     return R_cam_obj[int(counts.argmax())]

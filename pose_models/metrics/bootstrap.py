@@ -1,4 +1,4 @@
-"""How sure a figure is: percentile bootstrap over the images of one run, and the spread over several seeds."""
+"""The uncertainty of figures: percentile bootstrap over the images of one run, and the spread over several seeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Intervals:
     median_deg: tuple[float, float]
 
     def as_dict(self) -> dict[str, list[float]]:
-        """The fields by name, [lower, upper], for JSON."""
+        """Return the fields by name, [lower, upper], for JSON."""
         return {name: list(ends) for name, ends in asdict(self).items()}
 
 
@@ -40,18 +40,18 @@ class Spread:
     n: int
 
     def as_dict(self) -> dict[str, float]:
-        """The fields by name."""
+        """Return the fields by name."""
         return asdict(self)
 
 
 def _figures(errors_rad: Array) -> Array:
-    """Acc pi/6, Acc pi/18 and the median in degrees (3, B) of errors (B, N)."""
+    """Return Acc pi/6, Acc pi/18 and the median in degrees (3, B) of errors (B, N)."""
     shares = [(errors_rad < math.pi / part).mean(axis=1) for part in (6, 18)]
     return np.stack([*shares, np.degrees(np.median(errors_rad, axis=1))])
 
 
 def _replicates(errors_rad: Array, seed: int, group: int, resamples: int) -> Array:
-    """The figures (3, resamples) of images drawn with replacement, each group with its own draws."""
+    """Compute the figures (3, resamples) of images drawn with replacement, each group with its own draws."""
     rng = np.random.default_rng([seed, _STREAM, group])
     count = len(errors_rad)
     chunk = max(1, _CHUNK_NUMBERS // count)
@@ -75,9 +75,9 @@ def _checked(errors_rad: Tensor, resamples: int, level: float) -> Array:
 
 
 def intervals(errors_rad: Tensor, seed: int, *, resamples: int = RESAMPLES, level: float = LEVEL) -> Intervals:
-    """Percentile bootstrap intervals over images of errors (N,) in radians; a NaN counts as pi.
+    """Compute percentile bootstrap intervals over images of errors (N,) in radians; a NaN counts as pi.
 
-    ValueError where there is no image, no resample, or a level outside (0, 1).
+    ValueError if there is no image, no resample, or a level outside (0, 1).
     """
     return _percentiles(_replicates(_checked(errors_rad, resamples, level), seed, 0, resamples), level)
 
@@ -85,8 +85,11 @@ def intervals(errors_rad: Tensor, seed: int, *, resamples: int = RESAMPLES, leve
 def grouped_intervals(
     errors_rad: Tensor, groups: Sequence[str], seed: int, *, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Grouped[Intervals]:
-    """The intervals of `grouped_metrics`: within each group its images are drawn again, for `pooled` all images;
-    the two means over groups draw within every group, so the groups keep their sizes. Errors as `intervals`."""
+    """Compute the intervals of `grouped_metrics`.
+
+    Within each group its images are drawn again, for `pooled` all images; the two means over groups draw within every
+    group, so the groups keep their sizes. Errors as `intervals`.
+    """
     errors = _checked(errors_rad, resamples, level)
     indices = members(groups)
     drawn = np.stack([_replicates(errors[held], seed, i, resamples) for i, held in enumerate(indices.values())])
@@ -100,10 +103,11 @@ def grouped_intervals(
 
 
 def over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
-    """Mean and sample standard deviation of every figure over runs that differ in their seed alone, each run as
-    {figure: value}, such as `PoseMetrics.as_dict()`.
+    """Compute mean and sample standard deviation of every figure over runs that differ only in their seed.
 
-    ValueError for fewer than two runs, or where they name different figures.
+    Each run is {figure: value}, such as `PoseMetrics.as_dict()`.
+
+    ValueError for fewer than two runs, or if they name different figures.
     """
     if len(runs) < 2:
         raise ValueError(f"{len(runs)} run: a spread over seeds needs at least two")

@@ -14,12 +14,12 @@ CONFUSIONS = ("none", "front/back flip", "side mirror", "quarter turn", "other")
 
 
 def confusions(R_predicted: Tensor, R_true: Tensor) -> dict[str, float]:
-    """Shares of images by kind of error, predicted and true rotations (N, 3, 3) in cam axes.
+    """Return the shares of images by kind of error, of predicted and true rotations (N, 3, 3) in cam axes.
 
-    none: error < pi/6. Otherwise the prediction lies within pi/6 of the truth with its azimuth turned by 180
-    degrees (front/back flip), with its azimuth negated (side mirror: left taken for right in the same facing),
-    or with its azimuth turned by 90 degrees either way (quarter turn); the nearest of these names it; else other,
-    which a NaN prediction also is.
+    none: error < pi/6. Otherwise the prediction lies within pi/6 of the truth with its azimuth turned by 180 degrees
+    (front/back flip), with its azimuth negated (side mirror: left taken for right in the same facing), or with its
+    azimuth turned by 90 degrees either way (quarter turn); the nearest of these names it; else other, which a NaN
+    prediction also is.
     """
     truth = viewpoint_of(R_true.double())
     turn = truth.new_tensor([[1.0, 0.0, 0.0]])

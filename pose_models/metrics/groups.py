@@ -33,12 +33,12 @@ class Grouped(Generic[T]):
     unweighted: T
 
     def mean(self, which: Mean) -> T:
-        """The mean of that name."""
+        """Return the mean of that name."""
         means: dict[Mean, T] = {"pooled": self.pooled, "weighted": self.weighted, "unweighted": self.unweighted}
         return means[which]
 
     def map(self, change: Callable[[T], Any]) -> dict[str, Any]:
-        """The same by name, for JSON, with every result changed by `change`."""
+        """Change every result by `change`; returns the same by name, for JSON."""
         means: tuple[Mean, ...] = ("pooled", "weighted", "unweighted")
         return {
             "groups": {name: change(result) for name, result in self.groups.items()},
@@ -47,7 +47,7 @@ class Grouped(Generic[T]):
 
 
 def members(groups: Sequence[str]) -> dict[str, list[int]]:
-    """Which images (indices) belong to each group, the groups in alphabetical order."""
+    """Return the indices of the images of each group, the groups in alphabetical order."""
     indices: dict[str, list[int]] = {name: [] for name in sorted(set(groups))}
     for i, name in enumerate(groups):
         indices[name].append(i)
@@ -62,9 +62,9 @@ def _mean(groups: Mapping[str, PoseMetrics], weights: Sequence[float]) -> PoseMe
 
 
 def grouped_metrics(errors_rad: Tensor, groups: Sequence[str]) -> Grouped[PoseMetrics]:
-    """Metrics of errors (N,) in radians by the group (N) of each image; a NaN counts as pi.
+    """Compute the metrics of errors (N,) in radians by the group (N) of each image; a NaN counts as pi.
 
-    ValueError where there is no image, or not one group for each.
+    ValueError if there is no image, or not one group for each.
     """
     if len(groups) != len(errors_rad):
         raise ValueError(f"{len(errors_rad)} errors but {len(groups)} groups: give one group for each image")

@@ -32,7 +32,7 @@ class RiskCoverage:
     best_aurc: float
 
     def accuracy_at(self, coverage: float) -> float:
-        """Share of right images among the ceil(coverage N) most confident. ValueError outside (0, 1]."""
+        """Return the share of right images among the ceil(coverage N) most confident. ValueError outside (0, 1]."""
         if not 0 < coverage <= 1:
             raise ValueError(f"coverage {coverage}: give a share above 0, up to 1")
         # 0.1 * 30 is a little more than 3
@@ -40,7 +40,7 @@ class RiskCoverage:
         return 1.0 - float(self.risk[kept - 1])
 
     def as_dict(self) -> dict[str, Any]:
-        """Areas, the accuracy at some coverages, and at most 100 points of the curve, for JSON."""
+        """Return areas, the accuracy at some coverages, and at most 100 points of the curve, for JSON."""
         count = len(self.risk)
         shown = np.unique(np.ceil(np.arange(1, _CURVE_POINTS + 1) * count / _CURVE_POINTS).astype(int)) - 1
         return {
@@ -53,7 +53,8 @@ class RiskCoverage:
 
 
 def _risks(wrong: Array, confidence: Array) -> Array:
-    """Share of wrong images among the k most confident (N,), k = 1..N, in expectation over the order of equals."""
+    """Return the share of wrong images among the k most confident (N,), k = 1..N, in expectation over the order of
+    equals."""
     levels, which = np.unique(-confidence, return_inverse=True)
     sizes = np.bincount(which, minlength=len(levels))
     shares = np.bincount(which, weights=wrong, minlength=len(levels)) / sizes
@@ -61,9 +62,9 @@ def _risks(wrong: Array, confidence: Array) -> Array:
 
 
 def risk_coverage(errors_rad: Tensor, confidence: Tensor, threshold_rad: float = math.pi / 6) -> RiskCoverage:
-    """The curve of errors (N,) in radians, NaN counting as pi, by confidence (N,), higher is surer.
+    """Compute the curve of errors (N,) in radians, NaN counting as pi, by confidence (N,), higher is surer.
 
-    ValueError where there is no image, or a confidence is not finite.
+    ValueError if there is no image, or a confidence is not finite.
     """
     if errors_rad.numel() == 0:
         raise ValueError("no image to evaluate")

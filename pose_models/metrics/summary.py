@@ -62,11 +62,11 @@ class Summary:
 
     @property
     def rows(self) -> dict[str, PoseMetrics]:
-        """The metrics of all images, by row."""
+        """Return the metrics of all images, by row."""
         return {name: row.pooled for name, row in self.per_category.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON; angles that have no unit in their name are in degrees, shares in 0..1."""
+        """Return everything for JSON; angles that have no unit in their name are in degrees, shares in 0..1."""
         right = sum(counts.get(name, 0) for name, counts in self.category_counts.items())
         return {
             "images": len(self.names),
@@ -96,10 +96,12 @@ def _rotations(predictions: Sequence[Prediction]) -> tuple[Tensor, Tensor]:
 
 
 def prediction_errors(predictions: Sequence[Prediction], symmetry: Mapping[str, int] | None = None) -> Tensor:
-    """Rotation errors (N,) in radians, float64, NaN where no pose was found; with `symmetry` ({category: order}, 1
-    where a category is missing) the least over the turns about z that leave the object as it is.
+    """Compute rotation errors (N,) in radians, float64, NaN if no pose was found.
 
-    ValueError where there is no prediction.
+    With `symmetry` ({category: order}, 1 if a category is missing) it is the least over the turns about z that leave
+    the object as it is.
+
+    ValueError if there is no prediction.
     """
     if not predictions:
         raise ValueError("no image to evaluate")
@@ -162,11 +164,11 @@ def summary(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Summary:
-    """All figures of a list of predictions.
+    """Compute all figures of a list of predictions.
 
     mode_rotations: each category's most frequent rotation (3, 3) in training, for the row of that chance. symmetry:
-    {category: order}, as `prediction_errors`. seed, resamples: of the bootstrap.
-    ValueError where there is no prediction, an image twice, or a category without its most frequent rotation.
+    {category: order}, as `prediction_errors`. seed, resamples: of the bootstrap. ValueError if there is no prediction,
+    an image twice, or a category without its most frequent rotation.
     """
     errors = prediction_errors(predictions)
     names = _names(predictions)

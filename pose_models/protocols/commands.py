@@ -13,7 +13,7 @@ TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
 def leaf_command(main: click.Command, words: Sequence[str]) -> click.Command:
-    """The command that `words` name below `main`. ValueError with the nearest name where there is none."""
+    """Find the command that `words` name below `main`. ValueError with the nearest name if there is none."""
     command = main
     for i, word in enumerate(words):
         names = command.commands if isinstance(command, click.Group) else {}
@@ -25,7 +25,10 @@ def leaf_command(main: click.Command, words: Sequence[str]) -> click.Command:
 
 
 def flags(command: click.Command, options: Options) -> list[str]:
-    """The options as arguments of a command. ValueError for one that it does not have, or a switch that is no truth."""
+    """Write options as arguments of a command.
+
+    ValueError for one that it does not have, or a switch that is neither true nor false.
+    """
     known = {name: parameter for parameter in command.params for name in parameter.opts}
     words = []
     for name, value in options.items():
@@ -51,13 +54,15 @@ def _switch(parameter: click.Option, name: str, value: Value) -> list[str]:
 
 
 def takes(command: click.Command, option: str, value: str) -> bool:
-    """Whether a command has an option, and, where that is a switch, the value is a truth: --backbone is a network to
-    one command and a switch to another."""
+    """Return whether a command has an option and can take the value.
+
+    A switch takes only true or false: --backbone is a network to one command and a switch to another.
+    """
     known = next((each for each in command.params if f"--{option}" in each.opts), None)
     switch = isinstance(known, click.Option) and known.is_flag
     return known is not None and (not switch or value.lower() in (*TRUE, *_FALSE))
 
 
 def option_names(command: click.Command) -> list[str]:
-    """The options of a command, without their dashes."""
+    """Return the options of a command, without their dashes."""
     return [name.removeprefix("--") for each in command.params for name in each.opts if name.startswith("--")]

@@ -20,7 +20,7 @@ _PLACEHOLDER = re.compile(r"\{([\w-]+)\}")
 
 
 class Paper(Section):
-    """Where the published figures stand."""
+    """The place of the published figures."""
 
     name: str
     table: str
@@ -40,15 +40,18 @@ class Published(Section):
 
 
 class Setting(Section):
-    """Which images are adapted to and which are evaluated, as image options of the commands (split, part, ...)."""
+    """The images that are adapted to and evaluated, as image options of the commands (split, part, ...)."""
 
     adapt: Options = Field(default_factory=dict)
     evaluate: Options = Field(default_factory=dict)
 
 
 class Column(Section):
-    """What varies over a table. values: fill in {NAME} in the options of the steps. images: image options that are
-    added wherever the protocol adapts or evaluates (corrupt, occlude, ...)."""
+    """A column of a table: what varies over it.
+
+    values: fill in {NAME} in the options of the steps. images: image options that are added wherever the protocol
+    adapts or evaluates (corrupt, occlude, ...).
+    """
 
     values: dict[str, str | int] = Field(default_factory=dict)
     images: Options = Field(default_factory=dict)
@@ -56,7 +59,7 @@ class Column(Section):
 
 class StepSection(Section):
     """One command of `pose-models` with its options, without their dashes. The run fills in what it knows: --model (of
-    the step before), --out, --seed, --category, --device, the images that are adapted to, --cads beside photographs."""
+    the step before), --out, --seed, --category, --device, the images that are adapted to, --cads with photographs."""
 
     command: str
     options: Options = Field(default_factory=dict)
@@ -140,22 +143,22 @@ class Protocol(Section):
                         raise ValueError(f"step {step!r} names {{{name}}}, which is unknown in column {column!r}")
 
     def columns_of(self, row: Row) -> tuple[str, ...]:
-        """The columns that a row has."""
+        """Return the columns that a row has."""
         return tuple(self.columns) if row.columns is None else row.columns
 
     def options_of(self, step: str) -> Options:
-        """The options of a step over the defaults of its command."""
+        """Return the options of a step over the defaults of its command."""
         return {**self.defaults.get(self.steps[step].command, {}), **self.steps[step].options}
 
 
 def placeholders(options: Options) -> list[str]:
-    """The names in braces in the options' texts, in order."""
+    """Find the names in braces in the options' texts, in order."""
     texts = [part for value in options.values() for part in (value if isinstance(value, tuple) else (value,))]
     return [name for text in texts if isinstance(text, str) for name in _PLACEHOLDER.findall(text)]
 
 
 def filled(options: Options, values: dict[str, str]) -> Options:
-    """The options with every {NAME} replaced by its value."""
+    """Replace every {NAME} in the options by its value."""
 
     def fill(value: str | int | float) -> str | int | float:
         return _PLACEHOLDER.sub(lambda match: values[match[1]], value) if isinstance(value, str) else value
@@ -166,5 +169,5 @@ def filled(options: Options, values: dict[str, str]) -> Options:
 
 
 def load_protocol(path: Path) -> Protocol:
-    """The protocol of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
+    """Load the protocol of a TOML file. ManifestError names the file, the key, the value and the nearest valid key."""
     return load_section(Protocol, path, "protocol", ManifestError)

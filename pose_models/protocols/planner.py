@@ -32,9 +32,9 @@ _HOW = ("workers", "checkpoint-every")
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolRequest:
-    """What a user asks of a protocol.
+    """The part of a protocol that a user asks for, and its data.
 
-    data: the dataset's folder; shards: folders of renders by name; cads: folder of CAD models, None for the one beside
+    data: the dataset's folder; shards: folders of renders by name; cads: folder of CAD models, None for the one next to
     the first shards. seeds, categories, rows, columns, settings: the part of the protocol that is run, None for all.
     limit: images of each category that are adapted to and evaluated. changes: options that replace those of the
     protocol, "OPTION" for every command that takes it, "STEP.OPTION" for one step, "evaluate.OPTION".
@@ -56,9 +56,9 @@ class ProtocolRequest:
 class ProtocolJob:
     """One command to run once, however many cells need it.
 
-    name: its folder below the run's steps. step: its name in the protocol. row: the first that needs it.
-    command: its words; options: but for --model, --out, --device. after: whose model it starts from. parts: the
-    categories that it is run for one by one, each in a folder of its own, none for all at once.
+    name: its folder below the run's steps. step: its name in the protocol. row: the first that needs it. command: its
+    words; options: except --model, --out, --device. after: whose model it starts from. parts: the categories that it is
+    run for one by one, each in a folder of its own, none for all at once.
     """
 
     name: str
@@ -71,7 +71,7 @@ class ProtocolJob:
 
     @property
     def digest(self) -> str:
-        """A hash of everything that decides the result, that of the steps before included."""
+        """Return a hash of everything that decides the result, that of the steps before included."""
         kept = {name: value for name, value in self.options.items() if name not in _HOW}
         before = None if self.after is None else self.after.digest
         return hashlib.sha256(json.dumps([self.command, kept, self.parts, before], sort_keys=True).encode()).hexdigest()
@@ -101,7 +101,7 @@ class ProtocolPlan:
 
 
 def arguments(job: ProtocolJob, command: click.Command, steps: Path, device: str, part: str = "") -> list[str]:
-    """The words after `pose-models` that run a job, or its `part`, with all jobs below the folder `steps`."""
+    """Return the words after `pose-models` that run a job, or its `part`, with all jobs below the folder `steps`."""
     source = None if job.after is None else output(job.after, steps) / (part if job.after.parts else "")
     model = [] if source is None else ["--model", str(source)]
     options = {**job.options, **({"category": (part,)} if part else {})}
@@ -110,13 +110,13 @@ def arguments(job: ProtocolJob, command: click.Command, steps: Path, device: str
 
 
 def output(job: ProtocolJob, steps: Path) -> Path:
-    """The folder that a job's command writes."""
+    """Return the folder that a job's command writes."""
     return steps / job.name / "run"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where in the tables a job is first needed."""
+    """The place in the tables at which a job is first needed."""
 
     row: Row
     setting: Setting
@@ -177,7 +177,7 @@ class _Planner:
         if self.request.cads is not None:
             return self.request.cads
         if not self.request.shards:
-            raise ConfigError(f"step {step!r} fits a mesh to CAD models: give --cads, or --shards beside a run's cad")
+            raise ConfigError(f"step {step!r} fits a mesh to CAD models: give --cads, or --shards next to a run's cad")
         folder = next(iter(self.request.shards.values()))
         return (folder.parent if folder.name == "shards" else folder) / "cad"
 
@@ -203,7 +203,8 @@ class _Planner:
         return self.jobs[name]
 
     def _parts(self, words: tuple[str, ...], options: Options, after: ProtocolJob | None) -> tuple[str, ...]:
-        """One model for each category is made, and then adapted, on its own, so that a finished one stays finished."""
+        """Return the parts of a job: one model for each category is trained and adapted on its own, so that a finished
+        one stays finished."""
         if words == (EVALUATE,):
             return ()
         if after is not None:
@@ -222,7 +223,7 @@ class _Planner:
         return filled(options, values)
 
     def _changes(self, step: str, command: click.Command) -> Options:
-        """The user's changes that concern a step, those of this step alone last."""
+        """Return the user's changes that concern a step, those of only this step last."""
         changes: Options = {}
         for own in (False, True):
             for name, value in self.request.changes.items():
@@ -234,7 +235,7 @@ class _Planner:
 
 
 def _label(step: str, varying: Options) -> str:
-    """A folder's name for a step and what it depends on in a table: evaluate.val.0of2."""
+    """Return a folder's name for a step and what it depends on in a table: evaluate.val.0of2."""
     words = [step]
     for name, value in varying.items():
         texts = [str(each) for each in value] if isinstance(value, tuple) else [str(value)]
@@ -253,7 +254,7 @@ def _check(job: ProtocolJob, command: click.Command, protocol: Protocol) -> None
 
 
 def _chosen(kind: str, wanted: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
-    """Those of `known` that are wanted, in its order. ValueError for an unknown one."""
+    """Return those of `known` that are wanted, in its order. ValueError for an unknown one."""
     for name in wanted or ():
         if name not in known:
             raise ConfigError(f"the protocol has no {kind} {name!r}{did_you_mean(name, known)}")
@@ -273,10 +274,10 @@ def _wanted(protocol: Protocol, request: ProtocolRequest) -> Iterator[tuple[Row,
 
 
 def make_plan(protocol: Protocol, request: ProtocolRequest, main: click.Command) -> ProtocolPlan:
-    """The jobs and cells of the part of a protocol that is asked for. main: the command `pose-models`.
+    """Plan the jobs and cells of the part of a protocol that is asked for. main: the command `pose-models`.
 
-    ValueError for an unknown row, column, setting, category, option or command, for renders that are not given, and
-    for whatever a command refuses to take.
+    ValueError for an unknown row, column, setting, category, option or command, for renders that are not given, and for
+    whatever a command refuses to take.
     """
     for name in request.shards:
         if name not in protocol.shards:

@@ -38,7 +38,7 @@ class Done:
 
 
 def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
-    """What an earlier run noted of a job, {} where there was none. RunError where it ran with other options."""
+    """Read the record that an earlier run left of a job, {} if there is none. RunError if it ran with other options."""
     path = steps / job.name / RECORD_FILE
     if not path.is_file():
         return {}
@@ -52,7 +52,10 @@ def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
 
 
 def by_process(words: Sequence[str], log: IO[bytes], lock: int) -> int:
-    """A `Call` in a process of its own, which holds the lock as well: it outlives a parent that is killed."""
+    """Run a command in a process of its own, a `Call`.
+
+    The process holds the lock as well, because it outlives a parent that is killed.
+    """
     process = subprocess.Popen(
         [*_PROGRAM, *words],
         stdout=log,
@@ -81,9 +84,9 @@ def run_jobs(
 ) -> Iterator[Done]:
     """Run what is not finished yet, in order; yields every job when it is finished.
 
-    main: the command `pose-models`. A job that was interrupted goes on by its own command's resume. on_failure: is told
-    of a job that failed, and the jobs that do not start from it are run nevertheless; without it a failure is an error.
-    RunError naming row, step and log where a job fails, was made with other options, or is still running.
+    main: the command `pose-models`. An interrupted job resumes by its own command. on_failure: called for a job that
+    failed, and the jobs that do not start from it are run nevertheless; without it a failure is an error. RunError
+    naming row, step and log if a job fails, was made with other options, or is still running.
     """
     steps = out / STEPS
     lost: set[str] = set()
@@ -127,7 +130,7 @@ def _run(job: ProtocolJob, main: click.Command, steps: Path, device: str, record
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[int]:
-    """A lock on the folder that the job's process holds as well, so that it also tells of an orphan at work."""
+    """Lock the folder. The job's process holds the lock too, so that it also reveals an orphan at work."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:

@@ -1,4 +1,4 @@
-"""The table of a protocol: what the paper printed beside what was measured, over the seeds."""
+"""The table of a protocol: the printed figures next to the measured ones, over the seeds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SUMMARY_FILE, TABLE = "summary.json", "table"
 class Figure:
     """One figure of one cell, in percent or degrees.
 
-    group: a part of the benchmark, "" for all images. paper: as printed, its ends where that is a range, None where it
-    is not known. mean, std: measured over the seeds, None where nothing was, or only one seed. images: of one seed.
+    group: a part of the benchmark, "" for all images. paper: as printed, its ends where that is a range, None if it is
+    not known. mean, std: measured over the seeds, None if nothing was, or only one seed. images: of one seed.
     """
 
     setting: str
@@ -40,7 +40,7 @@ class Figure:
 
 
 def _measured(plan: ProtocolPlan, out: Path, row: str, setting: str, column: str) -> list[dict[str, dict[str, float]]]:
-    """For every seed that is finished the metrics of the model by group."""
+    """Read the model's metrics by group of every seed that is finished."""
     figures_of_seeds = []
     for cell in plan.cells:
         path = output(cell.job, out / STEPS) / SUMMARY_FILE
@@ -74,7 +74,8 @@ def _figures(plan: ProtocolPlan, out: Path, row: Row, setting: str, column: str)
 
 
 def protocol_figures(plan: ProtocolPlan, out: Path) -> list[Figure]:
-    """Every figure of a plan's rows, settings and columns that the paper printed or the run folder `out` holds."""
+    """Return every figure of a plan's rows, settings and columns that the paper printed or the run folder `out`
+    holds."""
     return [
         figure
         for setting in plan.settings
@@ -92,7 +93,7 @@ def _printed(paper: Number | None) -> str:
 
 
 def _cells(figure: Figure) -> tuple[str, str]:
-    """What the paper says, and what was measured."""
+    """Return the paper's figure and the measured one, as they are written."""
     if figure.quoted:
         return _printed(figure.paper), "quoted"
     here = NO_VALUE if figure.mean is None else f"{figure.mean:.1f}"
@@ -100,7 +101,7 @@ def _cells(figure: Figure) -> tuple[str, str]:
 
 
 def protocol_tables(plan: ProtocolPlan, figures: Sequence[Figure]) -> list[Table]:
-    """One table for each setting, and, where the benchmark has parts, one for each accuracy by part."""
+    """Make one table for each setting, and, if the benchmark has parts, one for each accuracy by part."""
     names = {name: heading for name, heading, _ in FIGURES}
     tables = []
     for setting in plan.settings:
@@ -116,7 +117,8 @@ def protocol_tables(plan: ProtocolPlan, figures: Sequence[Figure]) -> list[Table
 
 
 def _table(title: str, figures: Sequence[Figure], headings: dict[str, str], by: str, *, counted: bool) -> Table:
-    """Rows: protocol rows by column; for each heading, a value of the field `by`, the paper's figure and ours."""
+    """Make a table: rows are protocol rows by column; for each heading, a value of the field `by`, stand the paper's
+    figure and ours."""
     header = ["", *(f"{name} {which}" for name in headings.values() for which in ("paper", "here"))]
     lines: dict[tuple[str, str], dict[str, Figure]] = {}
     for figure in figures:
@@ -131,7 +133,8 @@ def _table(title: str, figures: Sequence[Figure], headings: dict[str, str], by: 
 
 
 def notes(plan: ProtocolPlan) -> list[str]:
-    """Lines for below the tables: where the printed figures stand, the protocol's notes, why rows are quoted."""
+    """Return the lines below the tables: the place of the printed figures, the protocol's notes, and why rows are
+    quoted."""
     paper = plan.protocol.paper
     first = [] if paper is None else [f"paper: {paper.name}, {paper.table}"]
     return [*first, *plan.protocol.notes] + [f"{row.name}: {row.quoted}" for row in plan.rows if row.quoted]

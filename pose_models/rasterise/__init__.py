@@ -1,4 +1,4 @@
-"""Which face each pixel of a small map sees, for many poses of one mesh at once, and what follows from that.
+"""Rasterisation of many poses of one mesh at once, into small maps of the face that each pixel sees.
 
 A backend answers only which face each pixel sees (`Backend`). Barycentrics and depths are computed once for all
 backends (`Hits`), and from them feature maps and scores.
@@ -26,13 +26,13 @@ BACKENDS: dict[str, Backend] = {
 def rasterise(
     points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int], *, cull: bool, backend: str = "zbuffer"
 ) -> Hits:
-    """The nearest face at each pixel centre (i + 0.5, j + 0.5) of an (h, w) map, for P poses of one mesh.
+    """Find the nearest face at each pixel centre (i + 0.5, j + 0.5) of an (h, w) map, for P poses of one mesh.
 
     points_cam (P, V, 3): the mesh in cam axes, float32 or float64; faces (F, 3) int64; K (P, 3, 3) in pixels of the
     map, without skew. cull: leave out faces seen from behind (clockwise); equal for closed meshes seen from outside,
-    and faster. Equal depths go to the lower face index. P, F and the number of hits may be 0.
-    Barycentrics and depth are differentiable in `points_cam` and `K`; which face is seen is not.
-    ValueError for other types or shapes and for an unknown backend; DependencyError for one that is not installed.
+    and faster. Equal depths go to the lower face index. P, F and the number of hits may be 0. Barycentrics and depth
+    are differentiable in `points_cam` and `K`; which face is seen is not. ValueError for other types or shapes and for
+    an unknown backend; DependencyError for one that is not installed.
     """
     _check(points_cam, faces, K, hw)
     if backend not in BACKENDS:

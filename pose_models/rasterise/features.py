@@ -9,8 +9,10 @@ from pose_models.rasterise.hits import Hits
 
 
 def render_features(hits: Hits, faces: Tensor, vertex_features: Tensor, poses: int, hw: tuple[int, int]) -> Tensor:
-    """Feature maps (poses, D, h, w), in channels-last memory, of `vertex_features` (V, D) interpolated over the faces
-    (F, 3); 0 where no mesh is seen. Differentiable in the vertex features and in the barycentrics.
+    """Render feature maps (poses, D, h, w), in channels-last memory, of `vertex_features` (V, D) interpolated over the
+    faces (F, 3).
+
+    They are 0 where no mesh is seen. Differentiable in the vertex features and in the barycentrics.
 
     Features are not normalised again after interpolation.
     """
@@ -28,12 +30,12 @@ def render_features(hits: Hits, faces: Tensor, vertex_features: Tensor, poses: i
 
 
 def similarity_scores(hits: Hits, faces: Tensor, similarity: Tensor, image_of_pose: Tensor) -> Tensor:
-    """Scores (H,): the product of each hit's interpolated vertex feature with the image's feature at its pixel.
+    """Compute scores (H,): the product of each hit's interpolated vertex feature with the image's feature at its pixel.
 
     similarity (B, cells, V): products of the features of the cells, row by row, of B images with all vertex features;
-    image_of_pose (P,) int64: the image that each pose is a hypothesis for. Interpolation commutes with the product,
-    so the score is three look-ups, and equals that of `render_features` exactly. Differentiable in the similarity
-    and in the barycentrics.
+    image_of_pose (P,) int64: the image that each pose is a hypothesis for. Interpolation commutes with the product, so
+    the score is three look-ups, and equals that of `render_features` exactly. Differentiable in the similarity and in
+    the barycentrics.
     """
     _, cells, vertices = similarity.shape
     cell = image_of_pose.index_select(0, hits.pose) * cells + hits.pixel

@@ -1,4 +1,4 @@
-"""What a rasteriser found, and the quantities that are computed once for all backends."""
+"""The hits of a rasteriser, and the quantities that are computed once for all backends."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class Hits:
 
 
 class Backend(Protocol):
-    """What a backend does: say which face each pixel sees. All else follows from that, for all backends alike."""
+    """A rasteriser that says which face each pixel sees. All else follows from that, for all backends alike."""
 
     def __call__(self, points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int], *, cull: bool) -> Tensor:
-        """The nearest face (P, h, w) int64 deeper than `NEAR` at each pixel centre (i + 0.5, j + 0.5), -1 for none.
+        """Find the nearest face (P, h, w) int64 deeper than `NEAR` at each pixel centre (i + 0.5, j + 0.5), -1 for
+        none.
 
         Arguments as for `pose_models.rasterise.rasterise`, but never with a gradient.
         """
@@ -39,7 +40,7 @@ class Backend(Protocol):
 
 
 def homogeneous(points_cam: Tensor, K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """u z, v z and z, each (P, V), of points (P, V, 3) in cam axes whose pixels by K (P, 3, 3) are (u, v)."""
+    """Return u z, v z and z, each (P, V), of points (P, V, 3) in cam axes whose pixels by K (P, 3, 3) are (u, v)."""
     x, y, z = points_cam.unbind(-1)
     f_x, f_y, c_x, c_y = (K[:, row, column, None] for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
     return x * f_x + z * c_x, y * f_y + z * c_y, z
@@ -48,13 +49,13 @@ def homogeneous(points_cam: Tensor, K: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def edge_weights(
     corners: tuple[Tensor, Tensor, Tensor], x: Tensor, y: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Unnormalised perspective-correct weights of three corners at pixels (x, y), and the corners' z.
+    """Return unnormalised perspective-correct weights of three corners at pixels (x, y), and the corners' z.
 
     corners: u z, v z and z, each (3, N). With a = (u_a - x, v_a - y) z_a the weight of corner A is b cross c, as the
     three-dimensional d.(BxC) of the pixel's ray d. Taken about the pixel, it keeps its digits in single precision, and
-    an edge that two faces share has exactly opposite weights in them: no pixel falls between. The weights have one
-    sign exactly where the ray's line meets the face: negative where the corners run counter-clockwise seen from the
-    camera. Nothing is divided by a corner's depth, so a corner may lie behind the camera.
+    an edge that two faces share has exactly opposite weights in them: no pixel falls between. The weights have one sign
+    exactly where the ray's line meets the face: negative where the corners run counter-clockwise seen from the camera.
+    Nothing is divided by a corner's depth, so a corner may lie behind the camera.
     """
     (u_a, u_b, u_c), (v_a, v_b, v_c), (z_a, z_b, z_c) = (part.unbind(0) for part in corners)
     u_a, u_b, u_c = u_a - x * z_a, u_b - x * z_b, u_c - x * z_c
@@ -64,7 +65,7 @@ def edge_weights(
 
 
 def hits_of(seen: Tensor, points_cam: Tensor, faces: Tensor, K: Tensor) -> Hits:
-    """The hits of a face map (P, h, w), with barycentrics and depth differentiable in `points_cam` and `K`.
+    """Return the hits of a face map (P, h, w), with barycentrics and depth differentiable in `points_cam` and `K`.
 
     Indexing is by `index_select` throughout: on the CPU it takes a seventh of the time of `tensor[index]`.
     """
@@ -88,7 +89,7 @@ def hits_of(seen: Tensor, points_cam: Tensor, faces: Tensor, K: Tensor) -> Hits:
 
 
 def face_map(hits: Hits, poses: int, hw: tuple[int, int]) -> Tensor:
-    """Face index (poses, h, w) int64 that each pixel sees; -1 where it sees none."""
+    """Return face index (poses, h, w) int64 that each pixel sees; -1 if it sees none."""
     out = torch.full((poses * hw[0] * hw[1],), -1, dtype=torch.int64, device=hits.face.device)
     out[hits.pose * hw[0] * hw[1] + hits.pixel] = hits.face
     return out.view(poses, *hw)

@@ -15,8 +15,11 @@ _CLIP = 1e-4
 
 
 def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int], *, cull: bool) -> Tensor:
-    """A `Backend`, in single precision. Faces that cross the near plane are cut at a depth of 1e-4: at smaller ones
-    nothing of them is seen. DependencyError where PyTorch3D is not installed."""
+    """Rasterise in single precision; a `Backend`.
+
+    Faces that cross the near plane are cut at a depth of 1e-4: at smaller ones nothing of them is seen. DependencyError
+    if PyTorch3D is not installed.
+    """
     rasterize_meshes, Meshes = library()
     poses, count = len(points_cam), len(faces)
     if poses * count == 0:
@@ -37,15 +40,17 @@ def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int]
 
 
 def screen_points(points_cam: Tensor, K: Tensor, hw: tuple[int, int]) -> Tensor:
-    """PyTorch3D's screen coordinates (P, V, 3) of points (P, V, 3) in cam axes: x to the left, y up, the shorter side
-    of the image from -1 to 1, and z as in cam axes."""
+    """Return PyTorch3D's screen coordinates (P, V, 3) of points (P, V, 3) in cam axes.
+
+    x is to the left, y up, the shorter side of the image goes from -1 to 1, and z is as in cam axes.
+    """
     u, v, z = homogeneous(points_cam, K)
     half = min(hw) / 2
     return torch.stack([(hw[1] / 2 - u / z) / half, (hw[0] / 2 - v / z) / half, z], dim=-1)
 
 
 def library() -> tuple[Any, Any]:
-    """PyTorch3D's `rasterize_meshes` and `Meshes`; DependencyError where it can not be imported."""
+    """Import PyTorch3D's `rasterize_meshes` and `Meshes`; DependencyError if that fails."""
     try:
         rasterizer = importlib.import_module("pytorch3d.renderer.mesh.rasterize_meshes")
         structures = importlib.import_module("pytorch3d.structures")

@@ -13,7 +13,7 @@ _Array = NDArray[np.float64]
 
 
 def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int], *, cull: bool) -> Tensor:
-    """A `Backend`."""
+    """Rasterise; a `Backend`."""
     out = np.full((len(points_cam), *hw), -1, dtype=np.int64)
     corners = points_cam[:, faces].double().cpu().numpy()
     for pose, (triangles, k) in enumerate(zip(corners, K.double().cpu().numpy(), strict=True)):
@@ -24,8 +24,10 @@ def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int]
 
 
 def _nearest(ray: _Array, triangles: _Array, cull: bool) -> int:
-    """The first of the triangles (F, 3, 3) that a ray (3,) from the origin meets, -1 for none: Moeller and Trumbore,
-    "Fast, Minimum Storage Ray/Triangle Intersection" (1997)."""
+    """Return the first of the triangles (F, 3, 3) that a ray (3,) from the origin meets, -1 for none.
+
+    Moeller and Trumbore, "Fast, Minimum Storage Ray/Triangle Intersection" (1997).
+    """
     start = triangles[:, 0]
     edge_1, edge_2 = triangles[:, 1] - start, triangles[:, 2] - start
     across = np.cross(ray, edge_2)

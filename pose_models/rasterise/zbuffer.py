@@ -37,7 +37,7 @@ class _Boxes(NamedTuple):
 
 
 def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int], *, cull: bool) -> Tensor:
-    """A `Backend`. Depths are compared in single precision; equal ones go to the lower face index."""
+    """Rasterise; a `Backend`. Depths are compared in single precision; equal ones go to the lower face index."""
     parts = torch.stack(homogeneous(points_cam, K))
     kinds = _boxes_in_front(parts, faces, hw, cull), _boxes_across_near(parts, faces, hw)
     boxes = _Boxes(*(torch.cat(pair) for pair in zip(*kinds, strict=True)))
@@ -48,7 +48,7 @@ def faces_seen(points_cam: Tensor, faces: Tensor, K: Tensor, hw: tuple[int, int]
 
 
 def _boxes_in_front(parts: Tensor, faces: Tensor, hw: tuple[int, int], cull: bool) -> _Boxes:
-    """Of the faces that lie wholly before the near plane; parts (3, P, V) as by `homogeneous`."""
+    """Return the boxes of the faces that lie wholly before the near plane; parts (3, P, V) as by `homogeneous`."""
     z = parts[2]
     # Not a number behind the near plane: a face with such a corner has no width below.
     pixels = parts[:2] * torch.where(z > NEAR, 1 / z, torch.nan)
@@ -63,7 +63,7 @@ def _boxes_in_front(parts: Tensor, faces: Tensor, hw: tuple[int, int], cull: boo
 
 
 def _pixel_range(positions: list[Tensor], size: int) -> tuple[Tensor, Tensor]:
-    """First and last of `size` pixels whose centres lie between the least and the largest of three positions."""
+    """Return first and last of `size` pixels whose centres lie between the least and the largest of three positions."""
     a, b, c = positions
     low = torch.minimum(torch.minimum(a, b), c).sub_(0.5 + _MARGIN_PX).ceil_().clamp_(min=0)
     high = torch.maximum(torch.maximum(a, b), c).sub_(0.5 - _MARGIN_PX).floor_().clamp_(max=size - 1)
@@ -71,8 +71,11 @@ def _pixel_range(positions: list[Tensor], size: int) -> tuple[Tensor, Tensor]:
 
 
 def _boxes_across_near(parts: Tensor, faces: Tensor, hw: tuple[int, int]) -> _Boxes:
-    """Of the faces with corners on both sides of the near plane. What is seen of one has no bounding box, so all
-    pixels are candidates, unless the corners lie beyond one side of the image together."""
+    """Return the boxes of the faces with corners on both sides of the near plane.
+
+    What is seen of one has no bounding box, so all pixels are candidates, unless the corners lie beyond one side of the
+    image together.
+    """
     near = parts[2] > NEAR
     a, b, c = (near.index_select(1, corner) for corner in faces.unbind(1))
     pose, face = ((a | b | c) & ~(a & b & c)).nonzero(as_tuple=True)
@@ -85,7 +88,7 @@ def _boxes_across_near(parts: Tensor, faces: Tensor, hw: tuple[int, int]) -> _Bo
 
 
 def _chunks(boxes: _Boxes) -> Iterator[_Boxes]:
-    """The boxes in parts with at most a chunk of pixels, and those of one box more."""
+    """Split the boxes into parts with at most a chunk of pixels, and those of one box more."""
     ends = (boxes.width.long() * boxes.height.long()).cumsum(0)
     pixels = int(ends[-1]) if len(ends) else 0
     chunk = _CHUNK.get(ends.device.type, _LARGE_CHUNK)
@@ -117,13 +120,13 @@ def _draw(buffer: Tensor, boxes: _Boxes, parts: Tensor, faces: Tensor, hw: tuple
 
 
 def _candidates(boxes: _Boxes) -> tuple[Tensor, Tensor, Tensor]:
-    """Index of the box, column and row (N,) of all pixels of all boxes."""
+    """Return index of the box, column and row (N,) of all pixels of all boxes."""
     count = boxes.width.long() * boxes.height.long()
     box = torch.repeat_interleave(count)
     start = (count.cumsum(0) - count).index_select(0, box)
     within = (torch.arange(len(box), device=box.device) - start).double()
     width = boxes.width.index_select(0, box)
-    # Half a pixel off an integer the quotient can not be rounded across one.
+    # Half a pixel off an integer the quotient cannot be rounded across one.
     down = ((within + 0.5) / width).floor()
     across = (within - down * width).to(width.dtype)
     return box, boxes.left.index_select(0, box) + across, boxes.top.index_select(0, box) + down.to(width.dtype)

@@ -1,1 +1,1 @@
-"""What an evaluation looks like: tables in the papers' form, and pictures."""
+"""The report of an evaluation: tables in the papers' form, and pictures."""

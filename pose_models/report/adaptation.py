@@ -50,7 +50,7 @@ _CURVES: dict[str, tuple[str, str, bool, str]] = {
 }
 _ACCURACIES = (("acc_pi_6", "Acc pi/6"), ("acc_pi_18", "Acc pi/18"))
 _MEDIAN = "median_deg"
-_WATCHING = "Labels of the target are used for watching alone: the adaptation never sees them."
+_WATCHING = "Labels of the target are used only for watching: the adaptation never sees them."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Written:
 
 
 def _cell(entry: dict[str, Any], name: str) -> str:
-    """A value as it is written in a table; nothing where there is none."""
+    """Write a value as in a table; an empty text if there is none."""
     value = entry.get(name, "")
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -71,7 +71,7 @@ def _cell(entry: dict[str, Any], name: str) -> str:
 
 
 def _progress(run: AdaptationRun) -> str:
-    """How far a run is, in words."""
+    """Describe the progress of a run in words."""
     if not run.history:
         return "nothing done yet"
     planned = "" if run.planned is None else f" of {run.planned}"
@@ -87,7 +87,7 @@ def _left(run: AdaptationRun, now_s: float) -> tuple[tuple[str, str], ...]:
 
 
 def _run_section(run: AdaptationRun, now_s: float) -> Section:
-    """State, source, images and configuration."""
+    """Describe state, source, images and configuration."""
     categories = dict.fromkeys(category for category, _ in run.images)
     rows = [("state", state(run, now_s)), ("progress", _progress(run)), *_left(run, now_s)]
     rows += [("source model", run.source or "not recorded yet"), ("target images", str(sum(run.images.values())))]
@@ -103,7 +103,7 @@ def _run_section(run: AdaptationRun, now_s: float) -> Section:
 
 
 def _accuracy_section(run: AdaptationRun) -> Section | None:
-    """The curves of watching; None where the run is not watched."""
+    """Draw the curves of watching; None if the run is not watched."""
     lines = [Line(name=name, x=x, y=y) for key, name in _ACCURACIES for x, y in [curve(run, key)] if len(x)]
     figures = []
     if lines:
@@ -119,7 +119,7 @@ def _accuracy_section(run: AdaptationRun) -> Section | None:
 
 
 def _confidence_figure(run: AdaptationRun) -> tuple[Figure, ...]:
-    """The histograms of the first and of the last place that have one."""
+    """Draw the histograms of the first and of the last place that have one."""
     histograms = [
         (entry[run.place], counts) for entry in run.history if (counts := confidence_counts(entry)) is not None
     ]
@@ -131,7 +131,7 @@ def _confidence_figure(run: AdaptationRun) -> tuple[Figure, ...]:
 
 
 def _curves_section(run: AdaptationRun) -> Section:
-    """A curve for each number of the history, the known ones first, and the histograms of confidence."""
+    """Draw a curve for each number of the history, the known ones first, and the histograms of confidence."""
     watched = {key for key, _ in _ACCURACIES} | {_MEDIAN}
     there = [key for key in keys(run) if key not in watched]
     figures, seldom = [], []
@@ -155,7 +155,7 @@ def _curves_section(run: AdaptationRun) -> Section:
 
 
 def _history_table(run: AdaptationRun) -> Table:
-    """The history as numbers: all lines, or evenly chosen ones and the last."""
+    """List the history as numbers: all lines, or evenly chosen ones and the last."""
     step = -(-len(run.history) // _MOST_ROWS)
     shown: Sequence[Entry] = run.history[::-1][::step][::-1]
     names = [run.place, *(name for name in dict.fromkeys(key for entry in shown for key in entry) if name != run.place)]
@@ -165,7 +165,8 @@ def _history_table(run: AdaptationRun) -> Table:
 
 
 def _vertices_section(run: AdaptationRun) -> Section | None:
-    """The picture of robust vertices, which is written to the run folder too; None without a record of vertices."""
+    """Show the picture of robust vertices, which is written to the run folder too; None without a record of
+    vertices."""
     path = write_vertices(run.folder, f"{run.folder.resolve().name}: which vertices are robust")
     if path is None:
         return None
@@ -189,10 +190,11 @@ def _named(section: Section, name: str) -> Section:
 
 
 def write_page(folder: Path, now_s: float, *, reload: bool) -> Written:
-    """Write FOLDER/live.html, and vertices.png into each run that has a record of vertices. `now_s`: seconds since
-    1970; `reload`: whether the page loads itself anew, until the runs are finished.
+    """Write FOLDER/live.html, and vertices.png into each run that has a record of vertices.
 
-    ValueError where the folder is no run of an adaptation, or one of its files is damaged.
+    `now_s`: seconds since 1970; `reload`: whether the page reloads itself until the runs are finished.
+
+    ValueError if the folder is not a run of an adaptation, or one of its files is damaged.
     """
     runs = [read_run(each) for each in run_folders(folder)]
     single = runs[0].folder == folder
@@ -212,13 +214,14 @@ def write_page(folder: Path, now_s: float, *, reload: bool) -> Written:
 
 
 def _ended(runs: Sequence[AdaptationRun], now_s: float) -> bool:
-    """Whether nothing more is to come: a single run is finished, or several are and no other began since."""
+    """Return whether nothing more is to come: a single run is finished, or several are and no other began since."""
     silent = now_s - max(run.news_s for run in runs)
     return all(run.finished for run in runs) and (len(runs) == 1 or silent >= QUIET_S)
 
 
 def _signs(folder: Path, now_s: float) -> tuple[object, ...]:
-    """What changes when the page does: sizes and times of the runs' files, and for how many minutes they are silent."""
+    """Return a value that changes when the page does: sizes and times of the runs' files, and their minutes of
+    silence."""
     signs = []
     for run in run_folders(folder):
         files = [path.stat() for path in (run / name for name in (*RUN_FILES, VERTICES_FILE)) if path.exists()]

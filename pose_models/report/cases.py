@@ -25,7 +25,7 @@ _PAPER, _DARK = (255, 255, 255), (54, 58, 64)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Case:
     """One image (H, W, 3) uint8 RGB on the canvas of the model, and there the true and the predicted pose (4, 4), each
-    with its camera K (3, 3). All are finite: where a source knows the rotation alone, translation and K are those that
+    with its camera K (3, 3). All are finite: if a source knows only the rotation, translation and K are those that
     the solver's rule gives for it. A predicted pose that is all NaN means that none was found. box (2, 3): lower and
     upper corner of the category's box in obj axes."""
 
@@ -39,8 +39,11 @@ class Case:
 
 
 def worst_and_typical(errors_rad: Sequence[float], count: int) -> tuple[list[int], list[int]]:
-    """Indices of the `count` images with the greatest errors, worst first, and of those whose errors are nearest to the
-    median, ascending. NaN counts as pi. Fewer where there are fewer images."""
+    """Choose the worst and the typical images.
+
+    Returns the indices of the `count` images with the greatest errors, worst first, and of those whose errors are
+    nearest to the median, ascending. NaN counts as pi. Fewer if there are fewer images.
+    """
     errors = np.nan_to_num(np.asarray(errors_rad, dtype=np.float64), nan=np.pi)
     worst = np.argsort(-errors, kind="stable")[:count]
     typical = np.argsort(np.abs(errors - np.median(errors)), kind="stable")[:count]
@@ -48,7 +51,7 @@ def worst_and_typical(errors_rad: Sequence[float], count: int) -> tuple[list[int
 
 
 def caption(prediction: Prediction, error_rad: float) -> str:
-    """Key, error and confidence in one line, and the category where it was mistaken."""
+    """Write key, error and confidence in one line, and the category if it was mistaken."""
     name = f"{prediction.subset}/{prediction.key}" if prediction.subset else prediction.key
     taken = prediction.category_predicted
     mistaken = f"   taken for {taken}" if taken != prediction.category else ""
@@ -91,7 +94,7 @@ def _angles(cam_T_obj: Array) -> str:
 
 
 def _panel(case: Case, cam_T_obj: Array, K: Array, name: str, width: int) -> Picture:
-    """The image with one pose, centred in a panel, and its angles beneath."""
+    """Draw the image with one pose, centred in a panel, and its angles beneath."""
     panel = blank(_PANEL_HEIGHT + _LEGEND, width, _PAPER)
     panel[:_PANEL_HEIGHT] = _DARK
     height, wide = case.image.shape[:2]
@@ -109,7 +112,7 @@ def _panel(case: Case, cam_T_obj: Array, K: Array, name: str, width: int) -> Pic
 
 
 def _tile(case: Case, panel_width: int) -> Picture:
-    """True and predicted pose side by side under the caption."""
+    """Draw the true and the predicted pose side by side under the caption."""
     pair = [
         _panel(case, case.cam_T_obj_true, case.K_true, "true", panel_width),
         blank(_PANEL_HEIGHT + _LEGEND, _GAP, _PAPER),
@@ -132,8 +135,11 @@ def _grid(tiles: Sequence[Picture], columns: int) -> Picture:
 
 
 def case_sheet(sections: Mapping[str, Sequence[Case]], columns: int = 2) -> Picture:
-    """A picture of the cases, `columns` side by side, under the name of their section: on the left of each the true
-    pose, on the right the predicted one. ValueError where there is no case, or a true pose is not finite."""
+    """Draw the cases, `columns` side by side, under the name of their section.
+
+    The true pose is on the left of each, the predicted one on the right. ValueError if there is no case, or a true pose
+    is not finite.
+    """
     cases = [case for section in sections.values() for case in section]
     if not cases:
         raise ValueError("no case to show")

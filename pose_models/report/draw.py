@@ -1,4 +1,4 @@
-"""What the pictures share: text, antialiased lines, poses drawn on images."""
+"""The drawing that the pictures share: text, antialiased lines, poses on images."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def blank(height: int, width: int, colour: Colour) -> Picture:
-    """A picture (height, width, 3) of one colour."""
+    """Make a picture (height, width, 3) of one colour."""
     return np.full((height, width, 3), colour, dtype=np.uint8)
 
 
 def text_width(text: str, size: int) -> float:
-    """Pixels that a line of text takes."""
+    """Return the pixels that a line of text takes."""
     return float(_font(size).getlength(text))
 
 
 def fitted(text: str, size: int, width: float) -> str:
-    """The text, with its middle left out where it is wider than `width` pixels."""
+    """Shorten the text in its middle if it is wider than `width` pixels."""
     if text_width(text, size) <= width:
         return text
     for kept in range(len(text) - 1, 0, -1):
@@ -56,13 +56,13 @@ def write_texts(picture: Picture, texts: Sequence[tuple[float, float, str, str]]
 
 
 def polyline(picture: Picture, points: Array, colour: Colour, thickness: int = 2) -> None:
-    """An antialiased line through continuous pixel coordinates (N, 2), x then y."""
+    """Draw an antialiased line through continuous pixel coordinates (N, 2), x then y."""
     fixed = np.rint((points - 0.5) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.polylines(picture, [fixed], False, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def enlarged(image: Picture, K: Array, scale: float) -> tuple[Picture, Array]:
-    """Image and intrinsics (3, 3) scaled by about `scale`, the sides rounded to pixels."""
+    """Scale an image and its intrinsics (3, 3) by about `scale`; the sides are rounded to pixels."""
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     resized = np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
@@ -71,8 +71,9 @@ def enlarged(image: Picture, K: Array, scale: float) -> tuple[Picture, Array]:
 
 
 def draw_pose(image: Picture, K: Array, cam_T_obj: Array, box: Array) -> Picture | None:
-    """A copy of an image (H, W, 3) with an object's box (front face yellow) and its axes from the box's centre (x red,
-    y green, z blue), or None where the box reaches behind the camera.
+    """Draw an object's box and axes on a copy of an image (H, W, 3); None if the box reaches behind the camera.
+
+    The front face is yellow; the axes start at the box's centre: x red, y green, z blue.
 
     K (3, 3), its two focal lengths may differ; cam_T_obj (4, 4); box (2, 3): its lower and upper corner in obj axes.
     ValueError where pose or K is not finite.
@@ -86,7 +87,7 @@ def draw_pose(image: Picture, K: Array, cam_T_obj: Array, box: Array) -> Picture
     # the axes reach 0.2 of the extent beyond the box
     if transform(centred, 1.4 * box_corners(upper - lower))[:, 2].min() < _NEAREST_DEPTH:
         return None
-    # K goes into the pose, because a rule that knows the image's box alone has two focal lengths.
+    # K goes into the pose, because a rule that knows only the image's box has two focal lengths.
     pixels_T_obj = np.block([[K, np.zeros((3, 1))], [0.0, 0.0, 0.0, 1.0]]) @ centred
     labels = {
         "focal_px": 1.0,

@@ -1,4 +1,4 @@
-"""What the folder of an adaptation holds while it runs and afterwards, for showing it."""
+"""The folder of an adaptation, while it runs and afterwards, read in order to show it."""
 
 from __future__ import annotations
 
@@ -48,18 +48,20 @@ class AdaptationRun:
 
     @property
     def span(self) -> tuple[float, float]:
-        """The first and the last epoch, from 0 for the source model, or step; (0, -1) where there is no history yet."""
+        """Return the first and the last epoch, from 0 for the source model, or step; (0, -1) if there is no history
+        yet."""
         places = [float(entry[self.place]) for entry in self.history]
         return (min(places), max(places)) if places else (0.0, -1.0)
 
     @property
     def rounds(self) -> int:
-        """In how many rounds the steps are made."""
+        """Return the number of rounds of steps."""
         return int(self.settings.get("rounds", 1))
 
     @property
     def planned(self) -> int | None:
-        """How many epochs, or steps over all rounds, the configuration asks for; None where it does not say."""
+        """Return the number of epochs, or of steps over all rounds, that the configuration asks for; None if it does
+        not say."""
         if self.place == "epoch":
             return self.settings.get("epochs")
         steps = self.settings.get("steps")
@@ -67,7 +69,7 @@ class AdaptationRun:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The runs of an adaptation: the folder itself, or its sub-folders where each is one. ValueError for none."""
+    """Find the runs of an adaptation: the folder itself, or its sub-folders if each is one. ValueError for none."""
     if any((folder / name).is_file() for name in (HISTORY_FILE, CONFIG_FILE)):
         return [folder]
     folders = sorted({path.parent for name in (HISTORY_FILE, CONFIG_FILE) for path in folder.glob(f"*/{name}")})
@@ -80,8 +82,11 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def read_history(path: Path) -> tuple[Entry, ...]:
-    """The entries of a history.jsonl in their order; none where there is no file yet. A last line that is still being
-    written is left for later. ValueError naming any other line that is not a JSON object."""
+    """Read the entries of a history.jsonl in their order; none if there is no file yet.
+
+    A last line that is still being written is left for later. ValueError naming any other line that is not a JSON
+    object.
+    """
     if not path.is_file():
         return ()
     lines = path.read_text(errors="replace").splitlines(keepends=True)
@@ -121,8 +126,10 @@ def _images(path: Path) -> dict[tuple[str, str], int]:
 
 
 def source_folder(folder: Path) -> str:
-    """The source model's folder as a run's source.json names it; "" where there is none. ValueError where the file is
-    damaged."""
+    """Read the source model's folder from a run's source.json; "" if there is none.
+
+    ValueError if the file is damaged.
+    """
     path = folder / SOURCE_FILE
     if not path.is_file():
         return ""
@@ -133,7 +140,7 @@ def source_folder(folder: Path) -> str:
 
 
 def read_run(folder: Path) -> AdaptationRun:
-    """What a run folder holds now. ValueError naming the file that cannot be read."""
+    """Read the present content of a run folder. ValueError naming the file that cannot be read."""
     history = read_history(folder / HISTORY_FILE)
     place = next((name for name in PLACES if any(name in entry for entry in history)), PLACES[0])
     if any(_number(entry.get(place)) is None for entry in history):
@@ -152,7 +159,10 @@ def read_run(folder: Path) -> AdaptationRun:
 
 
 def state(run: AdaptationRun, now_s: float) -> str:
-    """Finished, running, or for how many minutes there was no news: said after two, or thrice the longest epoch."""
+    """Return "finished", "running", or the minutes without news.
+
+    Silence is reported after two minutes, or thrice the longest epoch.
+    """
     longest = max((_number(entry.get("seconds")) or 0.0 for entry in run.history), default=0.0)
     silent = now_s - run.news_s
     if run.finished:
@@ -161,12 +171,12 @@ def state(run: AdaptationRun, now_s: float) -> str:
 
 
 def _number(value: object) -> float | None:
-    """A finite number, else None."""
+    """Return a finite number, else None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def curve(run: AdaptationRun, key: str) -> tuple[Array, Array]:
-    """Epochs or steps (N,), ascending, and the finite values (N,) of a key there; the last one where a place comes
+    """Return the epochs or steps (N,), ascending, and the finite values (N,) of a key there; the last if a place comes
     twice."""
     pairs = ((_number(entry.get(run.place)), _number(entry.get(key))) for entry in run.history)
     points = sorted({place: value for place, value in pairs if place is not None and value is not None}.items())
@@ -174,12 +184,13 @@ def curve(run: AdaptationRun, key: str) -> tuple[Array, Array]:
 
 
 def keys(run: AdaptationRun) -> list[str]:
-    """The names of all numbers of the history in the order they first come, but epoch, step, round and histograms."""
+    """Return the names of all numbers of the history in the order they first come, except epoch, step, round and
+    histograms."""
     names = dict.fromkeys(name for entry in run.history for name, value in entry.items() if _number(value) is not None)
     return [name for name in names if name not in (*PLACES, "round") and not _BIN.fullmatch(name)]
 
 
 def confidence_counts(entry: Entry) -> Array | None:
-    """The counts (N,) of an entry's histogram of confidences over 0..1; None where it has none."""
+    """Return the counts (N,) of an entry's histogram of confidences over 0..1; None if it has none."""
     bins: Sequence[str] = sorted(name for name in entry if _BIN.fullmatch(name))
     return np.array([float(entry[name]) for name in bins]) if bins else None

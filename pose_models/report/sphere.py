@@ -33,8 +33,11 @@ _CLASSES: tuple[tuple[float, Colour, Colour], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class SphereMap:
-    """Cells between edges in degrees: azimuth (A + 1) from -180 to 180, 0 in front of the object, and elevation
-    (E + 1), the rows that hold images. count (E, A); median_deg (E, A): of the errors, NaN where there is no image."""
+    """Cells between edges in degrees: azimuth (A + 1) from -180 to 180, 0 in front of the object, and elevation (E +
+    1), the rows that hold images.
+
+    count (E, A); median_deg (E, A): of the errors, NaN if there is no image.
+    """
 
     azimuth_edges: Array
     elevation_edges: Array
@@ -43,7 +46,10 @@ class SphereMap:
 
 
 def sphere_map(predictions: Sequence[Prediction], errors_rad: Sequence[float]) -> SphereMap:
-    """The errors (N) by the true direction of the camera, whatever the in-plane angle. ValueError without images."""
+    """Sort the errors (N) by the true direction of the camera, whatever the in-plane angle.
+
+    ValueError without images.
+    """
     if not predictions:
         raise ValueError("no image to evaluate")
     views = torch.rad2deg(viewpoint_of(torch.from_numpy(np.stack([p.R_true for p in predictions])))).numpy()
@@ -68,7 +74,7 @@ def _class_of(median_deg: float) -> tuple[Colour, Colour]:
 
 
 def _draw_cells(picture: Picture, cells: SphereMap) -> None:
-    """Coloured cells, the highest elevation on top, with median and number of images."""
+    """Draw coloured cells, the highest elevation on top, with median and number of images."""
     rows, columns = cells.count.shape
     for row, column in np.ndindex(rows, columns):
         top, left = _TOP + (rows - 1 - row) * _CELL_H, _LEFT + column * _CELL_W
@@ -112,7 +118,7 @@ def _draw_legend(picture: Picture) -> None:
 
 
 def sphere_picture(cells: SphereMap, title: str) -> Picture:
-    """The map: median error as colour and number in each cell, the images under it; grey where there are none."""
+    """Draw the map: the median error as colour and number in each cell, the images under it; grey if there are none."""
     rows, columns = cells.count.shape
     width = _LEFT + columns * _CELL_W + _RIGHT
     picture = blank(_TOP + rows * _CELL_H + _AXIS + _LEGEND, width, _PAPER)

@@ -62,7 +62,7 @@ class Table:
 
 
 def rich_table(table: Table) -> rich.table.Table:
-    """The table for a console of rich: numbers to the right."""
+    """Make the table for a console of rich: numbers to the right."""
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -75,7 +75,7 @@ def rich_table(table: Table) -> rich.table.Table:
 
 
 def as_text(table: Table) -> str:
-    """The table in box-drawing characters under its title, as wide as it needs to be."""
+    """Write the table in box-drawing characters under its title, as wide as it needs to be."""
     from rich.console import Console
 
     file, shown = io.StringIO(), rich_table(table)
@@ -87,7 +87,7 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """The table in GitHub's Markdown, the title in bold above it."""
+    """Write the table in GitHub's Markdown, the title in bold above it."""
 
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|") for cell in cells) + " |"
@@ -97,7 +97,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """The header and rows as RFC 4180 has them, but for line feeds alone; the title is left out."""
+    """Write the header and rows as RFC 4180 has them, except that lines end in a line feed; the title is left out."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows([table.header, *table.rows])
     return file.getvalue()
@@ -108,7 +108,7 @@ def _latex(cell: str) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """A `table` environment with the title as caption; needs \\usepackage{booktabs}."""
+    """Write a `table` environment with the title as caption; needs \\usepackage{booktabs}."""
 
     def line(cells: Sequence[str]) -> str:
         return "    " + " & ".join(map(_latex, cells)) + r" \\"
@@ -125,8 +125,10 @@ def _cell(metrics: PoseMetrics | None, field: str, factor: float) -> str:
 
 
 def overview(rows: Mapping[str, PoseMetrics], title: str, intervals: Mapping[str, Intervals] | None = None) -> Table:
-    """One row a method: Acc pi/6, Acc pi/18, median error, images; with `intervals` the ends beside the value in the
-    rows that have some."""
+    """Make a table of one row a method: Acc pi/6, Acc pi/18, median error, images.
+
+    With `intervals` their ends stand next to the value, in the rows that have some.
+    """
     header = ("", *(f"{name} ({_UNITS[name]})" for _, name, _ in FIGURES), "images")
 
     def cell(row: str, field: str, factor: float) -> str:
@@ -147,8 +149,9 @@ def paper_tables(
     mean: Mean = "pooled",
     columns: Sequence[str] | None = None,
 ) -> list[Table]:
-    """One table a figure: Acc pi/6, Acc pi/18 and median error; rows methods, columns groups (categories, or parts of
-    a benchmark) and their mean.
+    """Make one table a figure: Acc pi/6, Acc pi/18 and median error.
+
+    Rows are methods, columns groups (categories, or parts of a benchmark) and their mean.
 
     columns: the groups in their order, by default all in alphabetical order. "-" where a method lacks one. The mean is
     always that over all of the method's groups; the title says which.
@@ -167,7 +170,8 @@ def paper_tables(
 
 
 def group_table(row: Grouped[PoseMetrics], title: str, intervals: Grouped[Intervals] | None = None) -> Table:
-    """One method: rows groups and the three means, columns the figures, with their intervals where given."""
+    """Make the table of one method: rows are groups and the three means, columns the figures, with their intervals,
+    if any."""
     means: tuple[Mean, ...] = ("pooled", "weighted", "unweighted")
     named = {name or _NO_SUBSET: metrics for name, metrics in row.groups.items()}
     named |= {f"mean: {_MEANS[which]}": row.mean(which) for which in means}
@@ -179,7 +183,8 @@ def group_table(row: Grouped[PoseMetrics], title: str, intervals: Grouped[Interv
 
 
 def seeds_table(methods: Mapping[str, Sequence[PoseMetrics]], title: str) -> Table:
-    """One row a method: mean and sample standard deviation over its runs, which differ in their seed alone.
+    """Make a table of one row a method: mean and sample standard deviation over its runs, which differ only in their
+    seed.
 
     ValueError for a method with fewer than two runs.
     """
@@ -193,6 +198,6 @@ def seeds_table(methods: Mapping[str, Sequence[PoseMetrics]], title: str) -> Tab
 
 
 def transposed(table: Table) -> Table:
-    """Rows as columns: for many groups and few methods."""
+    """Turn rows into columns: for many groups and few methods."""
     turned = tuple(zip(table.header, *table.rows, strict=True))
     return Table(title=table.title, header=turned[0], rows=turned[1:])

@@ -1,5 +1,4 @@
-"""Which vertices of the neural meshes are robust: how often the features that images give them are accepted, before an
-adaptation and after it."""
+"""The picture of robust vertices: acceptance of the features that images give them, before and after an adaptation."""
 
 from __future__ import annotations
 
@@ -39,8 +38,10 @@ _SUBPIXEL_BITS = 4
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VertexRates:
     """A category's neural mesh of R vertices and how often, of the times that a pose shows a vertex, the feature there
-    is accepted: before (R,) by the source model, after (R,) by the adapted one, None where no epoch is done. In 0..1;
-    NaN where no pose shows the vertex."""
+    is accepted: before (R,) by the source model, after (R,) by the adapted one, None if no epoch is done.
+
+    In 0..1; NaN if no pose shows the vertex.
+    """
 
     category: str
     mesh: Cuboid
@@ -49,13 +50,13 @@ class VertexRates:
 
 
 def _cuboid(spec: dict[str, Any]) -> Cuboid:
-    """The cuboid as the model makes it, whose corners are in single precision."""
+    """Make the cuboid as the model does, with corners in single precision."""
     lower, upper = (np.array(spec[name], dtype=np.float32) for name in ("box_lower", "box_upper"))
     return cuboid(cast(Array, lower), cast(Array, upper), int(spec["vertices"]))
 
 
 def _meshes(path: Path) -> dict[str, Cuboid]:
-    """The cuboids of a model.json by category."""
+    """Read the cuboids of a model.json by category."""
     try:
         specs: list[dict[str, Any]] = json.loads(path.read_text())["meshes"]
         return {str(spec["category"]): _cuboid(spec) for spec in specs}
@@ -64,7 +65,7 @@ def _meshes(path: Path) -> dict[str, Cuboid]:
 
 
 def _model_file(run: Path) -> Path:
-    """The model.json of a finished run, else that of its source model."""
+    """Find the model.json of a finished run, else that of its source model."""
     if (run / MODEL_FILE).is_file():
         return run / MODEL_FILE
     source = source_folder(run)
@@ -80,10 +81,10 @@ def _model_file(run: Path) -> Path:
 
 
 def read_vertices(run: Path) -> list[VertexRates]:
-    """The first and the last epoch of a run's record of vertices, by category; empty where there is no record yet.
+    """Read the first and the last epoch of a run's record of vertices, by category; empty if there is no record yet.
 
     The meshes are those of the run's own model, else of the source model that its source.json names. ValueError naming
-    the file where one of them cannot be read or does not fit.
+    the file if one of them cannot be read or does not fit.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -108,7 +109,7 @@ def read_vertices(run: Path) -> list[VertexRates]:
 
 
 def _inset(mesh: Cuboid) -> Array:
-    """Vertices (R, 3) moved inwards on their own side of the box, to the middles of as many equal cells: copies of an
+    """Move vertices (R, 3) inwards on their own side of the box, to the middles of as many equal cells: copies of an
     edge's vertex on two sides lie side by side."""
     points: Array = mesh.vertices - (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
     moved = points.copy()
@@ -121,8 +122,11 @@ def _inset(mesh: Cuboid) -> Array:
 
 
 def _projection(mesh: Cuboid) -> list[tuple[Viewpoint, Callable[[Array], Array]]]:
-    """Of each view the viewpoint and what maps points (N, 3), from the box's centre, to pixels (N, 2) of a panel: the
-    box is centred, and as large in all views."""
+    """Return for each view its viewpoint and the map from points (N, 3), about the box's centre, to pixels (N, 2) of a
+    panel.
+
+    The box is centred, and equally large in all views.
+    """
     size = float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
     corners = mesh.vertices - (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
 
@@ -155,14 +159,14 @@ def _circle(picture: Picture, at: Array, radius: float, colour: Colour, thicknes
 
 
 def colours(rates: Array, top: float) -> list[Colour]:
-    """A colour for each rate (N,) from 0 to `top`, perceptually ordered, brighter for more (viridis)."""
+    """Return a colour for each rate (N,) from 0 to `top`, perceptually ordered, brighter for more (viridis)."""
     levels = np.rint(255 * np.clip(np.nan_to_num(rates) / top, 0, 1)).astype(np.uint8)
     table = cv2.applyColorMap(levels[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
     return [(int(r), int(g), int(b)) for r, g, b in table]
 
 
 def _panel(mesh: Cuboid, rates: Array, top: float, index: int) -> Picture:
-    """One view: the box's sides that it shows, and a dot for each of their vertices; a ring where there is no rate."""
+    """Draw one view: the visible sides of the box, and a dot for each of their vertices; a ring if there is no rate."""
     view, to_panel = _projection(mesh)[index]
     picture = blank(_PANEL_H, _PANEL_W, _DARK)
     centre = (mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
@@ -184,7 +188,7 @@ def _panel(mesh: Cuboid, rates: Array, top: float, index: int) -> Picture:
 
 
 def counts(rates: Array) -> dict[str, int]:
-    """How many of the vertices (R,) are robust (accepted in at least half of the times they are shown), sometimes
+    """Count the vertices (R,) that are robust (accepted in at least half of the times they are shown), sometimes
     accepted, never accepted, and never shown; together R."""
     return {
         "robust": int((rates >= ROBUST).sum()),
@@ -206,7 +210,7 @@ def _sentences(name: str, rates: Array, before: Array | None) -> list[str]:
 
 
 def _half(rates: VertexRates, which: Array, name: str, before: Array | None, top: float) -> Picture:
-    """Both views of one model's rates, what they are above them, and the counts beneath."""
+    """Draw both views of one model's rates, with the names above them and the counts beneath."""
     width = 2 * _PANEL_W + _GAP
     names, lines = blank(_NAMES, width, _PAPER), blank(_COUNTS, width, _PAPER)
     for i, (view, _, _) in enumerate(_VIEWS):
@@ -234,11 +238,13 @@ def _legend(width: int, top: float) -> Picture:
 
 
 def vertices_picture(rates: Sequence[VertexRates], title: str) -> Picture:
-    """Each category's cuboid from two opposite corners above it, every vertex but those of the underside a dot coloured
-    by its rate on one common scale: on the left by the source model, on the right by the adapted one. Counts of all
-    vertices beneath.
+    """Draw each category's cuboid from two opposite corners above it, the source model's on the left, the adapted one's
+    on the right.
 
-    ValueError where there is no category, or a rate lies outside 0..1.
+    Every vertex except those of the underside is a dot coloured by its rate on one common scale. Counts of all vertices
+    beneath.
+
+    ValueError if there is no category, or a rate lies outside 0..1.
     """
     if not rates:
         raise ValueError("no vertices to show: the run has no record of them yet")
@@ -263,8 +269,8 @@ def vertices_picture(rates: Sequence[VertexRates], title: str) -> Picture:
 
 
 def write_vertices(run: Path, title: str) -> Path | None:
-    """Write RUN/vertices.png, unless there is one that is newer than the record, and return its path; None where the
-    run has no record of vertices yet."""
+    """Write RUN/vertices.png, unless there is one that is newer than the record, and return its path; None if the run
+    has no record of vertices yet."""
     record, path = run / VERTICES_FILE, run / PICTURE_FILE
     if record.is_file() and path.is_file() and path.stat().st_mtime_ns > record.stat().st_mtime_ns:
         return path

@@ -40,9 +40,11 @@ def _papers(rows: Rows, title: str, mean: Mean, prefix: str) -> dict[str, Table]
 
 
 def summary_tables(result: Summary, title: str, mean: Mean = "pooled") -> dict[str, Table]:
-    """Every table of an evaluation by its file's name: the overview with intervals; the model by category and, where
-    there are some, by part of the benchmark; and the papers' tables, a figure each, of all rows, with the groups as
-    rows where they would be more than 16 columns."""
+    """Make every table of an evaluation, by its file's name.
+
+    The overview with intervals; the model by category and, if there are some, by part of the benchmark; and the papers'
+    tables, a figure each, of all rows. The groups become rows if they would be more than 16 columns.
+    """
     tables = {"overview": overview(result.rows, title, {k: v.pooled for k, v in result.intervals.items()})}
     tables["category"] = group_table(result.per_category[MODEL], f"{title}: by category", result.intervals[MODEL])
     tables |= _papers(result.per_category, title, mean, "category")
@@ -69,8 +71,10 @@ def pictures(
     title: str,
     case_of: Callable[[Prediction], Case] | None,
 ) -> dict[str, Picture]:
-    """The pictures by name: sphere, risk_coverage and, where `case_of` finds the images, cases. `case_of` is asked for
-    the shown images alone, so it may read them again."""
+    """Draw the pictures by name: sphere, risk_coverage and, if `case_of` is given, cases.
+
+    `case_of` is called only for the shown images, so it may read them again.
+    """
     risks = {f"errors of {name} and more": curve for name, curve in result.risk.items()}
     drawn = {
         "sphere": sphere_picture(sphere_map(predictions, result.errors_rad), f"{title}: error by viewing direction"),

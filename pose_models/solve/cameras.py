@@ -1,4 +1,5 @@
-"""Where a hypothesised rotation stands and which camera sees it: annotated, or taken from the object's box."""
+"""The place of an object with a hypothesised rotation, and the camera that sees it: annotated, or taken from its
+box."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class CameraRule:
     boxes: bool
 
     def take(self, images: Tensor) -> CameraRule:
-        """The rule for some of the images (N,), in the given order."""
+        """Return the rule for some of the images (N,), in the given order."""
         return CameraRule(
             known=self.known[images],
             translation_cam=self.translation_cam[images],
@@ -40,7 +41,8 @@ class CameraRule:
         )
 
     def __call__(self, R: Tensor) -> tuple[Tensor, Tensor]:
-        """cam_T_obj (B, P, 4, 4) and K (B, P, 3, 3) of rotations (B, P, 3, 3), or (1, P, 3, 3), the same for all."""
+        """Return cam_T_obj (B, P, 4, 4) and K (B, P, 3, 3) of rotations (B, P, 3, 3), or (1, P, 3, 3), the same for
+        all."""
         shape = len(self.known), R.shape[1], 3
         R_all = R.expand(*shape, 3)
         translation, K = self.translation_cam[:, None].expand(shape), self.K[:, None].expand(*shape, 3)
@@ -52,8 +54,10 @@ class CameraRule:
         return geometry.pose(R_all, translation), K
 
     def K_slopes(self, R: Tensor) -> Tensor:
-        """How K (B, 3, 3, 3) changes with turns of R (B, 3, 3) about the camera's x, y and z: [:, i] is dK / dturn_i,
-        for a turn R -> exp(turn) R. 0 for annotated cameras."""
+        """Return the derivatives of K, (B, 3, 3, 3), with turns of R (B, 3, 3) about the camera's x, y and z.
+
+        [:, i] is dK / dturn_i, for a turn R -> exp(turn) R. 0 for annotated cameras.
+        """
         if not self.boxes:
             return R.new_zeros(len(R), 3, 3, 3)
         ends = _extremes(R, self.outlines, self.distance)
@@ -77,7 +81,8 @@ class CameraRule:
 
 
 def _extremes(R: Tensor, outlines: Tensor, distance: float) -> tuple[Tensor, Tensor]:
-    """Which points of outlines (C, N, 3) project leftmost and topmost, and rightmost and lowest: two (..., C, 2)."""
+    """Find the points of outlines (C, N, 3) that project leftmost and topmost, and rightmost and lowest: two (..., C,
+    2)."""
     with torch.no_grad():
         # Points along the last axis: the search for the extremes reads memory in order.
         points = R @ outlines.flatten(0, 1).mT
@@ -86,9 +91,12 @@ def _extremes(R: Tensor, outlines: Tensor, distance: float) -> tuple[Tensor, Ten
 
 
 def _mean_corner(R: Tensor, outlines: Tensor, index: Tensor, distance: float) -> Tensor:
-    """A corner (..., 2) of the mean over CADs of their boxes, at focal length 1, for rotations (..., 3, 3) of objects
-    on the optical axis: the mean x of the points index[..., 0] and the mean y of index[..., 1]. Differentiable in R,
-    through these points alone."""
+    """Return a corner (..., 2) of the mean over CADs of their boxes, at focal length 1, for rotations (..., 3, 3) of
+    objects on the optical axis.
+
+    It is the mean x of the points index[..., 0] and the mean y of index[..., 1]. Differentiable in R, only through
+    these points.
+    """
     ends = []
     for axis in range(2):
         points = _points(R, outlines, index[..., axis])
@@ -97,7 +105,7 @@ def _mean_corner(R: Tensor, outlines: Tensor, index: Tensor, distance: float) ->
 
 
 def _mean_corner_slopes(R: Tensor, outlines: Tensor, index: Tensor, distance: float) -> tuple[Tensor, Tensor]:
-    """`_mean_corner` (N, 2), and how it changes, (N, 3, 2), with turns about the camera's x, y and z."""
+    """Return `_mean_corner` (N, 2), and its derivatives (N, 3, 2) with turns about the camera's x, y and z."""
     ends, slopes = [], []
     for axis in range(2):
         points = _points(R, outlines, index[..., axis])
@@ -110,12 +118,13 @@ def _mean_corner_slopes(R: Tensor, outlines: Tensor, index: Tensor, distance: fl
 
 
 def _points(R: Tensor, outlines: Tensor, index: Tensor) -> Tensor:
-    """One point of each CAD's outline, in cam axes less the translation: (..., C, 3) of index (..., C)."""
+    """Return one point of each CAD's outline, in cam axes less the translation: (..., C, 3) of index (..., C)."""
     return outlines[torch.arange(len(outlines), device=outlines.device), index] @ R.mT
 
 
 def known_camera(translation_cam: Tensor, K: Tensor) -> CameraRule:
-    """The rule for annotated images: translations (B, 3) and K (B, 3, 3), canvas pixels, hold for every rotation."""
+    """Make the rule for annotated images: translations (B, 3) and K (B, 3, 3), canvas pixels, hold for every
+    rotation."""
     count = len(K)
     return CameraRule(
         known=torch.ones(count, dtype=torch.bool, device=K.device),
@@ -129,10 +138,12 @@ def known_camera(translation_cam: Tensor, K: Tensor) -> CameraRule:
 
 
 def box_camera(box_xyxy: Tensor, outlines: Tensor, distance: float) -> CameraRule:
-    """The rule where only the objects' boxes (B, 4), in canvas pixels, are known. For every rotation the object stands
-    on the optical axis at `distance`, and the principal point and the two focal lengths are those that give the mean
-    of the CADs' projected boxes, from `outlines` (C, N, 3), the image's box. The two focal lengths differ as far as
-    the object's proportions differ from the CADs' mean."""
+    """Make the rule for images of which only the objects' boxes (B, 4), in canvas pixels, are known.
+
+    For every rotation the object stands on the optical axis at `distance`, and the principal point and the two focal
+    lengths are those that give the mean of the CADs' projected boxes, from `outlines` (C, N, 3), the image's box. The
+    two focal lengths differ as far as the object's proportions differ from the CADs' mean.
+    """
     count = len(box_xyxy)
     return CameraRule(
         known=torch.zeros(count, dtype=torch.bool, device=box_xyxy.device),
@@ -148,8 +159,11 @@ def box_camera(box_xyxy: Tensor, outlines: Tensor, distance: float) -> CameraRul
 def camera_rule(
     mesh: NeuralMesh, cam_T_obj: Tensor, K: Tensor, box_xyxy: Tensor, distance: float | None = None
 ) -> CameraRule:
-    """For each image of a batch its annotated translation, of cam_T_obj (B, 4, 4), and K (B, 3, 3), where both are
-    finite; else the camera from its box (B, 4), at `distance`, None for the mesh's mean training distance."""
+    """Make the rule for the images of a batch.
+
+    An image with a finite annotated translation, in cam_T_obj (B, 4, 4), and a finite K (B, 3, 3) keeps them; else the
+    camera comes from its box (B, 4), at `distance`, None for the mesh's mean training distance.
+    """
     known = torch.isfinite(K).all(-1).all(-1) & torch.isfinite(cam_T_obj[:, :3, 3]).all(-1)
     return CameraRule(
         known=known,

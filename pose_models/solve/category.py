@@ -1,4 +1,4 @@
-"""Which category an image shows, where no label says it: the one whose mesh explains the features best."""
+"""Inference of the category that an image shows: the one whose mesh explains the features best."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Candidate:
 
 
 def candidates(model: NeuralMeshModel, views: Sequence[View]) -> list[Candidate]:
-    """All categories of a model, for what its network sees in B images."""
+    """Return all categories of a model, for what its network sees in B images."""
     clutter = model.clutter_mean()
     return [
         Candidate(category=name, mesh=model.neural_mesh(name), clutter=clutter, views=views)
@@ -40,8 +40,11 @@ def infer_category(
     distance: float | None = None,
     confidence_form: ConfidenceForm = "mean",
 ) -> tuple[Tensor, Solutions, Tensor]:
-    """For B images the index (B,) int64 of the candidate with the lowest reconstruction loss, its solutions, and the
-    losses (B, C) of all candidates."""
+    """Infer the category of B images.
+
+    Returns the index (B,) int64 of the candidate with the lowest reconstruction loss, its solutions, and the losses (B,
+    C) of all candidates.
+    """
     solved = [solve_views(c.mesh, c.clutter, c.views, config, distance, confidence_form) for c in among]
     losses = torch.stack([s.loss for s in solved], dim=1)
     best = losses.argmin(dim=1)

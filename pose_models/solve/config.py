@@ -1,4 +1,4 @@
-"""How poses are searched: the grid, the starts, their refinement, and the presets by name."""
+"""The search for poses: the grid, the starts, their refinement, and the presets by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SolveConfig:
     refine: "gradient", damped Gauss-Newton steps on SO(3), at most `steps`, until they turn by less than `final_deg`;
     "coordinate", a search without gradients, at most `steps` rounds; "released", `steps` steps of Adam on the
     camera's centre and in-plane angle, one image at a time, on full feature maps.
-    free: what is searched beside the rotation; the camera rule's value is the start.
+    free: what is searched besides the rotation; the camera rule's value is the start.
     """
 
     azimuths: int = 12
@@ -37,7 +37,7 @@ class SolveConfig:
     free: tuple[Free, ...] = ()
 
     def __post_init__(self) -> None:
-        """ValueError where there is nothing to search."""
+        """Refuse a configuration that searches nothing."""
         if min(self.azimuths, len(self.elevations_deg), len(self.thetas_deg), self.starts) < 1 or self.steps < 0:
             raise ConfigError(f"{self} searches nothing: azimuths, elevations, thetas and starts must be at least 1")
         if len(set(self.free)) < len(self.free) or set(self.free) - {"distance", "principal"}:

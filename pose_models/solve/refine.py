@@ -33,21 +33,21 @@ class Hypotheses:
     loss: Tensor
 
     def take(self, rows: Tensor) -> Hypotheses:
-        """Some of the hypotheses."""
+        """Return some of the hypotheses."""
         return Hypotheses(**{name: value[rows] for name, value in vars(self).items()})
 
     def put(self, rows: Tensor, other: Hypotheses, better: Tensor) -> Hypotheses:
-        """These, with those `rows` replaced by `other` where that is `better`, (N,) bool."""
+        """Replace those `rows` by `other` where that is `better`, (N,) bool."""
         rows, where = rows[better], better.nonzero().squeeze(1)
         fields = vars(self).items()
         return Hypotheses(**{name: value.index_copy(0, rows, vars(other)[name][where]) for name, value in fields})
 
     def cameras(self, rule: CameraRule) -> tuple[Tensor, Tensor]:
-        """cam_T_obj (Q, 4, 4) and K (Q, 3, 3) of the hypotheses."""
+        """Return cam_T_obj (Q, 4, 4) and K (Q, 3, 3) of the hypotheses."""
         return self.cameras_of(rule.take(self.images))
 
     def cameras_of(self, rule: CameraRule) -> tuple[Tensor, Tensor]:
-        """The same by a rule that holds for the hypotheses themselves, one after the other."""
+        """Return the same by a rule that holds for the hypotheses themselves, one after the other."""
         cam_T_obj, K = (x.squeeze(1) for x in rule(self.R[:, None]))
         translation = cam_T_obj[:, :3, 3] * self.log_scale.exp()[:, None]
         moved = torch.nn.functional.pad(self.shift_px[..., None], (2, 0, 0, 1))
@@ -55,13 +55,13 @@ class Hypotheses:
 
 
 def hypotheses(images: Tensor, R: Tensor, loss: Tensor) -> Hypotheses:
-    """Hypotheses that stand where the camera rule puts them."""
+    """Make hypotheses that stand where the camera rule puts them."""
     nothing = torch.zeros_like(loss)
     return Hypotheses(images=images, R=R, log_scale=nothing, shift_px=nothing[:, None].expand(-1, 2), loss=loss)
 
 
 def by_gradient(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: SolveConfig) -> Hypotheses:
-    """Damped Gauss-Newton steps in the tangent space of SO(3) and of what is free beside the rotation.
+    """Refine by damped Gauss-Newton steps in the tangent space of SO(3) and of the free parameters.
 
     A step that raises the loss is taken back and shortened. It may raise it by one cell's worth: at the silhouette
     cells come and go whole, which the gradient does not see, and which would hide the last degree from the rest.
@@ -95,7 +95,8 @@ def _either(better: Tensor, there: Linearised, here: Linearised) -> Linearised:
 
 
 def _damped_step(at: Linearised, damping: Tensor) -> Tensor:
-    """-(H + damping diag H)^-1 gradient, (Q, n), its turn cut to a trusted size. 0 where the mesh is out of view."""
+    """Return the step -(H + damping diag H)^-1 gradient, (Q, n), with its turn cut to a trusted size; 0 if the mesh
+    is out of view."""
     diagonal = at.hessian.diagonal(dim1=1, dim2=2)
     floor = 1e-6 * diagonal.amax(1, keepdim=True) + 1e-12
     matrix = at.hessian + torch.diag_embed(damping[:, None] * diagonal + floor)
@@ -105,7 +106,8 @@ def _damped_step(at: Linearised, damping: Tensor) -> Tensor:
 
 
 def _moved(of: Hypotheses, step: Tensor, config: SolveConfig) -> Hypotheses:
-    """Hypotheses after a step (Q, n): a turn about the camera's axes, then log distance and principal point if free."""
+    """Move hypotheses by a step (Q, n): a turn about the camera's axes, then log distance and principal point if
+    free."""
     angle = step[:, :3].norm(dim=1)
     turn = geometry.rotation_about(step[:, :3] / angle.clamp(min=1e-12)[:, None], angle)
     rest = step[:, 3:]
@@ -126,9 +128,12 @@ def _linearise(scorer: Scorer, rule: CameraRule, at: Hypotheses, config: SolveCo
 def image_motion(
     cam_T_obj: Tensor, K: Tensor, K_slopes: Tensor | None, config: SolveConfig
 ) -> Callable[[Hits, Tensor], Tensor]:
-    """For `Scorer.linearised`: the motion (H, n, 2), in cells, of the mesh's points at hits, for a unit of each
-    parameter: turns about the camera's axes through the object's origin, then log distance and principal point
-    (canvas pixels) if free. K_slopes (Q, 3, 3, 3): dK / dturn, None for cameras that do not depend on the rotation."""
+    """Return, for `Scorer.linearised`, the motion (H, n, 2), in cells, of the mesh's points at hits, for a unit of each
+    parameter: turns about the camera's axes through the object's origin, then log distance and principal point (canvas
+    pixels) if free.
+
+    K_slopes (Q, 3, 3, 3): dK / dturn, None for cameras that do not depend on the rotation.
+    """
     k = in_cells(K)
     k_slopes = None if K_slopes is None else in_cells(K_slopes)
 
@@ -155,8 +160,11 @@ def image_motion(
 
 
 def by_coordinates(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: SolveConfig) -> Hypotheses:
-    """A search without gradients: turns either way about the camera's three axes and the object's z are tried, the
-    best kept, and the step halved where none is better. Only the rotation is searched."""
+    """Search without gradients: turns either way about the camera's three axes and the object's z are tried, the best
+    is kept, and the step is halved if none is better.
+
+    Only the rotation is searched.
+    """
     now = start
     step = torch.full_like(now.loss, _FIRST_STEP_RAD)
     for _ in range(config.steps):

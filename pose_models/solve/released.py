@@ -18,7 +18,7 @@ _MAPS_AT_ONCE = 16
 
 
 def grid_losses(scorer: Scorer, cam_T_obj: Tensor, K: Tensor) -> Tensor:
-    """Losses (B, P) of poses (B, P, 4, 4) under K (B, P, 3, 3), each from its full feature map."""
+    """Return losses (B, P) of poses (B, P, 4, 4) under K (B, P, 3, 3), each from its full feature map."""
     rows = []
     for image in range(len(K)):
         parts = zip(cam_T_obj[image].split(_MAPS_AT_ONCE), K[image].split(_MAPS_AT_ONCE), strict=True)
@@ -27,7 +27,8 @@ def grid_losses(scorer: Scorer, cam_T_obj: Tensor, K: Tensor) -> Tensor:
 
 
 def map_losses(scorer: Scorer, image: int, cam_T_obj: Tensor, K: Tensor) -> Tensor:
-    """`Scorer.losses` (P,) of poses (P, 4, 4) of one image, from full feature maps; differentiable in the poses."""
+    """Return the losses (P,) of poses (P, 4, 4) of one image, as `Scorer.losses`, from full feature maps;
+    differentiable in the poses."""
     mesh = scorer.mesh
     points = geometry.transform(cam_T_obj, mesh.vertices)
     hits = rasterise(points, mesh.faces, in_cells(K), scorer.hw, cull=True)
@@ -40,8 +41,11 @@ def map_losses(scorer: Scorer, image: int, cam_T_obj: Tensor, K: Tensor) -> Tens
 
 
 def by_adam(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: SolveConfig) -> Hypotheses:
-    """`config.steps` steps of Adam for each hypothesis alone, on the camera's centre in R^3, so that the distance
-    drifts, and on the in-plane angle. The last pose counts, better or not."""
+    """Refine each hypothesis alone by `config.steps` steps of Adam, on the camera's centre in R^3, so that the distance
+    drifts, and on the in-plane angle.
+
+    The last pose counts, better or not.
+    """
     rows = torch.arange(len(start.loss), device=start.loss.device).split(1)
     done = [_descend(scorer, rule.take(start.images[row]), start.take(row), config.steps) for row in rows]
     return Hypotheses(**{name: torch.cat([vars(one)[name] for one in done]) for name in vars(start)})
@@ -66,7 +70,7 @@ def _descend(scorer: Scorer, rule: CameraRule, start: Hypotheses, steps: int) ->
 
     with torch.enable_grad():
         for _ in range(steps):
-            # The images' indices are into the batch; the rule holds this image alone.
+            # The images' indices are into the batch; the rule holds only this image.
             loss = map_losses(scorer, image, *placed().cameras_of(rule))
             optimiser.zero_grad()
             loss.sum().backward()

@@ -54,7 +54,7 @@ class Scorer:
         self.areas = _vertex_areas(self.mesh.vertices, self.mesh.faces)
 
     def losses(self, images: Tensor, cam_T_obj: Tensor, K: Tensor) -> Tensor:
-        """Losses (Q,) as in NeMo of poses (Q, 4, 4) under K (Q, 3, 3), canvas pixels, of images (Q,) int64."""
+        """Return losses (Q,) as in NeMo of poses (Q, 4, 4) under K (Q, 3, 3), canvas pixels, of images (Q,) int64."""
         step = max(1, _CHUNK // self.cells)
         parts = [self._losses(*part) for part in zip(*(x.split(step) for x in (images, cam_T_obj, K)), strict=True)]
         return torch.cat(parts)
@@ -72,11 +72,11 @@ class Scorer:
         return self.clutter.flatten().index_select(0, images.index_select(0, hits.pose) * self.cells + hits.pixel)
 
     def _loss(self, hits: Hits, gain: Tensor, poses: int) -> Tensor:
-        """`losses.reconstruction` of the rendered maps: cells without mesh show clutter and add nothing."""
+        """Return `losses.reconstruction` of the rendered maps: cells without mesh show clutter and add nothing."""
         return 1 - gain.new_zeros(poses).index_add(0, hits.pose, gain.clamp(min=0)) / self.cells
 
     def vertex_losses(self, cam_T_obj: Tensor, K: Tensor) -> Tensor:
-        """Estimates (B, P) of the losses of poses (B, P, 4, 4) under K (B, P, 3, 3) without rasterising.
+        """Estimate the losses (B, P) of poses (B, P, 4, 4) under K (B, P, 3, 3) without rasterising.
 
         The sum over the cells that a convex mesh covers becomes one over its visible vertices: each is compared with
         the cell that it falls into, and counts as many cells as its share of the surface covers there.
@@ -110,25 +110,25 @@ class Scorer:
         return 1 - total.view(K.shape[:2]) / self.cells
 
     def _facing(self, cam_T_obj: Tensor) -> Tensor:
-        """|n . p| times the area (..., V) of each vertex."""
+        """Return |n . p| times the area (..., V) of each vertex."""
         offsets = (self.mesh.normals * self.mesh.vertices).sum(-1)
         return (geometry.camera_centre(cam_T_obj) @ self.mesh.normals.mT - offsets).abs() * self.areas
 
     def object_similarity(self, images: Tensor, cam_T_obj: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
-        """f . C (H,) at the cells that poses (Q, 4, 4) cover, and the index of the pose (H,) of each."""
+        """Return f . C (H,) at the cells that poses (Q, 4, 4) cover, and the index of the pose (H,) of each."""
         hits, score = self._hits(images, cam_T_obj, K)
         return score, hits.pose
 
     def linearised(
         self, images: Tensor, cam_T_obj: Tensor, K: Tensor, motion: Callable[[Hits, Tensor], Tensor]
     ) -> Linearised:
-        """Loss and derivatives of poses (Q, 4, 4) with n parameters: `motion` gives, for hits and their pixels (H, 2)
-        in cells, how the mesh's points there move in the image, (H, n, 2), cells for a unit of each parameter.
+        """Return loss and derivatives of poses (Q, 4, 4) with n parameters: `motion` gives, for hits and their pixels
+        (H, 2) in cells, how the mesh's points there move in the image, (H, n, 2), cells for a unit of each parameter.
 
-        The mesh passes a cell backwards: at a fixed cell its barycentrics change by -db/dpixel times that motion.
-        Where features fit, f = C, the curvature of -f.C is that of |f - C|^2 / 2: J^T J with J = dC/dparameters, which
-        takes only the products of the three vertex features of each face. Where f = a C and something that matches no
-        vertex, it is a J^T J, and a is the mean of f.C.
+        The mesh passes a cell backwards: at a fixed cell its barycentrics change by -db/dpixel times that motion. Where
+        features fit, f = C, the curvature of -f.C is that of |f - C|^2 / 2: J^T J with J = dC/dparameters, which takes
+        only the products of the three vertex features of each face. Where f = a C and something that matches no vertex,
+        it is a J^T J, and a is the mean of f.C.
         """
         points = geometry.transform(cam_T_obj, self.mesh.vertices)
         hits = rasterise(points, self.mesh.faces, in_cells(K), self.hw, cull=True)
@@ -156,19 +156,19 @@ class Scorer:
         )
 
     def _corner_similarity(self, hits: Hits, images: Tensor) -> Tensor:
-        """f . C (H, 3) of each hit's cell with the three vertices of its face."""
+        """Return f . C (H, 3) of each hit's cell with the three vertices of its face."""
         cell = images.index_select(0, hits.pose) * self.cells + hits.pixel
         corners = self.mesh.faces.index_select(0, hits.face) + (cell * len(self.mesh.vertices))[:, None]
         return self.similarity.flatten().index_select(0, corners.flatten()).view(-1, 3)
 
 
 def in_cells(K: Tensor) -> Tensor:
-    """Cameras (..., 3, 3) in pixels of the feature map, of those in canvas pixels."""
+    """Return cameras (..., 3, 3) in pixels of the feature map, of those in canvas pixels."""
     return K * K.new_tensor([[1 / STRIDE], [1 / STRIDE], [1.0]])
 
 
 def barycentric_slopes(hits: Hits, points_cam: Tensor, faces: Tensor, K: Tensor, pixels: Tensor) -> Tensor:
-    """How the barycentrics of hits change with the pixel (H, 2) that looks at the same face: (H, 3, 2).
+    """Return the derivatives (H, 3, 2) of the barycentrics of hits with the pixel (H, 2) that looks at the same face.
 
     points_cam (P, V, 3): the mesh in cam axes; K (P, 3, 3) in pixels of the map.
     """
@@ -186,7 +186,7 @@ def barycentric_slopes(hits: Hits, points_cam: Tensor, faces: Tensor, K: Tensor,
 
 
 def _vertex_areas(vertices: Tensor, faces: Tensor) -> Tensor:
-    """The share (V,) of the surface that each vertex stands for: a third of each of its faces."""
+    """Return the share (V,) of the surface that each vertex stands for: a third of each of its faces."""
     a, b, c = vertices[faces].unbind(1)
     areas = torch.linalg.vector_norm(torch.linalg.cross(b - a, c - a), dim=1) / 6
     return vertices.new_zeros(len(vertices)).index_add(0, faces.flatten(), areas.repeat_interleave(3))

@@ -36,27 +36,27 @@ class Solutions:
 
     @property
     def cam_T_obj(self) -> Tensor:
-        """The best poses (B, 4, 4)."""
+        """Return the best poses (B, 4, 4)."""
         return self.hypotheses_cam_T_obj[:, 0]
 
     @property
     def R_cam_obj(self) -> Tensor:
-        """The best rotations (B, 3, 3)."""
+        """Return the best rotations (B, 3, 3)."""
         return self.hypotheses_cam_T_obj[:, 0, :3, :3]
 
     @property
     def K(self) -> Tensor:
-        """The best cameras (B, 3, 3)."""
+        """Return the best cameras (B, 3, 3)."""
         return self.hypotheses_K[:, 0]
 
     @property
     def loss(self) -> Tensor:
-        """The lowest losses (B,)."""
+        """Return the lowest losses (B,)."""
         return self.hypotheses_loss[:, 0]
 
     @property
     def confidence(self) -> Tensor:
-        """The confidences (B,) of the best poses."""
+        """Return the confidences (B,) of the best poses."""
         return self.hypotheses_confidence[:, 0]
 
 
@@ -69,7 +69,7 @@ def solve(
     config: SolveConfig,
     confidence_form: ConfidenceForm = "mean",
 ) -> Solutions:
-    """The poses with the lowest losses for feature maps (B, D, h, w): the grid's best starts after refinement.
+    """Find the poses with the lowest losses for feature maps (B, D, h, w): the grid's best starts after refinement.
 
     clutter (D,): the rival of every vertex, `NeuralMeshModel.clutter_mean`. camera: for B images, see `camera_rule`.
     """
@@ -92,8 +92,11 @@ def solve(
 
 
 def confidence(similarity: Tensor, pose: Tensor, poses: int, form: ConfidenceForm = "mean") -> Tensor:
-    """How well poses fit (poses,), S_conf of CC3D: the mean of similarity (H,) = f . C_r over the cells that each pose
-    (H,) int64 covers; 0 where it covers none. Form "positive", as released, takes only those above 0."""
+    """Return S_conf of CC3D (poses,): the mean of similarity (H,) = f . C_r over the cells that each pose (H,) int64
+    covers; 0 if it covers none.
+
+    Form "positive", as released, takes only those above 0.
+    """
     if form == "positive":
         pose, similarity = pose[similarity > 0], similarity[similarity > 0]
     count = torch.bincount(pose, minlength=poses)
@@ -101,8 +104,10 @@ def confidence(similarity: Tensor, pose: Tensor, poses: int, form: ConfidenceFor
 
 
 def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig) -> tuple[Hypotheses, int]:
-    """The grid's best poses, image by image, and how many there are of each: `config.starts`, or fewer where the grid
-    has no more that lie so far apart."""
+    """Choose the grid's best poses, image by image; returns them and their number per image.
+
+    That is `config.starts`, or fewer if the grid has no more that lie so far apart.
+    """
     views = geometry.viewpoint_grid(config.azimuths, config.elevations_deg, config.thetas_deg)
     grid = geometry.rotation_cam_obj(views.to(scorer.similarity))
     cam_T_obj, K = camera(grid[None])
@@ -120,8 +125,11 @@ def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig) -> tuple[Hy
 
 
 def spread(R: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Tensor:
-    """Greedy non-maximum suppression on SO(3): for each image the indices (B, S) of its `count` lowest losses (B, P)
-    whose rotations R (P, 3, 3) lie pairwise at least `spacing_rad` apart; S < count where some image has no more."""
+    """Suppress non-maxima greedily on SO(3).
+
+    Returns for each image the indices (B, S) of its `count` lowest losses (B, P) whose rotations R (P, 3, 3) lie
+    pairwise at least `spacing_rad` apart; S < count if some image has no more.
+    """
     near = geometry.rotation_error_rad(R[:, None], R[None]) < spacing_rad - 1e-4
     left = losses.clone()
     chosen: list[Tensor] = []

@@ -25,18 +25,18 @@ class View:
     features: Tensor
 
     def take(self, images: Tensor) -> View:
-        """Some of the images (N,) int64, in the given order."""
+        """Return some of the images (N,) int64, in the given order."""
         return View(batch=self.batch.take(images), features=self.features[images])
 
 
 def batch_camera(mesh: NeuralMesh, batch: Batch, distance: float | None) -> CameraRule:
-    """The `camera_rule` for a mesh in the images of a batch."""
+    """Return the `camera_rule` for a mesh in the images of a batch."""
     return camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, distance)
 
 
 @torch.no_grad()
 def views_of(model: NeuralMeshModel, batch: Batch, *, mirror: bool) -> list[View]:
-    """What a model's network sees in a batch on its device, and with `mirror` in the mirrored batch too."""
+    """Run a model's network on a batch on its device, and with `mirror` on the mirrored batch too."""
     batches = [batch, batch.mirrored()] if mirror else [batch]
     return [View(batch=b, features=model.net(b.image.contiguous(memory_format=torch.channels_last))) for b in batches]
 
@@ -50,8 +50,11 @@ def solve_views(
     distance: float | None = None,
     confidence_form: ConfidenceForm = "mean",
 ) -> Solutions:
-    """As `solve`, for B images. Where there is a second view, of the images mirrored, the solutions are those of both
-    views, in the images themselves, by the mean of their losses over the two."""
+    """Find the poses of B images, as `solve`.
+
+    Where there is a second view, of the images mirrored, the solutions are those of both views, in the images
+    themselves, by the mean of their losses over the two.
+    """
     solved: list[Solutions] = [
         solve(mesh, clutter, view.features, batch_camera(mesh, view.batch, distance), config, confidence_form)
         for view in views

@@ -70,7 +70,7 @@ def test_numbers_of_labels_and_what_is_none():
     assert parse_labels("2.5%") == LabelBudget(percent=2.5)
     assert LabelBudget(percent=10).of(3) == 1
     for text in ("0", "-3", "0%", "101%", "10 %", "many", ""):
-        with pytest.raises(ValueError, match="is no number of labels: give N, such as 20, or a share P%"):
+        with pytest.raises(ValueError, match="is not a number of labels: give N, such as 20, or a share P%"):
             parse_labels(text)
     with pytest.raises(ValueError, match="50 labelled images are asked for, but there are 40: ask for fewer"):
         labelled_subset(40, LabelBudget(count=50), 0, "car")

@@ -326,7 +326,7 @@ def test_the_help_has_an_example():
 
 @pytest.mark.slow
 def test_the_given_weights_learn_the_rotations_of_a_few_photographs(data_dir, tmp_path):
-    """Twenty photographs are learned by heart: weights, crops and labels of real data fit together."""
+    """Twenty photographs are memorized: weights, crops and labels of real data fit together."""
     weights = next((data_dir / "weights").glob("resnet18*.safetensors"))
     out = tmp_path / "cars"
     given = ["--real", f"cars3d:{data_dir / 'cars3d'}", "--category", "car", "--labels", 20, "--weights", weights]

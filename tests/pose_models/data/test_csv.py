@@ -87,7 +87,7 @@ HEAD = "image,category,azimuth_deg,elevation_deg,theta_deg"
             [HEAD + ",distance,principal_x,principal_y,focal_px", "pictures/a.png,car,1,2,3,-1,9,9,3000"],
             "line 2: distance -1.0 .* must be positive",
         ),
-        ([HEAD + ",mask", "pictures/a.png,car,1,2,3,none.png"], r"line 2: .*none.png is no readable mask"),
+        ([HEAD + ",mask", "pictures/a.png,car,1,2,3,none.png"], r"line 2: .*none.png is not a readable mask"),
         ([HEAD + ",split", "pictures/a.png,car,1,2,3,vall"], "no row of split 'val'; did you mean 'vall'"),
         ([HEAD, '"pictures/a.png,car,1,2,3'], "must be a CSV file"),
     ],

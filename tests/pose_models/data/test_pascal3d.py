@@ -84,7 +84,7 @@ def test_broken_pascal3d_is_named(release):
         open_dataset(f"pascal3d:{release}", split="val", categories=["cars"])
     dataset = open_dataset(f"pascal3d:{release}", split="val")
     (release / "Images" / "car_imagenet" / "n1_b.JPEG").write_bytes(b"no")
-    with pytest.raises(ValueError, match=r"n1_b.JPEG is no readable picture"):
+    with pytest.raises(ValueError, match=r"n1_b.JPEG is not a readable picture"):
         list(dataset.read("car"))
     (release / "Images" / "car_imagenet" / "n1_b.JPEG").unlink()
     with pytest.raises(ValueError, match=r"n1_b.JPEG is missing"):

@@ -88,7 +88,7 @@ def test_the_header_tells_state_images_and_configuration(run):
 
 
 def test_accuracy_is_marked_as_watching_alone(run, tmp_path):
-    assert "Labels of the target are used for watching alone" in page_of(run).text
+    assert "Labels of the target are used only for watching" in page_of(run).text
     write_history(tmp_path / "blind", [{k: v for k, v in epoch(i).items() if "acc" not in k} for i in range(3)])
     (tmp_path / "blind" / "history.jsonl").write_text(
         (tmp_path / "blind" / "history.jsonl").read_text().replace("median_deg", "other_number")
