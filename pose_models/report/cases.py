@@ -55,7 +55,7 @@ def caption(prediction: Prediction, error_rad: float) -> str:
     name = f"{prediction.subset}/{prediction.key}" if prediction.subset else prediction.key
     taken = prediction.category_predicted
     mistaken = f"   taken for {taken}" if taken != prediction.category else ""
-    outcome = f"error {math.degrees(error_rad):.1f}°" if prediction.solved else "no pose outcome"
+    outcome = f"error {math.degrees(error_rad):.1f}°" if prediction.solved else "no pose found"
     return f"{name}   {outcome}   confidence {prediction.confidence:.2f}{mistaken}"
 
 
