@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-_console = Console()
+from p3d_gen.core.commandline import print_wide
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -17,7 +16,7 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> No
     table = Table(*header, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
-    _console.print(table)
+    print_wide(table)
 
 
 def conclude(figures: Mapping[str, Any]) -> None:
