@@ -10,8 +10,8 @@ import pytest
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run import pipeline
-from p3d_gen.run.files import read_shard
 from p3d_gen.run.pipeline import Effort, Silent, StageSetup
+from p3d_gen.run.shards import read_shard
 from p3d_gen.run.stage import make_shard, tick
 from p3d_gen.run.store import Failure, open_run, read_ledger
 
