@@ -1,4 +1,4 @@
-"""How evenly a set of viewpoints covers the directions that a camera can look from."""
+"""The evenness with which a set of viewpoints covers the directions that a camera can look from."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _EXPECTED_TO_COMPARE = 5
 class Evenness:
     """Camera directions counted in cells that share the sphere's area equally.
 
-    hit: the cells with a sample. fullest, emptiest: their samples as multiples of what the manifest's distribution
-    expects, among cells that expect at least 5; NaN where there is none, or no expectation.
+    hit: number of cells with a sample. fullest, emptiest: their number of samples as a multiple of the number that the
+    manifest's distribution expects, among cells that expect at least 5; NaN if there is none, or no expectation.
     """
 
     cells: int
@@ -29,7 +29,7 @@ class Evenness:
 
 
 def evenness(manifest: Manifest, category: str, azimuth_rad: Array, elevation_rad: Array) -> Evenness:
-    """Counts in 2 r x r cells of azimuth and sine of elevation, so many that about 10 samples fall on each."""
+    """Count samples in 2 r x r cells of azimuth and sine of elevation, with about 10 samples in each."""
     rows = int(np.clip(np.sqrt(len(azimuth_rad) / (2 * _CELL_SAMPLES)), 1, _MOST_ROWS))
     columns, sines = 2 * rows, np.linspace(-1, 1, rows + 1)
     turns = azimuth_rad % (2 * np.pi) / (2 * np.pi)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from p3d_gen.blender.system import missing_system_packages
+from p3d_gen.blender.system import BLENDER_PYTHON, missing_system_packages
 
 # distribution -> (module, extra that brings it, purpose, True if a stage needs it)
 _PACKAGES = {
@@ -33,7 +33,6 @@ _PACKAGES = {
     "ray": ("ray", "ray", "--engine ray: several machines", False),
     "s3fs": ("s3fs", "s3", "runs and shards under s3://", False),
 }
-_BPY_PYTHON = (3, 11)
 _LOW_SHM_BYTES = 256 * 2**20
 _SHM = Path("/dev/shm")
 _NVIDIA = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
@@ -55,7 +54,7 @@ def _size(count: float) -> str:
 
 
 def _python() -> Finding:
-    fits = sys.version_info[:2] == _BPY_PYTHON
+    fits = sys.version_info[:2] == BLENDER_PYTHON
     return Finding(
         name="python",
         state=platform.python_version(),
@@ -68,7 +67,7 @@ def _package(name: str) -> Finding:
     module, extra, purpose, required = _PACKAGES[name]
     there = importlib.util.find_spec(module) is not None
     remedy = f"pip install 'p3dgen[{extra}]'"
-    if name == "bpy" and sys.version_info[:2] != _BPY_PYTHON:
+    if name == "bpy" and sys.version_info[:2] != BLENDER_PYTHON:
         remedy += f" with CPython 3.11: bpy has no wheel for Python {platform.python_version()}"
     return Finding(
         name=name,

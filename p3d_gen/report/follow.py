@@ -1,4 +1,4 @@
-"""The report of a run that is at work, written again as its shards are finished."""
+"""The report of a run that is being made, written again as its shards are finished."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from p3d_gen.report import write_report
-from p3d_gen.report.status import RunStatus, Watch
+from p3d_gen.report.status import RunStatus, Watch, stage_name
 from p3d_gen.run.store import open_run
 from p3d_gen.stylize.stylization import open_stylization
 
 _PAUSE_S = 5.0
-_REST = 9  # so much longer than it writes it rests: the report takes a tenth of a processor from the run at most
+_REST = 9  # it rests so many times longer than it writes, to take at most a tenth of a processor from the run
 
 
 def _finished(status: RunStatus, stages: tuple[str, ...]) -> dict[str, int]:
-    """The finished shards of these stages."""
+    """Return the number of finished shards of these stages."""
     return {stage.stage: stage.shards_done for stage in status.stages if stage.stage in stages}
 
 
 def follow_run(run_folder: str | Path, name: str = "", count: int = 120) -> Iterator[Path]:
-    """Write the report of the stylization of that name whenever shards have been finished since, and yield its path
-    each time, until all are packed. Arguments as for `write_report`."""
+    """Write the report of a stylization whenever more shards are finished, until all are packed. Yield its path.
+
+    The arguments are those of `write_report`.
+    """
     watch = Watch(run_folder)
-    what = open_stylization(open_run(run_folder), name)
-    stages = ("render", what.stage, what.packed)
+    stylization = open_stylization(open_run(run_folder), name)
+    stages = tuple(stage_name(folder) for folder in ("render", stylization.stage, stylization.packed))
     seen: dict[str, int] = {}
     while True:
         status, start = watch.look(), time.monotonic()

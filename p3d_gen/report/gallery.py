@@ -1,4 +1,4 @@
-"""The gallery of a report: which samples it shows, their thumbnails, and their labels as lines over them."""
+"""The gallery of a report: its choice of samples, their thumbnails, and their labels as lines over them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg
 from p3d_gen.core.types import Array
-from p3d_gen.report.collect import Labels, Ledgers
+from p3d_gen.report.collect import Ledgers, SampleRows
 from p3d_gen.report.sheet import axis_lines, box_lines
 from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import RunFolder
@@ -24,7 +24,7 @@ from p3d_gen.stylize.stylization import Stylization
 
 _SIDE_PX, _QUALITY = 288, 82
 _CONTOUR_PX = 0.4
-# What pictures and lines are made from, but for the composite; depth and the like are not kept in memory.
+# The members that pictures and lines are made from, except the composite; depth is not kept in memory.
 _NEEDED = {"json", "stylize.json", "render.png", "mask.png", "edges.png", "stylized.png", "cuboid.npz"}
 _UNSCORED = 2.0  # sorts samples without a survival, which is at most 1, after all others
 
@@ -33,8 +33,8 @@ _UNSCORED = 2.0  # sorts samples without a survival, which is at most 1, after a
 class Overlay:
     """SVG paths in the picture's pixels.
 
-    axes: x, y, z; front: the front face of the 3D box, box: its other edges; outline: of the mask, through the centres
-    of its outermost pixels; cuboid: the vertices that are seen; both "" if the run does not hold them.
+    axes: x, y, z. front: front face of the 3D box. box: its other edges. outline: outline of the mask, through the
+    centres of its outermost pixels. cuboid: visible vertices. Both are "" if the run does not hold them.
     """
 
     axes: tuple[str, str, str]
@@ -46,8 +46,10 @@ class Overlay:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One sample. pictures: (what it is, its data URI), of the stages that have made it; survival is None and the
-    prompt "" before it is stylised."""
+    """One sample. pictures: (name, data URI) of each stage that has made it.
+
+    Before a sample is stylized, its survival is None and its prompt "".
+    """
 
     key: str
     category: str
@@ -63,48 +65,45 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """The cards, the worst label survival first, and what they are a part of."""
+    """The cards, the worst label survival first, and a text that says how they were chosen."""
 
     cards: tuple[Card, ...]
     text: str
 
     @property
     def cads(self) -> dict[str, list[str]]:
-        """Return the CAD models that are shown, by category."""
-        found: dict[str, set[str]] = {}
+        """Return the CAD models on the cards, by category."""
+        cads: dict[str, set[str]] = {}
         for card in self.cards:
-            found.setdefault(card.category, set()).add(card.cad)
-        return {category: sorted(found[category]) for category in sorted(found)}
+            cads.setdefault(card.category, set()).add(card.cad)
+        return {category: sorted(cads[category]) for category in sorted(cads)}
 
     @property
     def colours(self) -> list[str]:
-        """Return the colours that are shown."""
+        """Return the colours on the cards."""
         return sorted({card.colour for card in self.cards})
 
     @property
     def has_outlines(self) -> bool:
-        """Return whether there are outlines of masks to show."""
+        """True if a card has the outline of a mask."""
         return any(card.overlay.outline for card in self.cards)
 
     @property
     def has_cuboids(self) -> bool:
-        """Return whether there are vertices of cuboids to show."""
+        """True if a card has the vertices of a cuboid."""
         return any(card.overlay.cuboid for card in self.cards)
 
 
 def by_chance(key: str) -> str:
-    """Return a sort key whose order has nothing to do with the keys and stays as it is while samples are added.
+    """Return a sort key that puts samples in a random but fixed order.
 
-    What was once chosen from its beginning stays chosen, in every stylization.
+    The order stays the same when samples are added, so samples that were chosen stay chosen, in every stylization.
     """
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def choose(labels: Labels, count: int) -> dict[str, dict[str, Any]]:
-    """Choose at most `count` samples; returns their labels by key.
-
-    Half of them are those of the lowest label survival, the rest are chosen by chance.
-    """
+def choose(labels: SampleRows, count: int) -> dict[str, dict[str, Any]]:
+    """Return at most `count` samples by key: half of them with the lowest label survival, the others by chance."""
     samples = [each for category in labels.values() for each in category]
     scored = sorted((each for each in samples if "survival" in each), key=lambda each: (each["survival"], each["key"]))
     worst = {each["key"]: each for each in scored[: (count + 1) // 2]}
@@ -113,15 +112,14 @@ def choose(labels: Labels, count: int) -> dict[str, dict[str, Any]]:
 
 
 def members_of_samples(
-    run: RunFolder, what: Stylization, ledgers: Ledgers, chosen: dict[str, dict[str, Any]]
+    run: RunFolder, stylization: Stylization, ledgers: Ledgers, chosen: dict[str, dict[str, Any]]
 ) -> dict[str, Members]:
-    """Read the members from which pictures and lines are made, by key.
+    """Return the members that pictures and lines are made from, by key, from all stages that have made the sample.
 
-    They are of all stages that have made the sample, including its render; members of later stages replace those of
-    earlier ones.
+    Members of later stages replace those of earlier ones.
     """
     needed = _NEEDED | {run.manifest.output.image_format}
-    stages = {"render": "render", "stylize": what.stage, "pack": what.packed}
+    stages = {"render": "render", "stylize": stylization.stage, "pack": stylization.packed}
     wanted = set(chosen) | {render_key(key) for key in chosen}
     stored: dict[str, Members] = {key: {} for key in wanted}
     for shard in sorted({each["shard"] for each in chosen.values()}):
@@ -132,7 +130,7 @@ def members_of_samples(
 
 
 def _path(lines: Array) -> str:
-    """Write lines (N, 2, 2) as the data of an SVG path."""
+    """Return lines (N, 2, 2) as the data of an SVG path."""
     return "".join(f"M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}" for (a, b), (c, d) in lines.tolist())
 
 
@@ -153,7 +151,7 @@ def _cuboid(members: Members) -> str:
 
 
 def overlay(labels: dict[str, Any], members: Members) -> Overlay:
-    """Draw the lines of a sample's labels."""
+    """Return the lines of a sample's labels."""
     edges, is_front = box_lines(labels)
     x, y, z = (_path(axis[None]) for axis in axis_lines(labels))
     return Overlay(
@@ -166,7 +164,7 @@ def overlay(labels: dict[str, Any], members: Members) -> Overlay:
 
 
 def _thumbnail(picture: NDArray[np.uint8]) -> str:
-    """Encode a picture, reduced to the thumbnail's size, as a data URI."""
+    """Return a picture as a data URI, made smaller if it is large."""
     scale = min(1.0, _SIDE_PX / max(picture.shape[:2]))
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     if scale < 1:
@@ -175,7 +173,7 @@ def _thumbnail(picture: NDArray[np.uint8]) -> str:
 
 
 def _pictures(members: Members, image_format: str) -> tuple[tuple[str, str], ...]:
-    names = {"edges": "edges.png", "stylised": "stylized.png", "composite": image_format}
+    names = {"edges": "edges.png", "stylized": "stylized.png", "composite": image_format}
     pictures = {name: decode_image(members[member]) for name, member in names.items() if member in members}
     if "render.png" in members:
         rgba = decode_image(members["render.png"])
@@ -200,17 +198,17 @@ def _card(members: Members, image_format: str) -> Card:
     )
 
 
-def gallery(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels, count: int) -> Gallery:
-    """Make the gallery of at most `count` samples."""
+def sample_gallery(
+    run: RunFolder, stylization: Stylization, ledgers: Ledgers, labels: SampleRows, count: int
+) -> Gallery:
+    """Return the gallery of at most `count` samples."""
     chosen = choose(labels, count)
-    members = members_of_samples(run, what, ledgers, chosen)
+    members = members_of_samples(run, stylization, ledgers, chosen)
     cards = [_card(each, run.manifest.output.image_format) for each in members.values()]
     total = sum(map(len, labels.values()))
     scored = any(card.survival is not None for card in cards)
     part = f"{len(cards)} of {total} samples, " + (
-        "half of them those of the lowest label survival, the others chosen by chance."
-        if scored
-        else "chosen by chance."
+        "half of them with the lowest label survival, the others chosen by chance." if scored else "chosen by chance."
     )
     return Gallery(
         cards=tuple(sorted(cards, key=lambda c: (_UNSCORED if c.survival is None else c.survival, c.key))),

@@ -1,4 +1,4 @@
-"""The section of a report on how objects look: the colours asked for, and those that a part of the pictures shows."""
+"""The section of a report on colours: those of the prompts, and those that a part of the pictures shows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.types import Array
-from p3d_gen.report.collect import Labels, Ledgers
+from p3d_gen.report.collect import Ledgers, SampleRows
 from p3d_gen.report.gallery import by_chance, members_of_samples
-from p3d_gen.report.page import Figure, Section
+from p3d_gen.report.page import Figure, PageSection
 from p3d_gen.report.svg import colour_plane, edges_of, histogram, named_bars
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder
@@ -39,7 +39,7 @@ def _lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _picture(members: Members, image_format: str) -> NDArray[np.uint8]:
-    """The latest picture (H, W, 3) of a sample."""
+    """Return the latest picture (H, W, 3) of a sample."""
     name = next(each for each in (image_format, "stylized.png", "render.png") if each in members)
     picture = decode_image(members[name])
     return on_grey(picture[..., :3], picture[..., 3]) if name == "render.png" else picture
@@ -60,11 +60,11 @@ def _measure(samples: list[Members], image_format: str) -> _Looks:
     )
 
 
-def _measured(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels) -> dict[str, _Looks]:
-    """Category -> what some of its samples look like, chosen by chance."""
+def _measured(run: RunFolder, stylization: Stylization, ledgers: Ledgers, labels: SampleRows) -> dict[str, _Looks]:
+    """Return the mean colours of some samples of each category, chosen by chance."""
     everything = [(category, each) for category, samples in labels.items() for each in samples]
     chosen = sorted(everything, key=lambda item: by_chance(item[1]["key"]))[:_MEASURED]
-    members = members_of_samples(run, what, ledgers, {each["key"]: each for _, each in chosen})
+    members = members_of_samples(run, stylization, ledgers, {each["key"]: each for _, each in chosen})
     kept: dict[str, list[Members]] = {category: [] for category in labels}
     for category, each in chosen:
         kept[category].append(members[each["key"]])
@@ -74,21 +74,18 @@ def _measured(run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Label
 
 
 def looks_section(
-    run: RunFolder, what: Stylization, ledgers: Ledgers, labels: Labels, colours: Sequence[str]
-) -> Section:
-    """Colour and brightness, asked for and seen."""
-    looks = _measured(run, what, ledgers, labels)
+    run: RunFolder, stylization: Stylization, ledgers: Ledgers, labels: SampleRows, colours: Sequence[str]
+) -> PageSection:
+    """Return the section on colour and brightness: requested, and measured in the pictures."""
+    looks = _measured(run, stylization, ledgers, labels)
     lightness = {category: (each.lab[:, 0], each.picture) for category, each in looks.items()}
     edges = edges_of(np.concatenate([values for pair in lightness.values() for values in pair]))
     figures = []
     for category, each in looks.items():
         used = Counter(sample["colour"] for sample in labels[category])
-        asked = {name: used[name] for name in colours}
+        requested = {name: used[name] for name in colours}
         charts = (
-            (
-                "colours asked for",
-                named_bars(f"{category}: colours asked for", asked),
-            ),
+            ("requested colours", named_bars(f"{category}: requested colours", requested)),
             ("mean colour of the object", colour_plane(f"{category}: mean colours", each.lab, each.rgb)),
             ("lightness of the object", histogram(f"{category}: lightness of the object", each.lab[:, 0], edges)),
             ("lightness of the picture", histogram(f"{category}: lightness of the picture", each.picture, edges)),
@@ -96,9 +93,9 @@ def looks_section(
         figures.append(Figure(title=category, charts=charts))
     measured, total = sum(len(each.picture) for each in looks.values()), sum(map(len, labels.values()))
     part = "all samples" if measured == total else f"{measured} of {total} samples, chosen by chance"
-    return Section(
+    return PageSection(
         title="Colour and brightness",
-        text=f"The colours of the prompts, and what the pictures show, measured on {part}: the mean of the object's "
+        text=f"The colours of the prompts, and those of the pictures, measured on {part}: the mean of the object's "
         "pixels in CIE L*a*b*, and the lightness L* of object and picture, from 0, black, to 100, white.",
         figures=tuple(figures),
     )

@@ -17,7 +17,7 @@ from p3d_gen.report.gallery import Gallery
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Charts under one title, each (what it shows, the SVG)."""
+    """Charts under one title, each (caption, SVG)."""
 
     title: str
     charts: tuple[tuple[str, Markup], ...]
@@ -35,7 +35,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
+class PageSection:
     """A part of the page."""
 
     title: str
@@ -44,9 +44,11 @@ class Section:
     tables: tuple[Table, ...] = ()
 
 
-def run_page(title: str, lead: str, gallery: Gallery, sections: Sequence[Section]) -> str:
-    """The HTML of a run's report. All text is escaped; only charts are taken as they are. The page allows the browser
-    no request, and no script but its own."""
+def run_page(title: str, lead: str, gallery: Gallery, sections: Sequence[PageSection]) -> str:
+    """Return the HTML of a run's report.
+
+    All text is escaped, except charts. The page allows the browser no request, and no script except its own.
+    """
     environment = Environment(loader=PackageLoader("p3d_gen.report", "."), autoescape=True, undefined=StrictUndefined)
     script = resources.files("p3d_gen.report").joinpath("gallery.js").read_text()
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()

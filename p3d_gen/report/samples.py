@@ -1,4 +1,4 @@
-"""The sections of a run's report that show what its samples are."""
+"""The sections of a report on the samples: viewpoints, sizes, masks, label survival, and assets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.types import Array
-from p3d_gen.report.collect import Labels
+from p3d_gen.report.collect import SampleRows
 from p3d_gen.report.coverage import evenness
-from p3d_gen.report.page import Figure, Section, Table
+from p3d_gen.report.page import Figure, PageSection, Table
 from p3d_gen.report.svg import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.run.store import RunFolder
 
@@ -26,7 +26,7 @@ def _column(samples: Samples, name: str) -> Array:
 
 
 def _box_px(samples: Samples) -> Array:
-    """The longer side of every sample's box."""
+    """Return the longer side of every sample's box."""
     boxes = _column(samples, "bbox_xyxy")
     return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1))
 
@@ -53,10 +53,10 @@ def _range(values: Array) -> str:
     return f"{low:.4g} / {middle:.4g} / {high:.4g}"
 
 
-def _histograms(labels: Labels, columns: _Columns) -> tuple[Figure, ...]:
-    """A figure per category of what each function returns; all categories have the same bins, to be compared.
+def _histograms(labels: SampleRows, columns: _Columns) -> tuple[Figure, ...]:
+    """Return a figure of histograms per category; all categories have the same bins, to be compared.
 
-    columns: name -> the values of samples, and their unit.
+    columns: name -> the function that returns the values of samples, and their unit.
     """
     values = {name: {category: of(labels[category]) for category in labels} for name, (of, _) in columns.items()}
     edges = {name: edges_of(np.concatenate(list(values[name].values())), unit) for name, (_, unit) in columns.items()}
@@ -72,24 +72,24 @@ def _histograms(labels: Labels, columns: _Columns) -> tuple[Figure, ...]:
     )
 
 
-def directions_section(run: RunFolder, labels: Labels) -> Section:
-    """Where the cameras stand, and how evenly."""
+def directions_section(run: RunFolder, labels: SampleRows) -> PageSection:
+    """Return the section on the directions of the cameras and their evenness."""
     figures, rows = [], []
     for category, samples in labels.items():
         azimuth, elevation = _column(samples, "azimuth_rad"), _column(samples, "elevation_rad")
         step = every(len(samples))
         shown = f"{len(samples)} samples" + (f", one of {step} shown" if step > 1 else "")
-        title = f"{category}: where the cameras stand"
+        title = f"{category}: camera directions"
         figures.append(Figure(title=category, charts=((shown, direction_map(title, azimuth, elevation)),)))
         even = evenness(run.manifest, category, azimuth, elevation)
         hit = f"{even.hit} of {even.cells} ({_percent(even.hit / even.cells)})"
         rows.append((category, len(samples), hit, _multiple(even.emptiest), _multiple(even.fullest)))
-    return Section(
+    return PageSection(
         title="Camera directions",
         text="Each dot is a camera that looks at the object: azimuth across, elevation up, on an equal-area map. At "
         "azimuth 0° it sees the object's front, at 90° its left side. The table counts samples in cells of equal area, "
-        "so many that 10 would fall on each if they were spread over the whole sphere. Emptiest and fullest: a cell's "
-        "samples as a multiple of what the manifest's distribution expects, among cells that expect 5 or more.",
+        "each of which would hold 10 if they were spread over the whole sphere. Emptiest and fullest: a cell's samples "
+        "as a multiple of the number that the manifest's distribution expects, among cells that expect 5 or more.",
         figures=tuple(figures),
         tables=(
             Table(
@@ -102,15 +102,15 @@ def directions_section(run: RunFolder, labels: Labels) -> Section:
     )
 
 
-def angles_section(labels: Labels) -> Section:
-    """The three angles of the viewpoints."""
+def angles_section(labels: SampleRows) -> PageSection:
+    """Return the section on the three angles of the viewpoints."""
     angles = ("azimuth", "elevation", "theta")
     columns: _Columns = {name: (functools.partial(_degrees, name=f"{name}_rad"), "°") for name in angles}
     rows = tuple(
         (category, *(_spread(_degrees(samples, f"{name}_rad")) for name in angles[1:]))
         for category, samples in labels.items()
     )
-    return Section(
+    return PageSection(
         title="Angles",
         text="Azimuth, elevation and in-plane rotation theta (positive turns the content counter-clockwise), degrees.",
         figures=_histograms(labels, columns),
@@ -125,8 +125,8 @@ def angles_section(labels: Labels) -> Section:
     )
 
 
-def picture_section(labels: Labels) -> Section:
-    """Distance, size and visible share of the object."""
+def picture_section(labels: SampleRows) -> PageSection:
+    """Return the section on distance, size and visible share of the object."""
     columns: _Columns = {
         "distance, box diagonals": (functools.partial(_column, name="distance"), ""),
         "longer side of the visible box, px": (_box_px, ""),
@@ -135,9 +135,10 @@ def picture_section(labels: Labels) -> Section:
     rows = tuple(
         (category, *(_range(of(samples)) for of, _ in columns.values())) for category, samples in labels.items()
     )
-    return Section(
+    return PageSection(
         title="Object in the picture",
-        text="How far the object is, how large it appears, and how much of it neither the frame nor an occluder hides.",
+        text="The distance of the object, its size in the picture, and the share of it that neither the frame nor an "
+        "occluder hides.",
         figures=_histograms(labels, columns),
         tables=(
             Table(
@@ -150,14 +151,14 @@ def picture_section(labels: Labels) -> Section:
     )
 
 
-def masks_section(labels: Labels) -> Section:
-    """How well the stored poses explain the rendered masks."""
+def masks_section(labels: SampleRows) -> PageSection:
+    """Return the section on the agreement of the stored poses with the rendered masks."""
     of = functools.partial(_column, name="mask_iou")
     rows = tuple(
         (category, *(f"{value:.4f}" for value in np.percentile(of(samples), [0, 1, 50]).tolist()))
         for category, samples in labels.items()
     )
-    return Section(
+    return PageSection(
         title="Poses against masks",
         text="Intersection over union of each rendered mask and the mesh projected by the stored pose. Samples below "
         f"{MIN_MASK_IOU} are refused.",
@@ -173,8 +174,8 @@ def masks_section(labels: Labels) -> Section:
     )
 
 
-def survival_section(labels: Labels) -> Section:
-    """How well the stylised pictures, of which there is one at least, still show the labelled poses."""
+def survival_section(labels: SampleRows) -> PageSection:
+    """Return the section on how well the stylized pictures still show the labelled poses; there is at least one."""
     stylized = {category: [each for each in samples if "survival" in each] for category, samples in labels.items()}
     labels = {category: samples for category, samples in stylized.items() if samples}
     names = {"label survival": "survival", "edge precision": "edge_precision", "edge recall": "edge_recall"}
@@ -183,10 +184,10 @@ def survival_section(labels: Labels) -> Section:
     rows = tuple(
         (category, *(_range(of(samples)) for of, _ in columns.values())) for category, samples in labels.items()
     )
-    return Section(
+    return PageSection(
         title="Label survival",
-        text="How well each stylised picture still shows the labelled pose, from 0 to 1: the agreement of its edges "
-        "with those that the model's shape lets one expect at that pose, within the silhouette and along it.",
+        text="A score from 0 to 1 that says how well each stylized picture still shows the labelled pose. It is the "
+        "agreement of its edges with those of the model's shape at that pose, within the silhouette and along it.",
         figures=_histograms(labels, {"label survival": columns["label survival"]}),
         tables=(
             Table(
@@ -199,8 +200,8 @@ def survival_section(labels: Labels) -> Section:
     )
 
 
-def _uses(run: RunFolder, labels: Labels, colours: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Kind -> id -> how often it was used, of all that the run may draw; kinds without choice are left out."""
+def _uses(run: RunFolder, labels: SampleRows, colours: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the number of uses by kind and id, for all assets of the run; kinds without a choice are left out."""
     inventory = run.inventory
     everything = [each for samples in labels.values() for each in samples]
     kinds = {
@@ -217,8 +218,8 @@ def _uses(run: RunFolder, labels: Labels, colours: Sequence[str]) -> dict[str, d
     return {kind: uses for kind, uses in counts.items() if uses}
 
 
-def assets_section(run: RunFolder, labels: Labels, colours: Sequence[str]) -> Section:
-    """How often each asset was used, and each of the colours."""
+def assets_section(run: RunFolder, labels: SampleRows, colours: Sequence[str]) -> PageSection:
+    """Return the section on the number of uses of each asset and colour."""
     uses = _uses(run, labels, colours)
     rows = []
     for kind, counts in uses.items():
@@ -226,12 +227,12 @@ def assets_section(run: RunFolder, labels: Labels, colours: Sequence[str]) -> Se
         unused = sum(count == 0 for count in counts.values())
         rows.append((kind, len(counts), unused, _range(np.array(list(counts.values()))), ranked[-1], ranked[0]))
     figures = tuple(
-        Figure(title=kind, charts=(("samples", use_bars(f"{kind}: how often each was used", list(counts.values()))),))
+        Figure(title=kind, charts=(("samples", use_bars(f"{kind}: number of uses of each", list(counts.values()))),))
         for kind, counts in uses.items()
     )
-    return Section(
+    return PageSection(
         title="Assets",
-        text="How often each asset of the run's sources was used in the samples reported here.",
+        text="The number of uses of each asset of the run's sources in the samples of this report.",
         figures=figures,
         tables=(
             Table(

@@ -1,4 +1,4 @@
-"""The contact sheet: render, control picture, stylised picture, and composite with its stored labels drawn on it."""
+"""The contact sheet: render, control picture, stylized picture, and composite with its stored labels drawn on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SUBPIXEL_BITS = 4
 
 
 def _line(picture: Picture, start: Array, end: Array, colour: tuple[int, int, int]) -> None:
-    """An antialiased line between continuous pixel coordinates, dark-rimmed so that it shows on any ground."""
+    """Draw an antialiased line between continuous pixel coordinates, with a dark rim that shows on any background."""
     scale = 1 << _SUBPIXEL_BITS
     ends = [tuple(int(v) for v in np.rint((p - 0.5) * scale)) for p in (start, end)]
     for this_colour, thickness in (((0, 0, 0), 3), (colour, 1)):
@@ -41,8 +41,10 @@ def _line(picture: Picture, start: Array, end: Array, colour: tuple[int, int, in
 
 
 def box_lines(labels: dict[str, Any]) -> tuple[Array, NDArray[np.bool_]]:
-    """The edges (12, 2, 2) of the object's 3D box in pixels, from its stored pose, camera and extent, and which (12,)
-    are the front face's. NaN where a corner lies behind the camera."""
+    """Return the edges (12, 2, 2) of the object's 3D box in pixels, and True (12,) for those of the front face.
+
+    The box is projected from its stored pose, camera and extent. A corner behind the camera is NaN.
+    """
     extent = np.array(labels["object_extent_xyz"])
     corners = project(transform(np.array(labels["cam_T_obj"]), box_corners(extent)), camera_of(labels))
     edges = np.array([(i, i | 1 << axis) for i, axis in product(range(8), range(3)) if not i & 1 << axis])
@@ -51,7 +53,7 @@ def box_lines(labels: dict[str, Any]) -> tuple[Array, NDArray[np.bool_]]:
 
 
 def axis_lines(labels: dict[str, Any]) -> Array:
-    """The object's axes x, y, z (3, 2, 2) in pixels, from its centre to a little beyond its box."""
+    """Return the object's axes x, y, z (3, 2, 2) in pixels, from its centre to a little beyond its box."""
     reach = _AXIS_REACH * np.diag(labels["object_extent_xyz"])
     points = transform(np.array(labels["cam_T_obj"]), np.vstack([np.zeros(3), reach]))
     centre, *tips = project(points, camera_of(labels))
@@ -59,8 +61,11 @@ def axis_lines(labels: dict[str, Any]) -> Array:
 
 
 def draw_labels(picture: Picture, labels: dict[str, Any]) -> Picture:
-    """A copy of an image (H, W, 3) with the object's box (front face yellow) and axes (x red, y green, z blue)
-    projected from its stored pose, camera and extent."""
+    """Return a copy of an image (H, W, 3) with the object's box and axes drawn on it.
+
+    The front face is yellow, the axes x red, y green, z blue. They are projected
+    from the stored pose, camera and extent.
+    """
     drawn = picture.copy()
     edges, is_front = box_lines(labels)
     for lines, colour in ((edges[~is_front], _BOX_COLOUR), (edges[is_front], _FRONT_COLOUR)):
@@ -78,12 +83,12 @@ def _resized(picture: Picture) -> Picture:
 
 
 def _coloured(picture: Picture) -> Picture:
-    """A picture (H, W) or (H, W, 3) with three channels."""
+    """Return a picture (H, W) or (H, W, 3) with three channels."""
     return np.dstack([picture] * 3) if picture.ndim == 2 else picture
 
 
 def _row(sources: Members, packed: Members, image_format: str) -> Picture:
-    """Four pictures side by side under a caption."""
+    """Return four pictures side by side under a caption."""
     labels = json.loads(packed["json"])
     rgba = decode_image(sources["render.png"])
     pictures = (
@@ -103,22 +108,23 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
 
 
 def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -> Path:
-    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, from the first packed samples of
-    every category; returns its path.
+    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, and return its path.
 
-    RunError where no sample was packed.
+    It shows the first packed samples of every category. Raise RunError if no sample was packed.
     """
     rows = []
-    what = open_stylization(run, name)
+    stylization = open_stylization(run, name)
     for category in run.manifest.categories:
         shard = run.shards(category)[0]
-        packed = dict(islice(read_shard(run.tar(what.packed, shard)), per_category))
+        packed = dict(islice(read_shard(run.tar(stylization.packed, shard)), per_category))
         shown = {render_key(key) for key in packed}
-        sources = {key: members for key, members in joined(run, what, shard) if key in shown}
-        with reading_samples(run.tar(what.packed, shard)):
+        sources = {key: members for key, members in joined(run, stylization, shard) if key in shown}
+        with reading_samples(run.tar(stylization.packed, shard)):
             rows += [_row(sources[render_key(key)], packed[key], run.manifest.output.image_format) for key in packed]
     if not rows:
-        raise RunError(f"{run.root / what.packed} holds no sample to show on a contact sheet")
-    path = what.file(run, "contact_sheet", ".jpg")
+        raise RunError(
+            f"{run.root / stylization.packed} holds no sample to show on a contact sheet: run `p3dgen pack` first"
+        )
+    path = stylization.file(run, "contact_sheet", ".jpg")
     write_bytes(path, encode_jpeg(np.vstack(rows), quality=90))
     return path

@@ -1,4 +1,4 @@
-"""How far a run has come, from its ledgers and the files that are being written; nothing of the run is touched."""
+"""The progress of a run, read from its ledgers and from the files that are being written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from p3d_gen.run.shards import read_entries
 from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger
 from p3d_gen.stylize.stylization import stylization_names
 
-_STREAK_SHARDS, _PAUSE_S = 50, 60.0  # what the rate is taken from, and the pause that begins a new streak
+_STREAK_SHARDS, _PAUSE_S = 50, 60.0  # shards that the rate is measured on; a longer pause begins a new streak
 _GRACE_S = 15.0  # a stage that has just finished a shard is about to begin the next
 _SHOWN_NEWS = 5
 
@@ -146,7 +146,7 @@ def _folders(run: RunFolder) -> list[str]:
     return ["render", "stylize", "shards", *named]
 
 
-def _stage_name(folder: str) -> str:
+def stage_name(folder: str) -> str:
     """Return the name of the stage that fills a folder: the name of its command, and that of the stylization."""
     return folder.replace("shards", "pack", 1)
 
@@ -155,7 +155,7 @@ def _news(finished: _Finished) -> News:
     ledger = finished.ledger
     return News(
         time=finished.time,
-        stage=_stage_name(ledger.stage),
+        stage=stage_name(ledger.stage),
         shard=ledger.shard,
         samples=ledger.count,
         failed=len(ledger.failures),
@@ -236,7 +236,7 @@ def _stage_status(run: RunFolder, folder: str, finished: list[_Finished], now: f
         state = "done"
     left = max(planned - samples - failures.total(), 0)
     return StageStatus(
-        stage=_stage_name(folder),
+        stage=stage_name(folder),
         state=state,
         shards_done=len(finished),
         shards=len(shards),

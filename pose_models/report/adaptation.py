@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from p3d_gen.report.page import Figure, Section, Table
+from p3d_gen.report.page import Figure, PageSection, Table
 from p3d_gen.report.svg import Line, line_chart, paired_histograms
 from p3d_gen.run.files import write_bytes
 from pose_models.report.runs import (
@@ -86,7 +86,7 @@ def _left(run: AdaptationRun, now_s: float) -> tuple[tuple[str, str], ...]:
     return (("time left", f"about {each * (run.planned - run.span[1]) / 60:.0f} min, {each:.0f} s an epoch"),)
 
 
-def _run_section(run: AdaptationRun, now_s: float) -> Section:
+def _run_section(run: AdaptationRun, now_s: float) -> PageSection:
     """Describe state, source, images and configuration."""
     categories = dict.fromkeys(category for category, _ in run.images)
     rows = [("state", state(run, now_s)), ("progress", _progress(run)), *_left(run, now_s)]
@@ -99,10 +99,10 @@ def _run_section(run: AdaptationRun, now_s: float) -> Section:
         header = ("category", "subset", "images")
         tables.append(Table(caption="Target images", header=header, rows=images, numbers=range(2, 3), folded=True))
     text = f"Adapted without labels to images of {', '.join(categories)}." if categories else "No image was read yet."
-    return Section(title="Run", text=text, tables=tuple(tables))
+    return PageSection(title="Run", text=text, tables=tuple(tables))
 
 
-def _accuracy_section(run: AdaptationRun) -> Section | None:
+def _accuracy_section(run: AdaptationRun) -> PageSection | None:
     """Draw the curves of watching; None if the run is not watched."""
     lines = [Line(name=name, x=x, y=y) for key, name in _ACCURACIES for x, y in [curve(run, key)] if len(x)]
     figures = []
@@ -115,7 +115,7 @@ def _accuracy_section(run: AdaptationRun) -> Section | None:
             "Median error", [Line(name="median error", x=x, y=y)], run.place, "°", zero=True, x_range=run.span
         )
         figures.append(Figure(title="Median error", charts=(("of the watched images", chart),)))
-    return Section(title="Watched accuracy", text=_WATCHING, figures=tuple(figures)) if figures else None
+    return PageSection(title="Watched accuracy", text=_WATCHING, figures=tuple(figures)) if figures else None
 
 
 def _confidence_figure(run: AdaptationRun) -> tuple[Figure, ...]:
@@ -130,7 +130,7 @@ def _confidence_figure(run: AdaptationRun) -> tuple[Figure, ...]:
     return (Figure(title="Confidence of the images", charts=(("images by their mean cosine", chart),)),)
 
 
-def _curves_section(run: AdaptationRun) -> Section:
+def _curves_section(run: AdaptationRun) -> PageSection:
     """Draw a curve for each number of the history, the known ones first, and the histograms of confidence."""
     watched = {key for key, _ in _ACCURACIES} | {_MEDIAN}
     there = [key for key in keys(run) if key not in watched]
@@ -151,7 +151,9 @@ def _curves_section(run: AdaptationRun) -> Section:
     tables = (_history_table(run),) if run.history else ()
     if seldom:
         tables = (Table(caption="Numbers of each round", header=("what", "values"), rows=tuple(seldom)), *tables)
-    return Section(title="Curves", text=text if run.history else "Nothing yet.", figures=tuple(figures), tables=tables)
+    return PageSection(
+        title="Curves", text=text if run.history else "Nothing yet.", figures=tuple(figures), tables=tables
+    )
 
 
 def _history_table(run: AdaptationRun) -> Table:
@@ -164,7 +166,7 @@ def _history_table(run: AdaptationRun) -> Table:
     return Table(caption=title, header=tuple(names), rows=rows, numbers=range(len(names)), folded=True)
 
 
-def _vertices_section(run: AdaptationRun) -> Section | None:
+def _vertices_section(run: AdaptationRun) -> PageSection | None:
     """Show the picture of robust vertices, which is written to the run folder too; None without a record of
     vertices."""
     path = write_vertices(run.folder, f"{run.folder.resolve().name}: which vertices are robust")
@@ -177,16 +179,18 @@ def _vertices_section(run: AdaptationRun) -> Section | None:
         "A vertex is robust where its feature is recognised in the new domain as well. Each vertex counts by itself, "
         "even where the pose of the whole object is wrong; so many robust vertices do not prove that poses are right."
     )
-    return Section(title="Robust vertices", text=text, figures=(figure,))
+    return PageSection(title="Robust vertices", text=text, figures=(figure,))
 
 
-def _sections(run: AdaptationRun, now_s: float) -> list[Section]:
+def _sections(run: AdaptationRun, now_s: float) -> list[PageSection]:
     parts = (_run_section(run, now_s), _accuracy_section(run), _curves_section(run), _vertices_section(run))
     return [part for part in parts if part is not None]
 
 
-def _named(section: Section, name: str) -> Section:
-    return Section(title=f"{name}: {section.title}", text=section.text, figures=section.figures, tables=section.tables)
+def _named(section: PageSection, name: str) -> PageSection:
+    return PageSection(
+        title=f"{name}: {section.title}", text=section.text, figures=section.figures, tables=section.tables
+    )
 
 
 def write_page(folder: Path, now_s: float, *, reload: bool) -> Written:

@@ -97,7 +97,7 @@ def test_the_page_loads_alone_and_the_worst_comes_first(made, page):
     assert not page.get_by_role("button", name="Show more").is_visible()
     first = page.locator(".card").first
     assert f"survival {samples[worst_first[0]][0]['survival']:.2f}" in first.inner_text()
-    assert first.locator("figcaption").all_inner_texts() == ["render", "edges", "stylised", "composite"]
+    assert first.locator("figcaption").all_inner_texts() == ["render", "edges", "stylized", "composite"]
     sizes = page.locator(".card img:visible").evaluate_all("all => all.map(each => each.naturalWidth)")
     assert min(sizes) == 96
 

@@ -12,7 +12,7 @@ from p3d_gen.core.codecs import decode_image
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report import follow, write_report
 from p3d_gen.report.collect import read_ledgers, read_samples
-from p3d_gen.report.gallery import choose, gallery
+from p3d_gen.report.gallery import choose, sample_gallery
 from p3d_gen.report.ledgers import counts_section, making_section, timings_section
 from p3d_gen.report.looks import looks_section
 from p3d_gen.report.svg import colour_plane, named_bars
@@ -44,7 +44,7 @@ def finish(run, name=""):
 def cards_of(run, name="", count=100):
     what = open_stylization(run, name)
     ledgers = read_ledgers(run, what)
-    return gallery(run, what, ledgers, read_samples(run, what, ledgers), count).cards
+    return sample_gallery(run, what, ledgers, read_samples(run, what, ledgers), count).cards
 
 
 def test_every_shard_is_shown_as_far_as_it_has_come(rendered):
@@ -53,10 +53,10 @@ def test_every_shard_is_shown_as_far_as_it_has_come(rendered):
         stylize_shard(str(rendered.root), shard)
     pack_shard(str(rendered.root), first)
     text = write_report(rendered).read_text()
-    assert "2 packed, 1 stylised, 3 rendered samples: car, chair." in text
+    assert "2 packed, 1 stylized, 3 rendered samples: car, chair." in text
     assert "The run is not finished: 1 of 4 shards are packed." in text
     pictures = {card.key: [name for name, _ in card.pictures] for card in cards_of(rendered)}
-    made = ["render", "edges", "stylised", "composite"]
+    made = ["render", "edges", "stylized", "composite"]
     assert pictures == {
         **{f"car-00000{i}": made for i in (0, 1)},
         "car-000002": made[:3],
@@ -81,8 +81,8 @@ def test_the_report_follows_the_run(rendered, monkeypatch):
     ]
     assert len(leads) == 9
     assert leads[0].startswith("6 rendered samples")
-    assert leads[1].startswith("2 stylised, 4 rendered samples")
-    assert leads[5].startswith("2 packed, 4 stylised samples")
+    assert leads[1].startswith("2 stylized, 4 rendered samples")
+    assert leads[5].startswith("2 packed, 4 stylized samples")
     assert leads[8].startswith("6 packed samples")
     assert "not finished" not in leads[8]
     assert next(steps, None) is None
@@ -195,7 +195,7 @@ def test_colours_are_those_of_the_objects_pixels(rendered):
             means.add("#{:02x}{:02x}{:02x}".format(*np.rint(rgba[mask, :3].mean(axis=0)).astype(int)))
     assert set(re.findall(r'fill="(#\w{6})"', charts["car"]["mean colour of the object"])) == means
     asked = [each["colour"] for each in labels["car"]]
-    told = re.findall(r">(\w+)</text><path.*?<text[^>]*>(\d+)<", charts["car"]["colours asked for"])
+    told = re.findall(r">(\w+)</text><path.*?<text[^>]*>(\d+)<", charts["car"]["requested colours"])
     assert told == [(name, str(asked.count(name))) for name in rendered.manifest.stylize.colours]
 
 

@@ -144,7 +144,7 @@ def test_numbers_are_those_of_the_labels(whole):
 def test_every_camera_is_a_dot_where_it_stands(whole):
     _, labels, page = whole
     for category, samples in labels.items():
-        dots = page.charts[f"{category}: where the cameras stand"]["dots"][0]
+        dots = page.charts[f"{category}: camera directions"]["dots"][0]
         x, y = np.array(re.findall(r"M([\d.]+) ([\d.]+)h0", dots), dtype=float).T
         left, right, top, bottom = 36, 346, 8, 166
         azimuth = column(samples, "azimuth_rad")
@@ -168,7 +168,7 @@ def test_uses_of_assets(whole):
 
 def test_the_manifest_is_there(whole):
     _, _, page = whole
-    changed = dict(page.tables["Keys that are not at their default"][1:])
+    changed = dict(page.tables["Keys with other values than the defaults"][1:])
     assert changed["camera.distance"] == "[5.0, 6.0]"
     assert changed["samples_per_category"] == "40"
     assert "render.denoise" not in changed
@@ -206,7 +206,7 @@ def test_a_run_that_is_only_rendered_in_part(run):
     assert "The run is not finished: 0 of 4 shards are packed." in page.text
     assert page.tables["Samples of finished shards"][-1] == ["all", "80", "25", "0", "0", "0", "0", "0"]
     assert "Reasons of failures" not in page.tables
-    assert "chair: where the cameras stand" not in page.charts
+    assert "chair: camera directions" not in page.charts
 
 
 def test_an_empty_run(run):

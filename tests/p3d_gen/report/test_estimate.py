@@ -1,4 +1,4 @@
-"""A plan is worked out from a few samples, of which nothing is left."""
+"""A job is estimated from a few samples, of which nothing is left."""
 
 import json
 import tempfile
@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.render.stage import Supervision
-from p3d_gen.report.plan import Plan, Step, busiest
-from p3d_gen.report.plan import plan as work_out
+from p3d_gen.report.estimate import JobEstimate, Step, busiest, estimate_job
 from p3d_gen.spec.manifest import load_manifest
 from tests.helpers.assets import edit
 
@@ -45,7 +44,7 @@ def step(name, **changes):
 
 def test_time_and_disk_of_a_job():
     render, stylize = step("render"), step("stylize", pieces=(25,), item_s=3.0)
-    plan = Plan(steps=(render, stylize), workers=2, calibrated=4, failures=(), notes=())
+    plan = JobEstimate(steps=(render, stylize), workers=2, calibrated=4, failures=(), notes=())
     assert (render.items, render.bytes) == (25, 25e6)
     assert [render.seconds(n) for n in (1, 2, 3, 9)] == [110, 90, 80, 80]  # 15 of 25 for the busier one of two
     assert [stylize.seconds(n) for n in (1, 9)] == [135, 135]
@@ -108,7 +107,7 @@ def test_few_samples_need_few_models(manifest_path, scratch):
     edit(manifest_path, ("samples_per_category = 3", "samples_per_category = 300000"))
     result = invoke("plan", manifest_path, "--samples", 1, "--workers", 2)
     assert result.exit_code == 0, result.output
-    assert "worked out from 2 samples" in result.output
+    assert "estimated from 2 samples" in result.output
     assert "600000" in result.output
     assert "2 workers: " in result.output
 
@@ -118,7 +117,7 @@ def test_progress_knows_its_end(manifest_path, scratch):
     """Two samples go through three stages."""
     told = []
     loaded, how = load_manifest(manifest_path), Supervision()
-    work_out(loaded, manifest_path.parent, samples=1, workers=1, how=how, on_sample=told.append)
+    estimate_job(loaded, manifest_path.parent, samples=1, workers=1, supervision=how, on_sample=told.append)
     assert told == [6] * 6
 
 

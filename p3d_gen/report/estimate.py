@@ -1,9 +1,9 @@
-"""What a whole job will take, from a few of its samples made through all stages in a folder that is removed again.
+"""An estimate of the time and disk of a whole job, from a few samples made through all stages in a temporary folder.
 
-Of each stage the start-up (of Blender, of a diffusion pipeline) is told apart from what a sample takes: the first shard
+The start-up of each stage (of Blender, of a diffusion pipeline) is separated from the time per sample: the first shard
 is made twice, and the process is warm the second time. A worker starts up once and then makes its shards one after the
-other; the stages follow each other. Workers are taken to be as fast as the one that was measured, which had one core or
-GPU for itself.
+other; the stages follow each other. All workers are assumed to be as fast as the one that was measured, which had one
+core or GPU for itself.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _LEAST_SHARD = 4  # a batch of the stylizer, of which a shard should hold a whol
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one step of the job takes.
+    """The time and disk of one step of the job.
 
-    name: models, render, stylize or pack. pieces: how many models or samples are in each piece of work that one worker
-    does: a model, or a shard. startup_s: of a worker. item_s, item_bytes: of a model or a sample. model_share: of that
-    time, in which a diffusion pipeline was at work.
+    name: models, render, stylize or pack. pieces: number of models or samples in each piece of work of a worker: a
+    model or a shard. startup_s: seconds that a worker needs to start. item_s, item_bytes: seconds and bytes of a
+    model or a sample. model_share: share of the seconds in which a diffusion pipeline computed.
     """
 
     name: str
@@ -55,23 +55,26 @@ class Step:
 
     @property
     def items(self) -> int:
-        """How many models or samples there are."""
+        """Number of models or samples."""
         return sum(self.pieces)
 
     @property
     def bytes(self) -> float:
-        """What all of them take on disk."""
+        """Size of all of them on disk."""
         return self.items * self.item_bytes
 
     def seconds(self, workers: int) -> float:
-        """The time until the last worker is done."""
+        """Return the seconds until the last worker is done."""
         return self.startup_s + self.item_s * busiest(self.pieces, workers)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a job takes. calibrated: how many samples were made to know; failures: those that could not be made; notes:
-    what a user should know of the models."""
+class JobEstimate:
+    """The time and disk of a job.
+
+    calibrated: number of samples made for the estimate. failures: samples that could not be made. notes: remarks on the
+    models.
+    """
 
     steps: tuple[Step, ...]
     workers: int
@@ -80,20 +83,20 @@ class Plan:
     notes: tuple[str, ...]
 
     def hours(self, workers: int) -> float:
-        """Of all steps, one after the other."""
+        """Return the hours of all steps, one after the other."""
         return sum(step.seconds(workers) for step in self.steps) / 3600
 
     def bottleneck(self, workers: int) -> Step:
-        """The step that takes longest."""
+        """Return the step that takes longest."""
         return max(self.steps, key=lambda step: step.seconds(workers))
 
     @property
     def bytes(self) -> float:
-        """What the finished run takes on disk."""
+        """Size of the finished run on disk."""
         return sum(step.bytes for step in self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Return all figures as JSON, for programs."""
         n = self.workers
         steps = [
             {
@@ -124,7 +127,7 @@ class Plan:
 
 
 def busiest(pieces: Sequence[int], workers: int) -> int:
-    """How many items the busiest of some workers makes, each taking the next piece as soon as it is free."""
+    """Return the number of items of the busiest worker, if each takes the next piece as soon as it is free."""
     loads = [0] * min(workers, len(pieces))
     for piece in pieces:
         heapq.heapreplace(loads, loads[0] + piece)
@@ -132,13 +135,13 @@ def busiest(pieces: Sequence[int], workers: int) -> int:
 
 
 def _spread(assets: tuple[Asset, ...], count: int) -> list[Asset]:
-    """At most `count` of them, evenly spread."""
+    """Return at most `count` of the assets, evenly spread."""
     count = min(count, len(assets))
     return [assets[i * len(assets) // count] for i in range(count)]
 
 
 def _small(manifest: Manifest, inventory: Inventory, samples: int) -> Manifest:
-    """The manifest of the calibration: equally many samples of each category, of as many models at most."""
+    """Return the manifest of the calibration: the same number of samples and at most as many models per category."""
     each = min(-(-samples // len(manifest.categories)), manifest.samples_per_category)
     ids = (cad.id for cads in inventory.cads.values() for cad in _spread(cads, each))
     include = tuple(dict.fromkeys(map(glob.escape, ids)))
@@ -174,7 +177,7 @@ def _models(run: RunFolder, whole: Inventory, notes: list[str]) -> Step:
 
 
 def _made(run: RunFolder, stage: Stage, folder: str, on_sample: Callable[[], None]) -> tuple[Ledger, list[Ledger]]:
-    """The ledgers of the first shard, made by a process that has just started, and of all shards made after that."""
+    """Return the ledger of the first shard, made by a fresh process, and the ledgers of all shards made after that."""
     shards = run.all_shards()
     (cold,) = run_shards(stage, str(run.root), shards[:1], 1, lambda: None)
     run.tar(folder, shards[0]).with_suffix(".json").unlink()
@@ -190,14 +193,14 @@ def _step(
     alone: bool,
     on_sample: Callable[[], None],
 ) -> tuple[Step, list[Failure]]:
-    """Time a stage on the calibration's samples. alone: whether a worker has one core. RunError where all fail."""
+    """Time a stage on the calibration's samples. alone: True if a worker has one core. Raise RunError if all fail."""
     with one_core() if alone else nullcontext():
         cold, ledgers = _made(run, stage, folder, on_sample)
     failures = [failure for ledger in ledgers for failure in ledger.failures]
     made = sum(ledger.count for ledger in ledgers)
     if not made:
-        told = failures[0].reason if failures else "no sample was handed on"
-        raise RunError(f"{name}: all samples of the calibration failed ({told}), so there is nothing to plan by")
+        reason = failures[0].reason if failures else "no sample was handed on"
+        raise RunError(f"{name}: all samples of the calibration failed, so nothing can be estimated: {reason}")
     seconds = sum(ledger.seconds for ledger in ledgers)
     size = sum(run.tar(folder, ledger.shard).stat().st_size for ledger in ledgers)
     step = Step(
@@ -211,51 +214,54 @@ def _step(
     return step, failures
 
 
-def _stages(settings: Stylize, how: Supervision) -> list[tuple[str, str, Stage, bool]]:
-    """The name of each stage, its folder, what makes a shard of it, and whether a worker of it has one core."""
-    device = "cpu" if how.device == "CPU" else "auto"
+def _stages(settings: Stylize, supervision: Supervision, device: str) -> list[tuple[str, str, Stage, bool]]:
+    """Return each stage: its name, its folder, the function that makes a shard, True if a worker has one core."""
     on_gpu = settings.stylizer != "none" and device != "cpu" and count_gpus() > 0
     return [
-        ("render", "render", functools.partial(render_shard, how=how), True),
+        ("render", "render", functools.partial(render_shard, how=supervision), True),
         ("stylize", "stylize", functools.partial(stylize_shard, device=device), not on_gpu),
         ("pack", "shards", pack_shard, True),
     ]
 
 
 def _pieces(manifest: Manifest) -> tuple[int, ...]:
-    """How many samples each of the job's shards has."""
+    """Return the number of samples of each of the job's shards."""
     total, size = manifest.samples_per_category, manifest.shard_size
     return tuple(min(size, total - first) for _ in manifest.categories for first in range(0, total, size))
 
 
-def plan(
+def estimate_job(
     manifest: Manifest,
     base_dir: Path,
     *,
     samples: int,
     workers: int,
-    how: Supervision,
+    supervision: Supervision,
+    device: str = "auto",
     on_sample: Callable[[int], None] = lambda total: None,
-) -> Plan:
-    """Make about that many of a manifest's samples, as many of each category, and reckon what all of them take.
+) -> JobEstimate:
+    """Make about `samples` samples of a manifest, the same number per category, and estimate the whole job from them.
 
-    base_dir: where the manifest's relative paths start. workers: that the plan is made for; the calibration has one.
-    on_sample is called after each sample in each stage, and told how often it will be. Sizes are those of the tars and
-    CAD files. Failed samples are counted as if they were made. RunError where all samples of a stage fail.
+    base_dir: folder in which the manifest's relative paths start. workers: number of workers of the job; the
+    calibration has one. device: device of stylizing. on_sample: called after each sample in each stage, with the total
+    number of calls. Sizes are those of the tars and CAD files. Failed samples count as if they were made.
+    Raise RunError if all samples of a stage fail.
     """
     whole = take_inventory(manifest, base_dir)
     failures: list[Failure] = []
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="p3dgen-plan-") as folder:
         run = begin_run(Path(folder) / "run", _small(manifest, whole, samples), base_dir)
-        create_stylization(run)  # before anything is made: are its weights there?
+        create_stylization(run)  # fails before anything is made if its weights are missing
         steps = [_models(run, whole, notes)]
         run = open_run(run.root)
         made = run.manifest.samples_per_category * len(run.manifest.categories)
-        stages = _stages(manifest.stylize, how)
+        stages = _stages(manifest.stylize, supervision, device)
         tick = functools.partial(on_sample, made * len(stages))
         for name, folder_of, stage, alone in stages:
             step, failed = _step(run, name, folder_of, stage, _pieces(manifest), alone, tick)
             steps.append(step)
             failures += failed
-    return Plan(steps=tuple(steps), workers=workers, calibrated=made, failures=tuple(failures), notes=tuple(notes))
+    return JobEstimate(
+        steps=tuple(steps), workers=workers, calibrated=made, failures=tuple(failures), notes=tuple(notes)
+    )
