@@ -110,7 +110,7 @@ def test_each_composite_is_a_sample_with_the_pictures_of_its_render(tmp_path, ma
     assert len(cards) == 12
     assert {card.key for card in cards} >= {"car-000000-b0", "car-000000-b1"}
     assert all(len(card.pictures) == 4 and card.overlay.outline for card in cards)
-    assert "Of each render 2 composites are packed." in write_report(run).read_text()
+    assert "2 composites of each render are packed." in write_report(run).read_text()
 
 
 def test_a_named_stylization_has_a_report_of_its_own(rendered):
