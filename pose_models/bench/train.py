@@ -82,6 +82,17 @@ def _per_second(work: Callable[[], object], images: int, device: torch.device) -
     return images / (time.perf_counter() - start)
 
 
+def _best_rates(
+    works: dict[str, tuple[Callable[[], object], int]], rounds: int, batch: int, device: torch.device
+) -> dict[str, float]:
+    """Measure each of `works`, a function and its number of batches, in turns; returns the best images a second."""
+    best = dict.fromkeys(works, 0.0)
+    for _ in range(rounds + 1):  # the first warms up, and counts as well: the best is kept
+        for name, (work, batches) in works.items():
+            best[name] = max(best[name], _per_second(work, batches * batch, device))
+    return best
+
+
 def figures(config: TrainConfig, device: torch.device, rounds: int, workers: int) -> dict[str, Any]:
     """Measure images a second, the best of `rounds`, taken in turns.
 
@@ -119,10 +130,7 @@ def figures(config: TrainConfig, device: torch.device, rounds: int, workers: int
             "loading": (lambda: load(count, 0, lambda batch: None), count),
             f"loading_{workers}_workers": (lambda: load(count, workers, lambda batch: None), count),
         }
-        best = dict.fromkeys(works, 0.0)
-        for _ in range(rounds + 1):  # the first warms up, and counts as well: the best is kept
-            for name, (work, batches) in works.items():
-                best[name] = max(best[name], _per_second(work, batches * config.batch, device))
+        best = _best_rates(works, rounds, config.batch, device)
     return _conclusions(best, device_name(device), config, workers)
 
 

@@ -133,6 +133,18 @@ def _mode_errors(predictions: Sequence[Prediction], mode_rotations: Mapping[str,
     return rotation_error_rad(modes, _rotations(predictions)[1])
 
 
+def _other_errors(
+    predictions: Sequence[Prediction], orders: Mapping[str, int], mode_rotations: Mapping[str, Array] | None
+) -> dict[str, Tensor]:
+    """Return the errors of the rows below the model's: with symmetry if a category has one, and of the modes."""
+    by_row = {}
+    if any(order != 1 for order in orders.values()):
+        by_row[SYMMETRY_AWARE] = prediction_errors(predictions, orders)
+    if mode_rotations is not None:
+        by_row[MOST_FREQUENT] = _mode_errors(predictions, mode_rotations)
+    return by_row
+
+
 def _rows(errors: Mapping[str, Tensor], groups: Sequence[str]) -> Rows:
     rows = {name: grouped_metrics(row, groups) for name, row in errors.items()}
     chance = {name: rows.pop(name) for name in (MOST_FREQUENT,) if name in rows}
@@ -174,11 +186,7 @@ def summary(
     names = _names(predictions)
     categories, subsets = [p.category for p in predictions], [p.subset for p in predictions]
     orders = {name: symmetry.get(name, 1) for name in sorted(set(categories))}
-    by_row = {MODEL: errors}
-    if any(order != 1 for order in orders.values()):
-        by_row[SYMMETRY_AWARE] = prediction_errors(predictions, orders)
-    if mode_rotations is not None:
-        by_row[MOST_FREQUENT] = _mode_errors(predictions, mode_rotations)
+    by_row = {MODEL: errors, **_other_errors(predictions, orders, mode_rotations)}
     confusion, confusion_per_category = _confusions(predictions)
     confidence = torch.tensor([p.confidence for p in predictions], dtype=torch.float64)
     parts = any(subsets)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pose_models.metrics.accuracy import PoseMetrics
-from pose_models.metrics.bootstrap import Intervals, over_seeds
+from pose_models.metrics.bootstrap import Intervals
 from pose_models.metrics.groups import Grouped, Mean
 
 if TYPE_CHECKING:
@@ -147,16 +147,13 @@ def paper_tables(
     title: str,
     *,
     mean: Mean = "pooled",
-    columns: Sequence[str] | None = None,
 ) -> list[Table]:
     """Make one table a figure: Acc pi/6, Acc pi/18 and median error.
 
-    Rows are methods, columns groups (categories, or parts of a benchmark) and their mean.
-
-    columns: the groups in their order, by default all in alphabetical order. "-" where a method lacks one. The mean is
-    always that over all of the method's groups; the title says which.
+    Rows are methods. Columns are groups (categories, or parts of a benchmark) in alphabetical order, and their mean;
+    the title says which mean. A cell is "-" if a method lacks the group.
     """
-    groups = sorted({name for row in methods.values() for name in row.groups}) if columns is None else columns
+    groups = sorted({name for row in methods.values() for name in row.groups})
     header = ("", *(name or _NO_SUBSET for name in groups), "mean")
     tables = []
     for field, figure, factor in FIGURES:
@@ -180,21 +177,6 @@ def group_table(row: Grouped[PoseMetrics], title: str, intervals: Grouped[Interv
     ends = {name or _NO_SUBSET: each for name, each in intervals.groups.items()}
     ends |= {f"mean: {_MEANS[which]}": intervals.mean(which) for which in means}
     return overview(named, title, ends)
-
-
-def seeds_table(methods: Mapping[str, Sequence[PoseMetrics]], title: str) -> Table:
-    """Make a table of one row a method: mean and sample standard deviation over its runs, which differ only in their
-    seed.
-
-    ValueError for a method with fewer than two runs.
-    """
-    header = ("", *(f"{name} ({_UNITS[name]})" for _, name, _ in FIGURES), "seeds")
-    body = []
-    for name, runs in methods.items():
-        spread = over_seeds([run.as_dict() for run in runs])
-        cells = [f"{f * spread[field].mean:.1f} ± {f * spread[field].std:.1f}" for field, _, f in FIGURES]
-        body.append((name, *cells, str(len(runs))))
-    return Table(title=title, header=header, rows=tuple(body))
 
 
 def transposed(table: Table) -> Table:

@@ -52,15 +52,24 @@ def solve_views(
 ) -> Solutions:
     """Find the poses of B images, as `solve`.
 
-    Where there is a second view, of the images mirrored, the solutions are those of both views, in the images
-    themselves, by the mean of their losses over the two.
+    If there is a second view, of the images mirrored, the solutions are those of both views, in the images themselves,
+    by the mean of their losses over the two.
     """
     solved: list[Solutions] = [
         solve(mesh, clutter, view.features, batch_camera(mesh, view.batch, distance), config, confidence_form)
         for view in views
     ]
-    if len(views) == 1:
-        return solved[0]
+    return solved[0] if len(views) == 1 else _of_both_views(mesh, clutter, views, solved, confidence_form)
+
+
+def _of_both_views(
+    mesh: NeuralMesh,
+    clutter: Tensor,
+    views: Sequence[View],
+    solved: Sequence[Solutions],
+    confidence_form: ConfidenceForm,
+) -> Solutions:
+    """Rank the solutions of images and of their mirror images by the mean of their losses in both."""
     own, other = solved
     width = views[0].batch.image.shape[-1]
     back = geometry.hflip(other.hypotheses_cam_T_obj, other.hypotheses_K, width)
