@@ -34,7 +34,7 @@ from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
 from p3d_gen.stylize.weights import are_light
 from p3d_gen.verify import Verification, verify_run
-from p3d_gen.verify.provenance import check_allowed, materials
+from p3d_gen.verify.provenance import asset_uses, check_allowed
 
 __all__ = [
     "Manifest",
@@ -145,7 +145,7 @@ def _check_licenses(run: RunFolder, stylization: Stylization, allowed: Sequence[
     except ValueError as error:
         raise ConfigError(f"allow_licenses: {error}") from None
     if ids:
-        check_allowed(materials(run, stylization), ids)
+        check_allowed(asset_uses(run, stylization), ids)
 
 
 class Run:

@@ -98,7 +98,7 @@ def make(
       p3dgen dataset make runs/a runs/b --split-by cad --split-by texture --shard-size 500MB --out datasets/ab
     """
     from p3d_gen.dataset.build import make_dataset
-    from p3d_gen.dataset.samples import open_sources
+    from p3d_gen.dataset.source_runs import open_sources
     from p3d_gen.dataset.splits import Recipe
     from p3d_gen.spec.sections import validated
 
@@ -174,10 +174,10 @@ def export(kind: str, folder: Path, out: Path, name: str) -> None:
       p3dgen export bop runs/quickstart --out bop
     """
     from p3d_gen.export import export as write
-    from p3d_gen.export.material import open_material
+    from p3d_gen.export.inputs import open_input
 
-    material = open_material(folder, name)
+    source = open_input(folder, name)
     with progress_bar() as progress:
         task = progress.add_task("export", total=None)
-        write(kind, material, out, lambda: progress.advance(task))
+        write(kind, source, out, lambda: progress.advance(task))
     click.echo(f"{kind}: {out}")

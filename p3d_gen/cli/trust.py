@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from p3d_gen.render.stage import Supervision
     from p3d_gen.verify import Verification
-    from p3d_gen.verify.provenance import Material
+    from p3d_gen.verify.provenance import AssetUse
 
 _SHOWN_FINDINGS = 20
 
@@ -135,11 +135,11 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision:
     """
     from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
-    from p3d_gen.verify.replay import replays, write_members
+    from p3d_gen.verify.replay import replay_samples, write_members
 
     run = open_run(run_folder)
     device = "cpu" if supervision.device == "CPU" else "auto"
-    (found,) = replays(run, open_stylization(run, name), [key], supervision, device)
+    (found,) = replay_samples(run, open_stylization(run, name), [key], supervision, device)
     if out:
         click.echo(f"{write_members(out, found)} files in {out}")
     members = sum(map(len, found.made.values()))
@@ -150,11 +150,11 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision:
     click.echo(f"{found.key}: {members} members made again, each the same to the bit")
 
 
-def _licence_table(used: Sequence[tuple[Material, int]]) -> Table:
+def _licence_table(used: Sequence[tuple[AssetUse, int]]) -> Table:
     """A row for each kind of asset and its licence, unknown ones first."""
     from p3d_gen.spec.licences import UNKNOWN
 
-    groups: dict[tuple[bool, str, str], list[tuple[Material, int]]] = {}
+    groups: dict[tuple[bool, str, str], list[tuple[AssetUse, int]]] = {}
     for each, samples in used:
         groups.setdefault((each.licence.id != UNKNOWN, each.kind, each.licence.id), []).append((each, samples))
     table = Table("what", "licence", "stated in", "how many", "uses")
@@ -182,12 +182,12 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     from p3d_gen.run.shards import reading_samples
     from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
-    from p3d_gen.verify.provenance import check_allowed, used_materials, write_licences
+    from p3d_gen.verify.provenance import check_allowed, used_assets, write_licences
 
     run = open_run(run_folder)
     what = open_stylization(run, name)
     with reading_samples(run_folder):
-        used = used_materials(run, what)
+        used = used_assets(run, what)
     print_wide(_licence_table(used))
     click.echo(write_licences(run, what, used))
     if allow_licenses:
@@ -211,13 +211,12 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
     from p3d_gen.run.shards import reading_samples
     from p3d_gen.run.store import open_run
     from p3d_gen.stylize.stylization import open_stylization
-    from p3d_gen.verify.provenance import provenance as entries
-    from p3d_gen.verify.provenance import write_provenance
+    from p3d_gen.verify.provenance import provenance_entries, write_provenance
 
     run = open_run(run_folder)
     what = open_stylization(run, name)
     with reading_samples(run_folder):
         if key:
-            click.echo(json.dumps(next(entries(run, what, key)), indent=2))
+            click.echo(json.dumps(next(provenance_entries(run, what, key)), indent=2))
         else:
             click.echo(write_provenance(run, what))

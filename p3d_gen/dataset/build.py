@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import RunError
+from p3d_gen.dataset.assignment import Assignment, assign_samples
 from p3d_gen.dataset.card import dataset_card
 from p3d_gen.dataset.folder import (
     CARD,
@@ -15,14 +16,13 @@ from p3d_gen.dataset.folder import (
     FORMAT_VERSION,
     INDEX,
     RECIPE,
-    Dataset,
+    DatasetFolder,
     is_dataset,
     open_dataset,
     read_part,
     write_new,
 )
-from p3d_gen.dataset.plan import Plan, make_plan
-from p3d_gen.dataset.samples import Entry, Source, samples_of
+from p3d_gen.dataset.source_runs import DatasetSample, SourceRun, samples_of
 from p3d_gen.dataset.splits import KINDS, Recipe
 from p3d_gen.dataset.survey import Survey, survey
 from p3d_gen.run.files import file_sha256, read_json, write_bytes, write_json
@@ -32,7 +32,7 @@ from p3d_gen.run.store import difference
 _SHOWN = 10
 
 
-def _licences(source: Source) -> list[dict[str, str]]:
+def _licences(source: SourceRun) -> list[dict[str, str]]:
     """The licences of what the run's samples show, as `p3dgen licences` found them; none where it was not called."""
     path = source.run.root / f"licences{source.stage.removeprefix('shards')}.json"
     try:
@@ -43,7 +43,7 @@ def _licences(source: Source) -> list[dict[str, str]]:
         raise RunError(f"{path} is damaged: {error!r}; make it again by `p3dgen licences {source.run.root}`") from None
 
 
-def _made_from(sources: Sequence[Source], recipe: Recipe) -> dict[str, Any]:
+def _made_from(sources: Sequence[SourceRun], recipe: Recipe) -> dict[str, Any]:
     """The content of recipe.json. RunError where a run is not finished."""
     runs = []
     for source in sources:
@@ -63,7 +63,7 @@ def _made_from(sources: Sequence[Source], recipe: Recipe) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, "recipe": recipe.model_dump(mode="json"), "sources": runs}
 
 
-def _begin(root: Path, made_from: dict[str, Any]) -> Dataset:
+def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
     """Write what the dataset is to be, or find that it is that. RunError where the folder is another dataset's."""
     if not is_dataset(root):
         if root.exists() and any(root.iterdir()):
@@ -74,7 +74,7 @@ def _begin(root: Path, made_from: dict[str, Any]) -> Dataset:
     return open_dataset(root)
 
 
-def _models(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, Path]:
+def _models(entries: Sequence[DatasetSample], sources: Sequence[SourceRun]) -> dict[str, Path]:
     """The files of the models that samples show, and of the categories' cuboids where samples hold theirs, by their
     names in the dataset. RunError where two runs mean different ones by the same name."""
     by_prefix = {source.prefix: source for source in sources}
@@ -95,15 +95,17 @@ def _models(entries: Sequence[Entry], sources: Sequence[Source]) -> dict[str, Pa
     return {name: min(files) for name, files in sorted(wanted.items())}
 
 
-def _read(entries: Sequence[Entry], recipe: Recipe, on_sample: Callable[[], None]) -> Iterator[tuple[str, Members]]:
+def _read(
+    entries: Sequence[DatasetSample], recipe: Recipe, on_sample: Callable[[], None]
+) -> Iterator[tuple[str, Members]]:
     for entry in entries:
         yield entry.key, entry.read(recipe.depth16)
         on_sample()
 
 
-def _write_shards(root: Path, plan: Plan, recipe: Recipe, on_sample: Callable[[], None]) -> None:
+def _write_shards(root: Path, assignment: Assignment, recipe: Recipe, on_sample: Callable[[], None]) -> None:
     """Write the shards that are not there yet: those that are are whole."""
-    for name, entries in plan.shards.items():
+    for name, entries in assignment.shards.items():
         path = root / f"{name}.tar"
         if not path.exists():
             write_shard(path, _read(entries, recipe, on_sample))
@@ -112,7 +114,7 @@ def _write_shards(root: Path, plan: Plan, recipe: Recipe, on_sample: Callable[[]
                 on_sample()
 
 
-def _by_licence(dataset: Dataset) -> dict[str, int]:
+def _by_licence(dataset: DatasetFolder) -> dict[str, int]:
     """How many assets there are under each licence; {} where that is not known of all runs."""
     stated = {
         (source["name"], each["kind"], each["id"]): each["licence"]
@@ -123,7 +125,7 @@ def _by_licence(dataset: Dataset) -> dict[str, int]:
     return dict(sorted(Counter(stated.values()).items())) if known else {}
 
 
-def _summary(dataset: Dataset, plan: Plan, found: Survey) -> dict[str, Any]:
+def _summary(dataset: DatasetFolder, assignment: Assignment, found: Survey) -> dict[str, Any]:
     """The content of dataset.json."""
     return {
         "format_version": FORMAT_VERSION,
@@ -139,7 +141,7 @@ def _summary(dataset: Dataset, plan: Plan, found: Survey) -> dict[str, Any]:
             }
             for name, split in found.splits.items()
         },
-        "left_out": plan.left_out,
+        "left_out": assignment.left_out,
         "assets_in_several_splits": {kind: len(found.shared(kind)) for kind in KINDS},
         **found.shape,
         "licences": _by_licence(dataset),
@@ -150,7 +152,7 @@ def _summary(dataset: Dataset, plan: Plan, found: Survey) -> dict[str, Any]:
 
 
 def make_dataset(
-    root: Path, sources: Sequence[Source], recipe: Recipe, on_sample: Callable[[int], None] = lambda total: None
+    root: Path, sources: Sequence[SourceRun], recipe: Recipe, on_sample: Callable[[int], None] = lambda total: None
 ) -> dict[str, Any]:
     """Make the dataset of some finished runs in a folder, which is to be new or the same dataset begun; returns what
     its dataset.json says. The runs are only read. on_sample: called after each sample with how many there are.
@@ -162,17 +164,17 @@ def make_dataset(
     if recipe.depth16 and entries and "depth.npz" not in entries[0].stored.places:
         shard = entries[0].stored.shard
         raise RunError(f"{shard} holds no depth.npz: leave depth as it is, or name depth in output.members")
-    plan = make_plan(entries, recipe)
-    kept = [entry for shard in plan.shards.values() for entry in shard]
+    assignment = assign_samples(entries, recipe)
+    kept = [entry for shard in assignment.shards.values() for entry in shard]
     models = _models(kept, sources)
     dataset = _begin(root, made_from)
     for name, file in models.items():
         write_new(root / "cad" / name, file.read_bytes())
-    _write_shards(root, plan, recipe, lambda: on_sample(len(kept)))
+    _write_shards(root, assignment, recipe, lambda: on_sample(len(kept)))
     found = survey(dataset)
     if found.findings:
         raise RunError(f"{root} is not what it should be: " + "\n".join(found.findings[:_SHOWN]))
-    summary = _summary(dataset, plan, found)
+    summary = _summary(dataset, assignment, found)
     for name, split in found.splits.items():
         index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": f"{summary['name']}-{name}"}
         write_json(root / name / INDEX, index | {"shardlist": split.shards})

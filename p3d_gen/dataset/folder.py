@@ -24,7 +24,7 @@ RECIPE, INDEX, CARD, DATASET = "recipe.json", "index.json", "README.md", "datase
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
+class DatasetFolder:
     """A dataset's folder that has been begun. sources: what its runs are, as recipe.json says."""
 
     root: Path
@@ -67,7 +67,7 @@ def is_dataset(root: Path) -> bool:
     return (root / RECIPE).exists()
 
 
-def open_dataset(root: Path) -> Dataset:
+def open_dataset(root: Path) -> DatasetFolder:
     """An existing dataset. RunError where the folder is none, or one of another version."""
     if not is_dataset(root):
         raise RunError(f"{root} is no dataset: it holds no {RECIPE}; `p3dgen dataset make RUN --out {root}` makes one")
@@ -80,4 +80,4 @@ def open_dataset(root: Path) -> Dataset:
         recipe, sources = content["recipe"], list(content["sources"])
     except (KeyError, TypeError) as error:
         raise RunError(f"{root / RECIPE} is damaged: {error!r}; make the dataset again") from None
-    return Dataset(root=root, recipe=validated(Recipe, recipe, str(root / RECIPE), "recipe"), sources=sources)
+    return DatasetFolder(root=root, recipe=validated(Recipe, recipe, str(root / RECIPE), "recipe"), sources=sources)

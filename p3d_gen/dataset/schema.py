@@ -43,10 +43,10 @@ MEMBERS: dict[str, str] = {
 }
 
 
-class Labels(TypedDict):
+class PackedLabels(TypedDict):
     """The labels of one packed sample, its member `json`. Keys are there in all samples of a dataset, or in none."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(title="Labels", extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
 
     key: Annotated[str, Field(description="the sample's key", pattern=r"^[^./]+$")]
     category: Annotated[Category, Field(description="one of the twelve of PASCAL3D+")]
@@ -108,7 +108,7 @@ class Labels(TypedDict):
     depth16_step: NotRequired[Annotated[float, Field(gt=0, description="box diagonals per number of depth.png16")]]
 
 
-_labels = cache(lambda: TypeAdapter(Labels))
+_labels = cache(lambda: TypeAdapter(PackedLabels))
 
 
 def json_schema() -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import P3DError, RunError
-from p3d_gen.dataset.folder import INDEX, Dataset, read_part
-from p3d_gen.dataset.samples import sample_shape, scan_shard
+from p3d_gen.dataset.folder import INDEX, DatasetFolder, read_part
 from p3d_gen.dataset.schema import label_faults
+from p3d_gen.dataset.source_runs import sample_shape, scan_shard
 from p3d_gen.dataset.splits import KINDS, Kind, asset_ids, split_of
 from p3d_gen.run.files import file_sha256
 from p3d_gen.run.store import difference
@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 @dataclass(kw_only=True)
-class Split:
+class SplitContents:
     """What is found in a split. shards: as its index lists them. assets: of each kind, and how many samples show it."""
 
     shards: list[dict[str, Any]] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Survey:
     """What is found in a dataset. findings: what is wrong, each with file, key and remedy. shape: of its
     samples, {} while that is not known."""
 
-    splits: dict[str, Split]
+    splits: dict[str, SplitContents]
     findings: list[str] = field(default_factory=list)
     shape: dict[str, Any] = field(default_factory=dict)
 
@@ -46,7 +46,9 @@ class Survey:
         return {asset: names for asset, names in found.items() if asset and len(names) > 1}
 
 
-def _take(survey: Survey, dataset: Dataset, split: str, shard: str, key: str, members: list[str], labels: Any) -> None:
+def _take(
+    survey: Survey, dataset: DatasetFolder, split: str, shard: str, key: str, members: list[str], labels: Any
+) -> None:
     """Take a sample into the survey. ValueError says what is wrong with it."""
     if faults := label_faults(labels):
         raise ValueError(f"its labels are not those of the schema: {'; '.join(faults[:_SHOWN])}")
@@ -64,7 +66,7 @@ def _take(survey: Survey, dataset: Dataset, split: str, shard: str, key: str, me
         raise ValueError(f"it belongs to {belongs or 'no split'}, not to {split}")
 
 
-def _look_through(survey: Survey, dataset: Dataset, split: str, path: Path, keys: set[str]) -> None:
+def _look_through(survey: Survey, dataset: DatasetFolder, split: str, path: Path, keys: set[str]) -> None:
     """Take a shard's samples into the survey. keys: those seen before."""
     count = 0
     try:
@@ -91,9 +93,9 @@ def _leaks(survey: Survey, kind: Kind) -> Iterator[str]:
         yield f"leak: the {kind} {asset!r} is in {counts}"
 
 
-def survey(dataset: Dataset) -> Survey:
+def survey(dataset: DatasetFolder) -> Survey:
     """Look through all shards: labels against the schema and each other, keys, and assets against the splits."""
-    found = Survey(splits={name: Split() for name in dataset.recipe.shares}, shape=dataset.shape())
+    found = Survey(splits={name: SplitContents() for name in dataset.recipe.shares}, shape=dataset.shape())
     keys: set[str] = set()
     for name in found.splits:
         for path in dataset.shards(name):
@@ -103,7 +105,7 @@ def survey(dataset: Dataset) -> Survey:
     return found
 
 
-def check_dataset(dataset: Dataset) -> Survey:
+def check_dataset(dataset: DatasetFolder) -> Survey:
     """Look through all shards, and compare them with their indices. RunError where the dataset is not finished."""
     if not dataset.finished:
         raise RunError(f"{dataset.root} is not finished: run the `p3dgen dataset make` that began it again")

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from p3d_gen.export.material import Material, begin
+from p3d_gen.export.inputs import ExportInput, begin
 from p3d_gen.run.shards import reading_samples
 
 FORMATS = ("coco", "bop", "pascal3d", "nemo")
 
 
-def export(name: str, material: Material, out: Path, on_sample: Callable[[], None] = lambda: None) -> None:
+def export(name: str, source: ExportInput, out: Path, on_sample: Callable[[], None] = lambda: None) -> None:
     """Write a run or dataset in one of the `FORMATS` to a folder, which is to be new or the same export begun: what was
     killed goes on with the same call, and ends in the same bytes.
 
     RunError where the folder holds something else, or the format has no place for what a sample holds.
     """
-    begin(name, material, out)
-    with reading_samples(material.cad.parent):
-        import_module(f"p3d_gen.export.{name}").write(material, out, on_sample)
+    begin(name, source, out)
+    with reading_samples(source.cad.parent):
+        import_module(f"p3d_gen.export.{name}").write(source, out, on_sample)

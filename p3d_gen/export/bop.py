@@ -22,7 +22,7 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import rot_z
 from p3d_gen.core.silhouette import camera_of, mask_box, silhouette
 from p3d_gen.dataset.folder import write_new
-from p3d_gen.export.material import Material, Shot, shots
+from p3d_gen.export.inputs import ExportInput, Shot, shots
 from p3d_gen.run.cad_model import CadModel, load_cad
 from p3d_gen.run.files import write_bytes, write_json
 
@@ -138,7 +138,7 @@ def _encode16(pixels: NDArray[np.uint16]) -> bytes:
 
 
 def _write_scene(
-    material: Material, shard: Path, folder: Path, numbers: dict[str, int], on_sample: Callable[[], None]
+    source: ExportInput, shard: Path, folder: Path, numbers: dict[str, int], on_sample: Callable[[], None]
 ) -> list[int]:
     """Write a shard as a scene; returns the objects of its images in order."""
     cameras, truths, infos, objects = {}, {}, {}, []
@@ -150,7 +150,7 @@ def _write_scene(
         objects.append(number)
         write_new(folder / "rgb" / f"{name}.{shot.picture}", shot.members[shot.picture])
         write_new(folder / "depth" / f"{name}.png", _encode16(depth))
-        write_new(folder / "mask" / f"{name}_000000.png", encode_png(mask_bytes(_whole(shot, material.cad))))
+        write_new(folder / "mask" / f"{name}_000000.png", encode_png(mask_bytes(_whole(shot, source.cad))))
         write_new(folder / "mask_visib" / f"{name}_000000.png", encode_png(mask_bytes(shot.mask)))
         on_sample()
     for name, content in (("scene_camera", cameras), ("scene_gt", truths), ("scene_gt_info", infos)):
@@ -167,18 +167,18 @@ def _write_camera(shot: Shot, out: Path) -> None:
     write_json(out / "camera.json", {"cx": cx, "cy": cy, "fx": fx, "fy": fy, "height": height, "width": width} | scale)
 
 
-def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
+def write(source: ExportInput, out: Path, on_sample: Callable[[], None]) -> None:
     """Write a run or dataset as BOP."""
-    numbers = _write_models(material.cad, out)
-    for split, shards in material.splits.items():
+    numbers = _write_models(source.cad, out)
+    for split, shards in source.splits.items():
         targets = []
         for scene, shard in enumerate(shards):
-            objects = _write_scene(material, shard, out / split / f"{scene:06d}", numbers, on_sample)
+            objects = _write_scene(source, shard, out / split / f"{scene:06d}", numbers, on_sample)
             targets += [
                 {"scene_id": scene, "im_id": image, "obj_id": number, "inst_count": 1}
                 for image, number in enumerate(objects)
             ]
         if split == "test":
             write_json(out / "test_targets_bop19.json", targets)
-    first = next(shard for shards in material.splits.values() for shard in shards)
+    first = next(shard for shards in source.splits.values() for shard in shards)
     _write_camera(next(shots([first])), out)

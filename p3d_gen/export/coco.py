@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from p3d_gen.core.categories import CATEGORIES, KEYPOINTS
 from p3d_gen.core.silhouette import mask_box
 from p3d_gen.dataset.folder import write_new
-from p3d_gen.export.material import Material, Shot, shots
+from p3d_gen.export.inputs import ExportInput, Shot, shots
 from p3d_gen.render.annotations import OUTSIDE
 from p3d_gen.run.files import write_bytes
 
@@ -61,9 +61,9 @@ def _category(number: int, name: str) -> dict[str, Any]:
     return {"id": number, "name": name, "supercategory": "object", "keypoints": list(KEYPOINTS[name]), "skeleton": []}
 
 
-def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
+def write(source: ExportInput, out: Path, on_sample: Callable[[], None]) -> None:
     """Write a run or dataset as COCO."""
-    for split, shards in material.splits.items():
+    for split, shards in source.splits.items():
         images, annotations = [], []
         for number, shot in enumerate(shots(shards), start=1):
             name = f"{shot.key}.{shot.picture}"
@@ -73,7 +73,7 @@ def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
             annotations.append(_annotation(shot, number))
             on_sample()
         content = {
-            "info": {"description": f"{material.name} {split}", "version": "1"},
+            "info": {"description": f"{source.name} {split}", "version": "1"},
             "licenses": [],
             "categories": [_category(number, name) for number, name in enumerate(CATEGORIES, start=1)],
             "images": images,

@@ -23,7 +23,7 @@ from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg, encode_np
 from p3d_gen.core.geometry import Crop, distance_crop, viewpoint_of
 from p3d_gen.core.types import Array
 from p3d_gen.dataset.folder import write_new
-from p3d_gen.export.material import Material, Shot, shots
+from p3d_gen.export.inputs import ExportInput, Shot, shots
 from p3d_gen.export.pascal3d import cad_numbers, off
 from p3d_gen.render.annotations import VISIBLE
 from p3d_gen.run.files import write_bytes
@@ -132,23 +132,23 @@ def annotation_3d(shot: Shot, crop: Crop, known: dict[str, NDArray[Any]]) -> dic
     }
 
 
-def _write_cuboids(material: Material, out: Path) -> None:
+def _write_cuboids(source: ExportInput, out: Path) -> None:
     """Write the cuboids of all categories, as meshes."""
-    for path in sorted(material.cad.glob("*.cuboid.npz")):
+    for path in sorted(source.cad.glob("*.cuboid.npz")):
         mesh = decode_npz(path.read_bytes())
         category = path.name.removesuffix(".cuboid.npz")
         write_new(out / "CAD_single" / category / "01.off", off(mesh["vertices"], mesh["faces"]))
 
 
-def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
+def write(source: ExportInput, out: Path, on_sample: Callable[[], None]) -> None:
     """Write a run or dataset as NeMo's."""
     numbers: dict[str, dict[str, int]] = {}
-    _write_cuboids(material, out)
-    for split, shards in material.splits.items():
+    _write_cuboids(source, out)
+    for split, shards in source.splits.items():
         root, lists = out / split, dict[Path, list[str]]()
         for shot in shots(shards):
             category, crop = shot.labels["category"], crop_of(shot)
-            number = numbers.setdefault(category, cad_numbers(material.cad, category))[shot.labels["cad_id"]]
+            number = numbers.setdefault(category, cad_numbers(source.cad, category))[shot.labels["cad_id"]]
             picture = cropped(decode_image(shot.members[shot.picture]), crop)
             arrays = annotation(shot, crop, number)
             write_new(root / "images" / category / f"{shot.key}.JPEG", encode_jpeg(picture, _JPEG_QUALITY))

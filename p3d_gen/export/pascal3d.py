@@ -18,7 +18,7 @@ from p3d_gen.core.categories import KEYPOINTS
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import viewpoint_of
 from p3d_gen.dataset.folder import write_new
-from p3d_gen.export.material import Material, Shot, shots
+from p3d_gen.export.inputs import ExportInput, Shot, shots
 from p3d_gen.render.annotations import HIDDEN, OUTSIDE, VISIBLE
 from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import write_bytes
@@ -107,15 +107,15 @@ def annotation(shot: Shot, cad_index: int) -> bytes:
     return _HEADER + buffer.getvalue()[len(_HEADER) :]
 
 
-def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
+def write(source: ExportInput, out: Path, on_sample: Callable[[], None]) -> None:
     """Write a run or dataset as PASCAL3D+."""
     numbers: dict[str, dict[str, int]] = {}
-    for split, shards in material.splits.items():
+    for split, shards in source.splits.items():
         names: dict[str, list[str]] = {}
         for shot in shots(shards):
             category = shot.labels["category"]
             place = f"{category}_imagenet"
-            models = numbers.setdefault(category, cad_numbers(material.cad, category))
+            models = numbers.setdefault(category, cad_numbers(source.cad, category))
             write_new(out / "Images" / place / f"{shot.key}.JPEG", shot.jpeg())
             write_new(out / "Annotations" / place / f"{shot.key}.mat", annotation(shot, models[shot.labels["cad_id"]]))
             names.setdefault(place, []).append(shot.key)
@@ -124,5 +124,5 @@ def write(material: Material, out: Path, on_sample: Callable[[], None]) -> None:
             write_bytes(out / "Image_sets" / f"{place}_{split}.txt", "".join(f"{key}\n" for key in keys).encode())
     for category, models in numbers.items():
         for name, number in models.items():
-            model = load_cad(material.cad / category / f"{name}.npz")
+            model = load_cad(source.cad / category / f"{name}.npz")
             write_new(out / "CAD" / category / f"{number:02d}.off", off(model.vertices, model.faces))

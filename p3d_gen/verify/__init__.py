@@ -4,7 +4,7 @@ Nothing is only believed: labels are worked out again from the manifest and the 
 and, where that is asked for, some samples are rendered and stylised again.
 """
 
-from p3d_gen.verify.geometry import Agreement, agreement
+from p3d_gen.verify.agreement import Agreement, measure_agreement
 from p3d_gen.verify.whole import Rerender, Verification, amount, verify_run, write_verification
 
-__all__ = ["Agreement", "Rerender", "Verification", "agreement", "amount", "verify_run", "write_verification"]
+__all__ = ["Agreement", "Rerender", "Verification", "amount", "measure_agreement", "verify_run", "write_verification"]

@@ -48,17 +48,19 @@ class Findings:
         """How to have the shard made again."""
         return f"delete {self.stage}/{self.shard}.tar and run `{stage_command(self.stage)}` again"
 
-    def add(self, check: str, what: str, key: str = "", remedy: str = "") -> None:
+    def add(self, check: str, message: str, key: str = "", remedy: str = "") -> None:
         """Note what is wrong; without a `remedy` that is to make the shard again."""
         self.found.append(
-            Finding(check=check, what=what, remedy=remedy or self.remedy, stage=self.stage, shard=self.shard, key=key)
+            Finding(
+                check=check, what=message, remedy=remedy or self.remedy, stage=self.stage, shard=self.shard, key=key
+            )
         )
 
     @contextmanager
-    def guard(self, check: str, what: str, key: str = "") -> Iterator[None]:
+    def guard(self, check: str, message: str, key: str = "") -> Iterator[None]:
         """Whatever goes wrong inside is a finding, not a traceback: of damaged bytes decoders raise what they like."""
         try:
             yield
         except Exception as error:
             told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            self.add(check, f"{what}: {' '.join(told.split())[:_SHOWN_CHARS]}", key)
+            self.add(check, f"{message}: {' '.join(told.split())[:_SHOWN_CHARS]}", key)

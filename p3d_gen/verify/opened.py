@@ -12,7 +12,7 @@ from p3d_gen.run.shards import StoredSample
 from p3d_gen.run.store import Ledger, RunFolder, read_ledger, stage_command, stage_inputs
 from p3d_gen.verify.contents import read_contents
 from p3d_gen.verify.findings import Findings
-from p3d_gen.verify.schema import Form
+from p3d_gen.verify.forms import Form
 
 
 @dataclass(frozen=True, kw_only=True)

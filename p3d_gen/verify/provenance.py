@@ -31,7 +31,7 @@ _SHOWN_ASSETS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class AssetUse:
     """Something that samples are made of. kind: cad, texture, hdri, background, viewpoints, occluder or checkpoint.
 
     id: as the samples' labels spell it; of a CAD <category>/<id>. file: below its source, the address of a computed
@@ -72,15 +72,15 @@ def _root(run: RunFolder, kind: str) -> Path | None:
     return (light_folder if kind == "hdri" else background_folder)(manifest, base_dir)
 
 
-def _material(kind: str, name: str, asset: Asset, root: Path | None) -> Material:
+def _material(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUse:
     found = asset_licence(asset, root)
     if asset.is_parametric or root is None:
-        return Material(kind=kind, id=name, file=asset.address, path=None, licence=found)
+        return AssetUse(kind=kind, id=name, file=asset.address, path=None, licence=found)
     file = asset.path.relative_to(root).as_posix()
-    return Material(kind=kind, id=name, file=file, path=asset.path, licence=found)
+    return AssetUse(kind=kind, id=name, file=file, path=asset.path, licence=found)
 
 
-def _assets(run: RunFolder) -> Iterator[Material]:
+def _assets(run: RunFolder) -> Iterator[AssetUse]:
     kinds = {
         "cad": [(f"{category}/{cad.id}", cad) for category, cads in run.inventory.cads.items() for cad in cads],
         "texture": [(asset.id, asset) for asset in run.inventory.textures],
@@ -94,29 +94,31 @@ def _assets(run: RunFolder) -> Iterator[Material]:
         yield _material("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
     if source := run.manifest.viewpoint.source:
         path = resolve_file(source, run.base_dir, "viewpoint.source")
-        yield Material(kind="viewpoints", id=source, file=path.name, path=path, licence=file_licence(path, path.parent))
+        yield AssetUse(kind="viewpoints", id=source, file=path.name, path=path, licence=file_licence(path, path.parent))
 
 
-def _checkpoints(what: Stylization) -> Iterator[Material]:
+def _checkpoints(stylization: Stylization) -> Iterator[AssetUse]:
     """The weights that a stylization names; the licence of those whose model card cannot be reached is unknown."""
-    if what.settings.stylizer == "none":
+    if stylization.settings.stylizer == "none":
         return
-    for weights in (each for found in all_weights(what.settings, what.base_dir).values() for each in found):
+    for weights in (
+        each for found in all_weights(stylization.settings, stylization.base_dir).values() for each in found
+    ):
         try:
             stated = stated_licence(licence(pinned(weights)))
         except DependencyError:
             stated = UNKNOWN
         found = Licence(id=stated, stated_in="" if stated == UNKNOWN else "its model card")
         part = f"/{weights.path.name}" if weights.name == EMBEDDED and weights.path else ""
-        yield Material(kind="checkpoint", id=weights.name + part, file="", path=None, licence=found)
+        yield AssetUse(kind="checkpoint", id=weights.name + part, file="", path=None, licence=found)
 
 
-def materials(run: RunFolder, what: Stylization) -> list[Material]:
+def asset_uses(run: RunFolder, stylization: Stylization) -> list[AssetUse]:
     """All that samples of a run may be made of. AssetError where a `licences.toml` cannot be used."""
-    return [*_assets(run), *dict.fromkeys(_checkpoints(what))]
+    return [*_assets(run), *dict.fromkeys(_checkpoints(stylization))]
 
 
-def check_allowed(found: Iterable[Material], allowed: Iterable[str]) -> None:
+def check_allowed(found: Iterable[AssetUse], allowed: Iterable[str]) -> None:
     """RunError names what has a licence that is not allowed, or none that is known."""
     refused = [material for material in found if not is_allowed(material.licence.id, allowed)]
     if not refused:
@@ -134,7 +136,7 @@ def check_allowed(found: Iterable[Material], allowed: Iterable[str]) -> None:
     )
 
 
-def _used(run: RunFolder, found: Sequence[Material], labels: dict[str, Any]) -> list[Material]:
+def _used(run: RunFolder, found: Sequence[AssetUse], labels: dict[str, Any]) -> list[AssetUse]:
     """What a sample is made of."""
     ids = {("cad", f"{labels['category']}/{labels['cad_id']}"), ("viewpoints", run.manifest.viewpoint.source)}
     ids |= {(kind, labels[f"{kind}_id"]) for kind in ("texture", "hdri", "background")}
@@ -147,7 +149,7 @@ def _made_by(run: RunFolder, stages: Iterable[str], shard: str) -> dict[str, dic
     return {stage: {"command": each.command, "versions": each.made_with} for stage, each in ledgers.items()}
 
 
-def _entry(run: RunFolder, used: Sequence[Material], labels: dict[str, Any]) -> dict[str, Any]:
+def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> dict[str, Any]:
     sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
     seeds = {"manifest": run.manifest.seed, "render": sample.render_seed, "stylize": labels["stylize_seed"]}
     return {
@@ -162,51 +164,53 @@ def _entry(run: RunFolder, used: Sequence[Material], labels: dict[str, Any]) -> 
 
 
 def _shard_provenance(
-    run: RunFolder, what: Stylization, found: Sequence[Material], shard: str
+    run: RunFolder, stylization: Stylization, found: Sequence[AssetUse], shard: str
 ) -> Iterator[dict[str, Any]]:
-    made_by = _made_by(run, ("render", what.stage, what.packed), shard)
-    for _, labels in read_labels(run.tar(what.packed, shard)):
+    made_by = _made_by(run, ("render", stylization.stage, stylization.packed), shard)
+    for _, labels in read_labels(run.tar(stylization.packed, shard)):
         yield _entry(run, _used(run, found, labels), labels) | {"shard": shard, "made_by": made_by}
 
 
-def provenance(run: RunFolder, what: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
+def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
     """Of every packed sample, or of that key: what it was made of with files' sha256 and licences, what was asked of
     the stylizer and which it was, all seeds, and by which commands and versions each stage made it.
 
     RunError where there is no such sample, or a shard is missing or not what its ledger says.
     """
-    found = materials(run, what)
+    found = asset_uses(run, stylization)
     shards = [find_sample(run, key)[0]] if key else run.all_shards()
-    entries = (entry for shard in shards for entry in _shard_provenance(run, what, found, shard))
+    entries = (entry for shard in shards for entry in _shard_provenance(run, stylization, found, shard))
     chosen = (entry for entry in entries if key in ("", entry["key"]))
     if not key:
         return chosen
     try:
         return iter([next(chosen)])
     except StopIteration:
-        raise RunError(f"{run.tar(what.packed, shards[0])} holds no {key}; its ledger says what failed") from None
+        raise RunError(
+            f"{run.tar(stylization.packed, shards[0])} holds no {key}; its ledger says what failed"
+        ) from None
 
 
-def write_provenance(run: RunFolder, what: Stylization) -> Path:
+def write_provenance(run: RunFolder, stylization: Stylization) -> Path:
     """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; returns its path."""
-    path = what.file(run, "provenance", ".jsonl")
-    write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance(run, what)).encode())
+    path = stylization.file(run, "provenance", ".jsonl")
+    write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance_entries(run, stylization)).encode())
     return path
 
 
-def used_materials(run: RunFolder, what: Stylization) -> list[tuple[Material, int]]:
+def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse, int]]:
     """All that the packed samples of a run are made of, each with the number of these samples. RunError as above."""
-    found, counts = materials(run, what), Counter[Material]()
+    found, counts = asset_uses(run, stylization), Counter[AssetUse]()
     for shard in run.all_shards():
-        upstream_ledger(run, what.packed, shard)
-        for _, labels in read_labels(run.tar(what.packed, shard)):
+        upstream_ledger(run, stylization.packed, shard)
+        for _, labels in read_labels(run.tar(stylization.packed, shard)):
             counts.update(_used(run, found, labels))
     return [(each, counts[each]) for each in found if counts[each]]
 
 
-def write_licences(run: RunFolder, what: Stylization, used: Sequence[tuple[Material, int]]) -> Path:
-    """Write RUN/licences.json, or licences-NAME.json: what `used_materials` found; returns its path."""
-    path = what.file(run, "licences", ".json")
+def write_licences(run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]]) -> Path:
+    """Write RUN/licences.json, or licences-NAME.json: what `used_assets` found; returns its path."""
+    path = stylization.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
     entries = [each.entry() | {"samples": samples} for each, samples in used]
     write_json(path, {"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries})

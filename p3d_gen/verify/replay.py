@@ -27,7 +27,7 @@ _SHOWN_LABELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replay:
+class ReplayedSample:
     """A sample made again. made: "<stage>/<key>" -> members, as far as the stages came. differences: from what the run
     holds, none where that is the same to the bit. build: the versions that are others than those that made the run, ""
     where all are the same."""
@@ -118,72 +118,78 @@ def _stored(run: RunFolder, stage: str, shard: str, keys: Sequence[str]) -> dict
     return there
 
 
-def _batch(run: RunFolder, what: Stylization, shard: str, key: str) -> list[str]:
+def _batch(run: RunFolder, stylization: Stylization, shard: str, key: str) -> list[str]:
     """The keys of the samples that were stylised in one call with this one: its last bits depend on them."""
     keys = [key for key, _ in read_shard(run.tar("render", shard), only="json")]
-    first = keys.index(key) // what.settings.batch * what.settings.batch
-    return keys[first : first + what.settings.batch]
+    first = keys.index(key) // stylization.settings.batch * stylization.settings.batch
+    return keys[first : first + stylization.settings.batch]
 
 
-def _restylized(run: RunFolder, what: Stylization, shard: str, key: str, render: Members, device: str) -> Members:
+def _restylized(
+    run: RunFolder, stylization: Stylization, shard: str, key: str, render: Members, device: str
+) -> Members:
     """The sample stylised again, with its neighbours as the run has them. ValueError where its picture is refused."""
-    batch = dict(read_shard(run.tar("render", shard), keys=_batch(run, what, shard, key))) | {key: render}
+    batch = dict(read_shard(run.tar("render", shard), keys=_batch(run, stylization, shard, key))) | {key: render}
     failures: list[Failure] = []
-    made = dict(stylized(run, what, batch.items(), failures, device, Remarks()))
+    made = dict(stylized(run, stylization, batch.items(), failures, device, Remarks()))
     if key not in made:
         raise ValueError(next(failure.reason for failure in failures if failure.key == key))
     return made[key]
 
 
 def _makings(
-    run: RunFolder, what: Stylization, shard: str, sample: RenderSpec, renderer: ShardRenderer, device: str
+    run: RunFolder, stylization: Stylization, shard: str, sample: RenderSpec, renderer: ShardRenderer, device: str
 ) -> Iterator[tuple[str, str, Members, Members]]:
     """Stage by stage: the stage, the key, the members that the run holds, and the same made again."""
     key = sample.key
-    stored = {stage: _stored(run, stage, shard, (key,))[key] for stage in ("render", what.stage)}
+    stored = {stage: _stored(run, stage, shard, (key,))[key] for stage in ("render", stylization.stage)}
     composites = {packed_key(run.manifest, key, n): n for n in range(run.manifest.background.per_render)}
-    packed = _stored(run, what.packed, shard, tuple(composites))
+    packed = _stored(run, stylization.packed, shard, tuple(composites))
     render = renderer.sample(sample)
     yield "render", key, stored["render"], render
-    picture = _restylized(run, what, shard, key, render, device)
-    yield what.stage, key, stored[what.stage], picture
+    picture = _restylized(run, stylization, shard, key, render, device)
+    yield stylization.stage, key, stored[stylization.stage], picture
     for one, theirs in packed.items():
-        yield what.packed, one, theirs, composed(run, composites[one], render | picture, theirs)
+        yield stylization.packed, one, theirs, composed(run, composites[one], render | picture, theirs)
 
 
-def _replay(run: RunFolder, what: Stylization, key: str, renderer: ShardRenderer, device: str) -> Replay:
+def _replay(run: RunFolder, stylization: Stylization, key: str, renderer: ShardRenderer, device: str) -> ReplayedSample:
     shard, category, index = find_sample(run, key)
     sample = spec(run.manifest, run.inventory, category, index)
     key = sample.key
     made: dict[str, Members] = {}
     found: list[str] = []
     try:
-        for stage, one, theirs, mine in _makings(run, what, shard, sample, renderer, device):
+        for stage, one, theirs, mine in _makings(run, stylization, shard, sample, renderer, device):
             made[f"{stage}/{one}"] = mine
             where = stage if one == key else f"{stage} {one}"
             found += [f"{where}: {told}" for told in differences(theirs, mine)]
     except (BlenderError, AssetError, ValueError) as error:
         found.append(f"it cannot be made again: {error}")
-    ledgers = [upstream_ledger(run, stage, shard) for stage in ("render", what.stage, what.packed)]
+    ledgers = [upstream_ledger(run, stage, shard) for stage in ("render", stylization.stage, stylization.packed)]
     build = changed({name: version for ledger in ledgers for name, version in ledger.made_with.items()})
-    return Replay(key=key, shard=shard, made=made, differences=tuple(found), build=build)
+    return ReplayedSample(key=key, shard=shard, made=made, differences=tuple(found), build=build)
 
 
-def replays(
-    run: RunFolder, what: Stylization, keys: Iterable[str], how: Supervision | None = None, device: str = "auto"
-) -> Iterator[Replay]:
+def replay_samples(
+    run: RunFolder,
+    stylization: Stylization,
+    keys: Iterable[str],
+    supervision: Supervision | None = None,
+    device: str = "auto",
+) -> Iterator[ReplayedSample]:
     """Make samples again: by Blender, by the stylization's own pipeline in the same batches, and composited.
 
-    keys: of renders, or of any of their composites, all of which are made. how: of the Blender process; device: of the
-    stylizer. RunError where the run does not hold a sample, or where its shards are not what their ledgers say.
+    keys: of renders, or of any of their composites, all of which are made. supervision: of the Blender process;
+    device: of the stylizer. RunError if the run does not hold a sample, or its shards are not what their ledgers say.
     """
-    with BlenderWorker(**asdict(how or Supervision())) as worker:
+    with BlenderWorker(**asdict(supervision or Supervision())) as worker:
         for key in keys:
             _, category, _ = find_sample(run, key)
-            yield _replay(run, what, key, ShardRenderer(run, worker, category), device)
+            yield _replay(run, stylization, key, ShardRenderer(run, worker, category), device)
 
 
-def write_members(folder: Path, replay: Replay) -> int:
+def write_members(folder: Path, replay: ReplayedSample) -> int:
     """Write the members as FOLDER/<stage>/<key>.<member>; returns how many files."""
     files = {f"{path}.{member}": content for path, made in replay.made.items() for member, content in made.items()}
     for name, content in files.items():

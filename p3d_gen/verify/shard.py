@@ -9,11 +9,11 @@ from p3d_gen.run.stage import tick
 from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.sampling import packed_key, sample_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
+from p3d_gen.verify.agreement import Agreement
 from p3d_gen.verify.findings import Finding
-from p3d_gen.verify.geometry import Agreement
+from p3d_gen.verify.forms import Form
 from p3d_gen.verify.opened import Opened, check_inputs, check_keys, open_shard
-from p3d_gen.verify.samples import Part, check_packed, check_render, check_stylized, edges_hw, read_part
-from p3d_gen.verify.schema import Form
+from p3d_gen.verify.sample_checks import Part, check_packed, check_render, check_stylized, edges_hw, read_part
 
 _RENDER_FILES = ("mask", "amodal", "depth", "normals", "nocs", "parts", "cuboid")
 _NPZ = ("depth", "normals", "nocs", "cuboid")
@@ -35,7 +35,7 @@ class ShardReport:
     pictures: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
-def _wanted(run: RunFolder, what: Stylization) -> dict[str, list[str]]:
+def _wanted(run: RunFolder, stylization: Stylization) -> dict[str, list[str]]:
     """The members that samples have in each stage, the main picture first and the JSON last."""
     output = run.manifest.output
     labels = [f"{name}.{'npz' if name in _NPZ else 'png'}" for name in output.members if name in _RENDER_FILES]
@@ -44,8 +44,8 @@ def _wanted(run: RunFolder, what: Stylization) -> dict[str, list[str]]:
     packed += [f"stylized.{output.image_format}"] * ("stylized" in output.members)
     return {
         "render": list(dict.fromkeys(["render.png", "mask.png", *occluders, *labels, "json"])),
-        what.stage: ["stylized.png", "edges.png", "stylize.json"],
-        what.packed: [output.image_format, *packed, "json"],
+        stylization.stage: ["stylized.png", "edges.png", "stylize.json"],
+        stylization.packed: [output.image_format, *packed, "json"],
     }
 
 
@@ -55,10 +55,10 @@ def _whole(parts: Sequence[Part]) -> bool:
 
 
 def _check_shard(
-    run: RunFolder, what: Stylization, shard: str, render: Opened, stylized: Opened, packed: Opened
+    run: RunFolder, stylization: Stylization, shard: str, render: Opened, stylized: Opened, packed: Opened
 ) -> list[Agreement]:
     """Check the samples of an opened shard."""
-    hw, control, wanted = run.manifest.camera.image_hw, edges_hw(run, what), _wanted(run, what)
+    hw, control, wanted = run.manifest.camera.image_hw, edges_hw(run, stylization), _wanted(run, stylization)
     category, indices = run.members_of(shard)
     agreements = []
     for index in indices:
@@ -69,13 +69,13 @@ def _check_shard(
             if parts[0].whole and (found := check_render(run, render, key, index, parts[0])):
                 agreements.append(found)
         if key in stylized.keys:
-            parts.append(read_part(stylized, key, wanted[what.stage], hw, control))
+            parts.append(read_part(stylized, key, wanted[stylization.stage], hw, control))
             if _whole(parts):
-                check_stylized(run, what, stylized, key, *parts)
+                check_stylized(run, stylization, stylized, key, *parts)
         for number in range(run.manifest.background.per_render):
             if (one := packed_key(run.manifest, key, number)) not in packed.keys:
                 continue
-            part = read_part(packed, one, wanted[what.packed], hw, control)
+            part = read_part(packed, one, wanted[stylization.packed], hw, control)
             if _whole(parts) and part.whole:
                 check_packed(run, packed, one, number, parts[0].members | parts[1].members, part)
         tick()
@@ -92,16 +92,18 @@ def _filtered(packed: Opened) -> bool:
 def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
     """Look at one shard through all stages; name: of the stylization. However it is damaged, that is a finding."""
     run = open_run(run_dir)
-    what = open_stylization(run, name)
+    stylization = open_stylization(run, name)
     category, indices = run.members_of(shard)
-    render, stylized, packed = opened = [open_shard(run, stage, shard) for stage in ("render", what.stage, what.packed)]
+    render, stylized, packed = opened = [
+        open_shard(run, stage, shard) for stage in ("render", stylization.stage, stylization.packed)
+    ]
     composites = range(run.manifest.background.per_render)
     check_keys(render, [sample_key(category, index) for index in indices])
     check_keys(stylized, render.keys)
     check_keys(packed, [packed_key(run.manifest, key, n) for key in stylized.keys for n in composites])
-    agreements = _check_shard(run, what, shard, render, stylized, packed)
+    agreements = _check_shard(run, stylization, shard, render, stylized, packed)
     check_inputs(run, render, [], None)
-    check_inputs(run, stylized, [render], what.made_from(run))
+    check_inputs(run, stylized, [render], stylization.made_from(run))
     if not _filtered(packed):
         check_inputs(run, packed, [render, stylized], None)
     return ShardReport(

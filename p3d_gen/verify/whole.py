@@ -22,10 +22,10 @@ from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import versions
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
+from p3d_gen.verify.agreement import Agreement
 from p3d_gen.verify.findings import CHECKS, Finding, Findings
-from p3d_gen.verify.geometry import Agreement
-from p3d_gen.verify.replay import replays
-from p3d_gen.verify.schema import Form, deviation
+from p3d_gen.verify.forms import Form, deviation
+from p3d_gen.verify.replay import replay_samples
 from p3d_gen.verify.shard import ShardReport, check_shard
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d*)?)(%?)")
@@ -137,9 +137,9 @@ def chosen_keys(reports: Iterable[ShardReport], packed: str, again: Rerender) ->
     return [keys[i] for i in sorted(chosen.tolist())]
 
 
-def _rerendered(run: RunFolder, what: Stylization, keys: Sequence[str], again: Rerender) -> Iterator[Finding]:
-    name = f" --name {what.name}" if what.name else ""
-    for replay in replays(run, what, keys, again.supervision, again.device):
+def _rerendered(run: RunFolder, stylization: Stylization, keys: Sequence[str], again: Rerender) -> Iterator[Finding]:
+    name = f" --name {stylization.name}" if stylization.name else ""
+    for replay in replay_samples(run, stylization, keys, again.supervision, again.device):
         build = f" (made with {replay.build})" if replay.build else ""
         for told in replay.differences:
             yield Finding(
@@ -162,17 +162,17 @@ def verify_run(
 
     again: which samples to make again, of the shards in which nothing else is found.
     """
-    what, shards = open_stylization(run, name), run.all_shards()
+    stylization, shards = open_stylization(run, name), run.all_shards()
     stage = cast(Stage, partial(check_shard, name=name))
     made = cast(Iterable[ShardReport], run_shards(stage, str(run.root), shards, workers, on_sample))
     reports = sorted(made, key=lambda report: shards.index(report.shard))
     findings = [finding for report in reports for finding in report.findings]
-    findings += [*_models(run), *_strays(run, ["render", what.stage, what.packed])]
+    findings += [*_models(run), *_strays(run, ["render", stylization.stage, stylization.packed])]
     findings += [*_unusual(reports), *_twins(reports)]
-    chosen = chosen_keys(reports, what.packed, again) if again else []
+    chosen = chosen_keys(reports, stylization.packed, again) if again else []
     if again:
         enter(lambda: None)  # the samples that are stylised for this have been counted
-        findings += _rerendered(run, what, chosen, again)
+        findings += _rerendered(run, stylization, chosen, again)
     return Verification(
         name=name,
         samples=sum(report.samples for report in reports),

@@ -16,7 +16,7 @@ from p3d_gen.cli import main
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.build import make_dataset
 from p3d_gen.dataset.folder import open_dataset
-from p3d_gen.dataset.samples import open_sources
+from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe, asset_ids, place_in_order
 from p3d_gen.dataset.survey import check_dataset
 from p3d_gen.run.remote import place

@@ -12,7 +12,7 @@ import yaml
 from p3d_gen.core.codecs import decode_image, decode_npz, encode_nocs, encode_normals, encode_npz, encode_png
 from p3d_gen.dataset.build import make_dataset
 from p3d_gen.dataset.depth import decode_depth16, encode_depth16
-from p3d_gen.dataset.samples import open_sources
+from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.run.files import compact_json
 from p3d_gen.run.shards import write_shard

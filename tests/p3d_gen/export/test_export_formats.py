@@ -16,10 +16,10 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import box_corners, project, rotation_error_rad, transform
 from p3d_gen.core.silhouette import camera_of
 from p3d_gen.dataset.build import make_dataset
-from p3d_gen.dataset.samples import open_sources
+from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.export import FORMATS, export
-from p3d_gen.export.material import open_material
+from p3d_gen.export.inputs import open_input
 from pose_models.data.crop import crop_annotated
 from pose_models.data.datasets import open_dataset
 from pose_models.data.shards import decode, shard_entries
@@ -49,7 +49,7 @@ def exports(dataset):
     """The folder of each format's export."""
     folders = {name: dataset.with_name(name) for name in FORMATS}
     for name, out in folders.items():
-        export(name, open_material(dataset), out)
+        export(name, open_input(dataset), out)
     return folders
 
 
@@ -295,12 +295,12 @@ def test_nemos_3d_annotations_are_the_cuboids_vertices(dataset, exports):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_export_begun_goes_on_and_ends_in_the_same_bytes(dataset, exports, name, tmp_path):
-    export(name, open_material(dataset), tmp_path / "e")
+    export(name, open_input(dataset), tmp_path / "e")
     wanted = {path: content for path, content in tree(exports[name]).items() if "_val.txt" not in path}
     assert tree(tmp_path / "e") == wanted
     for path in sorted(wanted)[::3]:
         (tmp_path / "e" / path).unlink()
-    export(name, open_material(dataset), tmp_path / "e")
+    export(name, open_input(dataset), tmp_path / "e")
     assert tree(tmp_path / "e") == wanted
 
 
@@ -313,29 +313,29 @@ def test_a_run_is_the_split_train(run, tmp_path):
 
 def test_other_folders_are_refused(run, dataset, exports, tmp_path):
     with pytest.raises(RunError, match="holds another export: choose another --out"):
-        export("coco", open_material(run.root), exports["coco"])
+        export("coco", open_input(run.root), exports["coco"])
     with pytest.raises(RunError, match="is not empty and no export"):
-        export("coco", open_material(run.root), dataset)
+        export("coco", open_input(run.root), dataset)
     with pytest.raises(RunError, match="is no run folder"):
-        open_material(tmp_path)
+        open_input(tmp_path)
 
 
 def test_what_a_format_has_no_place_for_is_refused(run, tmp_path):
     other = packed_run(
         run.root.with_name("other"), samples=1, more='[output]\nimage_format = "png"\nmembers = ["mask", "depth"]\n'
     )
-    export("pascal3d", open_material(other.root), tmp_path / "p")  # PNGs become JPEGs
+    export("pascal3d", open_input(other.root), tmp_path / "p")  # PNGs become JPEGs
     (picture,) = (tmp_path / "p" / "Images" / "car_imagenet").iterdir()
     original = run_samples(other)[picture.stem]
     assert np.abs(decode_image(picture.read_bytes()).astype(int) - decode_image(original["png"])).mean() < 6
     bare = packed_run(run.root.with_name("bare"), samples=1, more="[output]\nmembers = []\n")
     with pytest.raises(RunError, match=r"has no mask\.png: name mask in output\.members"):
-        export("coco", open_material(bare.root), tmp_path / "c")
+        export("coco", open_input(bare.root), tmp_path / "c")
     with pytest.raises(RunError, match=r"has no depth: name depth in output\.members"):
-        export("bop", open_material(bare.root), tmp_path / "b")
+        export("bop", open_input(bare.root), tmp_path / "b")
     stretched = packed_run(run.root.with_name("stretched"), samples=1, cad="stretch = 0.1")
     with pytest.raises(RunError, match="its model is stretched, and BOP's models are rigid"):
-        export("bop", open_material(stretched.root), tmp_path / "s")
+        export("bop", open_input(stretched.root), tmp_path / "s")
 
 
 def test_corners_of_the_box_are_where_the_labels_say(dataset):

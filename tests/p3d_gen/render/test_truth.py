@@ -16,7 +16,7 @@ from p3d_gen.run.cad_model import load_cad, stretched
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
-from p3d_gen.verify import agreement
+from p3d_gen.verify import measure_agreement
 
 pytestmark = pytest.mark.blender
 
@@ -81,7 +81,7 @@ def test_there_is_everything(shots):
 def test_mask_depth_and_coordinates(shots):
     run, found = shots
     for shot in found:
-        agree = agreement(run, shot.key, shot.members)
+        agree = measure_agreement(run, shot.key, shot.members)
         assert agree.iou >= 0.98
         assert agree.depth <= DEPTH_TOLERANCE
         assert agree.nocs_px <= NOCS_TOLERANCE_PX
@@ -213,7 +213,7 @@ def test_label_truth_over_600_images(tmp_path, request, source):
         '[output]\nmembers = ["mask", "depth", "nocs"]\n',
     )
     found = tuple(
-        agreement(run, key, members)
+        measure_agreement(run, key, members)
         for shard in run.all_shards()
         for key, members in read_shard(run.tar("render", shard))
     )

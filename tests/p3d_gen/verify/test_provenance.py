@@ -22,7 +22,7 @@ from p3d_gen.spec.sampling import spec
 from p3d_gen.spec.stylize import Control, Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import open_stylization
-from p3d_gen.verify.provenance import provenance, used_materials
+from p3d_gen.verify.provenance import provenance_entries, used_assets
 from tests.helpers.fake_runs import fake_renders
 
 
@@ -46,7 +46,7 @@ def labels_of(run):
 
 
 def test_an_entry_for_every_sample(packed, assets):
-    entries = {entry["key"]: entry for entry in provenance(packed, open_stylization(packed))}
+    entries = {entry["key"]: entry for entry in provenance_entries(packed, open_stylization(packed))}
     labels = labels_of(packed)
     assert list(entries) == list(labels)
     for key, entry in entries.items():
@@ -71,7 +71,7 @@ def test_an_entry_for_every_sample(packed, assets):
 def test_weights_that_are_used_twice_count_once(packed):
     control = Control(weights="embedded")
     settings = Stylize(stylizer="controlnet", base="embedded", control=[control, control])
-    used = used_materials(packed, replace(open_stylization(packed), settings=settings))
+    used = used_assets(packed, replace(open_stylization(packed), settings=settings))
     found = [(each.id, each.licence.id, samples) for each, samples in used if each.kind == "checkpoint"]
     assert found == [("embedded/base", "CC0-1.0", 6), ("embedded/controlnet", "CC0-1.0", 6)]
 
@@ -87,7 +87,7 @@ def test_the_commands(packed):
     listed = invoke("licences", packed.root)
     assert listed.exit_code == 0, listed.output
     stored = json.loads((packed.root / "licences.json").read_text())
-    used = used_materials(packed, open_stylization(packed))
+    used = used_assets(packed, open_stylization(packed))
     assert sum(stored["assets_by_licence"].values()) == len(stored["assets"]) == len(used)
     assert sum(each["samples"] for each in stored["assets"]) == 18
     refused = invoke("licences", packed.root, "--allow-licenses", "MIT,CC-BY-4.0")
@@ -100,7 +100,7 @@ def test_what_is_not_finished_has_none(packed):
     for name in ("provenance", "licences"):
         assert "car-00001.tar is not there: run `p3dgen pack` first" in invoke(name, packed.root).output
     with pytest.raises(RunError, match="has no sample 'bus-000000'"):
-        next(provenance(packed, open_stylization(packed), "bus-000000"))
+        next(provenance_entries(packed, open_stylization(packed), "bus-000000"))
 
 
 def test_ledgers_tell_the_software_and_the_command(packed, monkeypatch):

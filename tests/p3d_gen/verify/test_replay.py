@@ -19,7 +19,7 @@ from p3d_gen.run.store import create_run, open_run, read_ledger, seal
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import open_stylization
 from p3d_gen.verify import Rerender, amount, verify_run
-from p3d_gen.verify.replay import differences, find_sample, replays
+from p3d_gen.verify.replay import differences, find_sample, replay_samples
 from p3d_gen.verify.shard import check_shard
 from p3d_gen.verify.whole import chosen_keys
 from tests.helpers.assets import save_picture
@@ -129,7 +129,7 @@ def test_what_differs_is_named(run, made):
     try:
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(texture)
         texture.write_bytes(texture.read_bytes().ljust(len(kept), b"\0"))
-        (found,) = replays(run, open_stylization(run), ["bottle-000002"], device="cpu")
+        (found,) = replay_samples(run, open_stylization(run), ["bottle-000002"], device="cpu")
     finally:
         texture.write_bytes(kept)
     told = "\n".join(found.differences)

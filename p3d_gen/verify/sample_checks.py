@@ -16,8 +16,8 @@ from p3d_gen.run.versions import changed
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.edges import control_hw
 from p3d_gen.stylize.stylization import Stylization
-from p3d_gen.verify.geometry import Agreement, agreement
-from p3d_gen.verify.labels import (
+from p3d_gen.verify.agreement import Agreement, measure_agreement
+from p3d_gen.verify.expected_labels import (
     changed_labels,
     changed_pose,
     check_camera,
@@ -25,10 +25,10 @@ from p3d_gen.verify.labels import (
     render_labels,
     stylize_labels,
 )
+from p3d_gen.verify.forms import form_of, untyped
 from p3d_gen.verify.members import JSON_MEMBERS, KNOWN_MEMBERS, Decoded, decode, decode_cuboid, read_json
 from p3d_gen.verify.opened import Opened
 from p3d_gen.verify.replay import composed, differences
-from p3d_gen.verify.schema import form_of, untyped
 
 # Of a render's coverage and its masks, which need not be the same at soft edges and of thin parts.
 _MIN_COVERAGE_IOU = 0.8
@@ -76,8 +76,8 @@ def read_part(opened: Opened, key: str, wanted: Sequence[str], hw: tuple[int, in
     if labels:
         form = form_of(members, labels)
         opened.forms[form].append(key)
-        for what in untyped(form):
-            findings.add("schema", f"{what}, which readers cannot give a type", key)
+        for fault in untyped(form):
+            findings.add("schema", f"{fault}, which readers cannot give a type", key)
     return Part(members=members, decoded=decoded, labels=labels, whole=whole)
 
 
@@ -89,12 +89,12 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
         check_camera(sample, part.labels)
         changes = [*changed_pose(sample, part.labels)]
         made, whole = render_labels(run, sample, part.labels, decoded)
-        for what in (*changes, *changed_labels(part.labels, made)):
-            findings.add("labels", what, key)
+        for fault in (*changes, *changed_labels(part.labels, made)):
+            findings.add("labels", fault, key)
         if "amodal.png" in decoded and mask_iou(decoded["amodal.png"] > 0, whole.mask) < MIN_MASK_IOU:
             findings.add("geometry", "amodal.png is not the silhouette of its pose", key)
         with findings.guard("geometry", "the pose cannot be compared with the pictures", key):
-            found = agreement(run, key, part.members)
+            found = measure_agreement(run, key, part.members)
         covered = decoded["mask.png"] | decoded.get("occluders.png", np.uint8(0))
         if mask_iou(decoded["render.png"][..., 3] >= 128, covered > 0) < _MIN_COVERAGE_IOU:
             findings.add("geometry", "render.png is not the picture of its mask", key)
@@ -103,11 +103,13 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
     return found
 
 
-def check_stylized(run: RunFolder, what: Stylization, opened: Opened, key: str, render: Part, part: Part) -> None:
+def check_stylized(
+    run: RunFolder, stylization: Stylization, opened: Opened, key: str, render: Part, part: Part
+) -> None:
     """A stylised sample against its render: what was asked for, the label survival, and the control picture."""
-    findings, settings = opened.findings, what.settings
+    findings, settings = opened.findings, stylization.settings
     with findings.guard("labels", "the labels cannot be", key):
-        made = stylize_labels(run, what, render.labels, part.labels, render.decoded | part.decoded)
+        made = stylize_labels(run, stylization, render.labels, part.labels, render.decoded | part.decoded)
         for told in changed_labels(part.labels, made):
             findings.add("labels", told, key)
     stylized = part.decoded["stylized.png"]
@@ -129,10 +131,10 @@ def check_packed(run: RunFolder, opened: Opened, key: str, number: int, upstream
         made = composed(run, number, upstream, part.members)
         recorded = opened.ledger.made_with if opened.ledger else {}
         rounding = -1.0 if recorded and not changed(recorded) else _ROUNDING_LEVELS
-        for what in differences(part.members, made, rounding):
-            findings.add("content", f"{what}, when it is composed again", key)
+        for fault in differences(part.members, made, rounding):
+            findings.add("content", f"{fault}, when it is composed again", key)
 
 
-def edges_hw(run: RunFolder, what: Stylization) -> tuple[int, int]:
+def edges_hw(run: RunFolder, stylization: Stylization) -> tuple[int, int]:
     """The height and width of the control pictures."""
-    return control_hw(run.manifest.camera.image_hw, what.settings.resolution)
+    return control_hw(run.manifest.camera.image_hw, stylization.settings.resolution)

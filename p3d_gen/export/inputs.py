@@ -27,7 +27,7 @@ _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class ExportInput:
     """A finished run or dataset. splits: the shards of each; a run has one, `train`. cad: the folder of its models.
     origin: the sha256 of all that decides its samples."""
 
@@ -82,7 +82,7 @@ class Shot:
         return encode_jpeg(decode_image(self.members["png"]), _JPEG_QUALITY)
 
 
-def open_material(folder: Path, stylization: str = "") -> Material:
+def open_input(folder: Path, stylization: str = "") -> ExportInput:
     """A finished dataset or run. RunError where it is neither, or not finished."""
     if is_dataset(folder):
         dataset = open_dataset(folder)
@@ -91,18 +91,18 @@ def open_material(folder: Path, stylization: str = "") -> Material:
         splits = {split: dataset.shards(split) for split in dataset.recipe.shares}
         marks = [folder / DATASET, *(folder / split / INDEX for split in splits)]
         origin = [file_sha256(mark) for mark in marks]
-        return Material(name=folder.resolve().name, splits=splits, cad=folder / "cad", origin=origin)
+        return ExportInput(name=folder.resolve().name, splits=splits, cad=folder / "cad", origin=origin)
     run = open_run(folder, look_at_sources=False)
     stage = open_stylization(run, stylization).packed
     ledgers = [upstream_ledger(run, stage, shard) for shard in run.all_shards()]
     shards = [run.tar(stage, ledger.shard) for ledger in ledgers if ledger.count]
     origin = [ledger.sha256 for ledger in ledgers]
-    return Material(name=run.root.resolve().name, splits={"train": shards}, cad=run.root / "cad", origin=origin)
+    return ExportInput(name=run.root.resolve().name, splits={"train": shards}, cad=run.root / "cad", origin=origin)
 
 
-def begin(name: str, material: Material, out: Path) -> None:
+def begin(name: str, source: ExportInput, out: Path) -> None:
     """Mark a folder as an export. RunError where it holds something else, or another export."""
-    mark = {"format": name, "origin": material.origin}
+    mark = {"format": name, "origin": source.origin}
     try:
         if read_json(out / _MARK) != mark:
             raise RunError(f"{out} holds another export: choose another --out")

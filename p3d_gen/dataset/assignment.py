@@ -7,23 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.dataset.samples import Entry
+from p3d_gen.dataset.source_runs import DatasetSample
 from p3d_gen.dataset.splits import Recipe, place_in_order, split_of
 
 _ENDING = 2 * tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Assignment:
     """The samples of each shard, by its name SPLIT/CATEGORY-NNNNN, and how many belong to no split."""
 
-    shards: dict[str, list[Entry]]
+    shards: dict[str, list[DatasetSample]]
     left_out: int
 
 
-def _cut(samples: Sequence[Entry], recipe: Recipe) -> Iterator[list[Entry]]:
+def _cut(samples: Sequence[DatasetSample], recipe: Recipe) -> Iterator[list[DatasetSample]]:
     """The samples in order, in shards that are as large as they may be."""
-    shard: list[Entry] = []
+    shard: list[DatasetSample] = []
     size = _ENDING
     for sample in samples:
         larger = -(-(size + sample.tar_size) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
@@ -37,9 +37,9 @@ def _cut(samples: Sequence[Entry], recipe: Recipe) -> Iterator[list[Entry]]:
         yield shard
 
 
-def make_plan(entries: Sequence[Entry], recipe: Recipe) -> Plan:
+def assign_samples(entries: Sequence[DatasetSample], recipe: Recipe) -> Assignment:
     """Split, shuffle and cut. RunError where a split gets no sample, or one has no asset to be split by."""
-    by_split: dict[str, dict[str, list[Entry]]] = {split: {} for split in recipe.shares}
+    by_split: dict[str, dict[str, list[DatasetSample]]] = {split: {} for split in recipe.shares}
     left_out = 0
     for entry in entries:
         try:
@@ -61,8 +61,8 @@ def make_plan(entries: Sequence[Entry], recipe: Recipe) -> Plan:
             samples.sort(key=lambda entry: place_in_order(recipe, entry.key))
             for number, shard in enumerate(_cut(samples, recipe)):
                 shards[f"{split}/{category}-{number:05d}"] = shard
-    return Plan(shards=shards, left_out=left_out)
+    return Assignment(shards=shards, left_out=left_out)
 
 
-def _assets(entries: Sequence[Entry], recipe: Recipe) -> str:
+def _assets(entries: Sequence[DatasetSample], recipe: Recipe) -> str:
     return ", ".join(f"{len({entry.ids[kind] for entry in entries})} {kind}s" for kind in recipe.split_by)

@@ -26,7 +26,7 @@ _NAMED = re.compile(r"([A-Za-z0-9_-]+)=(.+)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceRun:
     """A finished run. name: what it is called in the dataset; prefix: what its keys begin with there; stage: the folder
     of its packed shards."""
 
@@ -41,7 +41,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class DatasetSample:
     """A sample of a run, as the dataset is to hold it. key: there, where it begins with `prefix`. stored: the sample in
     the run's shard."""
 
@@ -67,7 +67,7 @@ class Entry:
         return with_depth16(members) if depth16 else members
 
 
-def open_sources(given: Sequence[str], stylization: str = "") -> list[Source]:
+def open_sources(given: Sequence[str], stylization: str = "") -> list[SourceRun]:
     """The runs of folders, each of which may be given as NAME=FOLDER, else is called what its folder is.
 
     One run keeps its keys; of several each key begins with its run's name. RunError where names clash or cannot begin
@@ -90,7 +90,7 @@ def open_sources(given: Sequence[str], stylization: str = "") -> list[Source]:
     for name, folder in named:
         run = open_run(folder, look_at_sources=False)
         stage = open_stylization(run, stylization).packed
-        sources.append(Source(name=name, prefix=f"{name}-" if len(named) > 1 else "", run=run, stage=stage))
+        sources.append(SourceRun(name=name, prefix=f"{name}-" if len(named) > 1 else "", run=run, stage=stage))
     return sources
 
 
@@ -114,9 +114,9 @@ def scan_shard(path: Path) -> Iterator[tuple[StoredSample, dict[str, Any]]]:
         yield replace(sample, held={}), parse_labels(path, sample.key, sample.held.get("json", b"{}"))
 
 
-def samples_of(sources: Sequence[Source]) -> list[Entry]:
+def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
     """All samples of the runs. RunError where one's members or labels are others than those of the first."""
-    entries: list[Entry] = []
+    entries: list[DatasetSample] = []
     expected: dict[str, Any] = {}
     for source in sources:
         for shard in source.run.all_shards():
@@ -133,7 +133,7 @@ def samples_of(sources: Sequence[Source]) -> list[Entry]:
                         "make all runs with the same output.members and stylizer"
                     )
                 entries.append(
-                    Entry(
+                    DatasetSample(
                         key=source.prefix + stored.key,
                         prefix=source.prefix,
                         category=labels["category"],

@@ -54,7 +54,7 @@ def _nocs_error(
     return float(np.percentile(np.linalg.norm(pixels - np.stack([column, row], axis=1) - 0.5, axis=1), 99))
 
 
-def agreement(run: RunFolder, key: str, members: Members) -> Agreement:
+def measure_agreement(run: RunFolder, key: str, members: Members) -> Agreement:
     """Compare the labels of a rendered sample with its own pictures, by nothing but what is stored."""
     labels = json.loads(members["json"])
     camera, pose = camera_of(labels), np.array(labels["cam_T_obj"])

@@ -113,15 +113,15 @@ def render_labels(
 
 
 def stylize_labels(
-    run: RunFolder, what: Stylization, render: dict[str, Any], stored: dict[str, Any], decoded: Decoded
+    run: RunFolder, stylization: Stylization, render: dict[str, Any], stored: dict[str, Any], decoded: Decoded
 ) -> dict[str, Any]:
     """The labels of a stylised sample that follow from its render's labels and the pictures of both: what was asked
     for at the stored attempt, and the label survival."""
-    settings = what.settings
+    settings = stylization.settings
     attempt = stored["attempts"] - 1
     if not 0 <= attempt <= settings.retries:
         raise ValueError(f"attempts is {shown(stored['attempts'])}, up to {settings.retries + 1} are made")
-    asked = style(run.manifest, settings, what.templates, render["category"], render["index"], attempt)
+    asked = style(run.manifest, settings, stylization.templates, render["category"], render["index"], attempt)
     rgba = decoded["render.png"]
     hidden = decoded["occluders.png"] > 0 if "occluders.png" in decoded else None
     model = load_cad(run.cad_file(render["category"], render["cad_id"]))
