@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import Batch, PoseSample
@@ -78,7 +79,9 @@ def evaluate(
     for chunk in _batches(samples, _BATCH):
         able = [[e for e in estimators if infer or sample.category in e.categories] for sample in chunk]
         if lost := next((sample for sample, some in zip(chunk, able, strict=True) if not some), None):
-            raise ValueError(f"no model knows the category of sample {lost.key}, {lost.category!r}")
+            known = sorted({name for each in estimators for name in each.categories})
+            near = did_you_mean(lost.category, known)
+            raise DataError(f"no model knows the category of sample {lost.key}, {lost.category!r}{near}")
         answers: list[list[Evaluated]] = [[] for _ in chunk]
         for estimator in estimators:
             rows = [i for i, some in enumerate(able) if (estimator in some if infer else estimator is some[0])]
@@ -89,5 +92,5 @@ def evaluate(
         for _ in chunk:
             on_image()
     if not done:
-        raise ValueError("no image to evaluate")
+        raise DataError("no image to evaluate: check dataset, split and category")
     return done

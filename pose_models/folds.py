@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -19,19 +20,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import Progress
 
+from p3d_gen.core.errors import ConfigError, DataError
+from p3d_gen.core.types import Array
 from p3d_gen.run.files import file_sha256, write_json
 from p3d_gen.run.remote import place
 from p3d_gen.run.store import difference
-from p3d_gen.stylize.judge import By
-from pose_models.config import LoopConfig
-from pose_models.data.shards import ShardSamples, entry_labels
+from p3d_gen.stylize.judge import By, write_residuals
+from pose_models.baselines.config import BaselineConfig
+from pose_models.baselines.training import train as train_baseline
+from pose_models.config import LoopConfig, TrainConfig
+from pose_models.data.augment import Backgrounds
+from pose_models.data.cads import cad_vertices
+from pose_models.data.shards import ShardSamples, entry_labels, shard_paths
 from pose_models.estimator import EstimateConfig
 from pose_models.judge import residuals_deg
-from pose_models.loading import load_estimators
+from pose_models.loading import load_estimators, torch_device
 from pose_models.nmm import MODEL_FILE
+from pose_models.progress import progress_bar
+from pose_models.training import LoopOptions, Sources, Step
+from pose_models.training import train as train_mesh
+from pose_models.training.assembly import TrainingData, training_images
 
 _SPLIT = 4
+_log = logging.getLogger(__name__)
 _MADE_FROM_FILE, _RESIDUALS_FILE = "folds.json", "residuals.json"
 
 # Train a pose model on samples, without the CAD models of these ids, into a folder; resumable.
@@ -147,3 +160,77 @@ def fold_residuals(
             write_json(path, dict(zip(keys, degrees, strict=True)))
         found.append(json.loads(path.read_text()))
     return found
+
+
+def judge_in_folds(
+    config: TrainConfig | BaselineConfig,
+    data: TrainingData,
+    out: Path,
+    folds: int,
+    options: LoopOptions,
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> list[dict[str, float]]:
+    """Judge every sample of the shards of one category, and write the pose residuals to the JSON file `out`.
+
+    Returns the residuals in degrees by key, for each fold. The models are kept beside `out`; an interrupted run resumes
+    when it is called again. ConfigError, DataError or RunError as `training_images`, `split_folds` and `start_folds`.
+    """
+    category = config.categories[0]
+    renders, _, backgrounds = training_images(config, data)
+    labels = sample_labels(renders)
+    cad_of = {key: each["cad_id"] for key, each in labels.items()}
+    split, cads = split_folds(cad_of, folds, config.seed), len(set(cad_of.values()))
+    _log.info(
+        "%s: %d samples of %d CAD models in %d folds, %s; each judge %d steps, %s from %s",
+        category, len(renders), cads, folds,
+        "by CAD model" if split.by == "cad" else f"by sample, as {cads} CAD models are fewer than the folds",
+        config.steps, config.backbone, config.weights or "random weights",
+    )  # fmt: skip
+    folder = out.with_name(f"{out.stem}-folds")
+    start_folds(folder, config, renders, split, overwrite)
+    device = torch_device("cpu" if options.cpu else "auto")
+    with progress_bar(progress) as bar:
+        train = _trainer(config, data, backgrounds, options, bar)
+        task = bar.add_task("judge", total=len(renders), note="")
+        parts = fold_residuals(renders, labels, split, folder, train, device, lambda fold: bar.advance(task))
+        bar.update(task, completed=len(renders))
+    write_residuals(out, {k: degrees for part in parts for k, degrees in part.items()}, folds=folds, by=split.by)
+    return parts
+
+
+def _trainer(
+    config: TrainConfig | BaselineConfig,
+    data: TrainingData,
+    backgrounds: Backgrounds | None,
+    options: LoopOptions,
+    bar: Progress,
+) -> Train:
+    """Return the training of one fold, for either kind of judge."""
+    cads = _cads(config.categories[0], data) if isinstance(config, TrainConfig) else {}
+
+    def train(renders: ShardSamples, held_out: frozenset[str], folder: Path) -> None:
+        task = bar.add_task(folder.name, total=config.steps, note="")
+
+        def on_step(step: Step) -> None:
+            bar.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
+
+        if isinstance(config, BaselineConfig):
+            train_baseline(config, renders, (), backgrounds, folder, options, on_step)
+            return
+        if unknown := sorted(held_out - cads.keys()):
+            raise DataError(f"--cads {data.cads} holds no {unknown[0]!r}: give the cad folder of the shards' run")
+        known = {id_: cad for id_, cad in cads.items() if id_ not in held_out}
+        sources = Sources(renders=renders, cads={config.categories[0]: known}, backgrounds=backgrounds)
+        train_mesh(config, sources, folder, options, on_step)
+
+    return train
+
+
+def _cads(category: str, data: TrainingData) -> dict[str, Array]:
+    """Return the vertices of every CAD model by id: from `data.cads`, else from the run that the shards belong to."""
+    runs = {path.parent.parent for shards in data.shards for path in shard_paths(shards, category)}
+    if data.cads is None and len(runs) > 1:
+        raise ConfigError("give the shards of one run: the same CAD id may name another shape in the next")
+    return cad_vertices(data.cads or runs.pop() / "cad", category)

@@ -11,7 +11,7 @@ import torch
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import file_sha256, read_record, write_json
 from pose_models.baselines.config import BaselineConfig
-from pose_models.baselines.predict import CUBE, BaselineEstimator
+from pose_models.baselines.predict import CUBE
 from pose_models.baselines.res_general import KIND, ResGeneral, load_baseline, model_kind
 from pose_models.baselines.training import BaselineTrainee
 from pose_models.config import TrainConfig, load_config
@@ -20,8 +20,7 @@ from pose_models.data.images import Images
 from pose_models.data.photographs import with_camera
 from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
-from pose_models.loading import model_folders
-from pose_models.mesh_estimator import MeshEstimator
+from pose_models.loading import estimator_of, model_folders
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, load_model
 from pose_models.training.loop import CONFIG_FILE, Trainee
 from pose_models.training.spec import freeze
@@ -40,9 +39,7 @@ class SourceModel:
 
     def estimator(self, settings: EstimateConfig) -> Estimator:
         """Return an estimator of poses by this model."""
-        if isinstance(self.model, ResGeneral):
-            return BaselineEstimator(self.model, flip="probabilities" if settings.mirror else "none")
-        return MeshEstimator(self.model, settings)
+        return estimator_of(self.model, settings)
 
     def trainee(self, config: TrainConfig | BaselineConfig) -> Trainee:
         """Prepare the model for the training loop; the parts that `config.freeze` names are kept as they are."""

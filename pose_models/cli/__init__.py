@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from p3d_gen.core.commandline import Group
 from pose_models.cli.adapt import adapt
 from pose_models.cli.adapt_3duda import uda
 from pose_models.cli.baseline import baseline
 from pose_models.cli.bench import bench
-from pose_models.cli.common import Group
 from pose_models.cli.convert import convert
 from pose_models.cli.evaluate import evaluate
 from pose_models.cli.finetune import finetune
@@ -20,7 +20,7 @@ from pose_models.cli.train import train
 from pose_models.cli.watch import watch
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Group)
 @click.version_option(package_name="p3dgen")
 def main() -> None:
     """Train and evaluate category-level pose models on the shards that p3dgen makes."""

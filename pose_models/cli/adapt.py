@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import (
-    Group,
-    accuracy_watcher,
-    chosen_images,
-    progress_bar,
-    run_how,
-    start_or_resume,
-    validated,
-)
+from p3d_gen.core.commandline import Group, is_quiet
+from pose_models.cli.common import chosen_images, chosen_watch
 from pose_models.cli.options import (
     COUNT,
     FOLDER,
@@ -36,16 +27,7 @@ from pose_models.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from pose_models.adapt.cc3d import Observer, ReplayedSamples
     from pose_models.adapt.config import Cc3dConfig
-    from pose_models.adapt.pseudo_labels import PseudoLabel
-    from pose_models.config import Precision
-    from pose_models.data.images import Images
-    from pose_models.estimator import Estimator
-    from pose_models.training import Step
 
 _PLAN = grouped(
     option("--rounds", type=COUNT, default_text="1", help="Number of rounds of labelling and training."),
@@ -125,7 +107,7 @@ def cc3d(**options: Any) -> None:
         --source-shards runs/quickstart/shards
       pose-models adapt cc3d --model runs/nmm-car --target images:photos --out runs/nmm-car-released --arm released
     """
-    _adapt_all(_config(options), options)
+    _adapt(_config(options), options)
 
 
 @adapt.command(epilog=IMAGE_KINDS)
@@ -147,104 +129,36 @@ def pseudo_labels(**options: Any) -> None:
     Example:
       pose-models adapt pseudo-labels --model runs/res-general --target cars3d:$P3D_DATA/cars3d --out runs/res-pseudo
     """
-    _adapt_all(_config(options | {"arm": "released", "config_file": None}), options)
+    _adapt(_config(options | {"arm": "released", "config_file": None}), options)
 
 
 def _config(options: dict[str, Any]) -> Cc3dConfig:
+    from p3d_gen.spec.sections import validated
     from pose_models.adapt.config import Cc3dConfig
     from pose_models.config import load_config
 
     base = load_config(Cc3dConfig, options["config_file"]) if options["config_file"] else Cc3dConfig()
     given = {name: options[name] for name in (*_OWN, "seed") if options.get(name) is not None}
     pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
-    return validated(Cc3dConfig, base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
+    fields = base.model_dump() | given | {"pose": base.pose.model_dump() | pose}
+    return validated(Cc3dConfig, fields, "this request", "configuration")
 
 
-def _adapt_all(config: Cc3dConfig, options: dict[str, Any]) -> None:
-    """Adapt each model of the folder to the target images of its categories."""
-    from rich.console import Console
+def _adapt(config: Cc3dConfig, options: dict[str, Any]) -> None:
+    from pose_models.adaptation import adapt_cc3d
 
-    from pose_models.adapt.cc3d import needs_renders
-    from pose_models.adapt.source import adaptations, check_apart
-
-    replayed = needs_renders(config)
-    if replayed and not options.get("source_shards"):
-        raise click.UsageError("arm 'paper' replays synthetic images: give --source-shards, or --arm released")
-    for name in ("source_shards", "backgrounds"):
-        if options.get(name) and not replayed:
-            raise click.UsageError(f"--{name.replace('_', '-')}: no synthetic image is replayed; leave it out")
-    check_apart(options["model_folder"], options["out"])
-    console = Console()
-    for folder, out, images in adaptations(options["model_folder"], options["out"], chosen_images(options)):
-        _adapt(console, folder, out, images, config, options)
-
-
-def _adapt(
-    console: Console, folder: Path, out: Path, images: Images, config: Cc3dConfig, options: dict[str, Any]
-) -> None:
-    from pose_models.adapt.cc3d import adapt as adapt_model
-    from pose_models.adapt.source import ADAPT_FILE, source_config
-    from pose_models.adapt.target import Target
-
-    start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
-    replay = _replay(images.categories or (), options)
-    target = Target(images.read(), source_config(folder).image_size)
-    how = run_how(options)
-    precision: Precision = options["precision"] or "no"
-    console.print(f"{folder} -> {out}: {len(target)} images of {images.name()}", highlight=False, soft_wrap=True)
-    with progress_bar(console) as progress:
-        watch = accuracy_watcher(folder, images, options) if options["watch"] else None
-        observer = _observer(console, progress, len(target), config, watch, options)
-        adapt_model(folder, target, config, out, how, replay=replay, precision=precision, observer=observer)
-    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
-
-
-def _replay(categories: Sequence[str], options: dict[str, Any]) -> ReplayedSamples:
-    """The source images and backgrounds that the options name."""
-    from pose_models.adapt.cc3d import ReplayedSamples
-    from pose_models.data.augment import Backgrounds
-    from pose_models.data.shards import ShardSamples, shard_paths
-
-    given = options.get("source_shards", ())
-    paths = {path for shards in given for name in categories for path in shard_paths(shards, name)}
-    folder = options.get("backgrounds")
-    backgrounds = None if folder is None else Backgrounds(folder)
-    return ReplayedSamples(shards=sorted(paths), renders=ShardSamples(sorted(paths)), backgrounds=backgrounds)
-
-
-def _observer(
-    console: Console,
-    progress: Progress,
-    count: int,
-    config: Cc3dConfig,
-    watch: Callable[[Estimator], Mapping[str, float]] | None,
-    options: dict[str, Any],
-) -> Observer:
-    """Bars for labelling and training, and a line for each round."""
-    from pose_models.adapt.cc3d import Observer
-
-    label = progress.add_task("label", total=count * config.rounds, note="")
-    train = progress.add_task("train", total=config.steps * config.rounds, note="")
-
-    def on_labels(number: int, labels: Sequence[PseudoLabel], trusted: Sequence[int], alpha: float | None) -> None:
-        progress.update(label, completed=number * count)
-        names = [labels[i].category for i in trusted]
-        shares = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
-        least = min(labels[i].confidence for i in trusted)
-        weight = "" if alpha is None else f"; alpha {alpha:.3g}"
-        console.print(
-            f"round {number}: trusted of {len(labels)} pseudo-labels {shares}, least confidence {least:.3f}{weight}",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-    def on_step(number: int, step: Step) -> None:
-        progress.update(train, completed=(number - 1) * config.steps + step.step, note=f"loss {step.loss:.3f}")
-
-    return Observer(
-        on_image=lambda: progress.advance(label),
-        on_labels=on_labels,
-        on_step=on_step,
-        watch=watch,
-        watch_every=options["watch_every"],
+    adapt_cc3d(
+        options["model_folder"],
+        chosen_images(options),
+        out=options["out"],
+        config=config,
+        source_shards=options.get("source_shards", ()),
+        backgrounds=options.get("backgrounds"),
+        watch=chosen_watch(options),
+        precision=options["precision"] or "no",
+        device=options["device"],
+        workers=options["workers"],
+        checkpoint_every=options["checkpoint_every"],
+        overwrite=options["overwrite"],
+        progress=not is_quiet(),
     )

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pose_models.cli.common import (
-    accuracy_watcher,
-    chosen_images,
-    progress_bar,
-    run_device,
-    start_or_resume,
-    validated,
-)
+from p3d_gen.core.commandline import is_quiet
+from pose_models.cli.common import chosen_images, chosen_watch
 from pose_models.cli.options import (
     COUNT,
     IMAGE_KINDS,
@@ -34,11 +26,7 @@ from pose_models.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pose_models.adapt.config import UdaConfig
-    from pose_models.data.images import Images
-    from pose_models.nmm import NeuralMeshModel
 
 _FIELDS = (
     "epochs", "delta", "source_quantile", "momentum", "kappa", "hypotheses", "spacing_deg", "solve_every",
@@ -174,64 +162,27 @@ def uda(**options: Any) -> None:
       pose-models adapt 3duda --model runs/nmm-car --target cars3d:$P3D_DATA/cars3d --out runs/nmm-car-3duda
       pose-models adapt 3duda --model runs/nmm-car --target images:photos --out runs/nmm-car-photos --delta source
     """
-    from rich.console import Console
+    from pose_models.adaptation import adapt_3duda
 
-    from pose_models.adapt.source import adaptations, check_apart
-
-    config = _config(options)
-    check_apart(options["model_folder"], options["out"])
-    for folder, out, images in adaptations(options["model_folder"], options["out"], chosen_images(options)):
-        _adapt(Console(), folder, out, images, config, options)
+    adapt_3duda(
+        options["model_folder"],
+        chosen_images(options),
+        out=options["out"],
+        config=_config(options),
+        watch=chosen_watch(options),
+        device=options["device"],
+        overwrite=options["overwrite"],
+        progress=not is_quiet(),
+    )
 
 
 def _config(options: dict[str, Any]) -> UdaConfig:
+    from p3d_gen.spec.sections import validated
     from pose_models.adapt.config import UdaConfig
     from pose_models.config import load_config
 
     base = load_config(UdaConfig, options["config_file"]) if options["config_file"] else UdaConfig()
     given = {name: options[name] for name in _FIELDS if options[name] is not None}
     pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
-    return validated(UdaConfig, base.model_dump() | given | {"pose": base.pose.model_dump() | pose})
-
-
-def _adapt(
-    console: Console, folder: Path, out: Path, images: Images, config: UdaConfig, options: dict[str, Any]
-) -> None:
-    from pose_models.adapt.source import ADAPT_FILE, source_config
-    from pose_models.adapt.target import Target
-    from pose_models.adapt.uda3d import passes, run
-
-    start_or_resume(out, config, options["overwrite"], ADAPT_FILE)
-    target = Target(images.read(), source_config(folder).image_size)
-    console.print(f"{folder} -> {out}: {len(target)} images of {images.name()}", highlight=False, soft_wrap=True)
-    watch = _watch(folder, images, config, options)
-    with progress_bar(console) as progress:
-        task = progress.add_task("adapt", total=len(target) * passes(config), note="")
-
-        def on_epoch(figures: dict[str, float], model: NeuralMeshModel) -> Mapping[str, float]:
-            number, share = int(figures["epoch"]), figures["accepted_share"]
-            done = len(target) * passes(config.model_copy(update={"epochs": number})) if number else len(target)
-            progress.update(task, completed=done, note=f"epoch {number}, vertices taken {100 * share:.0f} %")
-            return watch(number, model)
-
-        run(folder, target, config, out, run_device(options["device"]), on_epoch, lambda n: progress.advance(task, n))
-    console.print(f"model written to {out}", highlight=False, soft_wrap=True)
-
-
-def _watch(
-    folder: Path, images: Images, config: UdaConfig, options: dict[str, Any]
-) -> Callable[[int, NeuralMeshModel], Mapping[str, float]]:
-    """What follows the accuracy, in the epochs that are asked for."""
-    from pose_models.estimator import EstimateConfig
-    from pose_models.mesh_estimator import MeshEstimator
-
-    if not options["watch"]:
-        return lambda epoch, model: {}
-    accuracy = accuracy_watcher(folder, images, options)
-    how = EstimateConfig(mirror=config.pose.mirror, distance=config.pose.distance)
-
-    def watch(epoch: int, model: NeuralMeshModel) -> Mapping[str, float]:
-        due = epoch % options["watch_every"] == 0 or epoch == config.epochs
-        return accuracy(MeshEstimator(model, how)) if due else {}
-
-    return watch
+    fields = base.model_dump() | given | {"pose": base.pose.model_dump() | pose}
+    return validated(UdaConfig, fields, "this request", "configuration")

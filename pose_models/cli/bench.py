@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from p3d_gen.core.commandline import Group
 from p3d_gen.core.errors import DataError
-from pose_models.cli.common import Group, chosen_images
+from pose_models.cli.common import chosen_images
 from pose_models.cli.options import (
     COUNT,
     FOLDER,
@@ -48,12 +49,12 @@ def raster(device: str, threads: int, seconds: float) -> None:
 
     from p3d_gen.bench import conclude
     from pose_models.bench.raster import CASES, figures
-    from pose_models.cli.common import run_device
+    from pose_models.loading import torch_device
 
     torch.set_num_threads(threads)
     both = device == "auto" and torch.cuda.is_available()
-    first = figures(run_device("cpu" if both else device), CASES, seconds)
-    conclude(first | ({"cuda": figures(run_device("cuda"), CASES, seconds)} if both else {}))
+    first = figures(torch_device("cpu" if both else device), CASES, seconds)
+    conclude(first | ({"cuda": figures(torch_device("cuda"), CASES, seconds)} if both else {}))
 
 
 @bench.command()
@@ -75,7 +76,7 @@ def solve(device: str, threads: int, images: int, model: Path | None, data: str 
 
     from p3d_gen.bench import conclude
     from pose_models.bench.solve import figures, of_model, synthetic
-    from pose_models.cli.common import run_device
+    from pose_models.loading import torch_device
     from pose_models.solve import PRESETS
 
     if (model is None) != (data is None):
@@ -83,7 +84,7 @@ def solve(device: str, threads: int, images: int, model: Path | None, data: str 
     torch.set_num_threads(threads)
     names = ["cpu", "cuda"] if device == "auto" and torch.cuda.is_available() else [device]
     results = {}
-    for where in map(run_device, names):
+    for where in map(torch_device, names):
         if model is not None and data is not None:
             problems = [of_model(model, data, images, where)]
         else:
@@ -123,11 +124,11 @@ def train(
 
     from p3d_gen.bench import conclude
     from pose_models.bench.train import figures
-    from pose_models.cli.common import run_device
     from pose_models.config import TrainConfig
+    from pose_models.loading import torch_device
 
     torch.set_num_threads(threads)
-    where = run_device(device)
+    where = torch_device(device)
     fields = {"categories": ("car",), "backbone": backbone, "batch": batch, "image_size": image_size, "freeze": freeze}
     conclude(figures(TrainConfig.model_validate(fields | {"steps": 10_000}), where, rounds, workers))
 
@@ -167,7 +168,7 @@ def adapt(model: Path, threads: int, device: str, **options: Any) -> None:
 
     from p3d_gen.bench import conclude
     from pose_models.bench.adapt import figures
-    from pose_models.cli.common import run_device
+    from pose_models.loading import torch_device
 
     torch.set_num_threads(threads)
-    conclude(figures(model, chosen_images(options), run_device(device)))
+    conclude(figures(model, chosen_images(options), torch_device(device)))

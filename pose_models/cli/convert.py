@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.common import Group, progress_bar
+from p3d_gen.core.commandline import Group, is_quiet
 from pose_models.cli.options import FILE, FOLDER, option, out_option
 
 
@@ -30,11 +30,10 @@ def cars3d(images: Path, devkit: Path, annotations: Path, out: Path) -> None:
       pose-models convert cars3d --images cars_train --devkit devkit/cars_train_annos.mat
         --annotations train_anno_v2.pkl --out cars3d
     """
-    from rich.console import Console
-
     from pose_models.data.convert_cars3d import convert_cars3d
+    from pose_models.progress import progress_bar
 
-    with progress_bar(Console(stderr=True)) as progress:
+    with progress_bar(not is_quiet()) as progress:
         task = progress.add_task("convert", total=None, note="")
         count = convert_cars3d(images, devkit, annotations, out, lambda: progress.advance(task))
     click.echo(f"{out}: {count} images; evaluate on cars3d:{out}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from pose_models.cli.common import chosen_images, progress_bar, run_device
+from p3d_gen.core.commandline import is_quiet
+from pose_models.cli.common import chosen_images
 from pose_models.cli.options import (
     FILE,
     FOLDER,
@@ -26,12 +26,7 @@ from pose_models.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pose_models.data.images import Images
-    from pose_models.estimator import EstimateConfig
-    from pose_models.evaluation import Evaluated
-    from pose_models.metrics.summary import Summary
-    from pose_models.prediction import Prediction
-    from pose_models.report.cases import Case
+    from pose_models.api import Evaluation
 
 
 _STDOUT = "-"
@@ -78,7 +73,7 @@ def evaluate(
     out: Path | None,
     json_target: str | None,
     json_file: Path | None,
-    device: str,
+    device: Literal["auto", "cpu", "cuda"],
     **images: Any,
 ) -> None:
     """Measure the accuracy of a model: Acc pi/6, Acc pi/18 and median error, with bootstrap intervals and chance.
@@ -91,80 +86,48 @@ def evaluate(
       pose-models evaluate --model runs/nmm-car --data runs/quickstart-heldout/shards
       pose-models evaluate --model runs/nmm-car --data cars3d:$P3D_DATA/cars3d --corrupt snow --out runs/nmm-car/snow
     """
-    from pose_models.estimator import EstimateConfig
-    from pose_models.solve import PRESETS
-
-    as_json = json_target == _STDOUT
-    if json_target is not None and not as_json:  # --json FILE, as before there was --json-file
-        json_file = Path(json_target)
-    how = EstimateConfig(solve=PRESETS[solver], mirror=mirror, distance=distance, decode=decode, infer=infer_category)
-    _evaluate(model_folder, chosen_images(images), how, out, json_file, device, as_json=as_json)
-
-
-def _evaluate(
-    model_folder: Path,
-    images: Images,
-    how: EstimateConfig,
-    out: Path | None,
-    json_file: Path | None,
-    device: str,
-    *,
-    as_json: bool,
-) -> None:
     import json
 
     from rich.console import Console
 
     from p3d_gen.run.files import write_json
-    from pose_models.evaluation import evaluate as evaluate_all
-    from pose_models.loading import load_estimators
-    from pose_models.metrics.summary import summary
-    from pose_models.report.write import write_report
+    from pose_models.api import evaluate as evaluate_model
+    from pose_models.api import load
 
-    console = Console(stderr=as_json)
-    estimators = load_estimators(model_folder, run_device(device), how)
-    with progress_bar(Console(stderr=True)) as progress:
-        task = progress.add_task("evaluate", total=None, note="")
-        evaluated = evaluate_all(estimators, images.read(), lambda: progress.advance(task), infer=how.infer)
-        progress.update(task, total=len(evaluated))
-    predictions = [one.prediction for one in evaluated]
-    modes = {name: R.numpy() for e in estimators for name, R in e.mode_rotations.items()}
-    result = summary(predictions, mode_rotations=modes)
-    title = f"{model_folder.name} on {images.name()}"
-    figures = {"model": str(model_folder), "data": images.name(), **result.as_dict()}
+    as_json = json_target == _STDOUT
+    if json_target is not None and not as_json:  # --json FILE, as before there was --json-file
+        json_file = Path(json_target)
+    evaluation = evaluate_model(
+        load(model_folder, device),
+        chosen_images(images),
+        solver=solver,
+        mirror=mirror,
+        distance=distance,
+        decode=decode,
+        infer_category=infer_category,
+        progress=not is_quiet(),
+    )
     if as_json:
-        click.echo(json.dumps(figures, indent=2))
+        click.echo(json.dumps(evaluation.as_dict(), indent=2))
     else:
-        _print_tables(console, result, title)
+        _print_tables(Console(), evaluation)
     if json_file is not None:
-        write_json(json_file, figures)
+        write_json(json_file, evaluation.as_dict())
     if out is not None:
-        written = write_report(out, predictions, result, title, case_of=_shown(images, evaluated, result))
-        console.print(f"{len(written)} files written to {out}", highlight=False, soft_wrap=True)
+        click.echo(f"{len(evaluation.write(out))} files written to {out}", err=as_json)
 
 
-def _print_tables(console: Console, result: Summary, title: str) -> None:
+def _print_tables(console: Console, evaluation: Evaluation) -> None:
     from pose_models.metrics.summary import MODEL
     from pose_models.report.tables import rich_table
-    from pose_models.report.write import summary_tables
 
-    tables = summary_tables(result, title)
-    console.print(rich_table(tables["overview"]))
+    result = evaluation.summary
+    console.print(rich_table(evaluation.table()))
     for name, groups in (("category", result.per_category), ("subset", result.per_subset)):
         if groups and len(groups[MODEL].groups) > 1:
-            console.print(rich_table(tables[name]))
+            console.print(rich_table(evaluation.tables[name]))
     kinds = {name: share for name, share in result.confusion.items() if name != "none"}
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in kinds.items())
     worst = max(kinds, key=lambda name: kinds[name])
     verdict = f"dominated by: {worst}" if kinds[worst] > 0 else "no error of pi/6 or more"
-    console.print(f"errors of pi/6 and more, share of images: {shares}; {verdict}", highlight=False, soft_wrap=True)
-
-
-def _shown(images: Images, evaluated: Sequence[Evaluated], result: Summary) -> Callable[[Prediction], Case]:
-    """The pictures of the worst and the typical images, read again."""
-    from pose_models.report.cases import evaluated_cases, worst_and_typical
-    from pose_models.report.write import CASES
-
-    chosen = {i for part in worst_and_typical(result.errors_rad, CASES) for i in part}
-    found = evaluated_cases(images.read(), [evaluated[i] for i in sorted(chosen)])
-    return lambda prediction: found[prediction.subset, prediction.key]
+    click.echo(f"errors of pi/6 and more, share of images: {shares}; {verdict}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import click
 
-from pose_models.cli.common import run_device
 from pose_models.cli.options import (
     FILE,
     FOLDER,
@@ -17,9 +16,6 @@ from pose_models.cli.options import (
     model_option,
     option,
 )
-
-if TYPE_CHECKING:
-    from pose_models.predict import Answer
 
 _AT_ONCE = 8
 
@@ -50,7 +46,7 @@ def predict(
     distance: float | None,
     out: Path,
     cad: Path | None,
-    device: str,
+    device: Literal["auto", "cpu", "cuda"],
 ) -> None:
     """Find the pose of the object in photographs.
 
@@ -61,27 +57,22 @@ def predict(
     Example:
       pose-models predict car.jpg --model runs/nmm-car --box 40 60 410 290
     """
+    import numpy as np
+
     from p3d_gen.core.codecs import encode_png
     from p3d_gen.run.files import write_bytes, write_json
     from p3d_gen.run.meshes import read_mesh
-    from pose_models.estimator import EstimateConfig
-    from pose_models.loading import model_folders
-    from pose_models.nmm import load_model
-    from pose_models.predict import overlay, predict, read_picture
+    from pose_models.model import load
 
     _check_names(images, box)
-    where = run_device(device)
-    shape = None if cad is None else read_mesh(cad)
-    models = [load_model(path, where) for path in model_folders(model_folder)]
-    how = EstimateConfig(mirror=mirror, distance=distance)
+    model, shape = load(model_folder, device), None if cad is None else read_mesh(cad)
     for first in range(0, len(images), _AT_ONCE):
         chunk = images[first : first + _AT_ONCE]
-        pictures = [read_picture(path) for path in chunk]
-        answers = predict(models, pictures, [box] * len(chunk), category, how)
-        for path, picture, answer in zip(chunk, pictures, answers, strict=True):
-            write_json(out / f"{path.stem}.json", {"image": str(path), **answer.as_dict()})
-            write_bytes(out / f"{path.stem}.png", encode_png(overlay(picture, answer, shape)))
-            click.echo(f"{path}: {_line(answer)}")
+        poses = model.predict_many(chunk, [box] * len(chunk), category=category, mirror=mirror, distance=distance)
+        for path, pose in zip(chunk, poses, strict=True):
+            write_json(out / f"{path.stem}.json", {"image": str(path), **pose.as_dict()})
+            write_bytes(out / f"{path.stem}.png", encode_png(np.asarray(pose.draw(shape))))
+            click.echo(f"{path}: {pose}")
 
 
 def _check_names(images: tuple[Path, ...], box: tuple[float, ...] | None) -> None:
@@ -90,9 +81,3 @@ def _check_names(images: tuple[Path, ...], box: tuple[float, ...] | None) -> Non
     stems = [path.stem for path in images]
     if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
         raise click.UsageError(f"two images are called {twice!r}, and so would their answers: give one at a time")
-
-
-def _line(answer: Answer) -> str:
-    best = answer.hypotheses[0].as_dict()
-    angles = ", ".join(f"{name} {best[f'{name}_deg']:.1f}" for name in ("azimuth", "elevation", "theta"))
-    return f"{answer.category}, {angles} degrees, loss {best['loss']:.3f}, confidence {best['confidence']:.3f}"

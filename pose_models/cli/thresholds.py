@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from pose_models.cli.common import run_device
 from pose_models.cli.options import COUNT, SHARDS, device_option, model_option, option
 
 
@@ -43,12 +42,12 @@ def thresholds(
       pose-models thresholds --model runs/nmm-car --shards runs/quickstart/shards
     """
     from pose_models.data.shards import ShardSamples, shard_paths
-    from pose_models.loading import model_folders
+    from pose_models.loading import model_folders, torch_device
     from pose_models.nmm import load_model
     from pose_models.training.source_similarity import LEVELS, SIMILARITY_FILE, write_source_similarity
 
     for folder in model_folders(model_folder):
-        model = load_model(folder, run_device(device))
+        model = load_model(folder, torch_device(device))
         paths = {path for given in shards for name in model.spec.categories for path in shard_paths(given, name)}
         write_source_similarity(model, ShardSamples(sorted(paths)), folder, levels or LEVELS, images)
         click.echo(f"{folder / SIMILARITY_FILE} written")

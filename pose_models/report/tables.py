@@ -43,7 +43,7 @@ _LATEX = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Table:
     """Cells as they are printed; the first column names the row. Each row is as long as the header, cells are one line,
     else ValueError."""
@@ -59,6 +59,13 @@ class Table:
                 raise ValueError(f"row {row} of {self.title!r} has {len(row)} cells, the header {len(self.header)}")
             if any(len(cell.splitlines()) > 1 for cell in row):
                 raise ValueError(f"row {row} of {self.title!r} holds a line break")
+
+    def __repr__(self) -> str:
+        """Return the table as text."""
+        return as_text(self)
+
+    def _repr_markdown_(self) -> str:
+        return as_markdown(self)
 
 
 def rich_table(table: Table) -> rich.table.Table:

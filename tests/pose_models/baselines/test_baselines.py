@@ -10,13 +10,13 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
+from p3d_gen.core.commandline import Group
 from pose_models.baselines.bins import bins_of, viewpoints_of
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import BaselineEstimator, log_probabilities, predict
 from pose_models.baselines.res_general import load_baseline, model_kind, save_baseline
 from pose_models.baselines.training import BaselineTrainee, build, train
 from pose_models.cli.baseline import baseline
-from pose_models.cli.common import Group
 from pose_models.config import MILD
 from pose_models.data.augment import collate, place
 from pose_models.data.shards import ShardSamples

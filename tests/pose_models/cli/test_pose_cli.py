@@ -125,8 +125,8 @@ def test_real_images_beside_renders_and_alone(run, tmp_path, small):
     alone = call("train", *given, "--cads", run / "cad", "--out", tmp_path / "alone")
     assert alone.exit_code == 0, alone.output
     missing = call("train", *given, "--out", tmp_path / "missing")
-    assert missing.exit_code == 2
-    assert "give --cads beside --real" in missing.output
+    assert missing.exit_code == 1
+    assert "give --cads with --real" in missing.output
 
 
 def test_a_saved_configuration_is_a_start(run, trained, tmp_path):
@@ -176,7 +176,8 @@ def test_bad_training_input(run, tmp_path, change, status, message):
 
 def test_nothing_to_train_on_is_said(tmp_path):
     assert "give --shards, --real, or both" in call("train", "--category", "box", "--out", tmp_path / "out").output
-    assert "name a --category" in call("train", "--out", tmp_path / "out").output
+    assert "name a --category" in call("train", "--real", "cars3d:x", "--out", tmp_path / "out").output
+    assert "nosuch does not exist" in call("train", "--shards", "nosuch", "--out", tmp_path / "out").output
 
 
 def test_the_baseline_is_trained_and_evaluated_like_a_model(run, small, tmp_path):

@@ -1,0 +1,163 @@
+"""From what a user asks for to a training: its images, CAD models, configuration and run folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from p3d_gen.core.errors import ConfigError, DataError, RunError
+from p3d_gen.core.types import Array
+from p3d_gen.spec.sections import Section, validated
+from pose_models.config import MILD, STRONG, LoopConfig, load_config
+from pose_models.data.augment import Backgrounds
+from pose_models.data.cads import cad_vertices
+from pose_models.data.datasets import open_dataset
+from pose_models.data.label_budget import labelled_samples, parse_labels
+from pose_models.data.sample import PoseSample
+from pose_models.data.shards import ShardSamples, shard_categories, shard_paths
+from pose_models.nmm import MODEL_FILE
+from pose_models.training.loop import CONFIG_FILE
+
+# What replaces the defaults where a network starts from random weights and sees renders alone.
+SCRATCH: Mapping[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3, "augment": MILD}
+SCRATCH_MESH: Mapping[str, Any] = {**SCRATCH, "vertices": 300}
+
+Config = TypeVar("Config", bound=LoopConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """The images and CAD models to train on.
+
+    shards: runs, folders of CATEGORY-*.tar, or patterns of tars, at paths or URLs. real: addresses of labelled
+    photographs, `KIND:PATH`, whose train split is read. labels: number "N" or share "P%" of the photographs of each
+    category that are used, drawn by label_seed; None for all, and for the seed of the training. cads: folder with
+    CATEGORY/*.npz|off|obj|ply|glb, None for the one beside the shards. backgrounds: folder of pictures to paste behind
+    rendered objects.
+    """
+
+    shards: tuple[str, ...] = ()
+    real: tuple[str, ...] = ()
+    labels: str | None = None
+    label_seed: int | None = None
+    cads: Path | None = None
+    backgrounds: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if there is nothing to train on, or labels are counted without photographs."""
+        if not self.shards and not self.real:
+            raise ConfigError("nothing to train on: give --shards, --real, or both")
+        if self.labels is not None and not self.real:
+            raise ConfigError(f"--labels {self.labels} chooses among the photographs of --real: give them, too")
+
+
+def chosen_categories(data: TrainingData, named: Sequence[str]) -> tuple[str, ...]:
+    """Return the categories that were named, else all that the shards hold; ConfigError if there are none."""
+    categories = tuple(named) or tuple(sorted({name for shards in data.shards for name in shard_categories(shards)}))
+    if not categories:
+        raise ConfigError(
+            "no category to train: name a --category, or give --shards that are called CATEGORY-NNNNN.tar"
+        )
+    return categories
+
+
+def training_config(
+    kind: type[Config],
+    data: TrainingData,
+    categories: Sequence[str],
+    fields: Mapping[str, Any],
+    *,
+    scratch: Mapping[str, Any],
+    file: Path | None = None,
+    augment: Literal["strong", "mild"] | None = None,
+    mirror: bool | None = None,
+) -> Config:
+    """Return the configuration of a training; ConfigError with every field that does not fit.
+
+    `fields` that are not None go before those of `file`, a run's config.toml. Without a file the defaults hold, and
+    before them `scratch` if the weights are random.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    if file is not None:
+        base = load_config(kind, file).model_dump()
+    else:
+        base = {} if given.get("weights") else dict(scratch)
+        base["real_share"] = 0.0 if not data.real else 0.5 if data.shards else 1.0
+    if augment is not None:
+        base["augment"] = STRONG if augment == "strong" else MILD
+    config = validated(kind, {**base, **given, "categories": tuple(categories)}, "this request", "configuration")
+    if mirror is not None:
+        config = config.model_copy(update={"augment": config.augment.model_copy(update={"mirror": mirror})})
+    return config
+
+
+def training_images(
+    config: LoopConfig, data: TrainingData
+) -> tuple[ShardSamples, Iterator[PoseSample], Backgrounds | None]:
+    """Return the rendered samples, the photographs and the backgrounds of a training.
+
+    DataError if a dataset shows none of the categories, or something cannot be read.
+    """
+    paths = {path for shards in data.shards for name in config.categories for path in shard_paths(shards, name)}
+    datasets = [open_dataset(address, split="train") for address in data.real]
+    for dataset in datasets:
+        if not set(dataset.categories) & set(config.categories):
+            shown, wanted = ", ".join(dataset.categories), ", ".join(config.categories)
+            raise DataError(f"--real {dataset.name} shows {shown}, and none of {wanted}: choose by --category")
+    if data.labels is None:
+        readers = [dataset.read for dataset in datasets]
+    else:
+        seed = config.seed if data.label_seed is None else data.label_seed
+        budget = parse_labels(data.labels)
+        readers = [partial(labelled_samples, dataset.read, dataset.name, budget, seed) for dataset in datasets]
+    photographs = (
+        sample
+        for dataset, read in zip(datasets, readers, strict=True)
+        for name in config.categories
+        if name in dataset.categories
+        for sample in read(name)
+    )
+    backgrounds = None if data.backgrounds is None else Backgrounds(data.backgrounds)
+    return ShardSamples(sorted(paths)), photographs, backgrounds
+
+
+def training_cads(data: TrainingData, categories: Sequence[str]) -> dict[str, dict[str, Array]]:
+    """Return the vertices of every CAD model, by category and id.
+
+    They come from `data.cads`, else from the runs that the shards belong to, an id then starting with its run.
+    """
+    if data.cads is not None:
+        return {name: cad_vertices(data.cads, name) for name in categories}
+    if not data.shards:
+        raise ConfigError("give --cads with --real: the mesh is fitted to the category's CAD models")
+    cads: dict[str, dict[str, Array]] = {}
+    for name in categories:
+        runs = sorted({path.parent.parent for shards in data.shards for path in shard_paths(shards, name)})
+        cads[name] = {f"{run}/{id_}": cad for run in runs for id_, cad in cad_vertices(run / "cad", name).items()}
+    return cads
+
+
+def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CONFIG_FILE) -> None:
+    """Make sure that `out` is empty, holds an unfinished run of this configuration, or may be overwritten.
+
+    file: the name under which `out` keeps the configuration. RunError if `out` holds a model, or a run of another
+    configuration or command.
+    """
+    path = out / file
+    if overwrite and path.exists():
+        shutil.rmtree(out)
+    if (out / MODEL_FILE).exists():
+        raise RunError(f"{out} already holds a model: choose another --out, or give --overwrite")
+    if not path.exists() and (out / CONFIG_FILE).exists():
+        raise RunError(f"{out} holds a run of another command: choose another --out")
+    if path.exists() and (kept := load_config(type(config), path)) != config:
+        names = (name for name in type(config).model_fields if getattr(kept, name) != getattr(config, name))
+        first = next(names)
+        raise RunError(
+            f"{out} holds a run of another configuration ({first} = {getattr(kept, first)}, now "
+            f"{getattr(config, first)}): choose another --out, or give --overwrite"
+        )
