@@ -133,5 +133,5 @@ def test_the_command_says_what_it_finds(folder):
     rewrite(first(folder), relabel(distance="5"))
     result = CliRunner().invoke(main, ["dataset", "check", str(folder)])
     assert result.exit_code == 1
-    assert "2 findings" in result.output
+    assert "2 faults" in result.output
     assert "distance" in result.output

@@ -287,7 +287,7 @@ def test_nemos_3d_annotations_are_the_cuboids_vertices(dataset, exports):
             pixels = crop.K @ (crop.cam_T_obj[:3, :3] @ mesh.vertices.T + crop.cam_T_obj[:3, 3:])
             np.testing.assert_allclose(found["cropped_kp_list"][:, ::-1], (pixels[:2] / pixels[2]).T, atol=1e-3)
             np.testing.assert_array_equal(
-                found["visible"], decode_npz(entries[key].read("cuboid.npz"))["visible"].astype(int)
+                found["visible"], decode_npz(entries[key].read("cuboid.npz")["cuboid.npz"])["visible"].astype(int)
             )
             count += 1
     assert count == len(written(dataset, "train"))
