@@ -94,7 +94,7 @@ def _render_setup(supervision: Supervision, effort: Effort) -> StageSetup:
     return StageSetup(
         name="render",
         folder="render",
-        make=functools.partial(render_shard, how=supervision),
+        make=functools.partial(render_shard, supervision=supervision),
         workers=lambda: count_render_gpus(supervision) or _core_count(),
         gpus=_ray_gpus(effort, 0.0),
     )

@@ -1,1 +1,1 @@
-"""Blender in a process of its own. `worker`, `scene` and `cad` run there and alone import bpy; `client` runs here."""
+"""Blender in a process of its own: `client` runs here, `worker` and the modules that import bpy run there."""

@@ -24,20 +24,20 @@ _WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def clear() -> None:
-    """Remove everything of the last request: without it a worker's memory grows with every sample."""
+    """Remove all data of the last request: otherwise a worker's memory grows with every sample."""
     bpy.context.scene.world = None
     bpy.data.batch_remove(bpy.data.objects)
     bpy.data.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
 
 
 def _frame(up: str, front: str) -> Array:
-    """The rotation from the source's axes to z up, front -y."""
+    """Return the rotation (3, 3) from the source's axes to z up, front -y."""
     z, minus_y = np.array(_AXES[up], float), np.array(_AXES[front], float)
     return np.stack([np.cross(-minus_y, z), -minus_y, z])
 
 
 def make_mesh(vertices: Array, faces: np.ndarray[Any, Any], uv: np.ndarray[Any, Any] | None) -> bpy.types.Mesh:
-    """A Blender mesh from vertices (V, 3), triangles (F, 3) and corner texture coordinates (F, 3, 2)."""
+    """Make a Blender mesh from vertices (V, 3), triangles (F, 3) and corner texture coordinates (F, 3, 2)."""
     mesh = bpy.data.meshes.new("object")
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
@@ -52,7 +52,7 @@ def make_mesh(vertices: Array, faces: np.ndarray[Any, Any], uv: np.ndarray[Any, 
 
 
 def _wound(surface: Surface) -> Surface:
-    """The surface with each piece, as far as it is manifold, wound the same way and outwards."""
+    """Wind each piece of a surface the same way and outwards, as far as it is manifold."""
     mesh = make_mesh(surface.vertices, surface.faces, None)
     edit = bmesh.new()
     edit.from_mesh(mesh)
@@ -68,7 +68,7 @@ def _wound(surface: Surface) -> Surface:
 
 
 def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Smart UV coordinates (F, 3, 2) in [0, 1]."""
+    """Return smart UV coordinates (F, 3, 2) in [0, 1]."""
     mesh = make_mesh(vertices, faces, None)
     item = bpy.data.objects.new("object", mesh)
     bpy.context.scene.collection.objects.link(item)
@@ -87,7 +87,7 @@ def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any
 
 
 def _trees(tree: bpy.types.NodeTree | None) -> Iterator[bpy.types.NodeTree]:
-    """A node tree and those of all its groups."""
+    """Yield a node tree and those of all its groups."""
     if tree is not None:
         yield tree
         for node in tree.nodes:
@@ -96,8 +96,10 @@ def _trees(tree: bpy.types.NodeTree | None) -> Iterator[bpy.types.NodeTree]:
 
 
 def _tame(material: bpy.types.Material) -> None:
-    """Leave nothing in a material that could run, or drag the rest of its file along: drivers, scripts, pointers to
-    objects. Its texture coordinates become those that render, whatever their name was."""
+    """Remove all that could run or keep the rest of the file alive: drivers, scripts, pointers to objects.
+
+    The material reads the texture coordinates that render, whatever their name was.
+    """
     for data in (material, *_trees(material.node_tree)):
         data.animation_data_clear()
         for key in list(data.keys()):
@@ -114,7 +116,7 @@ def _tame(material: bpy.types.Material) -> None:
 
 
 def _packed(image: bpy.types.Image) -> bool:
-    """Whether an image is, or could be made, part of the file that will hold it, and can be decoded."""
+    """Pack an image into its file; returns False if that fails or the image cannot be decoded."""
     try:
         if not image.packed_files:
             image.pack()
@@ -124,7 +126,7 @@ def _packed(image: bpy.types.Image) -> bool:
 
 
 def _drop_picture(node: bpy.types.Node) -> None:
-    """Remove a picture from a material; what it multiplies stays, as what it replaces does."""
+    """Remove a picture from a material; the colour that it multiplies or replaces stays."""
     for link in node.outputs["Color"].links:
         if link.to_node.bl_idname == "ShaderNodeMix" and link.to_socket.type == "RGBA":
             link.to_socket.default_value = _WHITE
@@ -132,7 +134,7 @@ def _drop_picture(node: bpy.types.Node) -> None:
 
 
 def _pack_pictures(material: bpy.types.Material) -> list[str]:
-    """Pack the material's pictures; those that are not there are dropped, with a warning for each."""
+    """Pack the material's pictures; missing ones are dropped, with a warning for each."""
     warnings = []
     for tree in _trees(material.node_tree):
         for node in [
@@ -162,7 +164,7 @@ def _save_materials(materials: list[bpy.types.Material], target: Path) -> list[s
 
 
 def load_materials(path: Path) -> list[bpy.types.Material]:
-    """The materials of a prepared model, one for each of its part names; `clear` removes them with their last user."""
+    """Load the materials of a prepared model, one per part name; `clear` removes them with their last user."""
     with bpy.data.libraries.load(str(path)) as (theirs, ours):
         ours.materials = sorted(theirs.materials)
     materials = list(ours.materials)
@@ -172,7 +174,7 @@ def load_materials(path: Path) -> list[bpy.types.Material]:
 
 
 def _materials_of(source: SourceModel, part_names: tuple[str, ...]) -> list[bpy.types.Material]:
-    """The materials of the parts that are left, a default one for faces without."""
+    """Return the materials of the remaining parts, and a default one for faces without a material."""
     by_name = dict(zip(source.surface.part_names, source.materials, strict=True))
     if by_name.get("", True) is None:
         default = bpy.data.materials.new("")

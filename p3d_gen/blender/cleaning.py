@@ -1,4 +1,4 @@
-"""The surface of a CAD model between its file and its normalised form: merging, dropping and scaling. Pure numpy."""
+"""The surface of a CAD model between its file and its normalised form: merge, drop and scale. Pure numpy."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ _MAX_PARTS = 255
 class Surface:
     """A triangle mesh, in the axes and units of its file until `normalised` turns and scales it.
 
-    vertices (V, 3); faces (F, 3); uv (F, 3, 2): the source's own texture coordinates of each corner, zeros where it
-    has none; face_part (F,): index into part_names; keypoints: name -> (3,), in the axes and units of the vertices.
+    vertices (V, 3); faces (F, 3).
+    uv (F, 3, 2): the source's own texture coordinates of each corner, zeros if it has none.
+    face_part (F,): index into part_names.
+    keypoints: name -> (3,), in the axes and units of the vertices.
     """
 
     vertices: Array
@@ -34,18 +36,18 @@ class Surface:
     keypoints: dict[str, Array] = field(default_factory=dict)
 
     def faces_where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Surface:
-        """The surface with some of its faces only, and all of its vertices."""
+        """Keep some of the faces, and all vertices."""
         return replace(self, faces=self.faces[keep], uv=self.uv[keep], face_part=self.face_part[keep])
 
     def flipped(self, where: NDArray[np.bool_]) -> Surface:
-        """The surface with the winding of some faces reversed; each corner keeps its texture coordinates."""
+        """Reverse the winding of some faces; each corner keeps its texture coordinates."""
         faces, uv = self.faces.copy(), self.uv.copy()
         faces[where], uv[where] = faces[where, ::-1], uv[where, ::-1]
         return replace(self, faces=faces, uv=uv)
 
 
 def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
-    """A surface of one nameless part without texture coordinates."""
+    """Make a surface of one nameless part without texture coordinates."""
     return Surface(
         vertices=np.asarray(vertices, np.float64),
         faces=np.asarray(faces, np.int64),
@@ -56,7 +58,7 @@ def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
 
 
 def _compact(surface: Surface) -> Surface:
-    """Without the vertices and the parts that no face uses."""
+    """Remove the vertices and the parts that no face uses."""
     vertices, faces = np.unique(surface.faces, return_inverse=True)
     parts, face_part = np.unique(surface.face_part, return_inverse=True)
     return replace(
@@ -69,11 +71,11 @@ def _compact(surface: Surface) -> Surface:
 
 
 def _scaled(surface: Surface) -> Surface:
-    """Centred on its bounding box, whose diagonal becomes 1."""
+    """Centre a surface on its bounding box, and scale the diagonal of that to 1."""
     low, high = surface.vertices.min(axis=0), surface.vertices.max(axis=0)
     centre, diagonal = (low + high) / 2, float(np.linalg.norm(high - low))
     if diagonal == 0.0:
-        raise ValueError("all its vertices coincide")
+        raise ValueError("all vertices coincide")
     return replace(
         surface,
         vertices=(surface.vertices - centre) / diagonal,
@@ -82,10 +84,10 @@ def _scaled(surface: Surface) -> Surface:
 
 
 def _representatives(vertices: Array) -> NDArray[np.int64]:
-    """For each vertex (V, 3) the index of the first that coincides with it.
+    """Return for each vertex (V, 3) the index of the first one that coincides with it.
 
-    Equal cells of a grid are merged first: a k-d tree alone would list every pair of a vertex given many times. It
-    then merges those that a border between two cells separates.
+    The vertices of one cell of a grid are merged first, because a k-d tree alone would list every pair of a vertex
+    that is given many times. The tree then merges vertices on both sides of a cell's border.
     """
     cells = np.round(vertices / MERGE_DISTANCE).astype(np.int64)
     _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
@@ -98,7 +100,7 @@ def _representatives(vertices: Array) -> NDArray[np.int64]:
 
 
 def _solid_faces(surface: Surface) -> NDArray[np.bool_]:
-    """Which faces have three different corners that are not on one line."""
+    """Return a mask (F,) of the faces whose corners are not on one line."""
     a, b, c = surface.vertices[surface.faces].transpose(1, 0, 2)
     doubled_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     longest = np.sqrt(np.max([((b - a) ** 2).sum(1), ((c - b) ** 2).sum(1), ((a - c) ** 2).sum(1)], axis=0))
@@ -106,16 +108,18 @@ def _solid_faces(surface: Surface) -> NDArray[np.bool_]:
 
 
 def normalised(surface: Surface, rotation: Array) -> Surface:
-    """The surface in object axes, its box centred with diagonal 1, with nothing in it that renderers trip over.
+    """Turn a surface to object axes, scale its box to diagonal 1, and remove all that renders badly.
 
-    rotation (3, 3): from the source's axes to z up, front -y. Coincident vertices are merged; degenerate faces, the
-    doubles of a face (which render black) and unused vertices and parts are dropped; of doubled faces the first stays.
-    Winding is left as it is. ValueError names what cannot be mended.
+    rotation (3, 3): from the source's axes to z up, front -y.
+    Coincident vertices are merged. Degenerate faces, duplicates of a face (which render black), and unused vertices
+    and parts are dropped. The winding stays as it is. ValueError names a fault that cannot be repaired.
     """
     if len(surface.faces) == 0:
-        raise ValueError("it holds no faces")
+        raise ValueError("it has no faces")
     if surface.faces.min() < 0 or surface.faces.max() >= len(surface.vertices):
-        raise ValueError(f"a face names vertex {surface.faces.max()}, and there are {len(surface.vertices)}")
+        raise ValueError(
+            f"a face uses vertex {surface.faces.max()}, but there are only {len(surface.vertices)} vertices"
+        )
     surface = _compact(surface)
     if not np.isfinite(surface.vertices).all():
         raise ValueError("a vertex is not finite")
@@ -124,7 +128,7 @@ def normalised(surface: Surface, rotation: Array) -> Surface:
     surface = replace(surface, faces=_representatives(surface.vertices)[surface.faces])
     surface = surface.faces_where(_solid_faces(surface))
     if len(surface.faces) == 0:
-        raise ValueError("all its faces are degenerate")
+        raise ValueError("all faces are degenerate")
     _, first = np.unique(np.sort(surface.faces, axis=1), axis=0, return_index=True)
     surface = _scaled(_compact(surface.faces_where(np.sort(first))))
     if len(surface.part_names) > _MAX_PARTS:

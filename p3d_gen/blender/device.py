@@ -1,4 +1,4 @@
-"""Which processor Cycles renders on."""
+"""The processor that Cycles renders on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BACKENDS = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
 
 
 def _gpus(backend: str) -> list[bpy.types.PropertyGroup]:
-    """The GPUs that a backend offers; none where this build of Blender does not know it."""
+    """Return the GPUs of a backend; none if this build of Blender does not know it."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     try:
         preferences.compute_device_type = backend
@@ -18,7 +18,7 @@ def _gpus(backend: str) -> list[bpy.types.PropertyGroup]:
 
 
 def _wanted_gpus(wanted: str) -> list[bpy.types.PropertyGroup]:
-    """The GPUs of a backend, or for "AUTO" of the first backend that has one; none for "CPU"."""
+    """Return the GPUs of a backend, or for "AUTO" of the first backend that has one; none for "CPU"."""
     backends = {"AUTO": BACKENDS, "CPU": ()}.get(wanted, (wanted,))
     gpus = next((gpus for backend in backends if (gpus := _gpus(backend))), [])
     if not gpus and wanted in BACKENDS:
@@ -27,13 +27,16 @@ def _wanted_gpus(wanted: str) -> list[bpy.types.PropertyGroup]:
 
 
 def count_gpus(wanted: str) -> int:
-    """The number of GPUs that `use_device` can tell apart."""
+    """Return the number of GPUs that `use_device` can choose from."""
     return len(_wanted_gpus(wanted))
 
 
 def use_device(wanted: str, ordinal: int) -> None:
-    """Let Cycles use one device: "CPU", GPU number `ordinal` of a backend (counted round where there are fewer), or for
-    "AUTO" that of the first backend that has one, else the CPU. ValueError where there is no `wanted`."""
+    """Let Cycles use one device. ValueError if there is no such device.
+
+    wanted: "CPU", a backend, or "AUTO" for the first backend that has a GPU, else the CPU.
+    ordinal: number of the GPU; it wraps around if there are fewer.
+    """
     gpus = _wanted_gpus(wanted)
     for number, gpu in enumerate(gpus):
         gpu.use = number == ordinal % len(gpus)

@@ -31,7 +31,7 @@ def survey(request: SurveyRequest) -> SurveyAnswer:
 def export(request: ExportRequest) -> Done:
     """Write a prepared model with its own materials and texture coordinates to a GLB file.
 
-    The format is y up, front z: object axes (x, y, z) become (x, z, -y).
+    The file is y up, front z: object axes (x, y, z) become (x, z, -y).
     """
     reset()
     try:

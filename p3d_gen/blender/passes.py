@@ -20,11 +20,14 @@ _SOLID = np.float32(0.5)
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """The layers of one render, each (H, W) or (H, W, 3); at a pixel they tell of the surface at its centre.
+    """The layers of one render, each (H, W) or (H, W, 3), of the surface at each pixel's centre.
 
-    rgba: straight 8-bit sRGB. index: OBJECT_INDEX, OCCLUDER_INDEX, or 0 where neither covers the pixel's centre.
-    depth: planar z in box diagonals, of whatever is there. normals: in world axes, towards the viewer, averaged over
-    the pixel. positions: in object axes. parts: 1 + the part's number. The last three are None unless asked for.
+    rgba: straight 8-bit sRGB.
+    index: OBJECT_INDEX, OCCLUDER_INDEX, or 0 if neither covers the pixel's centre.
+    depth: planar z in box diagonals, of object and occluder.
+    normals: in world axes, towards the viewer, averaged over the pixel. None unless requested.
+    positions: in object axes. None unless requested.
+    parts: 1 + the part's number. None unless requested.
     """
 
     rgba: NDArray[np.uint8]
@@ -36,18 +39,21 @@ class Passes:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """Where the object is seen."""
+        """Mask (H, W) of the visible object."""
         return np.equal(self.index, OBJECT_INDEX)
 
     @property
     def occluders(self) -> NDArray[np.bool_]:
-        """Where an occluder is seen."""
+        """Mask (H, W) of the visible occluder."""
         return np.equal(self.index, OCCLUDER_INDEX)
 
 
 def _straight(premultiplied: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Straight colours (H, W, 3). The denoiser spreads a little light past the silhouette, so a pixel that is covered
-    by less than half takes the colour of the nearest that is covered by more, and one not covered is black."""
+    """Return straight colours (H, W, 3).
+
+    The denoiser spreads a little light past the silhouette. Therefore a pixel that is covered by less than half takes
+    the colour of the nearest pixel that is covered by more. A pixel that is not covered is black.
+    """
     solid = alpha >= _SOLID
     if not solid.any():
         return np.zeros_like(premultiplied)
@@ -57,7 +63,7 @@ def _straight(premultiplied: NDArray[np.float32], alpha: NDArray[np.float32]) ->
 
 
 def _eight_bit(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Linear premultiplied colours (H, W, 4) as straight sRGB, worked out only where there is anything."""
+    """Convert linear premultiplied colours (H, W, 4) to straight sRGB, within the box of non-zero alpha only."""
     alpha = np.clip(colours[..., 3], 0.0, 1.0)
     rgba = np.zeros(colours.shape, np.uint8)
     rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
@@ -72,14 +78,14 @@ def _layers(path: Path) -> dict[str, NDArray[np.float32]]:
     try:
         channels: dict[str, Any] = OpenEXR.File(str(path), separate_channels=True).channels()
     except Exception as error:  # OpenEXR raises several types of its own
-        raise RunError(f"Blender wrote no whole picture to {path} ({error}): is the disk full?") from None
+        raise RunError(f"Blender did not write a complete picture to {path} ({error}): is the disk full?") from None
     return {name.partition(".")[2]: channel.pixels for name, channel in channels.items()}
 
 
 def read_passes(path: Path) -> Passes:
-    """The passes of Blender's multilayer EXR, whose colours are linear and premultiplied.
+    """Read the passes of Blender's multilayer EXR, whose colours are linear and premultiplied.
 
-    RunError where it is missing or cut: Blender itself says nothing when it cannot write.
+    RunError if the file is missing or truncated: Blender itself reports no error when it cannot write.
     """
     layers = _layers(path)
 

@@ -1,4 +1,4 @@
-"""Reads a CAD model of any format: its surface in the file's own axes and units, and its materials."""
+"""Read a CAD model of any format: its surface in the file's own axes and units, and its materials."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ _USD = (".usd", ".usda", ".usdc", ".usdz")
 
 @dataclass(frozen=True, kw_only=True)
 class SourceModel:
-    """What a CAD file holds. axes: its up and front, where nobody states others. materials: one for each part name,
-    None for a part without; empty where the file has none at all. symmetry_order: see `CadModel`. warnings: what
-    else should be there, and is not."""
+    """The content of a CAD file.
+
+    axes: up and front of the format, used unless the user states others.
+    symmetry_order: see `CadModel`.
+    materials: one per part name, None for a part without one; empty if the file has no materials at all.
+    warnings: texts about missing files.
+    """
 
     surface: Surface
     axes: tuple[str, str]
@@ -40,19 +44,19 @@ class SourceModel:
 
 
 def reset() -> None:
-    """Blender as it starts, without any data, and without permission to run a file's scripts and Python drivers."""
+    """Return Blender to its start: without data, and without permission to run a file's scripts and Python drivers."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
 
 
 def _reason(error: RuntimeError) -> str:
-    """What an importer's error says: the last line of a traceback, else the first line."""
+    """Return the message of an importer's error: the last line of a traceback, else the first line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
     return (lines[-1] if "Traceback" in lines[0] else lines[0]).removeprefix("Error: ")
 
 
 def _open(path: Path) -> None:
-    """Bring the file into the scene by Blender's own importer; ValueError says what that says."""
+    """Bring the file into the scene by Blender's own importer. ValueError carries the importer's message."""
     name, suffix = str(path), path.suffix.lower()
     try:
         if suffix == ".obj":
@@ -70,17 +74,17 @@ def _open(path: Path) -> None:
         raise ValueError(_reason(error)) from None
     for library in bpy.data.libraries:
         if library.is_missing:
-            raise ValueError(f"it takes parts from {library.filepath!r}, which is not there")
+            raise ValueError(f"it uses parts of {library.filepath!r}, which does not exist")
 
 
 def _pxr(module: str) -> Any:
-    """A module of the USD library that comes with Blender."""
+    """Import a module of the USD library that comes with Blender."""
     bpy.utils.expose_bundled_modules()
     return import_module(f"pxr.{module}")
 
 
 def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
-    """The file's own up and front axes, and the matrix (4, 4) from Blender's world to the file's; after `_open`."""
+    """Return the file's up and front axes, and the matrix (4, 4) from Blender's world to the file's; after `_open`."""
     if path.suffix.lower() not in _USD:
         return (_Y_UP, _TO_Y_UP) if path.suffix.lower() in (".glb", ".gltf") else (_Z_UP, np.eye(4))
     usd_geom = _pxr("UsdGeom")
@@ -95,7 +99,7 @@ def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
 
 
 def _show_what_renders() -> None:
-    """Make the evaluated scene hold what the file's author renders, not what the viewport happened to show."""
+    """Put into the evaluated scene the objects that the file's author renders, not those shown in the viewport."""
     for layer in bpy.context.view_layer.layer_collection.children:
         layer.hide_viewport = False
     for item in (*bpy.data.objects, *bpy.data.collections):
@@ -105,7 +109,7 @@ def _show_what_renders() -> None:
 
 
 def _layer(mesh: bpy.types.Mesh, material: bpy.types.Material | None) -> str:
-    """The name of the texture coordinates that a material reads: those it names, else those that render."""
+    """Return the name of the texture coordinates that a material reads: those it names, else those that render."""
     if material is not None and material.node_tree is not None:
         named = {node.uv_map for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeUVMap"}
         if len(named) == 1 and next(iter(named)) in mesh.uv_layers:
@@ -119,7 +123,7 @@ def _uv(
     slots: np.ndarray[Any, Any],
     materials: list[bpy.types.Material | None],
 ) -> np.ndarray[Any, Any]:
-    """The texture coordinates (F, 3, 2) of triangles, of corners (F, 3) and material slots (F,)."""
+    """Return the texture coordinates (F, 3, 2) of triangles with corners (F, 3) and material slots (F,)."""
     uv = np.zeros((*loops.shape, 2), np.float32)
     for slot, material in enumerate(materials):
         if name := _layer(mesh, material):
@@ -130,7 +134,7 @@ def _uv(
 
 
 def _piece(item: bpy.types.Object, world: Array, parts: dict[bpy.types.Material | None, int]) -> Surface:
-    """The surface of one evaluated object in world axes; its materials are added to `parts`, which numbers them."""
+    """Return the surface of one evaluated object in world axes; `parts` numbers the materials, new ones are added."""
     mesh = item.to_mesh()
     mesh.calc_loop_triangles()
     count = len(mesh.loop_triangles)
@@ -161,7 +165,7 @@ def _joined(pieces: list[Surface], part_names: tuple[str, ...]) -> Surface:
 
 
 def _missing_files(path: Path) -> tuple[str, ...]:
-    """A warning for each material library that an OBJ file names, or file that a USD refers to, and is not there."""
+    """Return a warning for each missing file: a material library of an OBJ, or a file that a USD refers to."""
     if path.suffix.lower() in _USD:
         _, _, unresolved = _pxr("UsdUtils").ComputeAllDependencies(str(path))
         return tuple(f"the file {name!r} that it refers to is not there" for name in sorted(unresolved))
@@ -177,7 +181,7 @@ def _missing_files(path: Path) -> tuple[str, ...]:
 
 
 def _by_blender(path: Path, category: str) -> SourceModel:
-    """All meshes of a file that renders, with modifiers and instances, joined; its scripts do not run."""
+    """Read and join all meshes of a file that render, with modifiers and instances; its scripts do not run."""
     _open(path)
     _show_what_renders()
     parts: dict[bpy.types.Material | None, int] = {}
@@ -187,7 +191,7 @@ def _by_blender(path: Path, category: str) -> SourceModel:
         if instance.show_self and instance.object.type == "MESH"
     ]
     if not pieces:
-        raise ValueError("it holds no mesh that renders")
+        raise ValueError("it has no mesh that renders")
     surface = _joined(pieces, tuple(material.name if material else "" for material in parts))
     axes, matrix = _conversion(path)
     keypoints, symmetry_order = read_sidecar(path, category)
@@ -218,9 +222,9 @@ def _of_parametric(shape: Shape) -> SourceModel:
 
 
 def read(address: str, category: str) -> SourceModel:
-    """The CAD model at an address: a file, or `parametric:<category>?variant=<n>`.
+    """Read the CAD model at an address: a file, or `parametric:<category>?variant=<n>`.
 
-    ValueError says why a file cannot be used.
+    ValueError names the fault of a file that cannot be used.
     """
     if address.startswith(PARAMETRIC):
         return _of_parametric(build(*parse_parametric(address)))

@@ -124,7 +124,7 @@ def _set_border(scene: bpy.types.Scene, pixels: Array, image_hw: tuple[int, int]
     low = np.clip((pixels.min(axis=0) - _BORDER_PX) / size, 0.0, 1.0)
     high = np.clip((pixels.max(axis=0) + _BORDER_PX) / size, 0.0, 1.0)
     if (low >= high).any():
-        raise ValueError("the object lies outside the picture")
+        raise ValueError("the object is outside the picture")
     scene.render.use_border, scene.render.use_crop_to_border = True, False
     scene.render.border_min_x, scene.render.border_max_x = low[0], high[0]
     scene.render.border_min_y, scene.render.border_max_y = 1.0 - high[1], 1.0 - low[1]

@@ -1,4 +1,4 @@
-"""What has to be installed before Blender can be loaded: the package bpy and shared libraries of the system."""
+"""Requirements of Blender: the package bpy, and shared libraries of the system."""
 
 from __future__ import annotations
 

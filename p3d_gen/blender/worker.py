@@ -1,8 +1,7 @@
-"""The Blender process: `python -m p3d_gen.blender.worker LOG DEVICE ORDINAL` answers JSON lines on stdin until that
-closes.
+"""The Blender process: `python -m p3d_gen.blender.worker LOG DEVICE ORDINAL` answers requests until stdin closes.
 
-Blender writes about 45 lines per render to file descriptor 1, so that is turned to the log and the answers go out on
-a copy of it.
+Blender writes about 45 lines per render to file descriptor 1. Therefore that is redirected to the log, and the answers
+are written to a copy of it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 
 def _redirect(log: Path) -> int:
-    """Send everything printed to `log`; returns a descriptor of the former stdout."""
+    """Redirect all that is printed to `log`; returns a descriptor of the former stdout."""
     answers = os.dup(1)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     os.dup2(file, 1)
@@ -26,7 +25,7 @@ def _redirect(log: Path) -> int:
 def main(log: Path, device: str, ordinal: int) -> None:
     """Answer the requests of `protocol` until stdin closes."""
     with os.fdopen(_redirect(log), "wb") as answers:
-        import bpy  # chatty from its import on
+        import bpy  # prints from its import on
 
         from p3d_gen.blender import cad, exchange, protocol, scene, timing
         from p3d_gen.blender.device import count_gpus, use_device
@@ -45,11 +44,11 @@ def main(log: Path, device: str, ordinal: int) -> None:
                 use_device(device, ordinal)
                 request = protocol.decode(line)
                 answer = protocol.encode(operations[type(request)](request))
-            except Exception as error:  # whatever a model or texture provokes costs this request alone
+            except Exception as error:  # a bad model or texture fails its own request only
                 answer = protocol.encode(protocol.Refusal(f"{type(error).__name__}: {error}"))
             answers.write(answer)
             answers.flush()
-    shutil.rmtree(log.parent, ignore_errors=True)  # the parent was killed, or it would have ended this process
+    shutil.rmtree(log.parent, ignore_errors=True)  # reached only if the parent was killed: it ends this process
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The members and labels of one rendered sample; README.md documents every key, unit and encoding."""
+"""The members and labels of one rendered sample; the documentation of the format explains every key and unit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from p3d_gen.core.types import Array, Camera, RenderSpec
 from p3d_gen.run.cad_model import CadModel, stretched
 from p3d_gen.run.shards import Members
 
-# How deep a keypoint may lie under the surface at its pixel and still be seen, in box diagonals: wheels' hubs and
-# corners of thin parts do not lie on the triangles.
+# Depth, in box diagonals, at which a keypoint under the surface still counts as visible: hubs of wheels and corners of
+# thin parts do not lie on the triangles.
 _KEYPOINT_TOLERANCE = 0.03
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """One render with what is known of it: the model, its vertices (V, 3) stretched, and pose and camera as the scene
-    had them."""
+    """One render: the sample, its model, the stretched vertices (V, 3), the passes, and the scene's pose and camera."""
 
     sample: RenderSpec
     model: CadModel
@@ -50,7 +49,7 @@ class Rendered:
 
 
 def _keypoints(shot: Rendered) -> dict[str, Any]:
-    """Keypoints in pixels, and whether each lies outside the frame, is hidden, or is seen."""
+    """Return the keypoints in pixels, and the visibility of each: outside the frame, hidden, or visible."""
     names = sorted(shot.model.keypoints)
     points = np.array([shot.model.keypoints[name] for name in names]) * shot.sample.stretch_xyz
     in_camera = transform(shot.cam_T_obj, points)
@@ -67,8 +66,10 @@ def _keypoints(shot: Rendered) -> dict[str, Any]:
 
 
 def _cuboid_member(shot: Rendered, cuboid: Cuboid) -> bytes:
-    """The cuboid's vertices in pixels (R, 2), and which (R,) are seen: on a side that faces the camera, within the
-    frame, and not behind an occluder."""
+    """Encode the cuboid's vertices in pixels (R, 2) and a mask (R,) of the visible ones.
+
+    A vertex is visible if its side faces the camera, it is in the frame, and no occluder is in front of it.
+    """
     in_camera = transform(shot.cam_T_obj, cuboid.vertices)
     pixels = project(in_camera, shot.camera)
     before = np.where(shot.passes.occluders, shot.passes.depth, np.float32(0))
@@ -78,7 +79,7 @@ def _cuboid_member(shot: Rendered, cuboid: Cuboid) -> bytes:
 
 
 def _shares(shot: Rendered, whole: Amodal) -> dict[str, float]:
-    """How much of the silhouette is seen, and how much of it the frame and the occluders take."""
+    """Return the shares of the silhouette that are visible, occluded, and cut off by the frame."""
     within = np.count_nonzero(whole.mask)
     hidden = np.count_nonzero(whole.mask & shot.passes.occluders)
     return {
@@ -89,7 +90,7 @@ def _shares(shot: Rendered, whole: Amodal) -> dict[str, float]:
 
 
 def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[str, Any]:
-    """The labels of a sample whose whole silhouette is `whole`. members: names of `manifest.Output.members`."""
+    """Return the labels of a sample whose whole silhouette is `whole`. members: names of `manifest.Output.members`."""
     sample, model, camera = shot.sample, shot.model, shot.camera
     view, light, occluder = sample.viewpoint, sample.environment, sample.occluder
     corners = box_corners(np.ptp(shot.vertices, axis=0))
@@ -130,10 +131,11 @@ def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[s
 def annotate(
     shot: Rendered, wanted: Sequence[str], cuboid: Cuboid | None, occluded: bool
 ) -> tuple[Members, dict[str, Any]]:
-    """The members of a sample but for its JSON, and the labels for that.
+    """Return the members of a sample except its JSON, and the labels for that.
 
-    wanted: names of `manifest.Output.members`. cuboid: the category's, where that is wanted. occluded: whether the run
-    has occluders, whose masks are then always kept: the composite needs them.
+    wanted: names of `manifest.Output.members`.
+    cuboid: the category's, if its member is wanted.
+    occluded: True if the run has occluders. Their masks are then always kept, because the composite needs them.
     """
     passes = shot.passes
     whole = amodal(shot.vertices, shot.model.faces, shot.cam_T_obj, shot.camera)

@@ -1,6 +1,6 @@
-"""Where the frame cuts the object and what stands in front of it: found by projection, before anything is rendered.
+"""Truncation by the frame and the place of the occluder, solved by projection before anything is rendered.
 
-The occluder is searched on silhouettes of a small picture, which tells shares to about a per cent; the labels are then
+The place is searched on silhouettes of a small picture, which give shares to about a per cent. The labels are later
 counted on the rendered masks.
 """
 
@@ -26,15 +26,18 @@ _TOLERANCE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Arrangement:
-    """camera: the sample's, its principal point moved by the truncation. cam_T_occluder: the similarity (4, 4) that
-    puts the occluder's shape in front of the camera; None where there is none."""
+    """The camera and the occluder's place.
+
+    camera: the sample's, its principal point moved by the truncation.
+    cam_T_occluder: the similarity (4, 4) that puts the occluder's shape in front of the camera; None without occluder.
+    """
 
     camera: Camera
     cam_T_occluder: Array | None
 
 
 def _small(camera: Camera) -> Camera:
-    """The camera at a size where silhouettes are cheap."""
+    """Return the camera of a smaller picture, whose silhouettes are cheap."""
     factor = min(1.0, _SIDE_PX / max(camera.image_hw))
     height, width = (round(side * factor) for side in camera.image_hw)
     x, y = camera.principal_px
@@ -42,13 +45,13 @@ def _small(camera: Camera) -> Camera:
 
 
 def _surroundings(camera: Camera) -> Camera:
-    """The camera with a picture three times as high and wide, whose middle third is its own."""
+    """Return the camera with a picture three times as high and wide, whose middle third is its own."""
     (x, y), (height, width) = camera.principal_px, camera.image_hw
     return replace(camera, principal_px=(x + width, y + height), image_hw=(3 * height, 3 * width))
 
 
 def _bisect(share: Callable[[float], float], wanted: float, low: float, high: float) -> float:
-    """Where `share`, above `wanted` at `low` and not at `high`, crosses it."""
+    """Return the place at which `share`, above `wanted` at `low` and not at `high`, crosses it."""
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if share(middle) > wanted else (low, middle)
@@ -56,7 +59,7 @@ def _bisect(share: Callable[[float], float], wanted: float, low: float, high: fl
 
 
 def _truncated(sample: RenderSpec, vertices: Array, faces: NDArray[np.int32]) -> Camera:
-    """The camera with its principal point moved until the frame cuts off the wanted share."""
+    """Return the camera with its principal point moved until the frame cuts off the wanted share."""
     truncation = sample.truncation
     if truncation is None:
         return sample.camera
@@ -74,7 +77,7 @@ def _truncated(sample: RenderSpec, vertices: Array, faces: NDArray[np.int32]) ->
 
 
 def _similarity(occluder: Occluder, camera: Camera, pixel: Array, z: float, size: float) -> Array:
-    """The occluder of box diagonal `size` with its centre seen at `pixel` (x, y) in the depth z."""
+    """Return the occluder's similarity (4, 4): box diagonal `size`, centre seen at `pixel` (x, y) in the depth z."""
     matrix = np.eye(4)
     matrix[:3, :3] = size * np.array(occluder.turn).reshape(3, 3)
     matrix[:3, 3] = z * np.linalg.solve(camera.K, [*pixel, 1.0])
@@ -82,15 +85,19 @@ def _similarity(occluder: Occluder, camera: Camera, pixel: Array, z: float, size
 
 
 def _coverage(seen: NDArray[np.bool_], shadow: NDArray[np.bool_]) -> Array:
-    """The share of the pixels `seen` (H, W) that a mask hides, shifted by every (y, x) from (-H, -W) to (H, W):
-    (2H + 1, 2W + 1). shadow (3H, 3W): the mask, the picture being its middle third."""
+    """Return the share of the pixels `seen` (H, W) that a mask hides at every shift (y, x) from (-H, -W) to (H, W).
+
+    shadow (3H, 3W): the mask; the picture is its middle third. The result is (2H + 1, 2W + 1).
+    """
     hidden = fftconvolve(shadow.astype(float), seen[::-1, ::-1].astype(float), "valid")[::-1, ::-1]
     return np.asarray(hidden / np.count_nonzero(seen))
 
 
 def _shift_to(shares: Array, wanted: float, direction_rad: float | None) -> Array:
-    """Of the shifts (x, y) in pixels that hide the wanted share, by `_coverage`, the one nearest to a direction, or
-    the smallest."""
+    """Return the shift (x, y) in pixels that hides the wanted share, given the shares of `_coverage`.
+
+    Of several shifts the one nearest to the direction is taken, or the smallest if there is no direction.
+    """
     height, width = (side // 2 for side in shares.shape)
     error = np.abs(shares - wanted)
     y, x = np.nonzero(error <= max(error.min(), _TOLERANCE / 2))
@@ -110,11 +117,11 @@ def _before(
     distance: float,
     reach: float,
 ) -> Array:
-    """Where the occluder hides the wanted share of the pixels `seen`.
+    """Return the similarity (4, 4) by which the occluder hides the wanted share of the pixels `seen`.
 
-    It grows in front of their middle until some shift of it hides enough. Of the shifts that hide the wanted share the
-    one that lies best in the drawn direction is taken. A shift turns the occluder a little to the camera, so this is
-    repeated from where it got. reach: how far the object reaches from its centre towards the camera.
+    The occluder grows in front of their middle until some shift of it hides enough. Of the shifts that hide the wanted
+    share, the one nearest to the drawn direction is taken. A shift turns the occluder a little to the camera, so the
+    search is repeated from the new place. reach: distance from the object's centre to its farthest vertex.
     """
     small = _small(camera)
     height, width = small.image_hw
@@ -133,7 +140,7 @@ def _before(
         if size >= largest:
             raise ValueError(
                 f"{occluder.category} {occluder.variant} hides at most {shares.max():.2f} of the object, "
-                f"{occluder.hides:.2f} is wanted: leave slender categories out of occlusion.occluders"
+                f"but {occluder.hides:.2f} is wanted: remove slender categories from occlusion.occluders"
             )
         size = min(size * _GROWTH, largest)
         shares = coverage()
@@ -152,9 +159,10 @@ def arrange(
     faces: NDArray[np.int32],
     occluder_shape: tuple[Array, NDArray[np.int64]] | None,
 ) -> Arrangement:
-    """The camera and the occluder's place for a sample whose object has `vertices` (V, 3), stretched, and `faces`.
+    """Solve for the camera and the occluder's place. ValueError if the occluder cannot hide the wanted share.
 
-    occluder_shape: vertices and faces of the sample's occluder. ValueError where it cannot hide the wanted share.
+    vertices (V, 3), faces (F, 3): the sample's object, stretched.
+    occluder_shape: vertices and faces of the sample's occluder, if it has one.
     """
     camera = _truncated(sample, vertices, faces)
     if sample.occluder is None or occluder_shape is None:

@@ -1,4 +1,4 @@
-"""Normalised CAD models, what RUN/cad/<category>/<id>.npz holds, and the preparation of all that a run needs."""
+"""Preparation of the CAD models that a run needs: RUN/cad/<category>/<id>.npz, and RUN/cad/models.json last."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from typing import Any
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import PrepareRequest
 from p3d_gen.core.errors import AssetError, RunError
-from p3d_gen.run.cad_model import (
-    load_cad,
-    materials_file,
-)
+from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.run.files import lock_file, write_bytes, write_json
 from p3d_gen.run.remote import is_remote, place
 from p3d_gen.run.store import RunFolder, open_run, read_models
@@ -27,8 +24,10 @@ _PATIENCE_S = 300.0
 
 @contextmanager
 def _local_target(cad: Path) -> Iterator[Path]:
-    """Where Blender may write a model: its place, or a local one from which it is uploaded after the block, the npz
-    last, since it marks a model as done."""
+    """Yield a path to which Blender can write a model.
+
+    A remote model is written locally and uploaded after the block; the npz goes last, because it marks a model as done.
+    """
     if not is_remote(cad):
         yield cad
         return
@@ -46,9 +45,9 @@ def prepare_request(category: str, asset: Asset, target: Path) -> PrepareRequest
 
 
 def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
-    """Prepare one model, or do nothing where it is there. What fails is tried once more: Blender may have been killed.
+    """Prepare one model unless it exists. A failure is tried once more: Blender may have been killed.
 
-    RunError where the run folder cannot be written: that is not the model's fault.
+    RunError if the run folder cannot be written, which is not the model's fault.
     """
     target = run.cad_file(category, asset.id)
     if target.exists():
@@ -66,7 +65,7 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
 
 
 def prepare_model(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> str:
-    """Prepare one model unless it is there; returns why it cannot be used, or "" where it can."""
+    """Prepare one model unless it exists; returns the reason why it cannot be used, or ""."""
     try:
         _prepare(run, worker, category, asset)
     except BlenderError as error:
@@ -77,7 +76,7 @@ def prepare_model(run: RunFolder, worker: BlenderWorker, category: str, asset: A
 def _reasons(
     run: RunFolder, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None]
 ) -> Iterator[str]:
-    """Prepare models with up to that many Blender processes; yields for each, in order, what `prepare_model` says."""
+    """Prepare models with so many Blender processes; yields the result of `prepare_model` for each, in order."""
     with ExitStack() as stack, ThreadPoolExecutor(workers) as pool:
         idle: SimpleQueue[BlenderWorker] = SimpleQueue()
         for _ in range(workers):
@@ -97,12 +96,14 @@ def _reasons(
 
 @contextmanager
 def _alone(run_folder: Path) -> Iterator[None]:
-    """Hold the run's lock: of several processes that want its models, one prepares them, the others wait. Under a URL
-    there is no lock: all of them write the same bytes, and the last one wins."""
+    """Hold the run's lock: of several processes that need its models, one prepares them and the others wait.
+
+    There is no lock under a URL: all processes write the same bytes, and the last one wins.
+    """
     if is_remote(run_folder):
         yield
         return
-    with (run_folder / "run.json").open("r+b") as file:  # which is there already: no file stays behind
+    with (run_folder / "run.json").open("r+b") as file:  # an existing file: no lock file stays behind
         lock_file(file)
         yield
 
@@ -121,20 +122,20 @@ def _summary(path: Path) -> dict[str, Any]:
 
 
 def _check(run: RunFolder, broken: list[tuple[str, Asset, str]]) -> None:
-    """AssetError where broken models may not be left out, or nothing of a category would be left."""
+    """Raise AssetError if broken models may not be left out, or if none of a category would be left."""
     listed = "\n".join(f"  {cad.address}: {reason}" for _, cad, reason in broken)
     if broken and (run.prepared or not run.manifest.cad.quarantine):
         raise AssetError(
-            "these CAD models cannot be used; mend them, leave them out by cad.include, or let the run leave them out "
-            f"by cad.quarantine = true:\n{listed}"
+            "these CAD models cannot be used; repair them, leave them out by cad.include, or let the run leave them "
+            f"out by cad.quarantine = true:\n{listed}"
         )
     for category, cads in run.inventory.cads.items():
         if len(cads) == len([name for name, _, _ in broken if name == category]):
-            raise AssetError(f"no CAD model of {category!r} can be used; mend one of them:\n{listed}")
+            raise AssetError(f"no CAD model of {category!r} can be used; repair one of them:\n{listed}")
 
 
 def _facts(run: RunFolder, broken: Container[str]) -> dict[str, dict[str, Any]]:
-    """Category -> id -> what the prepared model is. Nothing in it depends on the clock or on an earlier attempt."""
+    """Return category -> id -> summary of the prepared model, independent of the clock and of earlier attempts."""
     return {
         category: {
             cad.id: _summary(run.cad_file(category, cad.id)) for cad in cads if f"{category}/{cad.id}" not in broken
@@ -144,7 +145,7 @@ def _facts(run: RunFolder, broken: Container[str]) -> dict[str, dict[str, Any]]:
 
 
 def _notes(models: dict[str, Any]) -> list[str]:
-    """What a user should know of the models in RUN/cad/models.json."""
+    """Return notes for the user about the models in RUN/cad/models.json: models left out, and warnings."""
     left_out = [f"{name} is left out: {reason}" for name, reason in models.pop("quarantined").items()]
     return left_out + [
         f"{category}/{name}: {warning}"
@@ -157,9 +158,10 @@ def _notes(models: dict[str, Any]) -> list[str]:
 def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None] = lambda: None) -> list[str]:
     """Prepare all CAD models of a run and list them in RUN/cad/models.json, which is written last.
 
-    workers: how many Blender processes at most. on_model is called after each model. Returns what a user should know:
-    which models are left out, and what materials lack. AssetError lists the models that cannot be used; where
-    cad.quarantine is true they are left out of the run instead, which has to be opened again to show it.
+    workers: largest number of Blender processes. on_model: called after each model.
+    Returns notes for the user: models left out, and pictures missing from materials.
+    AssetError lists the models that cannot be used. If cad.quarantine is true they are left out of the run instead;
+    open the run again to see its new inventory.
     """
     with _alone(run.root):
         run = open_run(run.root)  # another process may have prepared it in the meantime
@@ -177,6 +179,6 @@ def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None
 
 
 def ensure_models(run_folder: str | Path) -> None:
-    """Prepare the models of a run where that has not been done: at once where it has."""
+    """Prepare the models of a run unless that is done."""
     if read_models(place(run_folder)) is None:
         prepare_models(open_run(run_folder))

@@ -35,8 +35,10 @@ from p3d_gen.spec.sampling import spec
 
 @dataclass(frozen=True, kw_only=True)
 class Supervision:
-    """How Blender processes are kept, see `BlenderWorker`. What is rendered does not depend on it, but for `device`:
-    pixels are the same on one build and device."""
+    """Settings of the Blender processes, see `BlenderWorker`.
+
+    Renders do not depend on them, except on `device`: pixels are the same on one build and device.
+    """
 
     timeout_s: float = 600.0
     recycle_after: int = 1000
@@ -45,19 +47,18 @@ class Supervision:
 
 
 @functools.lru_cache(maxsize=1)
-def _worker(how: Supervision) -> BlenderWorker:
-    """This process's Blender, kept from one shard to the next."""
-    worker = BlenderWorker(**asdict(how), ordinal=worker_number())
+def _worker(supervision: Supervision) -> BlenderWorker:
+    """Return this process's Blender, kept from one shard to the next."""
+    worker = BlenderWorker(**asdict(supervision), ordinal=worker_number())
     atexit.register(worker.close)
     return worker
 
 
-def count_gpus(how: Supervision) -> int:
-    """How many GPUs there are for that device: each takes a process of its own. RunError where there is none of a
-    kind that was asked for."""
-    if how.device == "CPU":
+def count_gpus(supervision: Supervision) -> int:
+    """Return the number of GPUs of the device; each needs its own process. RunError if a requested GPU is missing."""
+    if supervision.device == "CPU":
         return 0
-    with BlenderWorker(**asdict(how)) as worker:
+    with BlenderWorker(**asdict(supervision)) as worker:
         try:
             return worker.ask(CountGpusRequest()).gpus
         except BlenderError as error:
@@ -66,7 +67,7 @@ def count_gpus(how: Supervision) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _check_picture(path: Path) -> None:
-    """AssetError where a texture cannot be decoded to its end: Blender itself would render it black or pink."""
+    """Raise AssetError if a texture cannot be decoded to its end: Blender itself would render it black or pink."""
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -80,7 +81,7 @@ def _occluder_shape(category: str, variant: int) -> Shape:
 
 
 def _placed(shape: Shape, sample: RenderSpec, cam_T_occluder: Array) -> OccluderMesh:
-    """Return an occluder's shape under its similarity (4, 4) to camera axes, in object axes."""
+    """Return an occluder's shape in object axes, placed by its similarity (4, 4) to camera axes."""
     obj_T_occluder = np.linalg.inv(cam_T_obj(sample.viewpoint)) @ cam_T_occluder
     return OccluderMesh(
         vertices=transform(obj_T_occluder, shape.vertices),
@@ -91,7 +92,7 @@ def _placed(shape: Shape, sample: RenderSpec, cam_T_occluder: Array) -> Occluder
 
 
 def cuboid_of(run: RunFolder, category: str) -> Cuboid:
-    """The cuboid around all models of a category, also kept as RUN/cad/<category>.cuboid.npz."""
+    """Return the cuboid around all models of a category, and keep it as RUN/cad/<category>.cuboid.npz."""
     models = (load_cad(run.cad_file(category, cad.id)) for cad in run.inventory.cads[category])
     cuboid = category_cuboid(model.vertices for model in models)
     path = run.root / "cad" / f"{category}.cuboid.npz"
@@ -101,10 +102,10 @@ def cuboid_of(run: RunFolder, category: str) -> Cuboid:
 
 
 class ShardRenderer:
-    """What a shard's samples share: the run, the process, the paths of the assets, and the category's cuboid."""
+    """Renderer of one category's samples: its run, Blender process, paths of assets, and cuboid."""
 
     def __init__(self, run: RunFolder, worker: BlenderWorker, category: str) -> None:
-        """The run's models must have been prepared."""
+        """Open the assets of a category. The run's models must have been prepared."""
         self._run = run
         self._worker = worker
         self._textures = {asset.id: asset.path for asset in run.inventory.textures}
@@ -129,8 +130,8 @@ class ShardRenderer:
         native = manifest.texture.kind == "native"
         if "keypoints" in manifest.output.members and not model.keypoints:
             raise AssetError(
-                f"{sample.cad_id} has no keypoints: put {sample.cad_id}.keypoints.json beside its file, "
-                "or leave keypoints out of output.members"
+                f"{sample.cad_id} has no keypoints: put {sample.cad_id}.keypoints.json next to its file, "
+                "or remove keypoints from output.members"
             )
         if native and not materials_file(cad).exists():
             raise AssetError(f"{sample.cad_id} has no materials of its own: use another texture.kind than 'native'")
@@ -157,7 +158,7 @@ class ShardRenderer:
         return answer, read_passes(request.target)
 
     def members(self, sample: RenderSpec, model: CadModel, answer: RenderAnswer, passes: Passes) -> Members:
-        """The members of one sample from its render; ValueError where picture and pose disagree."""
+        """Return the members of one sample from its render. ValueError if picture and pose disagree."""
         manifest = self._run.manifest
         members, labels = annotate(
             Rendered.of(sample, model, passes, answer),
@@ -166,17 +167,17 @@ class ShardRenderer:
             manifest.occlusion.level != "none",
         )
         if (iou := labels["mask_iou"]) < MIN_MASK_IOU:
-            raise ValueError(f"the mask and the projected mesh agree to IoU {iou:.4f} only, below {MIN_MASK_IOU}")
+            raise ValueError(f"the IoU of the mask and the projected mesh is {iou:.4f}, below {MIN_MASK_IOU}")
         return members | {"json": compact_json(labels)}
 
     def sample(self, sample: RenderSpec) -> Members:
-        """The members of one sample, rendered now."""
+        """Render one sample, and return its members."""
         model = load_cad(self._run.cad_file(sample.category, sample.cad_id))
         answer, passes = self._render(self.request(sample, model))
         return self.members(sample, model, answer, passes)
 
     def samples(self, specs: Iterable[RenderSpec], failures: list[Failure]) -> Iterator[tuple[str, Members]]:
-        """The samples that could be made; the others are appended to `failures`."""
+        """Render samples, and yield those that succeed; the others are appended to `failures`."""
         for sample in specs:
             try:
                 members = self.sample(sample)
@@ -187,13 +188,15 @@ class ShardRenderer:
             tick()
 
 
-def _samples(how: Supervision, run: RunFolder, shard: str, failures: list[Failure]) -> Iterator[tuple[str, Members]]:
+def _samples(
+    supervision: Supervision, run: RunFolder, shard: str, failures: list[Failure]
+) -> Iterator[tuple[str, Members]]:
     category, indices = run.members_of(shard)
     specs = [spec(run.manifest, run.inventory, category, index) for index in indices]
-    yield from ShardRenderer(run, _worker(how), category).samples(specs, failures)
+    yield from ShardRenderer(run, _worker(supervision), category).samples(specs, failures)
 
 
-def render_shard(run_dir: str, shard: str, how: Supervision | None = None) -> Ledger:
-    """Render one shard, or return its ledger where it is finished already."""
+def render_shard(run_dir: str, shard: str, supervision: Supervision | None = None) -> Ledger:
+    """Render one shard, or return its ledger if it is finished."""
     ensure_models(run_dir)
-    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, how or Supervision()))
+    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, supervision or Supervision()))

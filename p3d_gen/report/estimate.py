@@ -218,7 +218,7 @@ def _stages(settings: Stylize, supervision: Supervision, device: str) -> list[tu
     """Return each stage: its name, its folder, the function that makes a shard, True if a worker has one core."""
     on_gpu = settings.stylizer != "none" and device != "cpu" and count_gpus() > 0
     return [
-        ("render", "render", functools.partial(render_shard, how=supervision), True),
+        ("render", "render", functools.partial(render_shard, supervision=supervision), True),
         ("stylize", "stylize", functools.partial(stylize_shard, device=device), not on_gpu),
         ("pack", "shards", pack_shard, True),
     ]

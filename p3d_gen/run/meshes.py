@@ -26,7 +26,7 @@ def parse_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
     except Exception as error:  # its parsers raise whatever they stumble over
         raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh):
-        raise ValueError("it holds no faces")
+        raise ValueError("it has no faces")
     return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
 
 

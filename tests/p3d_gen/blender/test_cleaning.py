@@ -76,7 +76,7 @@ def test_keypoints_go_along():
     ("vertices", "faces", "said"),
     [
         (TRIANGLE, np.empty((0, 3)), "no faces"),
-        (TRIANGLE, [[0, 1, 3]], "names vertex 3, and there are 3"),
+        (TRIANGLE, [[0, 1, 3]], "uses vertex 3, but there are only 3 vertices"),
         (TRIANGLE * np.nan, [[0, 1, 2]], "not finite"),
         (TRIANGLE * 0, [[0, 1, 2]], "coincide"),
         (TRIANGLE[[0, 1, 1]], [[0, 1, 2]], "degenerate"),

@@ -137,8 +137,8 @@ def test_what_fails_is_tried_again_once(run, fake):
 
 
 def test_all_broken_models_are_listed(run, fake):
-    fake.said |= {"car/m1": ["it holds no faces"], "chair/m0": ["it is flat"]}
-    with pytest.raises(AssetError, match=r"(?s)cannot be used.*car/m1\.off: it holds.*chair/m0\.off: it is flat") as e:
+    fake.said |= {"car/m1": ["it has no faces"], "chair/m0": ["it is flat"]}
+    with pytest.raises(AssetError, match=r"(?s)cannot be used.*car/m1\.off: it has.*chair/m0\.off: it is flat") as e:
         prepare_models(run)
     assert "cad.quarantine = true" in str(e.value)
     assert not run.models_file.exists()
@@ -154,10 +154,10 @@ def test_a_full_disk_is_not_the_models_fault(lenient, fake):
 
 
 def test_quarantine(lenient, fake):
-    fake.said |= {"car/m1": ["it holds no faces"]}
-    assert prepare_models(lenient)[0] == "car/m1 is left out: it holds no faces"
+    fake.said |= {"car/m1": ["it has no faces"]}
+    assert prepare_models(lenient)[0] == "car/m1 is left out: it has no faces"
     written = lenient.models_file.read_bytes()
-    assert json.loads(written)["quarantined"] == {"car/m1": "it holds no faces"}
+    assert json.loads(written)["quarantined"] == {"car/m1": "it has no faces"}
     run = open_run(lenient.root)
     assert names(run) == ["car/m0", "chair/m0", "chair/m1"]
     assert {spec(run.manifest, run.inventory, "car", i).cad_id for i in range(8)} == {"m0"}
@@ -184,7 +184,7 @@ def test_no_shard_is_made_before_it_is_known_what_is_left_out(run, lenient, fake
         stage_inputs(lenient, "render")  # opened before: its inventory may be too long
     before = stage_inputs(open_run(lenient.root), "render")
     lenient.models_file.unlink()
-    fake.said |= {"car/m1": ["it holds no faces"]}
+    fake.said |= {"car/m1": ["it has no faces"]}
     lenient.cad_file("car", "m1").unlink()
     ensure_models(lenient.root)
     assert stage_inputs(open_run(lenient.root), "render") != before
