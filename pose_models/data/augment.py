@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from p3d_gen.core.composite import resized_part
+from p3d_gen.core.composite import composite, resized_part
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
@@ -154,8 +154,8 @@ def augmented(
     )
     image = view.image
     if backgrounds is not None and view.mask is not None and rng.random() < config.background:
-        alpha = view.mask[..., None] / 255.0
-        image = (alpha * image + (1 - alpha) * backgrounds.draw(rng, canvas_hw)).round().astype(np.uint8)
+        # In linear light, as p3dgen packs: soft edges of a training picture look like those of a rendered sample.
+        image = composite(image, view.mask, backgrounds.draw(rng, canvas_hw), linear=True)
     whole, view = view.mask, replace(view, image=image)
     if rng.random() < config.occlusion:
         view = _occluded(view, backgrounds, rng)

@@ -208,6 +208,21 @@ def test_background_replaces_all_but_the_object(sample, tmp_path):
     assert (view.image[view.mask == 255] != [255, 0, 0]).any(axis=1).mean() > 0.99
 
 
+def test_a_background_is_blended_in_linear_light_as_a_packed_sample_is(sample, tmp_path):
+    from p3d_gen.core.colour import srgb_bytes, srgb_light
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((50, 60, 3), [0, 0, 255], np.uint8))
+    only = dict.fromkeys(("tight", "colour", "hue", "grey", "blur", "jpeg", "low_resolution", "noise"), 0)
+    config = AugmentConfig(background=1, occlusion=0, mirror=False, shift=0, zoom=1, roll_std_deg=0, **only)
+    view = augmented(sample, (96, 128), 0.8, config, Backgrounds(tmp_path), np.random.default_rng([0, 1]))
+    front = augmented(sample, (96, 128), 0.8, config, None, np.random.default_rng([0, 1])).image
+    edge = (view.mask > 0) & (view.mask < 255)
+    assert edge.sum() > 50
+    share = (view.mask[edge] / 255)[:, None]
+    light = share * srgb_light(front[edge]) + (1 - share) * srgb_light(np.array([255, 0, 0], np.uint8))
+    np.testing.assert_allclose(view.image[edge].astype(int), srgb_bytes(light).astype(int), atol=1)
+
+
 def test_a_patch_in_front_hides_a_part_of_the_object(sample):
     config = AugmentConfig(occlusion=1, mirror=False, roll_std_deg=0)
     hidden = []
