@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +9,14 @@ from typing import Any, Literal
 
 from p3d_gen.catalogue.single import render_one
 from p3d_gen.core.errors import ConfigError, ManifestError
-from p3d_gen.pack.stage import ResidualFilter, pack_shard
-from p3d_gen.pack.stage import made_from as packed_from
+from p3d_gen.pack.stage import ResidualFilter
 from p3d_gen.render.prepare import prepare_models
-from p3d_gen.render.stage import Supervision, render_shard
-from p3d_gen.render.stage import count_gpus as count_render_gpus
+from p3d_gen.render.stage import Supervision
 from p3d_gen.report import write_report
 from p3d_gen.report.sheet import write_contact_sheet
 from p3d_gen.report.single import Sample, count_samples, read_keys, read_sample, read_samples
 from p3d_gen.run import pipeline
 from p3d_gen.run.live import LiveProgress
-from p3d_gen.run.local import available_cores
 from p3d_gen.run.pipeline import Effort, Progress, RayCluster, StageResult, StageSetup
 from p3d_gen.run.remote import place
 from p3d_gen.run.store import Failure, RunFolder, create_run_of, read_ledger
@@ -29,10 +25,8 @@ from p3d_gen.spec.licences import spdx
 from p3d_gen.spec.manifest import Manifest, load_manifest
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.stylize import Stylize, load_settings
-from p3d_gen.stylize.stage import count_gpus as count_stylize_gpus
-from p3d_gen.stylize.stage import stylize_shard
+from p3d_gen.stages import core_count, models_left, pack_setup, render_setup, stylize_setup
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
-from p3d_gen.stylize.weights import are_light
 from p3d_gen.verify import Verification, verify_run
 from p3d_gen.verify.provenance import asset_uses, check_allowed
 
@@ -79,63 +73,6 @@ def _settings(settings: str | Path | Mapping[str, Any] | None) -> tuple[Stylize,
     if isinstance(settings, Mapping):
         return validated(Stylize, dict(settings), "settings", "stylization", ManifestError), Path.cwd()
     return load_settings(Path(settings)), Path(settings).parent.resolve()
-
-
-def _core_count() -> int:
-    return len(available_cores())
-
-
-def _ray_gpus(effort: Effort, default: float) -> float:
-    """Return the GPUs that Ray reserves for one shard: those that the cluster states, else the stage's default."""
-    return default if effort.cluster is None or effort.cluster.gpus is None else effort.cluster.gpus
-
-
-def _render_setup(supervision: Supervision, effort: Effort) -> StageSetup:
-    return StageSetup(
-        name="render",
-        folder="render",
-        make=functools.partial(render_shard, supervision=supervision),
-        workers=lambda: count_render_gpus(supervision) or _core_count(),
-        gpus=_ray_gpus(effort, 0.0),
-    )
-
-
-def _stylize_setup(run: RunFolder, stylization: Stylization, device: str, effort: Effort) -> StageSetup:
-    setup = StageSetup(
-        name=stylization.stage,
-        folder=stylization.stage,
-        upstream=("render",),
-        made_from=stylization.made_from(run),
-        make=functools.partial(stylize_shard, name=stylization.name, device=device),
-        workers=_core_count,
-    )
-    if stylization.settings.stylizer == "none":
-        return setup
-
-    def workers() -> int:
-        gpus = 0 if device == "cpu" else count_stylize_gpus()
-        light = are_light(stylization.settings, stylization.base_dir)  # else each process takes gigabytes
-        return gpus or (_core_count() if light else 1)
-
-    return replace(setup, workers=workers, spread=True, gpus=_ray_gpus(effort, float(device != "cpu")))
-
-
-def _pack_setup(run: RunFolder, stylization: Stylization, residual_filter: ResidualFilter | None) -> StageSetup:
-    return StageSetup(
-        name="pack",
-        folder=stylization.packed,
-        upstream=("render", stylization.stage),
-        made_from=packed_from(run, residual_filter),
-        make=functools.partial(pack_shard, name=stylization.name, residual_filter=residual_filter),
-        workers=_core_count,
-        per_render=run.manifest.background.per_render,
-    )
-
-
-def _models_left(run: RunFolder) -> bool:
-    """Return True if a CAD model of the run is still to be prepared."""
-    cads = ((category, cad) for category, assets in run.inventory.cads.items() for cad in assets)
-    return not run.prepared or not all(run.cad_file(category, cad.id).exists() for category, cad in cads)
 
 
 def _check_licenses(run: RunFolder, stylization: Stylization, allowed: Sequence[str]) -> None:
@@ -208,7 +145,7 @@ class Run:
         which a Blender process is replaced by a fresh one.
         """
         effort = _effort(workers, shards, engine, allow_failures, retry_failed)
-        setup = _render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort)
+        setup = render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort)
         return self._make((setup,), effort, _progress(progress))[0]
 
     def stylize(
@@ -233,7 +170,7 @@ class Run:
         """
         effort = _effort(workers, shards, engine, allow_failures, retry_failed)
         stylization = create_stylization(self._run, name, _settings(settings), min_survival)
-        return self._make((_stylize_setup(self._run, stylization, device, effort),), effort, _progress(progress))[0]
+        return self._make((stylize_setup(self._run, stylization, device, effort),), effort, _progress(progress))[0]
 
     def pack(
         self,
@@ -259,7 +196,7 @@ class Run:
         stylization = open_stylization(self._run, name)
         _check_licenses(self._run, stylization, allow_licenses)
         files = tuple(Path(path).resolve() for path in residuals)
-        setup = _pack_setup(
+        setup = pack_setup(
             self._run, stylization, ResidualFilter(files=files, max_deg=max_residual_deg) if files else None
         )
         return self._make((setup,), effort, _progress(progress), name)[0]
@@ -287,18 +224,18 @@ class Run:
         stylization = create_stylization(self._run)
         _check_licenses(self._run, stylization, allow_licenses)
         setups = (
-            _render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort),
-            _stylize_setup(self._run, stylization, "cpu" if device == "cpu" else "auto", effort),
-            _pack_setup(self._run, stylization, None),
+            render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort),
+            stylize_setup(self._run, stylization, "cpu" if device == "cpu" else "auto", effort),
+            pack_setup(self._run, stylization, None),
         )
         return self._make(setups, effort, _progress(progress))
 
     def _prepare(self, effort: Effort, progress: Progress) -> None:
         """Prepare the CAD models that are not prepared yet."""
-        if not _models_left(self._run):
+        if not models_left(self._run):
             return
         count = sum(len(cads) for cads in self._run.inventory.cads.values())
-        workers = effort.workers if effort.workers and effort.cluster is None else _core_count()
+        workers = effort.workers if effort.workers and effort.cluster is None else core_count()
         with progress.models(count) as on_model:
             notes = prepare_models(self._run, workers, on_model)
         for note in notes:
@@ -316,7 +253,7 @@ class Run:
         pipeline.begin(self._run, [setup.folder for setup in setups], effort)
         sheet = open_stylization(self._run, name).file(self._run, "contact_sheet", ".jpg") if "pack" in kinds else None
         is_sheet_due = sheet is not None and not effort.shards  # else others are making the shards that it shows
-        is_left = ("render" in kinds and _models_left(self._run)) or (is_sheet_due and sheet and not sheet.exists())
+        is_left = ("render" in kinds and models_left(self._run)) or (is_sheet_due and sheet and not sheet.exists())
         results = () if is_left else pipeline.unchanged_results(self._run, setups, effort)
         if not results:
             made = []
@@ -340,7 +277,7 @@ class Run:
 
         name: of the stylization, "" for the manifest's own. workers: number of processes; None for one per processor.
         """
-        return verify_run(self._run, name, workers or _core_count())
+        return verify_run(self._run, name, workers or core_count())
 
     def write_report(self, *, name: str = "") -> Path:
         """Write RUN/report.html, a page about the samples made so far, and return its path.

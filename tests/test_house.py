@@ -26,6 +26,7 @@ FLOORS = {
     "p3d_gen.export": 5,
     "p3d_gen.report": 5,
     "p3d_gen.verify": 5,
+    "p3d_gen.stages": 5,
     "p3d_gen.api": 6,
     "p3d_gen": 7,
     "p3d_gen.cli": 8,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from p3d_gen.run.stage import Stage
 from p3d_gen.run.store import Failure, Ledger, RunFolder, forget_failures, read_ledger, stage_inputs
 
 _logger = logging.getLogger(__name__)
+_READERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,18 +168,18 @@ def finished_ledgers(run: RunFolder, stage: StageSetup, shards: Iterable[str]) -
     from, are still the right ones. The contents of the shards are not read."""
     if run.manifest.cad.quarantine and not run.prepared:  # it is open which models will be left out
         return {}
-    finished = {}
-    for shard in shards:
+    made_from = stage.made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()}
+
+    def finished(shard: str) -> Ledger | None:
         ledger = read_ledger(run, stage.folder, shard)
         upstream = [read_ledger(run, folder, shard) for folder in stage.upstream] if ledger else []
         known = [each for each in upstream if each]
-        if (
-            ledger
-            and len(known) == len(upstream)
-            and ledger.inputs == stage_inputs(run, stage.folder, *known, made_from=stage.made_from)
-        ):
-            finished[shard] = ledger
-    return finished
+        if ledger is None or len(known) < len(upstream):
+            return None
+        return ledger if ledger.inputs == stage_inputs(run, stage.folder, *known, made_from=made_from) else None
+
+    with ThreadPoolExecutor(_READERS) as pool:  # a store under a URL takes its time for each of many small files
+        return {ledger.shard: ledger for ledger in pool.map(finished, shards) if ledger}
 
 
 def begin(run: RunFolder, folders: Iterable[str], effort: Effort) -> None:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from p3d_gen.core.categories import Category
 from p3d_gen.core.digest import digest
@@ -26,7 +26,7 @@ from p3d_gen.spec.scene_sections import (
     Texture,
     ViewpointSection,
 )
-from p3d_gen.spec.sections import Section, load_section, validated
+from p3d_gen.spec.sections import Section, list_faults, load_section, validated
 from p3d_gen.spec.stylize import Stylize
 
 Member = Literal[
@@ -89,6 +89,18 @@ class Manifest(Section):
     stylize: Stylize = Stylize()
     output: Output = Output()
     _base_dir: Path | None = PrivateAttr(default=None)
+
+    def __init__(self, **values: Any) -> None:
+        """Check the values. ManifestError lists all that is wrong; lists stand for tuples, dicts for sections."""
+        try:
+            super().__init__(**values)
+        except ValidationError as invalid:
+            raise ManifestError(
+                f"this is not a valid manifest:\n{list_faults(Manifest, invalid, 'manifest')}"
+            ) from None
+
+    # pydantic then calls this method only for Manifest(...), not for files, whose errors name the file
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @property
     def base_dir(self) -> Path:

@@ -103,6 +103,11 @@ def _common(path: tuple[int | str, ...], other: tuple[int | str, ...]) -> int:
     return next((i for i, (a, b) in enumerate(zip(path, other, strict=False)) if a != b), min(len(path), len(other)))
 
 
+def list_faults(model: type[Section], invalid: ValidationError, kind: str) -> str:
+    """Return all faults of the data of a section, one a line. kind: the word for what the section describes."""
+    return "\n".join(f"  {_describe(model, fault, kind)}" for fault in _told(invalid.errors()))
+
+
 def validated(model: type[T], data: dict[str, Any], origin: str, kind: str, error: type[P3DError] = ConfigError) -> T:
     """Return a section made of plain data. Raise `error`, which lists every fault at once, if the data does not fit.
 
@@ -111,8 +116,7 @@ def validated(model: type[T], data: dict[str, Any], origin: str, kind: str, erro
     try:
         return model.model_validate(data)
     except ValidationError as invalid:
-        faults = "\n".join(f"  {_describe(model, fault, kind)}" for fault in _told(invalid.errors()))
-        raise error(f"{origin} is not a valid {kind}:\n{faults}") from None
+        raise error(f"{origin} is not a valid {kind}:\n{list_faults(model, invalid, kind)}") from None
 
 
 def read_toml(path: Path, error: type[P3DError] = ConfigError) -> dict[str, Any]:
