@@ -57,7 +57,7 @@ def gaussian_blur(x: Array, rng: _Random, sigma: float) -> Array:
 
 
 def glass_blur(x: Array, rng: _Random, sigma: float, reach: int, rounds: int) -> Array:
-    """Give every pixel the colour of a near one.    (The original means to swap them; its views make copies of it.)"""
+    """Give every pixel the colour of a near one. (The original means to swap them; its views make copies of it.)"""
     blurred = (_gaussian(x, sigma) * 255).astype(np.uint8)
     height, width = x.shape[:2]
     rows, columns = np.arange(height - reach, reach, -1), np.arange(width - reach, reach, -1)

@@ -26,7 +26,7 @@ from pose_models.protocols.manifest import (
 )
 
 STEPS = "steps"
-# Options that say where and how fast: with others the result stays what it is.
+# Options that do not change the result, only where and how fast it is computed.
 _HOW = ("workers", "checkpoint-every")
 
 

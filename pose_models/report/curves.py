@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from p3d_gen.core.types import Array, Picture
+from p3d_gen.core.types import Array
 from pose_models.metrics.selective import RiskCoverage
 
 if TYPE_CHECKING:
@@ -58,12 +56,3 @@ def risk_coverage_figure(curves: Mapping[str, RiskCoverage], title: str) -> Figu
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower left", frameon=False, fontsize=9)
     return figure
-
-
-def rendered(figure: Figure) -> Picture:
-    """Render a figure of matplotlib to pixels, without a window or any state of pyplot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from p3d_gen.core.geometry import box_corners, transform
 from p3d_gen.core.types import Array, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Colour = tuple[int, int, int]
 INK: Colour = (30, 34, 40)
@@ -97,3 +101,12 @@ def draw_pose(image: Picture, K: Array, cam_T_obj: Array, box: Array) -> Picture
         "object_extent_xyz": (upper - lower).tolist(),
     }
     return draw_labels(image, labels)
+
+
+def rendered(figure: Figure) -> Picture:
+    """Render a figure of matplotlib to pixels, without a window or any state of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])

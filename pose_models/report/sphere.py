@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p3d_gen.core.types import Array, Picture
+from p3d_gen.core.types import Array
 from pose_models.geometry import viewpoint_of
 from pose_models.prediction import Prediction
-from pose_models.report.draw import FAINT, INK, Colour, blank, fitted, polyline, write_texts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 AZIMUTH_STEP_DEG, ELEVATION_STEP_DEG = 15, 10
-_LEFT, _RIGHT, _TOP, _AXIS, _LEGEND = 64, 24, 46, 58, 54
-_CELL_W, _CELL_H = 48, 38
+_DPI, _CELL_INCHES, _MARGIN_INCHES, _TITLE_WIDTH = 120, (0.44, 0.36), (1.0, 1.9), 90
 _FACES = {-180: "back", -90: "right", 0: "front", 90: "left", 180: "back"}
-_PAPER, _EMPTY = (255, 255, 255), (238, 238, 238)
-# Medians in degrees up to which a cell has a colour (ColorBrewer's RdYlBu, safe for the colour-blind), and its text.
-_CLASSES: tuple[tuple[float, Colour, Colour], ...] = (
-    (5, (69, 117, 180), (255, 255, 255)),
-    (10, (145, 191, 219), INK),
-    (20, (224, 243, 248), INK),
-    (30, (255, 255, 191), INK),
-    (60, (254, 224, 144), INK),
-    (120, (252, 141, 89), INK),
-    (np.inf, (215, 48, 39), (255, 255, 255)),
-)
+_EMPTY = "#eeeeee"
+# Medians in degrees between which a cell has a colour (ColorBrewer's RdYlBu, safe for the colour-blind).
+_BOUNDS = (0, 5, 10, 20, 30, 60, 120, 180)
+_COLOURS = ("#4575b4", "#91bfdb", "#e0f3f8", "#ffffbf", "#fee090", "#fc8d59", "#d73027")
+_DARK = (_COLOURS[0], _COLOURS[-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,61 +67,46 @@ def sphere_map(predictions: Sequence[Prediction], errors_rad: Sequence[float]) -
     return SphereMap(azimuth_edges=azimuths, elevation_edges=elevations, count=count, median_deg=median)
 
 
-def _class_of(median_deg: float) -> tuple[Colour, Colour]:
-    return next((fill, text) for bound, fill, text in _CLASSES if median_deg < bound)
-
-
-def _draw_cells(picture: Picture, cells: SphereMap) -> None:
-    """Draw coloured cells, the highest elevation on top, with median and number of images."""
-    rows, columns = cells.count.shape
-    for row, column in np.ndindex(rows, columns):
-        top, left = _TOP + (rows - 1 - row) * _CELL_H, _LEFT + column * _CELL_W
+def _write_cells(axes: Axes, cells: SphereMap) -> None:
+    """Write the median and the number of images into each cell that has some."""
+    middles = [edges[:-1] + np.diff(edges) / 2 for edges in (cells.elevation_edges, cells.azimuth_edges)]
+    for row, column in zip(*np.nonzero(cells.count), strict=True):
         median = float(cells.median_deg[row, column])
-        fill, ink = _class_of(median) if cells.count[row, column] else (_EMPTY, INK)
-        cell = picture[top + 1 : top + _CELL_H, left + 1 : left + _CELL_W]
-        cell[:] = fill
-        if cells.count[row, column]:
-            middle = (_CELL_W - 1) / 2
-            write_texts(cell, [(middle, 12, f"{median:.{int(median < 99.95)}f}°", "mm")], 14, ink)
-            write_texts(cell, [(middle, 27, f"n {cells.count[row, column]}", "mm")], 11, ink)
+        colour = _COLOURS[min(int(np.digitize(median, _BOUNDS)), len(_COLOURS)) - 1]
+        ink = "white" if colour in _DARK else "#1e2228"
+        x, y = middles[1][column], middles[0][row]
+        text = f"{median:.{int(median < 99.95)}f}°"
+        axes.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", va="center", color=ink, fontsize=8)
+        count = f"n {cells.count[row, column]}"
+        axes.annotate(
+            count, (x, y), (0, -6), textcoords="offset points", ha="center", va="center", color=ink, fontsize=6
+        )
 
 
-def _draw_axes(picture: Picture, cells: SphereMap) -> None:
-    rows = len(cells.elevation_edges) - 1
-    floor = _TOP + rows * _CELL_H
-    ticks = []
-    for i, azimuth in enumerate(cells.azimuth_edges.tolist()):
-        x = _LEFT + i * _CELL_W
-        if azimuth % 45 == 0:
-            ticks.append((x, floor + 12, f"{azimuth:.0f}°", "mm"))
-            polyline(picture, np.array([[x + 0.5, floor], [x + 0.5, floor + 4]]), FAINT, 1)
-        if azimuth in _FACES:
-            ticks.append((x, floor + 28, _FACES[int(azimuth)], "mm"))
-    for i, elevation in enumerate(cells.elevation_edges.tolist()):
-        ticks.append((_LEFT - 6, floor - i * _CELL_H, f"{elevation:.0f}°", "rm"))
-    write_texts(picture, ticks, 13, INK)
-    middle = _LEFT + (len(cells.azimuth_edges) - 1) * _CELL_W / 2
-    write_texts(picture, [(middle, floor + 46, "azimuth of the camera; upwards its elevation", "mm")], 12, FAINT)
-
-
-def _draw_legend(picture: Picture) -> None:
-    top, lower = picture.shape[0] - _LEGEND + 16, 0.0
-    write_texts(picture, [(_LEFT, top + 9, "median error", "lm")], 13, INK)
-    for i, (bound, fill, _) in enumerate(_CLASSES):
-        left = _LEFT + 100 + i * 112
-        picture[top : top + 18, left : left + 28] = fill
-        name = f"{lower:.0f} to {bound:.0f}°" if np.isfinite(bound) else f"from {lower:.0f}°"
-        write_texts(picture, [(left + 34, top + 9, name, "lm")], 13, INK)
-        lower = bound
-
-
-def sphere_picture(cells: SphereMap, title: str) -> Picture:
+def sphere_figure(cells: SphereMap, title: str) -> Figure:
     """Draw the map: the median error as colour and number in each cell, the images under it; grey if there are none."""
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+    from matplotlib.figure import Figure
+
     rows, columns = cells.count.shape
-    width = _LEFT + columns * _CELL_W + _RIGHT
-    picture = blank(_TOP + rows * _CELL_H + _AXIS + _LEGEND, width, _PAPER)
-    write_texts(picture, [(_LEFT, 22, fitted(title, 18, width - _LEFT - _RIGHT), "lm")], 18, INK)
-    _draw_cells(picture, cells)
-    _draw_axes(picture, cells)
-    _draw_legend(picture)
-    return picture
+    size = _CELL_INCHES[0] * columns + _MARGIN_INCHES[0], _CELL_INCHES[1] * rows + _MARGIN_INCHES[1]
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot(facecolor=_EMPTY)
+    norm = BoundaryNorm(_BOUNDS, len(_COLOURS), clip=True)
+    mesh = axes.pcolormesh(
+        cells.azimuth_edges, cells.elevation_edges, cells.median_deg, cmap=ListedColormap(_COLOURS), norm=norm
+    )
+    axes.hlines(cells.elevation_edges, -180, 180, color="white", linewidth=1)
+    axes.vlines(cells.azimuth_edges, *cells.elevation_edges[[0, -1]], color="white", linewidth=1)
+    _write_cells(axes, cells)
+    axes.set_title(fill(title, _TITLE_WIDTH), loc="left", fontsize=12)
+    ticks = range(-180, 181, 45)
+    axes.set_xticks(ticks, [f"{azimuth}°\n{_FACES.get(azimuth, '')}" for azimuth in ticks])
+    axes.set_yticks(cells.elevation_edges, [f"{elevation:.0f}°" for elevation in cells.elevation_edges])
+    axes.set_xlabel("azimuth of the camera")
+    axes.set_ylabel("elevation")
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(mesh, ax=axes, location="bottom", spacing="uniform", aspect=60, shrink=0.7)
+    bar.set_label("median error")
+    bar.set_ticks(_BOUNDS, labels=[f"{bound}°" for bound in _BOUNDS])
+    return figure

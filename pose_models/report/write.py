@@ -12,8 +12,9 @@ from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
 from pose_models.prediction import Prediction, write_predictions
 from pose_models.report.cases import Case, case_sheet, worst_and_typical
-from pose_models.report.curves import rendered, risk_coverage_figure
-from pose_models.report.sphere import sphere_map, sphere_picture
+from pose_models.report.curves import risk_coverage_figure
+from pose_models.report.draw import rendered
+from pose_models.report.sphere import sphere_figure, sphere_map
 from pose_models.report.tables import (
     Table,
     as_csv,
@@ -76,8 +77,9 @@ def pictures(
     `case_of` is called only for the shown images, so it may read them again.
     """
     risks = {f"errors of {name} and more": curve for name, curve in result.risk.items()}
+    cells = sphere_map(predictions, result.errors_rad)
     drawn = {
-        "sphere": sphere_picture(sphere_map(predictions, result.errors_rad), f"{title}: error by viewing direction"),
+        "sphere": rendered(sphere_figure(cells, f"{title}: error by viewing direction")),
         "risk_coverage": rendered(risk_coverage_figure(risks, f"{title}: risk and coverage")),
     }
     if case_of is not None:

@@ -13,9 +13,9 @@ from p3d_gen.core.types import Camera
 from pose_models.metrics import risk_coverage, summary
 from pose_models.prediction import read_predictions
 from pose_models.report.cases import Case, caption, case_sheet, worst_and_typical
-from pose_models.report.curves import rendered, risk_coverage_figure
-from pose_models.report.draw import draw_pose, enlarged, fitted, text_width
-from pose_models.report.sphere import sphere_map, sphere_picture
+from pose_models.report.curves import risk_coverage_figure
+from pose_models.report.draw import draw_pose, enlarged, fitted, rendered, text_width
+from pose_models.report.sphere import sphere_figure, sphere_map
 from pose_models.report.write import write_report
 from tests.helpers.predictions import made_predictions, predicted, rotation, unsolved
 
@@ -164,17 +164,22 @@ def test_sphere_map_of_one_image_and_the_poles():
     for elevation in (-90, -10, 0, 10, 90):
         cells = sphere_map([predicted("a", rotation(40, elevation), rotation(0))], [0.1])
         assert cells.count.sum() == 1
-        assert sphere_picture(cells, "one").shape[2] == 3
+        assert rendered(sphere_figure(cells, "one")).shape[2] == 3
 
 
-def test_sphere_picture_shows_the_colours_of_the_classes():
+def test_sphere_figure_shows_the_colours_of_the_classes():
     images = [predicted(str(a), rotation(a, 5), rotation(0)) for a in (7, 22, 187)]
-    picture = sphere_picture(sphere_map(images, np.radians([3, 25, 170])), "three")
-    body = picture[46 : 46 + 38]
-    for colour, column in (((69, 117, 180), 12), ((255, 255, 191), 13), ((215, 48, 39), 0)):
-        cell = body[1:, 64 + 48 * column + 1 : 64 + 48 * (column + 1)]
-        assert (cell == colour).all(axis=2).mean() > 0.6
-    assert (body[1:-2, 64 + 48 * 5 + 1 : 64 + 48 * 6] == 238).all()
+    figure = sphere_figure(sphere_map(images, np.radians([3, 25, 170])), "three")
+    picture = rendered(figure)
+    to_pixels = figure.axes[0].transData.transform
+
+    def cell(azimuth):
+        (left, low), (right, high) = to_pixels([(azimuth, 0), (azimuth + 15, 10)]).round().astype(int)
+        return picture[picture.shape[0] - high + 2 : picture.shape[0] - low - 2, left + 2 : right - 2]
+
+    for azimuth, colour in ((0, (69, 117, 180)), (15, (255, 255, 191)), (-180, (215, 48, 39))):
+        assert (cell(azimuth) == colour).all(axis=2).mean() > 0.6
+    assert (cell(60) == 238).all()
 
 
 def test_curve_is_drawn_where_its_risks_are():
