@@ -178,7 +178,7 @@ def occluded(sample: PoseSample, level: str, occluders: Occluders, rng: np.rando
         if scale is not None:
             return _pasted(sample, placed, scale, level)
     raise DataError(
-        f"sample {sample.key}: no occluder hides {least:.0%} to {most:.0%} of it in {_TRIES} tries; give more solid ones"
+        f"sample {sample.key}: no occluder hides {least:.0%} to {most:.0%} of it in {_TRIES} tries; give solid ones"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -75,12 +75,10 @@ def _write_cells(axes: Axes, cells: SphereMap) -> None:
         colour = _COLOURS[min(int(np.digitize(median, _BOUNDS)), len(_COLOURS)) - 1]
         ink = "white" if colour in _DARK else "#1e2228"
         x, y = middles[1][column], middles[0][row]
-        text = f"{median:.{int(median < 99.95)}f}°"
-        axes.annotate(text, (x, y), (0, 4), textcoords="offset points", ha="center", va="center", color=ink, fontsize=8)
-        count = f"n {cells.count[row, column]}"
-        axes.annotate(
-            count, (x, y), (0, -6), textcoords="offset points", ha="center", va="center", color=ink, fontsize=6
-        )
+        texts = (f"{median:.{int(median < 99.95)}f}°", 4, 8), (f"n {cells.count[row, column]}", -6, 6)
+        for text, shift, size in texts:
+            style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink, "fontsize": size}
+            axes.annotate(text, (x, y), (0, shift), textcoords="offset points", **style)
 
 
 def sphere_figure(cells: SphereMap, title: str) -> Figure:
