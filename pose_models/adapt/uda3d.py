@@ -175,7 +175,7 @@ class Adaptation:
         return on_canvas(free)
 
     def _augmented(self, sample: PoseSample, epoch: int, index: int) -> PoseSample:
-        # A turn of the picture does not keep the two focal lengths of a camera from a box; the mask is not the object's.
+        # No turn of the picture keeps the two focal lengths of a camera from a box; the mask is not the object's.
         augmentation = self._source.augment.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
         rng = np.random.default_rng([self._config.seed, _VIEW, epoch, index])
         return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, augmentation, None, rng)
