@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from p3d_gen.catalogue.single import render_one
-from p3d_gen.core.errors import ConfigError, ManifestError
+from p3d_gen.core.errors import ConfigError, ManifestError, did_you_mean
 from p3d_gen.pack.stage import ResidualFilter
 from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import Supervision
@@ -43,6 +46,8 @@ __all__ = [
 ]
 
 Engine = Literal["local", "ray"] | RayCluster
+_SHOWN_SAMPLES = 4
+_TORCH_DEVICES = ("auto", "cpu", "cuda")
 
 
 def _effort(workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool) -> Effort:
@@ -169,6 +174,8 @@ class Run:
         keys and values. min_survival: replaces the settings' least label survival. device: "auto", "cpu" or "cuda".
         """
         effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        if device not in _TORCH_DEVICES:
+            raise ConfigError(f"device = {device!r} is not known{did_you_mean(device, _TORCH_DEVICES)}")
         stylization = create_stylization(self._run, name, _settings(settings), min_survival)
         return self._make((stylize_setup(self._run, stylization, device, effort),), effort, _progress(progress))[0]
 
@@ -317,6 +324,12 @@ class Run:
         """Return the folder and the number of samples."""
         planned = len(self.manifest.categories) * self.manifest.samples_per_category
         return f"<Run {self.folder}: {len(self)} samples of {planned} renders, {', '.join(self.manifest.categories)}>"
+
+    def _repr_html_(self) -> str:
+        """Return the same line with the first samples, drawn: a notebook shows it."""
+        pictures = [b64encode(sample._repr_png_()).decode() for sample in islice(self, _SHOWN_SAMPLES)]
+        images = "".join(f'<img src="data:image/png;base64,{picture}">' for picture in pictures)
+        return f"<p>{escape(repr(self))}</p>{images}"
 
 
 def create_run(folder: str | Path, manifest: Manifest | str | Path) -> Run:

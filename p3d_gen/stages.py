@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
+from p3d_gen.core.errors import ConfigError
 from p3d_gen.pack.stage import ResidualFilter, pack_shard
 from p3d_gen.pack.stage import made_from as packed_from
 from p3d_gen.render.stage import Supervision, render_shard
@@ -55,6 +56,8 @@ def stylize_setup(run: RunFolder, stylization: Stylization, device: str, effort:
 
     def workers() -> int:
         gpus = 0 if device == "cpu" else count_stylize_gpus()
+        if device == "cuda" and not gpus:
+            raise ConfigError("device = 'cuda': torch finds no GPU on this machine; use 'auto' or 'cpu'")
         light = are_light(stylization.settings, stylization.base_dir)  # else each process takes gigabytes
         return gpus or (core_count() if light else 1)
 

@@ -47,7 +47,7 @@ class StageOptions(TypedDict):
 
 
 class BlenderOptions(TypedDict):
-    """The arguments of `api.Run` that say how Blender is run."""
+    """The arguments of `api.Run` for the processes of Blender."""
 
     device: str
     sample_timeout_s: float

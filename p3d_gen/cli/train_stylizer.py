@@ -35,11 +35,11 @@ def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, 
     from p3d_gen.stylize.training.pairs import read_pairs
     from p3d_gen.stylize.training.recipe import load_recipe
 
-    what = load_recipe(recipe)
+    settings = load_recipe(recipe)
     device = pick_device(train_on)
     tars = []
     for name in ("prior", "target"):
-        manifest = recipe.parent / getattr(what, name)
+        manifest = recipe.parent / getattr(settings, name)
         create_run(out / name, manifest).render(
             workers=workers,
             allow_failures=sys.maxsize,  # training does without the samples that failed
@@ -55,5 +55,5 @@ def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, 
         def on_step(name: str, step: int, steps: int, loss: float) -> None:
             progress.update(tasks[name], completed=step, total=steps, description=f"{name} {loss:.4f}")
 
-        model = train(what, pairs, out, device, on_step)
+        model = train(settings, pairs, out, device, on_step)
     click.echo(f"trained on {len(pairs)} pairs: {model}")

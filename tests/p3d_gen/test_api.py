@@ -73,6 +73,7 @@ def test_a_run_is_a_collection_of_samples(made):
     assert made.failures == ()
     assert made.manifest.samples_per_category == 8
     assert repr(made) == f"<Run {made.folder}: 8 samples of 8 renders, car>"
+    assert made._repr_html_().count("<img ") == 4
 
 
 @pytest.mark.blender
@@ -197,6 +198,10 @@ def test_a_run_knows_its_manifest(tmp_path, manifest_path, monkeypatch):
     assert p3d.create_run("b", in_code).folder.name == "b"
     with pytest.raises(p3d.RunError, match="was made from another manifest"):
         p3d.create_run("b", p3d.load_manifest(str(manifest_path)))
+    with pytest.raises(p3d.ConfigError, match="device = 'cdua' is not known; did you mean 'cuda'"):
+        created.stylize(device="cdua")
+    with pytest.raises(p3d.ManifestError, match=r"categories\.0 = 'cra' is not known; did you mean 'car'"):
+        p3d.Manifest(categories=["cra"], samples_per_category=3)
     with pytest.raises(p3d.ConfigError, match="engine = 'slurm'"):
         created.render(engine="slurm")
     with pytest.raises(p3d.ConfigError, match="allow_licenses"):

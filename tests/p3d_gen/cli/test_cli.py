@@ -87,6 +87,10 @@ def test_stage_by_stage_is_the_same_as_run(tmp_path, manifest_path):
     assert len(shard_hashes(tmp_path / "a")) == 12
     assert shard_hashes(tmp_path / "a") == shard_hashes(tmp_path / "b")
     assert (tmp_path / "b" / "contact_sheet.jpg").stat().st_size > 10_000
+    again = invoke("run", manifest_path, "--out", tmp_path / "b")
+    assert again.output == f"nothing to do: {tmp_path / 'b' / 'shards'} is finished (6 samples in 4 shards, 0 failed)\n"
+    (tmp_path / "b" / "contact_sheet.jpg").unlink()
+    assert "contact sheet: " in invoke("pack", tmp_path / "b").output
     verified = invoke("verify", tmp_path / "b")
     assert verified.exit_code == 0, verified.output
     assert "6 samples: mask IoU worst" in verified.output
