@@ -1,4 +1,4 @@
-"""Benchmarks: speed is measured here, in ratios within one run, and never in a test."""
+"""Benchmarks: speed is measured here, as ratios within one run, and never in a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from p3d_gen.core.commandline import print_wide
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; floats with three significant digits."""
+    """Print a table, with three significant digits for floats."""
     table = Table(*header, title=title, title_justify="left")
     for row in rows:
         table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
@@ -20,5 +20,5 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> No
 
 
 def conclude(figures: Mapping[str, Any]) -> None:
-    """Print all figures as one line of JSON, the last that a benchmark prints."""
+    """Print all figures as one line of JSON, the last line of a benchmark."""
     print(json.dumps(figures, allow_nan=False), flush=True)

@@ -1,5 +1,7 @@
-"""Stable Diffusion 1.5 with ControlNet 1.1, and a small one of the same shape, with random weights: speed does not
-depend on what weights say."""
+"""Stable Diffusion 1.5 with ControlNet 1.1, and a small architecture of the same shape.
+
+Both have random weights, because speed does not depend on the values of the weights.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,10 @@ from p3d_gen.spec.stylize import Control, Speed, Stylize
 class Architecture:
     """Sizes of a latent diffusion model.
 
-    side_px: of the pictures that it is measured at. channels: of the levels of its denoiser and of its autoencoder.
-    text: width, feed-forward width, layers and heads of the text encoder. hint: channels of the layers that read the
-    control picture.
+    name: name in the tables. side_px: side of the pictures that it is measured at.
+    channels, vae_channels: channels of the levels of its denoiser and of its autoencoder.
+    heads: attention heads of the denoiser. text: width, feed-forward width, layers and heads of the text encoder.
+    hint: channels of the layers that read the control picture. norm_groups: groups of the normalization.
     """
 
     name: str
@@ -110,7 +113,7 @@ def _text_encoder(size: Architecture) -> Any:
 def save_random(size: Architecture, folder: Path, device: str) -> None:
     """Write `folder`/base and `folder`/controlnet in the layout of diffusers, in half precision as they are published.
 
-    device: what the weights are drawn on.
+    device: the device on which the weights are drawn.
     """
     import diffusers.utils.logging
     import torch
@@ -127,7 +130,7 @@ def save_random(size: Architecture, folder: Path, device: str) -> None:
         unet, vae, text = _denoiser(size), _autoencoder(size), _text_encoder(size)
         controlnet = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=size.hint)
     for module in (unet, vae, text, controlnet):
-        torch.nn.Module.to(module, torch.float16)  # diffusers' own `to` warns of what it has none of
+        torch.nn.Module.to(module, torch.float16)  # diffusers' own `to` warns without a reason
     base = StableDiffusionPipeline(
         vae=vae,
         text_encoder=text,
@@ -143,7 +146,7 @@ def save_random(size: Architecture, folder: Path, device: str) -> None:
 
 
 def settings_of(size: Architecture, folder: Path, speed: Speed, **changes: Any) -> Stylize:
-    """A stylization with the weights of `save_random`, the released recipe but for `changes`."""
+    """Return a stylization with the weights of `save_random`: the released recipe, except for `changes`."""
     return Stylize(
         stylizer="controlnet",
         base=str(folder / "base"),

@@ -1,5 +1,4 @@
-"""What a stylizer makes of held-out shapes: the colour of what is painted against the prompt's, label survival beside
-that of the renders, and seconds per image."""
+"""A stylizer on held-out shapes: paint against the colour of the prompt, label survival, and seconds per image."""
 
 from __future__ import annotations
 
@@ -34,12 +33,12 @@ from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stage import expected_of
 from p3d_gen.stylize.survival import survival
 
-# Shapes that the shipped stylizer has not seen: its recipe trains on variants 0 to 39.
+# Shapes that the embedded stylizer has not seen: its recipe trains on variants 0 to 39.
 HELD_OUT = (40, 52)
 SIDE_PX = 192
 _GRID_COLOURS = ("red", "blue", "green", "yellow", "white", "black")
-_PALE, _VIVID = 12.0, 12.0  # CIELAB chroma that grey paint stays below, and coloured paint above
-_DARK, _LIGHT = 40.0, 55.0  # CIELAB lightness that black stays below, and white above
+_PALE, _VIVID = 12.0, 12.0  # largest CIELAB chroma of grey paint, and smallest of coloured paint
+_DARK, _LIGHT = 40.0, 55.0  # largest CIELAB lightness of black, and smallest of white
 _HUE_DEG = 25.0
 
 
@@ -53,7 +52,7 @@ class Paint:
 
 
 def paint_of(picture: Picture, painted: NDArray[np.bool_]) -> Paint:
-    """The paint of a picture (H, W, 3) where `painted` (H, W) says. ValueError where that is nowhere."""
+    """Return the paint of the pixels `painted` (H, W) of a picture (H, W, 3). Raise ValueError if there are none."""
     if not painted.any():
         raise ValueError("nothing is painted in this picture")
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[painted]
@@ -62,8 +61,10 @@ def paint_of(picture: Picture, painted: NDArray[np.bool_]) -> Paint:
 
 
 def obeys(paint: Paint, colour: str) -> bool:
-    """Whether paint is of a named colour: its hue to 25 degrees where the colour has one; else pale, and dark for black
-    or light for white."""
+    """Return True if paint is of a named colour.
+
+    Its hue must be right to 25 degrees. A colour without hue must be pale, and dark for black or light for white.
+    """
     pixel = np.array([[colour_rgb(colour)]], dtype=np.uint8)
     meant = paint_of(pixel, np.array([[True]]))
     if meant.chroma >= _VIVID:
@@ -76,7 +77,10 @@ def obeys(paint: Paint, colour: str) -> bool:
 
 
 def painted_pixels(members: Members) -> NDArray[np.bool_]:
-    """Where a rendered sample with the label `parts` shows what the prompt's colour is for."""
+    """Return the mask (H, W) of the parts of a rendered sample that have the colour of the prompt.
+
+    The sample must have the label `parts`.
+    """
     labels = json.loads(members["json"])
     numbers = [i for i, name in enumerate(labels["part_names"], start=1) if takes_colour(name, labels["category"])]
     return np.isin(decode_image(members["parts.png"]), numbers)
@@ -103,7 +107,7 @@ def _request(members: Members, settings: Stylize, colour: str, seed: int) -> Pic
 def in_colours(
     stylizer: DiffusionStylizer, settings: Stylize, members: Members, colours: Sequence[str]
 ) -> dict[str, Picture]:
-    """One sample in several colours, with the same noise."""
+    """Stylize one sample in several colours, with the same noise."""
     requests = [_request(members, settings, colour, seed=7) for colour in colours]
     image_hw = decode_image(members["mask.png"]).shape
     done: dict[str, Picture] = {}
@@ -115,7 +119,7 @@ def in_colours(
 
 
 def _line(members: Members, settings: Stylize, pictures: Iterable[Picture]) -> Picture:
-    """A render, its first control picture and its stylised pictures side by side, those of the object on grey."""
+    """Return a render, its first control picture and its stylized pictures side by side, the objects on grey."""
     alpha = decode_image(members["render.png"])[..., 3]
     control = _request(members, settings, colour="", seed=0).controls[0]
     shown = [_on_grey(members), cv2.resize(control, alpha.shape[::-1], interpolation=cv2.INTER_AREA)]
@@ -131,12 +135,12 @@ def _rendered(run: RunFolder, per_category: int) -> Iterable[Members]:
             yield from (members for _, members in islice(read_shard(run.tar("render", shard)), per_category))
 
 
-def _survival_table(found: dict[str, list[float]]) -> dict[str, Any]:
+def _survival_table(scores_by_kind: dict[str, list[float]]) -> dict[str, Any]:
     rows = []
-    for kind, scores in found.items():
+    for kind, scores in scores_by_kind.items():
         low, middle, high = np.percentile(scores, (5, 50, 95)).tolist()
         rows.append((kind, len(scores), float(np.mean(scores)), low, middle, high))
-    show("label survival", ("picture", "how many", "mean", "5 %", "median", "95 %"), rows)
+    show("label survival", ("picture", "count", "mean", "5 %", "median", "95 %"), rows)
     return {
         f"survival_{kind}": dict(zip(("mean", "p5", "p50", "p95"), figures, strict=True)) for kind, _, *figures in rows
     }
@@ -144,21 +148,21 @@ def _survival_table(found: dict[str, list[float]]) -> dict[str, Any]:
 
 def _colour_table(paints: dict[str, list[Paint]]) -> dict[str, Any]:
     rows = []
-    for colour, found in paints.items():
-        lightness, chroma = np.median([(paint.lightness, paint.chroma) for paint in found], axis=0).tolist()
-        share = float(np.mean([obeys(paint, colour) for paint in found]))
-        rows.append((colour, len(found), share, lightness, chroma))
-    show("colours of the paint in the stylised pictures", ("colour", "pictures", "obeyed", "lightness", "chroma"), rows)
+    for colour, seen in paints.items():
+        lightness, chroma = np.median([(paint.lightness, paint.chroma) for paint in seen], axis=0).tolist()
+        share = float(np.mean([obeys(paint, colour) for paint in seen]))
+        rows.append((colour, len(seen), share, lightness, chroma))
+    show("colours of the paint in the stylized pictures", ("colour", "pictures", "obeyed", "lightness", "chroma"), rows)
     obeyed = {f"obeyed_{colour}": share for colour, _, share, _, _ in rows}
     return {"obeyed": float(np.mean([share for _, _, share, _, _ in rows])), **obeyed}
 
 
 def measure(settings: Stylize, base_dir: Path, picture: Path | None = None, per_category: int = 1) -> dict[str, Any]:
-    """Stylise held-out parametric shapes of every category in every colour of the settings.
+    """Stylize held-out parametric shapes of every category in every colour of the settings, and print tables.
 
-    Prints tables; returns the share of obedient pictures of each colour and of all, label survival of them and of the
-    renders that they were made from, and seconds per image. picture: a JPEG to write, the first shape of each category,
-    its edges, and it in six colours.
+    Return the share of pictures that obey the prompt, by colour and in all, the label survival of these pictures and of
+    their renders, and the seconds per image. picture: path of a JPEG to write, with the first shape of each category,
+    its edges, and its pictures in six colours.
     """
     stylizer = DiffusionStylizer(settings, base_dir)
     paints: dict[str, list[Paint]] = {colour: [] for colour in settings.colours}

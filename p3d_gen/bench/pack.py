@@ -1,6 +1,6 @@
-"""`p3dgen bench pack`: packing beside its bare floor, two workers beside one, and reading back what was packed.
+"""`p3dgen bench pack`: packing against its bare floor, two workers against one, and the reading of packed shards.
 
-The inputs are a few renders, each used many times under other keys and before other backgrounds.
+The inputs are a few renders, each used many times with other keys and other backgrounds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _JPEG = (cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, c
 
 
 def _write_backgrounds(folder: Path) -> None:
-    """Pictures of noise at several scales."""
+    """Write pictures of noise at several scales."""
     for number in range(_BACKGROUNDS):
         rng = np.random.default_rng([0, 1, number])
         layers = (rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for size in (4, 30, 200))
@@ -64,12 +64,12 @@ def _under_key(members: Members, key: str, index: int) -> Members:
 
 
 def _fill(run: RunFolder, images: int) -> None:
-    """Seal the run's render and stylize shards, made of that many different images."""
+    """Seal the run's render and stylize shards, made of `images` different images."""
     specs = [spec(run.manifest, run.inventory, "car", index) for index in range(images)]
-    what, failures, remarks = open_stylization(run), [], Remarks()  # type: ignore[var-annotated]
+    stylization, failures, remarks = open_stylization(run), [], Remarks()  # type: ignore[var-annotated]
     with BlenderWorker() as worker:
         renders = list(ShardRenderer(run, worker, "car").samples(specs, failures))
-    sidecars = [members for _, members in stylized(run, what, renders, failures, "cpu", remarks)]
+    sidecars = [members for _, members in stylized(run, stylization, renders, failures, "cpu", remarks)]
     if failures:
         raise RunError(f"the inputs could not be made: {failures[0].reason}")
     for shard in run.all_shards():
@@ -78,14 +78,13 @@ def _fill(run: RunFolder, images: int) -> None:
         again = islice(cycle(members for _, members in renders), len(keys))
         samples = [_under_key(each, key, index) for each, key, index in zip(again, keys, indices, strict=True)]
         render = seal(run, "render", shard, stage_inputs(run, "render"), zip(keys, samples, strict=True), [])
-        inputs = stage_inputs(run, what.stage, render, made_from=what.made_from(run))
-        seal(run, what.stage, shard, inputs, zip(keys, cycle(sidecars), strict=False), [])
+        inputs = stage_inputs(run, stylization.stage, render, made_from=stylization.made_from(run))
+        seal(run, stylization.stage, shard, inputs, zip(keys, cycle(sidecars), strict=False), [])
 
 
 @contextmanager
 def inputs(shards: int, per_shard: int, images: int = 12, **sections: dict[str, Any]) -> Iterator[RunFolder]:
-    """A run with so many shards to pack, which is removed again; sections as a manifest's. images: how many different
-    renders they are made of."""
+    """Make a temporary run with shards to pack. images: number of different renders. sections: those of a manifest."""
     with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
         _write_backgrounds(Path(folder))
         sections = {"render": {"samples": 1}, "background": {"source": folder}, **sections}
@@ -96,14 +95,14 @@ def inputs(shards: int, per_shard: int, images: int = 12, **sections: dict[str, 
             yield opened
 
 
-# The floor: what packing cannot do without, written as barely as it can be, and apart from the stage's own code
+# The floor: the work that packing cannot avoid, written as simply as possible and without the stage's own code
 
 
 _floor_picture = cache(cv2.imread)
 
 
 def _floor_background(path: str, side: int, share: float) -> Picture:
-    """A square of that share of a background's height, resized."""
+    """Return a square of a background, its side a share of the background's height, resized."""
     picture = _floor_picture(path)
     cut = round(picture.shape[0] * share)
     method = cv2.INTER_AREA if cut > side else cv2.INTER_LINEAR
@@ -116,7 +115,7 @@ def _linear(srgb: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _floor_composite(front: Picture, alpha: Picture, back: Picture) -> Picture:
-    """Blended in linear light where the front covers a pixel in part, all in BGR."""
+    """Composite pictures in BGR, with linear light at pixels that the front covers in part."""
     picture = cv2.copyTo(front, alpha, back.copy())
     rows, columns = np.nonzero((alpha > 0) & (alpha < 255))
     share = (alpha[rows, columns] / np.float32(255))[:, None]
@@ -138,14 +137,14 @@ def _whole_samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
 
 
 def floor(render: Path, stylize: Path, backgrounds: list[str], out: Path) -> int:
-    """Decode, composite, encode and append to a tar; how many samples that were."""
+    """Decode, composite, encode and append samples to a tar. Return their number."""
     count = 0
     with tarfile.open(render) as renders, tarfile.open(stylize) as sidecars, tarfile.open(out, "w") as packed:
         pairs = zip(_whole_samples(renders), _whole_samples(sidecars), strict=True)
         for (key, members), (_, sidecar) in pairs:
             front = cv2.imdecode(np.frombuffer(sidecar["stylized.png"], np.uint8), cv2.IMREAD_COLOR)
             alpha = cv2.imdecode(np.frombuffer(members["render.png"], np.uint8), cv2.IMREAD_UNCHANGED)[..., 3]
-            share = 0.6 + 0.4 * (count % 10 / 10)  # as the samples' windows
+            share = 0.6 + 0.4 * (count % 10 / 10)  # as the windows of samples
             back = _floor_background(backgrounds[count % len(backgrounds)], front.shape[0], share)
             picture = _floor_composite(front, np.ascontiguousarray(alpha), back)
             labels = json.loads(members["json"]) | json.loads(sidecar["stylize.json"])
@@ -177,7 +176,7 @@ def _unpack(run: RunFolder) -> None:
 
 
 def pack_over_floor(run: RunFolder, rounds: int) -> Figures:
-    """The whole stage over its floor on the same shards, in turns, on one core; the median of the ratios."""
+    """Measure the whole stage over its floor on the same shards, in turns, on one core: the median of the ratios."""
     backgrounds = [str(asset.path) for asset in run.inventory.backgrounds]
     shard, *_ = run.all_shards()
     samples = len(run.members_of(shard)[1])
@@ -191,7 +190,7 @@ def pack_over_floor(run: RunFolder, rounds: int) -> Figures:
 
     pairs = []
     with one_core():
-        bare(), whole()  # both have their backgrounds in memory then
+        bare(), whole()  # so both have their backgrounds in memory
         for _ in range(rounds):
             _unpack(run)
             pairs.append((_seconds(whole) / samples, _seconds(bare) / samples))
@@ -200,14 +199,14 @@ def pack_over_floor(run: RunFolder, rounds: int) -> Figures:
     ratio = median(one / other for one, other in pairs)
     show(
         f"packing, {SIDE_PX} px, milliseconds per sample on one core",
-        ("what", "ms"),
+        ("work", "ms"),
         [("whole stage", 1e3 * stage), ("bare decode, composite, encode, append", 1e3 * least), ("ratio", ratio)],
     )
     return {"pack_over_floor": ratio, "pack_s_per_sample": stage}
 
 
 def _rate(run: RunFolder, workers: int) -> float:
-    """Samples per second while all workers are at work: between the first quarter of the samples and the last tenth."""
+    """Return the samples per second while all workers are busy: from the first quarter to the last tenth."""
     _unpack(run)
     ticks: list[float] = []
     list(run_shards(pack_shard, str(run.root), run.all_shards(), workers, lambda: ticks.append(time.perf_counter())))
@@ -216,7 +215,7 @@ def _rate(run: RunFolder, workers: int) -> float:
 
 
 def workers(run: RunFolder, rounds: int) -> Figures:
-    """Two pinned workers over one, in turns; the median of the ratios."""
+    """Measure two pinned workers over one, in turns: the median of the ratios."""
     pairs = []
     for _ in range(rounds):
         with one_core():
@@ -224,30 +223,32 @@ def workers(run: RunFolder, rounds: int) -> Figures:
         pairs.append((_rate(run, 2), one))
     two, one = (median(each) for each in zip(*pairs, strict=True))
     ratio = median(more / less for more, less in pairs)
-    show("workers", ("what", "samples/s"), [("one worker", one), ("two pinned workers", two), ("ratio", ratio)])
+    show("workers", ("workers", "samples/s"), [("one worker", one), ("two pinned workers", two), ("ratio", ratio)])
     return {"workers2_over_1": ratio, "samples_per_s_2_workers": two}
 
 
 def reading(run: RunFolder) -> Figures:
-    """What `pose-models bench read` says of the packed shards; it is a command of its own, since nothing here imports
-    the pose models. DependencyError where it is not there, or cannot run."""
+    """Return the figures of `pose-models bench read` for the packed shards.
+
+    It is run as a command, because nothing here imports the pose models. Raise DependencyError if it cannot run.
+    """
     command = shutil.which("pose-models", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if command is None:
-        raise DependencyError("reading is measured by `pose-models`, which is not there: pip install 'p3dgen[pose]'")
+        raise DependencyError("reading is measured by `pose-models`, which is missing: pip install 'p3dgen[pose]'")
     done = subprocess.run(
         [command, "bench", "read", "--shards", str(run.root / "shards"), "--rounds", "2"],
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        told = done.stderr.strip().splitlines()[-1:] or ["no word"]
-        raise DependencyError(f"`pose-models bench read` failed ({told[0]}): pip install 'p3dgen[pose]'")
+        (reason,) = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise DependencyError(f"`pose-models bench read` failed ({reason}): pip install 'p3dgen[pose]'")
     *table, figures = done.stdout.splitlines()
     print("\n".join(table))
     return dict(json.loads(figures))
 
 
 def measure(shards: int = 8, per_shard: int = 60, rounds: int = 5) -> Figures:
-    """All figures of one set of inputs."""
+    """Measure all figures on one set of inputs."""
     with inputs(shards, per_shard) as run:
         return pack_over_floor(run, 3 * rounds) | workers(run, rounds) | reading(run)

@@ -1,4 +1,4 @@
-"""Which settings of the ray tracer are worth their time: against many samples, and the released recipe."""
+"""Settings of the ray tracer, by time and quality: against a reference of many samples, and the released recipe."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Quality(NamedTuple):
 
 
 def edge_agreement(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The share of the edge pixels of two Canny maps that have one of the other map within a pixel; 1 for none."""
-    found = [x > 0 for x in (a, b)]
-    near = [binary_dilation(x, np.ones((3, 3))) for x in found]
-    pixels = np.count_nonzero(found[0]) + np.count_nonzero(found[1])
-    return float(((found[0] & near[1]).sum() + (found[1] & near[0]).sum()) / pixels) if pixels else 1.0
+    """Return the share of edge pixels of two Canny maps that are within a pixel of the other's; 1 if there are none."""
+    one, other = a > 0, b > 0
+    near_one, near_other = (binary_dilation(edges, np.ones((3, 3))) for edges in (one, other))
+    pixels = np.count_nonzero(one) + np.count_nonzero(other)
+    return float(((one & near_other).sum() + (other & near_one).sum()) / pixels) if pixels else 1.0
 
 
 def _edges(picture: Picture) -> Picture:
@@ -51,7 +51,7 @@ def _edges(picture: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class _Reference:
-    """A scene and what it looks like when it is rendered with many samples."""
+    """A scene and its picture with many samples."""
 
     scenes: Scenes
     request: RenderRequest
@@ -64,7 +64,7 @@ class _Reference:
         return _Reference(scenes, request, truth, mask)
 
     def quality(self, settings: dict[str, Any]) -> Quality:
-        """Of the scene rendered with changed settings."""
+        """Return the quality of the scene when it is rendered with changed settings."""
         seconds, picture, _ = self.scenes.picture(self.request, settings)
         error = np.mean((picture[self.mask].astype(float) - self.truth[self.mask]) ** 2)
         return Quality(
@@ -74,18 +74,18 @@ class _Reference:
         )
 
     def released(self) -> Quality:
-        """Of the released recipe: 512 samples of the whole frame without a denoiser, and a second pass for the mask."""
+        """Return the quality of the released recipe: 512 samples without a denoiser, and a second pass for the mask."""
         picture = self.quality({"cycles.samples": RELEASED_SAMPLES, **_WHOLE_FRAME})
         mask = self.scenes.render(self.request, {"cycles.samples": 1, **_WHOLE_FRAME})
         return picture._replace(seconds=picture.seconds + mask.seconds)
 
 
-def _mean(found: list[Quality]) -> Quality:
-    return Quality(*np.mean(found, axis=0).tolist())
+def _mean(qualities: list[Quality]) -> Quality:
+    return Quality(*np.mean(qualities, axis=0).tolist())
 
 
 def settings(scenes_each: int = 1) -> dict[str, Any]:
-    """Samples and denoiser against a reference of 1024 samples, beside the released recipe's settings."""
+    """Measure numbers of samples and the denoiser against 1024 samples, together with the released recipe."""
     with temporary_run(["car", "chair"], scenes_each, scenes_each) as run, BlenderWorker(timeout_s=3600) as worker:
         scenes = Scenes(run, worker)
         references = [
@@ -108,7 +108,7 @@ def settings(scenes_each: int = 1) -> dict[str, Any]:
 
 
 def _released_over(table: dict[str, Quality], released: Quality) -> dict[str, Any]:
-    """The released recipe's time over that of the default, and over that of the cheapest settings of equal edges."""
+    """Return the released recipe's time over the default's, and over that of the cheapest settings with equal edges."""
     equal = {name: quality for name, quality in table.items() if quality.edges >= _EQUAL_EDGES}
     cheapest = min(equal, key=lambda name: equal[name].seconds, default="")
     default = table[_DEFAULT]

@@ -1,4 +1,4 @@
-"""`p3dgen bench render`: what the render stage costs beside the ray tracer, and what its settings cost and give."""
+"""`p3dgen bench render`: the render stage against the ray tracer alone, and cost and quality of its settings."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def stage_over_bare(rounds: int = 4, per_round: int = 6) -> Figures:
-    """The whole stage, from the manifest to sealed shards, against the bare render calls of the same scenes: in turns,
-    on one core, at the default quality. Bare is without label passes and without a file."""
+    """Measure the whole stage, from the manifest to sealed shards, against the bare render calls of the same scenes.
+
+    They take turns on one core, at the default quality. Bare calls render no label passes and write no file.
+    """
     with one_core(), temporary_run(["car"], rounds * per_round, per_round) as run, BlenderWorker() as worker:
         scenes = Scenes(run, worker)
         shards = run.shards("car")
@@ -53,10 +55,10 @@ def stage_over_bare(rounds: int = 4, per_round: int = 6) -> Figures:
 
 
 def workers(images: int = 32, shard_size: int = 4) -> Figures:
-    """Two pinned processes against one, and against one process with two threads; starting up is left out."""
+    """Measure two pinned processes against one, and against one process with two threads, without their start."""
 
     def rate(count: int) -> float:
-        """Images per second from each process's first image to the last."""
+        """Return the images per second from the first image of each process to the last."""
         ticks: list[float] = []
         with temporary_run(["car"], images, shard_size) as run:
             ensure_models(run.root)
@@ -75,7 +77,7 @@ def workers(images: int = 32, shard_size: int = 4) -> Figures:
         }
     show(
         "processes and threads",
-        ("what", "images per second"),
+        ("workers", "images per second"),
         [
             ("one worker on one core", one),
             ("two pinned workers", two),
@@ -86,7 +88,7 @@ def workers(images: int = 32, shard_size: int = 4) -> Figures:
     return {"workers2_over_1": two / one, "threads2_over_1": threads[1] / threads[2]}
 
 
-# What is changed by attribute path below Blender's scene, for each light.
+# The changed settings for each light, by their path below Blender's scene.
 _CASES: dict[str, dict[str, dict[str, Any]]] = {
     "area": {
         "the stage's settings": {},
@@ -108,7 +110,7 @@ _CASES: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def hidden_seconds(repeats: int = 3) -> Figures:
-    """What single settings cost: each render call against the stage's own, in turns. Seconds per image."""
+    """Measure the cost of single settings: each render call against the stage's own, in turns. Seconds per image."""
     rows: list[tuple[str, str, float, float]] = []
     for light, cases in _CASES.items():
         with temporary_run(["car"], 1, 1, light={"kind": light}) as run, BlenderWorker() as worker:
@@ -119,12 +121,12 @@ def hidden_seconds(repeats: int = 3) -> Figures:
                 [[scenes.render(request, changes).seconds for changes in cases.values()] for _ in range(repeats)]
             ).min(axis=0)
         rows += [(light, name, float(s), float(s - seconds[0])) for name, s in zip(cases, seconds, strict=True)]
-    show("what settings cost", ("light", "settings", "seconds", "more than the stage's"), rows)
+    show("cost of settings", ("light", "settings", "seconds", "more than the stage's"), rows)
     return {f"extra_s {light}, {name}": more for light, name, _, more in rows if more}
 
 
 def memory(renders: int = 500) -> Figures:
-    """Resident memory of one Blender process over many small renders: the slope of a straight line, in MB each."""
+    """Measure the growth of one Blender process over many small renders: the slope of a straight line, in MB each."""
     small = {"image_hw": [96, 96], "focal_px": 450.0}
     categories = ("car", "chair", "aeroplane")
     each = -(-renders // len(categories))
@@ -138,7 +140,7 @@ def memory(renders: int = 500) -> Figures:
             for category in categories:
                 worker.ask(scenes.request(category, index))
                 resident.append(worker.memory_bytes / 2**20)
-    settled = np.array(resident[len(resident) // 5 :])  # at first the caches of textures and maps fill
+    settled = np.array(resident[len(resident) // 5 :])  # before this, the caches of textures and maps fill
     slope = float(np.polyfit(np.arange(len(settled)), settled, 1)[0])
     show(
         f"resident memory of one worker over {len(resident)} renders, MB",
@@ -149,7 +151,7 @@ def memory(renders: int = 500) -> Figures:
 
 
 def cold_start(images: int = 20) -> Figures:
-    """All categories from nothing: preparing the models and rendering, on all cores."""
+    """Measure all categories from nothing: preparation of the models and rendering, on all cores."""
     cores = len(available_cores())
     with temporary_run(CATEGORIES, images, images) as run:
         models_s = _seconds(lambda: prepare_models(run, cores))
@@ -166,7 +168,7 @@ def cold_start(images: int = 20) -> Figures:
     )
     whole = sum(phases.values())
     show(
-        "where an image's time goes, one core",
+        "time of the steps of an image, one core",
         ("phase", "seconds", "share"),
         [(n, s, s / whole) for n, s in phases.items()],
     )
@@ -179,7 +181,7 @@ def cold_start(images: int = 20) -> Figures:
 
 
 def _phases(run: RunFolder, worker: BlenderWorker) -> dict[str, float]:
-    """Mean seconds of each step of an image, over one of every category."""
+    """Return the mean seconds of each step of an image, over one image of every category."""
     scenes = Scenes(run, worker)
     worker.ask(scenes.request(CATEGORIES[0], 0))
     totals: dict[str, float] = {}

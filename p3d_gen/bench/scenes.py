@@ -27,7 +27,7 @@ SIDE_PX, _FOCAL_PX = 512, 2600.0
 
 
 def _manifest(categories: Sequence[str], samples: int, shard_size: int, sections: dict[str, Any]) -> str:
-    """A manifest of embedded models at the default quality, but for `sections`."""
+    """Return a manifest of embedded models at the default quality, except for `sections`."""
     lines = [f"categories = {list(categories)}", f"samples_per_category = {samples}", f"shard_size = {shard_size}"]
     for name, section in {"camera": {"image_hw": [SIDE_PX, SIDE_PX], "focal_px": _FOCAL_PX}, **sections}.items():
         lines += [f"[{name}]", *(f"{key} = {value!r}" for key, value in section.items())]
@@ -38,7 +38,7 @@ def _manifest(categories: Sequence[str], samples: int, shard_size: int, sections
 def temporary_run(
     categories: Sequence[str], samples: int, shard_size: int, **sections: dict[str, Any]
 ) -> Iterator[RunFolder]:
-    """A run of embedded models that is removed again; sections as a manifest's."""
+    """Make a temporary run of embedded models. sections: those of a manifest."""
     with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
         manifest = Path(folder) / "manifest.toml"
         manifest.write_text(_manifest(categories, samples, shard_size, sections))

@@ -1,7 +1,7 @@
-"""`p3dgen bench stylize`: what the stage costs beside the bare pipeline, and what its settings gain.
+"""`p3dgen bench stylize`: the stage against the bare pipeline, and the gain by its settings.
 
-On a GPU with Stable Diffusion 1.5 and ControlNet 1.1 at 512 x 512, on the CPU with a small architecture of the same
-shape; both have random weights.
+A GPU is measured with Stable Diffusion 1.5 and ControlNet 1.1 at 512 x 512, the CPU with a small architecture of the
+same shape. Both have random weights.
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where the benchmark runs: the device, the model that it can bear, the fastest settings and batch there, and how
-    many steps the stage is measured with."""
+    """The device of the benchmark.
+
+    device: torch's name. size: the model that fits it. best, batch: its fastest settings and batch. stage_steps: number
+    of denoising steps with which the stage is measured.
+    """
 
     device: str
     size: Architecture
@@ -48,8 +51,8 @@ class _Place:
     stage_steps: int
 
     @property
-    def told(self) -> str:
-        """The model and the device in words."""
+    def title(self) -> str:
+        """Return the model and the device in words."""
         return f"{self.size.name}, {self.size.side_px} px, on the {'GPU' if self.device == 'cuda' else 'CPU'}"
 
 
@@ -73,7 +76,7 @@ def _weights(place: _Place) -> Iterator[Path]:
 
 
 def _bare_calls(run: RunFolder, shard: str, settings: Stylize) -> list[dict[str, Any]]:
-    """The arguments with which a user would call the pipeline for a stylised shard's samples, batch by batch."""
+    """Return the arguments with which a user would call the pipeline for the samples of a shard, batch by batch."""
     import torch
 
     samples = [members for _, members in read_shard(run.tar("stylize-bench", shard))]
@@ -97,8 +100,10 @@ def _bare_calls(run: RunFolder, shard: str, settings: Stylize) -> list[dict[str,
 
 
 def stage_over_pipeline(rounds: int = 2, per_round: int = 16) -> Figures:
-    """The whole stage, from render shards to sealed sidecar shards, against bare calls of the same pipeline on the same
-    inputs in the same batches: in turns, and both from a pipeline that is loaded and warm."""
+    """Measure the whole stage, from render shards to sealed sidecar shards, against bare calls of the same pipeline.
+
+    Both have the same inputs in the same batches, take turns, and use pipelines that are loaded and warm.
+    """
     import torch
 
     place = _place()
@@ -124,23 +129,23 @@ def stage_over_pipeline(rounds: int = 2, per_round: int = 16) -> Figures:
                 pipeline(**arguments)
             bare = time.perf_counter() - start
             if shard == run.shards("car")[0]:
-                continue  # it loaded and warmed both
+                continue  # the first shard loads and warms both
             if ledger.failures:
                 raise RunError(f"the random weights make no pictures: {ledger.failures[0].reason}")
             rows.append((shard, stage / per_round, bare / per_round, stage / bare))
             stage_s, bare_s, model_s = stage_s + stage, bare_s + bare, model_s + ledger.model_seconds
     show(
-        f"whole stage against the bare pipeline, {place.stage_steps} steps, batches of {place.batch}, {place.told}, "
+        f"whole stage against the bare pipeline, {place.stage_steps} steps, batches of {place.batch}, {place.title}, "
         "seconds per image",
         ("shard", "stage", "pipeline", "ratio"),
         rows,
     )
     show("the model's share of the stage", ("model busy",), [(model_s / stage_s,)])
-    return {"stage_over_pipeline": stage_s / bare_s, "model_busy": model_s / stage_s, "stage_model": place.told}
+    return {"stage_over_pipeline": stage_s / bare_s, "model_busy": model_s / stage_s, "stage_model": place.title}
 
 
 def _requests(size: Architecture, count: int) -> list[PictureRequest]:
-    """Samples with edges of coarse noise; what they show does not matter for speed."""
+    """Return requests with edges of noise: their content does not matter for speed."""
     rng = np.random.default_rng([0, 1])
     shape = (size.side_px, size.side_px)
     return [
@@ -156,7 +161,7 @@ def _requests(size: Architecture, count: int) -> list[PictureRequest]:
 
 
 def _rate(work: Callable[[], int], repeats: int = 2) -> float:
-    """Images per second of the fastest of some calls after one that warms up; `work` returns how many it made."""
+    """Return the images per second of the fastest call after a warm-up. work: returns the number of its images."""
     rates = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -172,11 +177,11 @@ def _of_stylizer(place: _Place, settings: Stylize, folder: Path) -> float:
 
 
 def _of_defaults(place: _Place, folder: Path, steps: int) -> float:
-    """What diffusers does by itself: single precision, its own scheduler, one picture a call."""
+    """Return the rate of diffusers by itself: single precision, its own scheduler, one picture per call."""
     import torch
     from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 
-    single = {"dtype": torch.float32}  # transformers would take what is stored
+    single = {"dtype": torch.float32}  # the default of transformers is the stored precision
     controlnet = ControlNetModel.from_pretrained(folder / "controlnet", **single)
     pipeline = StableDiffusionControlNetPipeline.from_pretrained(folder / "base", controlnet=controlnet, **single)
     pipeline.to(place.device).set_progress_bar_config(disable=True)
@@ -186,24 +191,26 @@ def _of_defaults(place: _Place, folder: Path, steps: int) -> float:
 
 
 def speed(steps: int = 30, few: int = 4) -> Figures:
-    """Images per second of the released recipe, of what diffusers does by itself, and of the stage's best settings, at
-    equal steps and at few."""
+    """Measure the images per second of the released recipe, of diffusers by itself, and of the stage's best settings.
+
+    The best settings are measured with the recipe's number of steps, and with few.
+    """
     place = _place()
     with _weights(place) as folder:
         released = settings_of(place.size, folder, Speed(dtype="float32"), batch=1, steps=steps)
         best = settings_of(place.size, folder, place.best, batch=place.batch, steps=steps)
-        # few steps need no second pass without the prompt: the adaptation that they come with has learned it
+        # few steps need no second pass without the prompt: their adaptation has learned it
         short = best.model_copy(update={"steps": few, "scheduler": "lcm", "guidance_scale": 1.0})
         rates = {
             f"released: float32, batch 1, {steps} steps of DDIM": _of_stylizer(place, released, folder),
             f"diffusers by itself: batch 1, {steps} steps": _of_defaults(place, folder, steps),
-            f"best: {_told(place)}, {steps} steps of DDIM": _of_stylizer(place, best, folder),
-            f"best: {_told(place)}, {few} steps of LCM": _of_stylizer(place, short, folder),
+            f"best: {_best_settings(place)}, {steps} steps of DDIM": _of_stylizer(place, best, folder),
+            f"best: {_best_settings(place)}, {few} steps of LCM": _of_stylizer(place, short, folder),
         }
     first, default, equal, fewer = rates.values()
     show(
-        f"{place.told}",
-        ("what", "images/s", "over released"),
+        f"{place.title}",
+        ("settings", "images/s", "over released"),
         [(name, rate, rate / first) for name, rate in rates.items()],
     )
     return {
@@ -213,18 +220,18 @@ def speed(steps: int = 30, few: int = 4) -> Figures:
         f"images_per_s_best_{few}_steps": fewer,
         "speedup_over_released": equal / first,
         f"speedup_over_released_{few}_steps": fewer / first,
-        "speed_model": place.told,
+        "speed_model": place.title,
     }
 
 
-def _told(place: _Place) -> str:
+def _best_settings(place: _Place) -> str:
     flags = [name for name, value in place.best.model_dump().items() if value is True]
     dtype = "float32" if place.best.dtype == "auto" else place.best.dtype
     return ", ".join([dtype, f"batch {place.batch}", *flags])
 
 
 def survival() -> Figures:
-    """How well label survival tells true labels from corrupted ones."""
+    """Measure how well label survival separates true labels from corrupted ones."""
     return {"survival": embedded()}
 
 

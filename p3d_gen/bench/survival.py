@@ -1,4 +1,4 @@
-"""Whether label survival tells true labels from false ones, which are corrupted on purpose: the score's ROC."""
+"""The ROC of label survival: its separation of true labels from labels that are corrupted on purpose."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from p3d_gen.stylize.survival import Survival, expected_edges, survival
 ANGLES_DEG = (15, 30, 90)
 TRUE, MIRRORED, SWAPPED = "true", "mirrored", "swapped"
 _ACCEPTED_FALSE = 0.05
-# A mirrored label that is turned by less is hardly a false one: the object is seen from the front or the back.
+# A mirrored label that is turned by less is nearly true: the object is seen from the front or the back.
 _LEAST_MIRROR_RAD = np.radians(20.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """What a label says is seen: a mesh, vertices (V, 3) and faces (F, 3), in a pose."""
+    """The content of a label: a mesh, vertices (V, 3) and faces (F, 3), in a pose."""
 
     vertices: Array
     faces: NDArray[Any]
@@ -50,7 +50,11 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """A sample's true label, whether its shape has a symmetry about z, and its pictures by the name of their kind."""
+    """A sample with its true label.
+
+    symmetric: True if its shape has a symmetry about z. pictures: its pictures by kind. hidden: mask (H, W) of
+    occluders, None for none.
+    """
 
     category: str
     symmetric: bool
@@ -61,10 +65,11 @@ class _Sample:
 
 
 def corrupted(label: Label, other: Label | None, rng: np.random.Generator) -> dict[str, Label]:
-    """False labels by name: the object turned by 15, 30 and 90 degrees about a random axis and about its own z, seen
-    from the mirrored azimuth, and another category's model in its place. The first two turn about the object's origin.
+    """Return false labels by name.
 
-    `mirrored` is missing where it turns the object by less than 20 degrees, `swapped` where there is no other model.
+    rotated_N, azimuth_N: the object turned by N = 15, 30 and 90 degrees about a random axis, or about its own z axis,
+    through its origin. mirrored: the object seen from the mirrored azimuth; missing if that turns it by less than 20
+    degrees. swapped: another category's model in its place; missing if there is none.
     """
     pose = label.cam_T_obj
 
@@ -89,17 +94,20 @@ def corrupted(label: Label, other: Label | None, rng: np.random.Generator) -> di
 
 
 def scores(sample: _Sample, labels: dict[str, Label]) -> dict[tuple[str, str], Survival]:
-    """The survival of each label in each picture, by (kind of picture, label's name)."""
-    found: dict[tuple[str, str], Survival] = {}
+    """Return the survival of each label in each picture, by (kind of picture, label's name)."""
+    survivals: dict[tuple[str, str], Survival] = {}
     for name, label in labels.items():
         expected = expected_edges(label.vertices, label.faces, label.cam_T_obj, sample.camera, sample.hidden)
-        found |= {(kind, name): survival(picture, expected) for kind, picture in sample.pictures.items()}
-    return found
+        survivals |= {(kind, name): survival(picture, expected) for kind, picture in sample.pictures.items()}
+    return survivals
 
 
 def separation(true: Sequence[float], false: Sequence[float]) -> dict[str, float]:
-    """How well a score tells true from false labels: the area under its ROC curve (Mann-Whitney's U over the number of
-    pairs), and the share of true labels that a threshold keeps which lets 5 % of the false ones pass."""
+    """Return how well a score separates true from false labels.
+
+    auc: area under the ROC curve (Mann-Whitney's U over the number of pairs). kept_at_5_percent_false: share of the
+    true labels that are kept by the threshold at which 5 % of the false ones pass.
+    """
     auc = mannwhitneyu(true, false).statistic / (len(true) * len(false))
     threshold = np.quantile(false, 1 - _ACCEPTED_FALSE)
     return {"auc": float(auc), "kept_at_5_percent_false": float(np.mean(np.asarray(true) > threshold))}
@@ -112,7 +120,7 @@ def _model(run_dir: Path, category: str, cad_id: str, stretch_xyz: Sequence[floa
 
 
 def _surroundings(members: Members, index: int) -> dict[str, Picture]:
-    """A render on the grey of the released recipe, and in one of Blender's environments."""
+    """Return a render on the grey of the released recipe, and in one of Blender's environments."""
     rgba = decode_image(members["render.png"])
     rgb, alpha = np.ascontiguousarray(rgba[..., :3]), rgba[..., 3]
     maps = sorted(blender_environments().glob("*.exr"))
@@ -131,7 +139,7 @@ def _of_stylization(tar: Path) -> Iterator[tuple[str, Members]]:
 
 
 def _pictures(run_dir: Path, tar: Path, name: str | None) -> Iterator[tuple[Members, dict[str, Picture]]]:
-    """The render's members of every sample of a shard, and its pictures."""
+    """Yield the render's members of every sample of a shard, with its pictures."""
     if name is None:
         for index, (_, members) in enumerate(read_shard(tar)):
             yield members, _surroundings(members, index)
@@ -159,7 +167,7 @@ def _samples(run_dir: Path, category: str, name: str | None) -> Iterator[_Sample
 
 
 def _other(run_dir: Path, categories: Sequence[str], category: str, index: int) -> Label | None:
-    """A model of another category, another one for every index; None where the run has one category only."""
+    """Return a model of another category, a different one for every index; None if the run has one category only."""
     others = [name for name in categories if name != category]
     if not others:
         return None
@@ -168,30 +176,30 @@ def _other(run_dir: Path, categories: Sequence[str], category: str, index: int) 
     return _model(run_dir, folder.name, models[index % len(models)], (1.0, 1.0, 1.0))[0]
 
 
-Found = dict[tuple[bool, str, str], list[Survival]]
+Scores = dict[tuple[bool, str, str], list[Survival]]
 
 
-def _collect(run_dir: Path, name: str | None, samples_each: int) -> Found:
-    """All scores by (whether the shape has a symmetry, kind of picture, label's name)."""
+def _collect(run_dir: Path, name: str | None, samples_each: int) -> Scores:
+    """Return all scores by (shape has a symmetry, kind of picture, label's name)."""
     categories = sorted({path.name.rsplit("-", 1)[0] for path in (run_dir / "render").glob("*.tar")})
     if not categories:
         raise RunError(f"{run_dir} holds no finished shards: run `p3dgen render` first")
-    found: Found = {}
+    collected: Scores = {}
     for number, category in enumerate(categories):
         for index, sample in enumerate(islice(_samples(run_dir, category, name), samples_each)):
             rng = np.random.default_rng([0, 1, number, index])
             other = _other(run_dir, categories, category, number + index)
             labels = {TRUE: sample.label, **corrupted(sample.label, other, rng)}
             for (kind, label), score in scores(sample, labels).items():
-                found.setdefault((sample.symmetric, kind, label), []).append(score)
-    return found
+                collected.setdefault((sample.symmetric, kind, label), []).append(score)
+    return collected
 
 
-def _summary(found: Found, symmetric: bool, kind: str) -> dict[str, Any]:
-    """The separation of every corruption, and the spread of the score, for one kind of picture."""
+def _summary(collected: Scores, symmetric: bool, kind: str) -> dict[str, Any]:
+    """Return the separation of every corruption, and the spread of the score, for one kind of picture."""
     by_label = {
         label: [survived.score for survived in survivals]
-        for (this_symmetric, this_kind, label), survivals in found.items()
+        for (this_symmetric, this_kind, label), survivals in collected.items()
         if (this_symmetric, this_kind) == (symmetric, kind)
     }
     true = by_label.pop(TRUE)
@@ -220,17 +228,19 @@ def _table(title: str, summaries: dict[str, dict[str, Any]]) -> None:
 
 
 def measure(run_dir: Path | str, name: str | None = None, samples_each: int = 8) -> dict[str, dict[str, Any]]:
-    """How well the score separates true from corrupted labels in a run's pictures.
+    """Measure how well the score separates true from corrupted labels in a run's pictures.
 
-    name: of a stylization, "" for the one without a name; None for the renders themselves, on grey and in Blender's
-    environments. samples_each: the first so many of every category. Returns, by the kind of picture (shapes that a turn
-    about z leaves as they are stand apart, as `... (symmetric shapes)`), the number of samples, the score's spread, and
-    `separation` by corruption. RunError where there is nothing to measure.
+    name: name of a stylization, "" for the one without a name; None for the renders, on grey and in Blender's
+    environments. samples_each: number of samples of every category.
+
+    Return, by kind of picture, the number of samples, the spread of the score, and `separation` by corruption. Shapes
+    that are symmetric about z are a kind of their own, `... (symmetric shapes)`. Raise RunError if there is nothing to
+    measure.
     """
-    found = _collect(Path(run_dir), name, samples_each)
+    collected = _collect(Path(run_dir), name, samples_each)
     summaries = {
-        kind + (" (symmetric shapes)" if symmetric else ""): _summary(found, symmetric, kind)
-        for symmetric, kind, label in found
+        kind + (" (symmetric shapes)" if symmetric else ""): _summary(collected, symmetric, kind)
+        for symmetric, kind, label in collected
         if label == TRUE
     }
     _table(Path(run_dir).name, summaries)
@@ -248,7 +258,7 @@ def _measured(samples_each: int, **sections: dict[str, Any]) -> dict[str, Any]:
 
 
 def embedded(samples_each: int = 8) -> dict[str, Any]:
-    """`measure` of renders made for it: embedded models in realistic materials, and with prior noise."""
+    """Measure renders that are made for it: embedded models with realistic materials, and with prior noise."""
     return {
         "survival_realistic": _measured(samples_each, texture={"kind": "realistic"}, light={"kind": "hdri"}),
         "survival_prior_noise": _measured(samples_each),

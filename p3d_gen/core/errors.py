@@ -35,7 +35,7 @@ class DependencyError(P3DError):
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """'; did you mean X?' with the nearest valid name, or the list of valid names where none is near."""
+    """Return '; did you mean X?' with the nearest valid name, or the list of valid names if none is near."""
     options = sorted(valid)
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; valid names: {', '.join(options)}"

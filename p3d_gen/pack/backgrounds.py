@@ -1,4 +1,4 @@
-"""Backgrounds: the part of a picture or environment map that a sample's window selects, or its camera sees."""
+"""Backgrounds: the part of a picture or environment map that the sample's window selects, or that its camera sees."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def _picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _crop(pixels: NDArray[np.uint8], image_hw: tuple[int, int], window: Window) -> NDArray[np.uint8]:
-    """`scale` times the largest window of the wanted shape, at the fraction (u, v) of its free play, resized."""
+    """Return the part of a picture that the window selects, resized to `image_hw`.
+
+    The part has `scale` times the size of the largest one of this shape; u and v place it within the picture.
+    """
     height, width = image_hw
     fit = min(pixels.shape[0] / height, pixels.shape[1] / width) * window.scale
     crop_h, crop_w = max(1, round(height * fit)), max(1, round(width * fit))
@@ -48,9 +51,9 @@ def _crop(pixels: NDArray[np.uint8], image_hw: tuple[int, int], window: Window) 
 
 
 def background(path: Path, image_hw: tuple[int, int], window: Window) -> NDArray[np.uint8]:
-    """The background (H, W, 3) sRGB of a sample. An environment map is seen by a camera whose yaw is 2 pi u.
+    """Return the background (H, W, 3) sRGB of a sample. An environment map is seen by a camera whose yaw is 2 pi u.
 
-    AssetError names a file that cannot be read.
+    Raise AssetError if the file cannot be read.
     """
     if path.suffix.lower() in ENVIRONMENT_SUFFIXES:
         pitch = (2 * window.v - 1) * _MAX_PITCH_RAD
@@ -60,13 +63,13 @@ def background(path: Path, image_hw: tuple[int, int], window: Window) -> NDArray
         pixels = tone_map(linear)
     else:
         pixels = _crop(_picture(path), image_hw, window)
-    return np.asarray(cv2.flip(pixels, 1) if window.flip else pixels, dtype=np.uint8)  # numpy takes ten times as long
+    return np.asarray(cv2.flip(pixels, 1) if window.flip else pixels, dtype=np.uint8)  # ten times as fast as numpy
 
 
 def surroundings(path: Path, light: Environment, cam_T_obj: Array, camera: Camera) -> NDArray[np.uint8]:
-    """What a sample's camera sees of the environment map that lights it (H, W, 3), in sRGB as bright as the render.
+    """Return the view (H, W, 3) sRGB that a sample's camera has of the map that lights it, as bright as the render.
 
-    AssetError names a file that cannot be read.
+    Raise AssetError if the file cannot be read.
     """
     scale = np.float32(light.radiance / _mean_radiance(path))
     return srgb_bytes(view_light(_environment(path), light.turn_rad, cam_T_obj, camera) * scale)

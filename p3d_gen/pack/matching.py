@@ -1,6 +1,6 @@
-"""An object's picture made to look as if it had been taken with its background: in colour, and in sharpness.
+"""Matching of an object's picture to its background, in colour and in sharpness.
 
-Pictures are (H, W, 3) sRGB, a coverage (H, W) is in 0..255. Masks are of the object and stay as they are.
+Pictures are (H, W, 3) sRGB, a coverage (H, W) is in 0..255. The masks of the object do not change.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from p3d_gen.core.colour import srgb_bytes, srgb_light
 from p3d_gen.core.composite import composite
 from p3d_gen.core.types import Array, Picture
 
-_MOST_CONTRAST = 2.0  # and the least is its inverse: before a plain sky an object keeps its edges
+_MOST_CONTRAST = 2.0  # the minimum is its inverse: in front of a plain sky an object keeps its edges
 _GREY = 128
 _PROBE_PX = 1.0
-_EDGES = 0.02  # the share of the pixels, those of the steepest slope, that tell how sharp a picture is
-_LEAST_SLOPE = 8.0  # levels per pixel: clouds are smooth, and not for a lens
+_EDGES = 0.02  # the share of pixels, those with the steepest slope, that measure the sharpness of a picture
+_LEAST_SLOPE = 8.0  # levels per pixel: clouds are smooth by themselves, not because of a lens
 MOST_BLUR_PX = 4.0
 
 
 def _lab(colours: Picture) -> NDArray[np.float32]:
-    """CIE Lab of colours (N, 3)."""
+    """Return colours (N, 3) in CIE Lab."""
     return np.asarray(cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0])
 
 
 def match_colour(foreground: Picture, coverage: Picture, background: Picture, strength: float) -> Picture:
-    """The foreground with mean and spread of each Lab channel moved by the share `strength` to the background's:
-    Reinhard et al., "Color transfer between images", 2001. Its contrast is halved or doubled at most."""
+    """Move mean and spread of each Lab channel of a foreground by the share `strength` to those of the background.
+
+    Reinhard et al., "Color transfer between images", 2001. The contrast is halved or doubled at most.
+    """
     inside = coverage > 0
     if not inside.any():
         return foreground
@@ -45,15 +47,17 @@ def match_colour(foreground: Picture, coverage: Picture, background: Picture, st
 
 
 def _slope(grey: NDArray[np.float32]) -> Array:
-    """The steepness (H, W) of a picture, in levels per pixel."""
+    """Return the slope (H, W) of a picture, in levels per pixel."""
     along = (cv2.Sobel(grey, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
     return np.asarray(np.hypot(*along), dtype=np.float64)
 
 
 def blur_px(picture: Picture) -> float:
-    """How blurred a picture is at its edges: the standard deviation in pixels of the Gaussian that would turn a step
-    into its steepest slopes, by blurring it once more: Zhuo and Sim, "Defocus map estimation from a single image",
-    2011. The filters' own width is part of it, MOST_BLUR_PX is the most; 0 for a picture without edges."""
+    """Estimate the blur of a picture: the standard deviation in pixels of the Gaussian that turns steps into its edges.
+
+    It is found by blurring the picture once more: Zhuo and Sim, "Defocus map estimation from a single image", 2011. The
+    width of the filters is included. The result is MOST_BLUR_PX at most, and 0 for a picture without edges.
+    """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     before = _slope(grey)
     after = _slope(cv2.GaussianBlur(grey, (0, 0), _PROBE_PX))
@@ -65,8 +69,10 @@ def blur_px(picture: Picture) -> float:
 
 
 def blur_to_match(foreground: Picture, coverage: Picture, background: Picture, strength: float) -> float:
-    """The standard deviation in pixels of the blur that a foreground needs to be no sharper than its background, times
-    `strength`; 0 where it needs none."""
+    """Return the standard deviation in pixels of the blur that makes a foreground as soft as its background.
+
+    It is multiplied by `strength`; it is 0 if the foreground needs no blur.
+    """
     rows, columns = (np.flatnonzero(coverage.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return 0.0
@@ -77,7 +83,7 @@ def blur_to_match(foreground: Picture, coverage: Picture, background: Picture, s
 
 
 def blurred(foreground: Picture, coverage: Picture, sigma_px: float) -> tuple[Picture, Picture]:
-    """A foreground and its coverage after a Gaussian blur in linear light; sigma 0 leaves them as they are."""
+    """Blur a foreground and its coverage with a Gaussian in linear light; sigma 0 leaves them as they are."""
     if sigma_px == 0:
         return foreground, coverage
     share = (coverage / 255).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Stage 3: render and stylised picture -> composite -> one complete WebDataset shard."""
+"""Stage 3: a render and its stylized picture become a composite in a complete WebDataset shard."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _encode(pixels: Picture, output: Output) -> bytes:
 
 
 def _coverage(members: Members, edge: str) -> Picture:
-    """How much of each pixel (H, W) is foreground, occluders included: `soft` by alpha, `hard` by the masks."""
+    """Return the coverage (H, W) by the foreground, occluders included: `soft` by alpha, `hard` by the masks."""
     if edge == "soft":
         return decode_alpha(members["render.png"])
     masks = [decode_image(members[name]) for name in ("mask.png", "occluders.png") if name in members]
@@ -59,9 +59,12 @@ def _coverage(members: Members, edge: str) -> Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class _Foreground:
-    """What all composites of one render share. labels: those of both earlier stages. stylized: the stylised picture.
-    coverage: how much of each pixel is foreground. hidden: how much light (H, W) the object takes from the ground, None
-    where no shadow is wanted. members: those that are passed on."""
+    """The part that all composites of one render share.
+
+    labels: labels of both earlier stages. stylized: stylized picture (H, W, 3). coverage: coverage (H, W) by the
+    foreground. hidden: share (H, W) of light that the object takes from the ground, None without a shadow.
+    members: members that are passed on.
+    """
 
     labels: dict[str, Any]
     stylized: Picture
@@ -98,7 +101,7 @@ def _foreground(run: RunFolder, members: Members) -> _Foreground:
 
 
 def _scene(run: RunFolder, labels: dict[str, Any], before: Backdrop) -> Picture:
-    """What the object stands before (H, W, 3)."""
+    """Return the background (H, W, 3) of a composite."""
     path, camera = run.inventory.background_files[before.background_id], camera_of(labels)
     if before.environment:
         return surroundings(path, before.environment, np.array(labels["cam_T_obj"]), camera)
@@ -106,7 +109,7 @@ def _scene(run: RunFolder, labels: dict[str, Any], before: Backdrop) -> Picture:
 
 
 def _image(wanted: Background, foreground: _Foreground, scene: Picture) -> tuple[Picture, dict[str, Any]]:
-    """A composite, and labels that tell what was done to object and background to match them."""
+    """Return a composite, and labels of the changes that match object and background."""
     picture, coverage = foreground.stylized, foreground.coverage
     done: dict[str, Any] = {}
     if wanted.match_colour:
@@ -122,7 +125,7 @@ def _image(wanted: Background, foreground: _Foreground, scene: Picture) -> tuple
 
 
 def _packed(run: RunFolder, foreground: _Foreground, number: int, more: dict[str, Any]) -> Members:
-    """The fixed members of composite `number` of a render. more: labels besides."""
+    """Return the fixed members of composite `number` of a render. more: further labels."""
     wanted, output, labels = run.manifest.background, run.manifest.output, foreground.labels
     before = backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
     image, done = _image(wanted, foreground, _scene(run, labels, before))
@@ -136,15 +139,15 @@ def _packed(run: RunFolder, foreground: _Foreground, number: int, more: dict[str
 
 
 def pack_sample(run: RunFolder, members: Members, number: int = 0, more: dict[str, Any] | None = None) -> Members:
-    """The members of a packed sample from those of both earlier stages: of composite `number` of the render.
+    """Return the members of composite `number` of a render, from the members of both earlier stages.
 
-    more: labels besides, such as a filter's. AssetError where its background cannot be read.
+    more: further labels, such as a filter's. Raise AssetError if the background cannot be read.
     """
     return _packed(run, _foreground(run, members), number, more or {})
 
 
 def joined(run: RunFolder, stylization: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
-    """The samples of a stylization's shard, each with its render's members."""
+    """Yield the samples of a stylization's shard with their renders' members. Raise RunError if one is missing."""
     renders = read_shard(run.tar("render", shard))
     for key, stylized in read_shard(run.tar(stylization.stage, shard)):
         render = next((members for render_key, members in renders if render_key == key), None)
@@ -155,29 +158,29 @@ def joined(run: RunFolder, stylization: Stylization, shard: str) -> Iterator[tup
 
 @dataclass(frozen=True, kw_only=True)
 class ResidualFilter:
-    """Pose residuals, as `pose-models folds` writes them, and how large one may be in degrees."""
+    """Pose residuals, as `pose-models folds` writes them, and the largest one that is kept, in degrees."""
 
     files: tuple[Path, ...]
     max_deg: float
 
     def residuals(self) -> dict[str, float]:
-        """The residuals of all files by sample key."""
+        """Return the residuals of all files by sample key."""
         return {key: residual for path in self.files for key, residual in read_residuals(path).items()}
 
     def identity(self) -> dict[str, Any]:
-        """What decides which samples stay."""
+        """Return the data that decides which samples stay, for the hash of the shards' inputs."""
         return {"residuals": [file_sha256(path) for path in self.files], "max_residual_deg": self.max_deg}
 
 
 class _LeftOutError(Exception):
-    """Why a sample is not to be packed."""
+    """The reason why a sample is not packed."""
 
 
 def _judged(residual_filter: ResidualFilter, residuals: dict[str, float], key: str) -> dict[str, Any]:
-    """The label of a packed sample's pose residual, which is small enough."""
+    """Return the label of a packed sample's pose residual. Raise _LeftOutError if the residual is too large."""
     if key not in residuals:
         files = ", ".join(map(str, residual_filter.files))
-        raise RunError(f"{files}: there is no pose residual of {key}; judge all shards that are to be packed")
+        raise RunError(f"{files}: there is no pose residual of {key}; run `pose-models folds` on all shards")
     if residuals[key] > residual_filter.max_deg:
         raise _LeftOutError(f"pose residual of {residuals[key]:.0f} degrees, above {residual_filter.max_deg:g}")
     return {"pose_residual_deg": residuals[key]}
@@ -216,8 +219,11 @@ def made_from(run: RunFolder, residual_filter: ResidualFilter | None) -> Any:
 
 
 def pack_shard(run_dir: str, shard: str, name: str = "", residual_filter: ResidualFilter | None = None) -> Ledger:
-    """Pack one shard of the stylization of that name, "" for the manifest's own, or return its ledger where it is
-    finished already. residual_filter: leaves out the samples whose pose residual is too large."""
+    """Pack one shard of a stylization and return its ledger. A shard that is already finished is not made again.
+
+    name: name of the stylization, "" for the manifest's own. residual_filter: leaves out the samples whose pose
+    residual is too large.
+    """
     run = open_run(run_dir)
     stylization = open_stylization(run, name)
     make = functools.partial(_samples, stylization, residual_filter)

@@ -104,7 +104,7 @@ class Manifest(Section):
 
     @property
     def base_dir(self) -> Path:
-        """The folder where relative paths start: that of the manifest's file, or the current one if it has none."""
+        """Return the folder in which relative paths start: that of the manifest's file, or the current one."""
         return self._base_dir or Path.cwd()
 
     @model_validator(mode="after")

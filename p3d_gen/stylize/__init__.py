@@ -1,1 +1,1 @@
-"""Stage 2: Canny edges of a render guide a diffusion model to a realistic picture with the same pose."""
+"""Stage 2: the edges of a render guide a diffusion model to a realistic picture with the same pose."""

@@ -1,4 +1,4 @@
-"""What is done to a loaded pipeline: learned tokens and low-rank adaptations put in, and its speed settings."""
+"""Changes to a loaded pipeline: learned tokens, low-rank adaptations, and settings for speed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from p3d_gen.core.errors import DependencyError, ManifestError
 from p3d_gen.spec.stylize import Speed, Stylize
 from p3d_gen.stylize.weights import Weights, loaded, weights_file
 
-# backends of torch's attention: diffusers' name -> torch.nn.attention.SDPBackend's
+# The backends of torch's attention: from diffusers' name to the one in torch.nn.attention.SDPBackend.
 SDP_BACKENDS = {
     "_native_cudnn": "CUDNN_ATTENTION",
     "_native_efficient": "EFFICIENT_ATTENTION",
@@ -19,14 +19,14 @@ SDP_BACKENDS = {
 
 
 def resolved_dtype(name: str, device: Any) -> Any:
-    """torch's dtype of a setting; ManifestError for float16 on the CPU."""
+    """Return torch's dtype of a setting. Raise ManifestError for float16 on the CPU."""
     import torch
 
     if name == "auto":
         name = "float32" if device.type == "cpu" else "float16"
     if name == "float16" and device.type == "cpu":
         raise ManifestError(
-            "stylize.speed.dtype = 'float16': on the CPU it is a hundred times slower than 'bfloat16'; take that, "
+            "stylize.speed.dtype = 'float16': on the CPU it is a hundred times slower than 'bfloat16'; use that, "
             "'float32' or 'auto'"
         )
     return getattr(torch, name)
@@ -35,7 +35,7 @@ def resolved_dtype(name: str, device: Any) -> Any:
 def adapt(pipeline: Any, settings: Stylize, weights: dict[str, list[Weights]]) -> None:
     """Put learned tokens into the text encoders, and low-rank adaptations into the weights.
 
-    DependencyError for those that do not fit the pipeline.
+    Raise DependencyError if one of them does not fit the pipeline.
     """
     for tokens in weights["textual_inversion"]:
         file = weights_file(tokens)
@@ -57,8 +57,11 @@ def adapt(pipeline: Any, settings: Stylize, weights: dict[str, list[Weights]]) -
 
 
 def _add_tokens(pipeline: Any, file: Path) -> None:
-    """Learned tokens of a file. SDXL has one embedding per text encoder, clip_l and clip_g, and its token is the file's
-    name; other files name their token."""
+    """Add the learned tokens of a file.
+
+    Files for SDXL hold one embedding per text encoder, clip_l and clip_g, and the token is the file's name. Other files
+    name their token.
+    """
     from safetensors.torch import load_file
 
     state = load_file(file) if file.suffix == ".safetensors" else {}
@@ -75,21 +78,21 @@ def _add_tokens(pipeline: Any, file: Path) -> None:
 
 
 def denoisers(pipeline: Any) -> list[Any]:
-    """The networks that run at every step."""
+    """Return the networks that run at every step."""
     control = getattr(pipeline, "controlnet", None)
-    found = [getattr(pipeline, "unet", None) or pipeline.transformer]
-    return found + ([] if control is None else list(getattr(control, "nets", [control])))
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    return [denoiser] + ([] if control is None else list(getattr(control, "nets", [control])))
 
 
 def speed_up(pipeline: Any, speed: Speed) -> None:
     """Set memory format, attention and compilation.
 
-    ManifestError or DependencyError for an attention that is not there.
+    Raise ManifestError or DependencyError if the attention backend is not available.
     """
     import torch
 
     if hasattr(pipeline, "unet") and speed.attention not in ("", "native", *SDP_BACKENDS):
-        # its attention calls torch's own, whatever diffusers' dispatcher is set to
+        # its attention calls torch's own, without regard to the dispatcher of diffusers
         raise ManifestError(
             f"stylize.speed.attention = {speed.attention!r}: a {type(pipeline).__name__} has native, "
             f"{', '.join(SDP_BACKENDS)}"

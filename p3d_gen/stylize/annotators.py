@@ -1,4 +1,4 @@
-"""The annotators of `controlnet_aux` by their names: networks and filters that make a control picture of a picture."""
+"""The annotators of `controlnet_aux` by name: networks and filters that turn a picture into a control picture."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from numpy.typing import NDArray
 from p3d_gen.core.errors import DependencyError, ManifestError, did_you_mean
 
 HUB_WEIGHTS = "lllyasviel/Annotators"
-# Packages that controlnet_aux does not install, and without which these annotators fail far from the cause.
+# Packages that controlnet_aux does not install. Without them these annotators fail with a misleading error.
 _EXTRA_PACKAGES = {"mediapipe_face": "mediapipe", "dwpose": "mmpose"}
 
 
 @functools.cache
 def _known() -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]:
-    """What controlnet_aux knows, by name: class and whether it has weights; the arguments of its call."""
+    """Return the annotators of controlnet_aux by name (class, flag for weights), and the arguments of their calls."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about parts of that package which are not used here
+            warnings.simplefilter("ignore")  # warnings about parts of the package that are not used here
             from controlnet_aux.processor import MODEL_PARAMS, MODELS
     except ImportError as error:
         raise DependencyError(
-            f"the package controlnet_aux cannot be imported ({error}): pip install 'p3dgen[stylize]', or take Canny's "
+            f"the package controlnet_aux cannot be imported ({error}): pip install 'p3dgen[stylize]', or use Canny's "
             "backend 'opencv', which gives the same edges"
         ) from None
     return MODELS, MODEL_PARAMS
 
 
 def _weights(annotator: str, folder: str) -> str:
-    """Where an annotator's weights are: the hub, or an existing folder."""
+    """Return the place of an annotator's weights: the hub, or an existing folder. Raise ManifestError for no folder."""
     if not folder:
         return HUB_WEIGHTS
     path = Path(os.path.expandvars(folder)).expanduser()
@@ -49,16 +49,16 @@ def _weights(annotator: str, folder: str) -> str:
 
 @functools.lru_cache(maxsize=4)
 def load_annotator(annotator: str) -> Any:
-    """The annotator that `NAME` or `NAME@FOLDER` says, loaded, on the GPU where there is one.
+    """Load the annotator `NAME` or `NAME@FOLDER`, on the GPU if there is one.
 
-    Its weights come from the hub's `lllyasviel/Annotators`, or from a folder that holds the same files.
-    ManifestError where there is no such name or folder; DependencyError where a package or the weights are missing.
+    The weights come from the hub's `lllyasviel/Annotators`, or from a folder that holds the same files. Raise
+    ManifestError if there is no such name or folder, DependencyError if a package or the weights are missing.
     """
     name, _, folder = annotator.partition("@")
     models, _ = _known()
     if name not in models:
         raise ManifestError(
-            f"stylize.control.annotator = {annotator!r}: controlnet_aux has no such one{did_you_mean(name, models)}"
+            f"stylize.control.annotator = {annotator!r}: controlnet_aux does not know it{did_you_mean(name, models)}"
         )
     package = _EXTRA_PACKAGES.get(name)
     if package and importlib.util.find_spec(package) is None:
@@ -72,7 +72,7 @@ def load_annotator(annotator: str) -> Any:
     except (OSError, ValueError, ImportError) as error:
         raise DependencyError(
             f"stylize.control.annotator = {annotator!r}: the weights cannot be loaded from {source} "
-            f"({type(error).__name__}: {str(error).strip().partition(chr(10))[0]}). Fetch them where there is a "
+            f"({type(error).__name__}: {str(error).strip().partition(chr(10))[0]}). Download them on a machine with a "
             f"network, `hf download {HUB_WEIGHTS} --local-dir FOLDER`, and write '{name}@FOLDER'"
         ) from error
 
@@ -86,9 +86,10 @@ def _on_gpu(detector: Any) -> Any:
 def annotate(
     annotator: str, rgb: NDArray[np.uint8], resolution: int, seed: int = 0, **arguments: Any
 ) -> NDArray[np.uint8]:
-    """What an annotator makes of a picture (H, W, 3): (h, w, 3), at `control_hw` of its size.
+    """Return an annotator's output (h, w, 3) for a picture (H, W, 3), at `control_hw` of its size.
 
-    seed: of what it draws (`shuffle` does); arguments: of the annotator's own call. Errors as of `load_annotator`.
+    seed: seed of its random draws (`shuffle` has some). arguments: further arguments of the annotator. Errors as in
+    `load_annotator`.
     """
     detector = load_annotator(annotator)
     _, defaults = _known()

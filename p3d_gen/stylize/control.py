@@ -17,15 +17,15 @@ from p3d_gen.spec.stylize import Canny, Control, Stylize
 from p3d_gen.stylize.annotators import annotate
 from p3d_gen.stylize.edges import WORLD_GREY, canny, control_hw, on_grey, resized
 
-# The grey of the object's farthest point in a depth picture: the background, 0, seems a quarter of the object's own
-# range behind it, so that the silhouette shows everywhere.
+# The grey of the object's farthest point in a depth picture. The background, 0, then seems a quarter of the object's
+# own range behind it, so that the silhouette is visible everywhere.
 _FARTHEST = 51
-# What the annotator gives for a wall behind the object that faces the camera.
+# The colour that the annotator gives to a wall behind the object that faces the camera.
 _FACING = (128, 128, 255)
 
 
 def needed_members(settings: Stylize) -> tuple[str, ...]:
-    """The optional labels that a render run must hold for a stylization, as in a manifest's `output.members`."""
+    """Return the optional labels that a stylization needs in the renders, as in a manifest's `output.members`."""
     return tuple(sorted({control.image for control in settings.control} & {"depth", "normals"}))
 
 
@@ -39,8 +39,10 @@ def _member(members: Members, name: str, labels: dict[str, Any], wanted: str) ->
 
 
 def thresholds_of(canny_settings: Canny, category: str, rgb: Picture, mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """Canny's thresholds for a sample: the category's, those for all, or, with `auto`, by the median rule,
-    (1 - sigma, 1 + sigma) times the median grey of the object, at most 255."""
+    """Return Canny's thresholds for a sample: those of its category, or those for all categories.
+
+    With `auto` they are (1 - sigma, 1 + sigma) times the median grey of the object, at most 255.
+    """
     if not canny_settings.auto:
         own = {str(name): thresholds for name, thresholds in canny_settings.per_category.items()}
         return own.get(category, canny_settings.thresholds)
@@ -50,7 +52,7 @@ def thresholds_of(canny_settings: Canny, category: str, rgb: Picture, mask: NDAr
 
 
 def _spread(rgb: Picture, mask: NDArray[np.bool_]) -> Picture:
-    """The object's colours continued over all of the picture: every pixel has those of the object's nearest."""
+    """Continue the object's colours over the whole picture: every pixel has the colour of the nearest object pixel."""
     if not mask.any():
         return np.zeros_like(rgb)
     _, nearest = cv2.distanceTransformWithLabels(
@@ -62,7 +64,7 @@ def _spread(rgb: Picture, mask: NDArray[np.bool_]) -> Picture:
 
 
 def _object_edges(rgb: Picture, mask: NDArray[np.bool_], thresholds: tuple[int, int], resolution: int) -> Picture:
-    """The edges within the silhouette of an object (H, W, 3), whatever its surroundings, and all of its contour."""
+    """Return the edges within the silhouette of an object (H, W, 3), and its whole contour."""
     inside = np.where(resized(mask_bytes(mask), resolution) >= 128, np.uint8(255), np.uint8(0))
     contour = cv2.Canny(inside, 100, 200)
     return np.asarray(np.where(inside > 0, canny(_spread(rgb, mask), thresholds, resolution), 0) | contour, np.uint8)
@@ -71,7 +73,7 @@ def _object_edges(rgb: Picture, mask: NDArray[np.bool_], thresholds: tuple[int, 
 def canny_picture(
     canny_settings: Canny, rgba: Picture, mask: NDArray[np.bool_], category: str, resolution: int
 ) -> Picture:
-    """The edge map (h, w) of a render (H, W, 4) whose object is seen at mask (H, W)."""
+    """Return the edge map (h, w) of a render (H, W, 4). mask: the object's pixels (H, W)."""
     rgb = on_grey(rgba[..., :3], rgba[..., 3])
     thresholds = thresholds_of(canny_settings, category, rgb, mask)
     if canny_settings.ground == "world":
@@ -80,8 +82,11 @@ def canny_picture(
 
 
 def depth_picture(depth: NDArray[np.float32]) -> Picture:
-    """A depth map (H, W), planar z and 0 for nothing, as ControlNet's depth models read it: relative inverse depth,
-    (1/z - 1/z_far) / (1/z_near - 1/z_far) from 51 at the object's farthest point to 255 at its nearest; 0 around it."""
+    """Return a depth map as ControlNet's depth models read it: relative inverse depth (H, W).
+
+    depth: planar z (H, W), 0 for the background. The result is (1/z - 1/z_far) / (1/z_near - 1/z_far), from 51 at the
+    object's farthest point to 255 at its nearest, and 0 around the object.
+    """
     mask = depth > 0
     if not mask.any():
         return np.zeros(depth.shape, np.uint8)
@@ -93,17 +98,17 @@ def depth_picture(depth: NDArray[np.float32]) -> Picture:
 
 
 def normals_picture(normals: NDArray[np.float32]) -> Picture:
-    """Normals (H, W, 3) in OpenCV camera axes, 0 for nothing, as ControlNet's `normalbae` model reads them: (H, W, 3).
+    """Return normals (H, W, 3) as ControlNet's `normalbae` model reads them: (H, W, 3).
 
-    Red is left, green is up, blue is towards the camera: (1 - n) / 2, as x is right, y down and z forward here. The
-    background is a wall that faces the camera.
+    normals: in OpenCV camera axes, 0 for the background. Red is left, green is up, blue is towards the camera:
+    (1 - n) / 2, as x is right, y down and z forward here. The background is a wall that faces the camera.
     """
     colours = np.rint((1.0 - normals) * 127.5).clip(0, 255).astype(np.uint8)
     return np.where(normals.any(axis=-1, keepdims=True), colours, np.array(_FACING, np.uint8))
 
 
 def _to_control_size(picture: Picture, resolution: int) -> Picture:
-    """Without Lanczos's ringing, which would be depths and normals that nothing has."""
+    """Resize a picture to the working size, without Lanczos: its ringing would add false depths and normals."""
     height, width = control_hw((picture.shape[0], picture.shape[1]), resolution)
     method = cv2.INTER_LINEAR if resolution > min(picture.shape[:2]) else cv2.INTER_AREA
     return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
@@ -116,10 +121,10 @@ def _grey(picture: Picture) -> Picture:
 def control_picture(
     control: Control, canny: Canny, members: Members, labels: dict[str, Any], resolution: int
 ) -> Picture:
-    """The picture (h, w, 3) that guides one ControlNet for one rendered sample, at `control_hw` of the render's size.
+    """Return the picture (h, w, 3) that guides one ControlNet for one rendered sample, at `control_hw` of its size.
 
-    members and labels: of the render. RunError where the run holds no depth or normals; for annotators the errors of
-    `annotators.load_annotator`.
+    members, labels: those of the render. Raise RunError if the run holds no depth or normals, and for annotators the
+    errors of `annotators.load_annotator`.
     """
     if control.image == "depth":
         depth = decode_npz(_member(members, "depth.npz", labels, "depth"))["depth"]

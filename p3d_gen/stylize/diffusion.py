@@ -20,18 +20,18 @@ from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.adapt import SDP_BACKENDS, resolved_dtype
 from p3d_gen.stylize.pipeline import control_argument, load_pipeline, takes, union_modes
 
-# Distinct prompts whose embeddings are kept, of 0.2 MB (SD 1.5) to 0.7 MB (SDXL) each
+# The number of prompts whose embeddings are kept; one takes 0.2 MB (SD 1.5) to 0.7 MB (SDXL).
 _PROMPTS_KEPT = 512
-# A picture whose values differ by no more than this shows nothing, whatever its colour.
+# A picture whose values differ by no more than this is empty.
 _FLAT_LEVELS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureRequest:
-    """What one sample asks of the stylizer.
+    """The input of the stylizer for one sample.
 
     controls: the control pictures (h, w, 3), one for each of the settings' `control`; h and w are multiples of 64.
-    init: the render on grey (h, w, 3), the start of the form `image`. seed: of the noise.
+    init: the render on grey (h, w, 3), the start of the form `image`. seed: seed of the noise.
     """
 
     controls: tuple[NDArray[np.uint8], ...]
@@ -43,9 +43,9 @@ class PictureRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Stylized:
-    """A stylized picture (H, W, 3), and what is wrong with it.
+    """A stylized picture (H, W, 3) and its fault.
 
-    fault: "" for nothing; `not a number`; `flagged` by the safety checker, which blackens the picture; `black`; `flat`.
+    fault: "" for none; `not a number`; `flagged` by the safety checker, which blackens the picture; `black`; `flat`.
     """
 
     picture: NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Stylized:
 
 
 def device_of(name: str) -> Any:
-    """The torch device of `auto` (a GPU where there is one), `cpu` or `cuda:1`. DependencyError where there is none."""
+    """Return the torch device of `auto` (a GPU if there is one), `cpu` or `cuda:1`. Raise DependencyError for none."""
     try:
         import torch
     except ImportError as error:
@@ -64,15 +64,15 @@ def device_of(name: str) -> Any:
     try:
         device = torch.device(("cuda" if there else "cpu") if name == "auto" else name)
     except RuntimeError:
-        raise DependencyError(f"there is no device {name!r}; take auto, cpu, cuda or cuda:1") from None
+        raise DependencyError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:1") from None
     if device.type == "cuda" and (device.index or 0) >= there:
-        raise DependencyError(f"device {name!r}: torch sees {there} GPUs here; take another, or cpu")
+        raise DependencyError(f"device {name!r}: torch sees {there} GPUs here; use another device, or cpu")
     return device
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep bars and remarks on what is meant, such as another autoencoder, out of the stage's own output."""
+    """Keep progress bars and remarks of the libraries on intended settings out of the stage's own output."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
@@ -83,7 +83,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")  # diffusers still passes it on
-            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adaptations are meant
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adaptations are intended
             yield
     finally:
         for log, verbosity in before:
@@ -91,7 +91,7 @@ def _quiet() -> Iterator[None]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a GPU's or the machine's memory is full."""
+    """Return True if an error says that the memory of a GPU or of the machine is full."""
     import torch
 
     full = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -100,20 +100,21 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _too_much(settings: Stylize, device: Any, what: str) -> RunError:
-    remedies = [f"a resolution below {settings.resolution}"] if "picture" in what else []
+def _too_much(settings: Stylize, device: Any, contents: str) -> RunError:
+    """Return the error for contents, the weights or one picture, that do not fit into the memory of a device."""
+    remedies = [f"a resolution below {settings.resolution}"] if "picture" in contents else []
     if resolved_dtype(settings.speed.dtype, device).itemsize > 2:
         remedies.append("stylize.speed.dtype = 'bfloat16'")
     if not settings.speed.vae:
         remedies.append("a tiny autoencoder as stylize.speed.vae")
-    return RunError(f"memory of the {device} ran out with {what}: try {', '.join([*remedies, 'fewer --workers'])}")
+    return RunError(f"memory of the {device} ran out with {contents}: try {', '.join([*remedies, 'fewer --workers'])}")
 
 
 class DiffusionStylizer:
-    """A loaded pipeline. Loading takes seconds and gigabytes; the shards of a process are stylized with one of these.
+    """A loaded pipeline. Loading takes seconds and gigabytes, so one of these serves all shards of a process.
 
-    provenance: what the pictures are made with, flat: strings, floats and ints under keys that do not depend on the
-    settings. halvings: how often memory ran out, and the batch was halved.
+    provenance: record of models, settings and versions: strings, floats and ints under keys that do not depend on the
+    settings. halvings: number of times that the memory was full and the batch was halved.
     """
 
     provenance: dict[str, Any]
@@ -122,7 +123,7 @@ class DiffusionStylizer:
     def __init__(self, settings: Stylize, base_dir: Path, device: str = "auto") -> None:
         """Load the pipeline of the settings; relative paths start at `base_dir`. device: `auto`, `cpu` or `cuda:1`.
 
-        DependencyError says which weights or packages are missing, ManifestError which settings do not go together.
+        Raise DependencyError for missing weights or packages, ManifestError for settings that contradict each other.
         """
         place = device_of(device)
         self._settings, self._device = settings, place
@@ -140,13 +141,13 @@ class DiffusionStylizer:
         self.halvings = 0
 
     def __call__(self, requests: Sequence[PictureRequest], image_hw: tuple[int, int]) -> list[Stylized]:
-        """Pictures of `image_hw`, one for each request, all of which have one working size.
+        """Make pictures of `image_hw`, one for each request; all requests have the same working size.
 
-        Where memory runs out, the batch is halved, and stays so. RunError where one picture is too much.
+        If the memory is full, the batch is halved for good. Raise RunError if one picture does not fit.
         """
         import torch
 
-        torch.set_num_threads(1)  # of the calling thread: the count changes float sums, and a run must not depend on it
+        torch.set_num_threads(1)  # of the calling thread: the number changes sums of floats, which must not vary
         done: list[Stylized] = []
         while len(done) < len(requests):
             part = requests[len(done) : len(done) + self._most]
@@ -158,7 +159,7 @@ class DiffusionStylizer:
         return done
 
     def _attempt(self, requests: Sequence[PictureRequest], image_hw: tuple[int, int]) -> list[Stylized] | None:
-        """The pictures, or None where memory ran out."""
+        """Make the pictures. Return None if the memory is full."""
         try:
             return self._stylize(requests, image_hw)
         except (MemoryError, RuntimeError) as error:
@@ -169,7 +170,7 @@ class DiffusionStylizer:
                 ) from error
             if not out_of_memory(error):
                 raise
-        return None  # the traceback, which holds the tensors, is gone here
+        return None  # here the traceback, which holds the tensors, no longer exists
 
     def _halve(self, batch: int) -> None:
         import torch
@@ -196,15 +197,15 @@ class DiffusionStylizer:
             arguments["image"] = np.stack([request.init for request in requests]).astype(np.float32) / 255
         # on the CPU whatever the device, so that the noise is the same everywhere
         arguments["generator"] = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
-        with self._attention(), np.errstate(invalid="ignore"):  # what is not a number is looked for below
+        with self._attention(), np.errstate(invalid="ignore"):  # pixels that are not a number are looked for below
             output = self._pipeline(**{name: arguments[name] for name in self._accepted & set(arguments)})
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(requests)
         return [_judged(x, flag, image_hw) for x, flag in zip(output.images, flags, strict=True)]
 
     def _text(self, requests: Sequence[PictureRequest]) -> dict[str, Any]:
-        """The arguments for the prompts: embeddings, each made once and alone, so that no batch changes them.
+        """Return the arguments for the prompts: embeddings, each made once and alone, so that no batch changes them.
 
-        Pipelines with a transformer get the prompts themselves: each family has arguments of its own.
+        Pipelines with a transformer get the prompts themselves, because each family has its own arguments.
         """
         import torch
 
@@ -212,15 +213,15 @@ class DiffusionStylizer:
         negatives = [request.negative_prompt for request in requests]
         if not hasattr(self._pipeline, "unet"):
             return {"prompt": prompts, "negative_prompt": negatives}
-        found = {}
+        arguments = {}
         for start, texts in (("", prompts), ("negative_", negatives)):
             embeddings = [self._embedding(text) for text in texts]
             for name in embeddings[0]:
-                found[start + name] = torch.cat([embedding[name] for embedding in embeddings])
-        return found
+                arguments[start + name] = torch.cat([embedding[name] for embedding in embeddings])
+        return arguments
 
     def _embed(self, text: str) -> dict[str, Any]:
-        """A text's embedding (1, tokens, d), and SDXL's pooled one (1, d) beside it."""
+        """Return a text's embedding (1, tokens, d), and for SDXL the pooled one (1, d)."""
         import torch
 
         pooled = takes(self._pipeline.__call__, "pooled_prompt_embeds")
@@ -240,7 +241,7 @@ class DiffusionStylizer:
 
 
 def _fixed_arguments(settings: Stylize, pipeline: Any) -> dict[str, Any]:
-    """The arguments that are the same for all samples. ManifestError for what the pipeline cannot do."""
+    """Return the arguments that are the same for all samples. Raise ManifestError for settings it does not support."""
     call, controls = pipeline.__call__, settings.control
     name = type(pipeline).__name__
     if not takes(call, "negative_prompt") and settings.negative_prompt:
@@ -252,7 +253,7 @@ def _fixed_arguments(settings: Stylize, pipeline: Any) -> dict[str, Any]:
     one = len(controls) == 1
     guidance = "guidance_scale"
     if takes(call, "true_cfg_scale") and not pipeline.transformer.config.guidance_embeds:
-        guidance = "true_cfg_scale"  # the other one feeds an embedding that this model was not distilled to have
+        guidance = "true_cfg_scale"  # the other one feeds an embedding that this model does not have
     modes = union_modes(pipeline, controls)
     return {
         "num_inference_steps": settings.steps,
@@ -267,7 +268,7 @@ def _fixed_arguments(settings: Stylize, pipeline: Any) -> dict[str, Any]:
 
 
 def _judged(picture: NDArray[np.float32], flagged: bool, image_hw: tuple[int, int]) -> Stylized:
-    """A float picture in [0, 1] as bytes of the wanted size, and its fault."""
+    """Return a float picture in [0, 1] as bytes of the wanted size, with its fault."""
     height, width = image_hw
     method = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_LINEAR
     resized = cv2.resize(np.nan_to_num(picture), (width, height), interpolation=method)

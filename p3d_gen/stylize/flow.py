@@ -1,4 +1,4 @@
-"""Samples through a model in fixed batches; what else is to be done for them hides behind the model's call."""
+"""The flow of samples through a model in fixed batches; all other work is done while the model computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a picture will not do: what is wrong with it, and its label survival, 0 where that was not measured."""
+    """The refusal of a picture: its fault, and its label survival, 0 if that was not measured."""
 
     fault: str
     survival: float = 0.0
@@ -27,8 +27,11 @@ class Refusal:
 
 @dataclass(kw_only=True)
 class Task(Generic[S]):
-    """A sample on its way. refusals: of the pictures made so far; members: of the one that will do; done: whether there
-    is one, or no more will be made."""
+    """A sample on its way.
+
+    refusals: refusals of the pictures made so far. members: members of the accepted picture. done: True if a picture
+    was accepted, or no more are made.
+    """
 
     source: S
     refusals: list[Refusal] = field(default_factory=list)
@@ -46,7 +49,7 @@ class Task(Generic[S]):
 
 @contextmanager
 def thread_pool(threads: int) -> Generator[ThreadPoolExecutor, None, None]:
-    """Threads that have ended when the block has; of work that is still waiting then, none is begun."""
+    """Open a pool of threads. At the end of the block the threads end, and waiting work is cancelled."""
     pool = ThreadPoolExecutor(threads)
     try:
         yield pool
@@ -57,7 +60,7 @@ def thread_pool(threads: int) -> Generator[ThreadPoolExecutor, None, None]:
 def in_batches(
     items: Iterable[T], size: int, prepare: Callable[[T], S], pool: ThreadPoolExecutor
 ) -> Generator[list[S], None, None]:
-    """Batches of up to `size` prepared items, prepared by the pool; their order is kept."""
+    """Yield batches of up to `size` items, in their order, prepared by the pool."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield list(pool.map(prepare, batch))
@@ -70,11 +73,11 @@ def in_rounds(
     retries: int,
     pool: ThreadPoolExecutor,
 ) -> Generator[list[Task[S]], None, None]:
-    """Yield the samples when they are done, in order; `batches` is closed in the end, however that comes.
+    """Yield the samples when they are done, in order. In the end `batches` is closed, also after an error.
 
     `make` is called for one batch at a time; the pool judges its pictures during the next call. Samples whose picture
-    is refused are made again, `retries` times at most: those of one batch together, so that what a batch holds does not
-    depend on how long anything took.
+    is refused are made again, `retries` times at most. Those of one batch are made again together, so that the contents
+    of a batch do not depend on timing.
     """
     order: deque[Task[S]] = deque()
     judged: deque[list[tuple[Task[S], Future[Members | Refusal]]]] = deque()

@@ -1,4 +1,4 @@
-"""What a trained pose model says about pictures and their labels: residuals, and the files that hold them.
+"""Judgements of a trained pose model about pictures and their labels: residuals, and the files that hold them.
 
 Pose models are plug-ins: a package offers one as the entry point `pose` of the group `p3dgen.judges`.
 """
@@ -24,51 +24,55 @@ By = Literal["cad", "sample"]
 
 
 class Judge(Protocol):
-    """A trained pose model that judges pictures. provenance: what to store beside its residuals."""
+    """A trained pose model that judges pictures. provenance: record of the model, stored next to its residuals."""
 
     provenance: dict[str, str]
 
     def __call__(self, pictures: Sequence[NDArray[np.uint8]], labels: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The pose residual of each picture (H, W, 3) in degrees, [0, 180]: the geodesic angle between the labelled
-        rotation and the one that the model sees, the least over the turns of the label's `symmetry_order`.
+        """Return the pose residual of each picture (H, W, 3), in degrees within [0, 180].
 
-        The picture shows the stylised object, on grey or as it is packed; camera, box and distance are the label's.
-        ManifestError where the model does not know a category, RunError where a label is missing.
+        It is the geodesic angle between the labelled rotation and the one that the model predicts, the smallest over
+        the turns of the label's `symmetry_order`. The picture shows the stylized object, on grey or as it is packed;
+        camera, box and distance are those of the label. Raise ManifestError if the model does not know a category,
+        RunError if a label is missing.
         """
 
 
 def load_judge(model: Path, device: str = "auto") -> Judge:
-    """The pose model in a folder, as the installed plug-in reads it.
+    """Load the pose model in a folder with the installed plug-in.
 
-    device: `auto` is a GPU where there is one; else torch's name of a device. DependencyError where no plug-in is
-    installed or it lacks a package; ManifestError where the folder holds no model.
+    device: `auto` for a GPU if there is one, or torch's name of a device. Raise DependencyError if no plug-in is
+    installed or it lacks a package, ManifestError if the folder holds no model.
     """
-    found = next(iter(entry_points(group=GROUP, name=NAME)), None)
-    if found is None:
+    plug_in = next(iter(entry_points(group=GROUP, name=NAME)), None)
+    if plug_in is None:
         raise DependencyError(
             f"{model}: no installed package reads pose models (entry point {NAME!r} of {GROUP!r}): "
-            "pip install 'p3dgen[pose]'; a checkout that was installed before needs it again"
+            "pip install 'p3dgen[pose]'; repeat it for a checkout that was installed before"
         )
     try:
-        judge: Judge = found.load()(model, device)
+        judge: Judge = plug_in.load()(model, device)
     except ImportError as error:
         raise DependencyError(f"{model}: pose models need a package ({error}): pip install 'p3dgen[pose]'") from None
     return judge
 
 
 def write_residuals(path: Path, residual_deg: Mapping[str, float], *, folds: int, by: By) -> None:
-    """Write the pose residuals of samples by key, atomically. folds, by: how their judges' trainings were split."""
+    """Write the pose residuals of samples by key, atomically.
+
+    folds, by: number of folds of the judges' trainings, and the unit that was split.
+    """
     write_json(path, {"schema": SCHEMA, "folds": folds, "by": by, "residual_deg": dict(sorted(residual_deg.items()))})
 
 
 def _checked(key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 180 or math.isnan(value):
-        raise ValueError(f"the residual of {key} is {value!r}, no angle from 0 to 180 degrees")
+        raise ValueError(f"the residual of {key} is {value!r}, not an angle from 0 to 180 degrees")
     return float(value)
 
 
 def read_residuals(path: Path) -> dict[str, float]:
-    """The pose residuals in degrees, by sample key, that `pose-models folds` wrote; RunError for any other file."""
+    """Read the pose residuals in degrees, by key, that `pose-models folds` wrote. Raise RunError for other files."""
     remedy = "make it with `pose-models folds`"
     try:
         data = json.loads(path.read_text())
@@ -78,5 +82,5 @@ def read_residuals(path: Path) -> dict[str, float]:
     except FileNotFoundError:
         raise RunError(f"{path} is not there: {remedy}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise RunError(f"{path} holds no pose residuals: {what}; {remedy}") from None
+        fault = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise RunError(f"{path} holds no pose residuals: {fault}; {remedy}") from None

@@ -1,4 +1,4 @@
-"""A diffusers pipeline that control pictures guide, loaded as a stylization's settings say, and what it was made of."""
+"""Loading of the diffusers pipeline of a stylization, and the record of its models, settings and versions."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from p3d_gen.spec.stylize import Control, Stylize
 from p3d_gen.stylize.adapt import adapt, denoisers, resolved_dtype, speed_up
 from p3d_gen.stylize.weights import Weights, all_weights, licence, loaded, location, pinned, revision
 
-# settings' name -> the class for models trained on a noise schedule, and the one for flow matching: the DDIM step with
-# eta 0 of a straight flow is Euler's
+# From the name in the settings to the class for models trained on a noise schedule, and the one for flow matching: for
+# a straight flow, a DDIM step with eta 0 is an Euler step.
 _SCHEDULERS = {
     "ddim": ("DDIMScheduler", "FlowMatchEulerDiscreteScheduler"),
     "unipc": ("UniPCMultistepScheduler", "UniPCMultistepScheduler"),
     "lcm": ("LCMScheduler", "FlowMatchLCMScheduler"),
     "tcd": ("TCDScheduler", ""),
 }
-# The conditions that one ControlNet for many kinds of pictures numbers, by the beginning of their names, for the
-# families of pipelines that ask for the number.
+# The numbers of the conditions of ControlNets for many kinds of pictures, by the beginning of the condition's name, for
+# the families of pipelines that ask for the number.
 _UNION_MODES = {
     "StableDiffusionXL": {
         "openpose": 0,
@@ -40,24 +40,25 @@ _UNION_MODES = {
 
 
 def takes(function: Callable[..., Any], *names: str) -> bool:
-    """Whether a function has parameters of these names."""
+    """Return True if a function has parameters of these names."""
     return set(names) <= set(inspect.signature(function).parameters)
 
 
 def control_argument(kind: Any) -> str:
-    """The name under which a class of pipelines takes control pictures, or "" where it takes none."""
+    """Return the name of the argument for control pictures of a class of pipelines, or "" if it takes none."""
     if takes(kind.__call__, "control_image"):
         return "control_image"
     return "image" if takes(kind.__init__, "controlnet") and takes(kind.__call__, "image") else ""
 
 
 def pipeline_class(named: str, form: str, net: str) -> Any:
-    """The class of diffusers that runs a base model under control.
+    """Return the class of diffusers that runs a base model under control. Raise DependencyError if there is none.
 
     named: the class in the base's model_index.json. form: `text` or `image`. net: the class of the ControlNets, or ""
-    where the base reads the control picture itself.
-    diffusers names its classes <family>ControlNet[Union][Img2Img]Pipeline; AutoPipeline knows fewer of them than there
-    are, and does not take a folder that was saved with its ControlNet. DependencyError where there is no such class.
+    if the base reads the control picture itself.
+
+    The classes are named <family>ControlNet[Union][Img2Img]Pipeline. AutoPipeline is not used: it knows only some of
+    them, and does not load a folder that was saved with its ControlNet.
     """
     import diffusers
 
@@ -76,9 +77,9 @@ def pipeline_class(named: str, form: str, net: str) -> Any:
 
 
 def union_modes(pipeline: Any, controls: Sequence[Control]) -> list[int] | None:
-    """The numbers of the conditions of a ControlNet for many kinds of pictures; None where the pipeline asks for none.
+    """Return the numbers of the conditions of a ControlNet for many kinds of pictures; None if it does not need them.
 
-    ManifestError for a picture that such a ControlNet does not know.
+    Raise ManifestError for a picture that such a ControlNet does not know.
     """
     nets = denoisers(pipeline)[1:]
     numbered = any("num_control_type" in net.config or net.config.get("num_mode") for net in nets)
@@ -96,7 +97,7 @@ def union_modes(pipeline: Any, controls: Sequence[Control]) -> list[int] | None:
 
 
 def _index(base: Weights) -> dict[str, Any]:
-    """The base's model_index.json."""
+    """Return the content of the base's model_index.json."""
     if base.path is not None:
         file = base.path / "model_index.json"
     else:
@@ -111,10 +112,11 @@ def _index(base: Weights) -> dict[str, Any]:
 
 
 def scheduler_of(settings: Stylize, own: Any) -> Any:
-    """The scheduler that the settings name, with the noise schedule of the pipeline's own one.
+    """Return the scheduler that the settings name, with the noise schedule of the pipeline's own scheduler.
 
-    What a base's configuration leaves open is the new scheduler's default, but for clipping: x0 is a latent, which has
-    no bounds, where DDIM's default is that of pixels.
+    Values that are missing in the base's configuration are the new scheduler's defaults, except for clipping: DDIM's
+    default is made for pixels, but x0 is a latent, which has no bounds. Raise ManifestError for settings that do not
+    fit the base.
     """
     import diffusers
 
@@ -151,7 +153,7 @@ def _controlnet(weights: Weights, dtype: Any) -> Any:
     where, arguments = location(weights)
     config = loaded(weights, lambda: diffusers.AutoModel.load_config(where, **arguments))
     name = config.get("_class_name", "ControlNetModel")
-    # the first model of this kind was published with its own code, and is named after that
+    # the first model of this kind was published with its own code, with this class name
     kind = getattr(diffusers, "ControlNetUnionModel" if name == "ControlNetModel_Union" else name, None)
     if kind is None:
         raise DependencyError(f"{weights.key} = {weights.name!r} is a {name}, which diffusers does not know")
@@ -159,7 +161,7 @@ def _controlnet(weights: Weights, dtype: Any) -> Any:
 
 
 def _controlnets(controls: Sequence[Weights], dtype: Any) -> list[Any]:
-    """The ControlNets, one for each control, but one for all whose conditions it numbers."""
+    """Return the ControlNets: one for each control, or a single one for all that numbers their conditions."""
     models = {weights.name: _controlnet(weights, dtype) for weights in controls}
     if len(models) == 1 and any("num_control_type" in model.config for model in models.values()):
         return list(models.values())
@@ -167,7 +169,7 @@ def _controlnets(controls: Sequence[Weights], dtype: Any) -> list[Any]:
 
 
 def _parts(weights: dict[str, list[Weights]], index: dict[str, Any], kind: Any, dtype: Any) -> Any:
-    """The arguments that replace parts of the base: a tiny autoencoder, no safety checker, what the base leaves out."""
+    """Return the arguments that replace parts of the base: a tiny autoencoder, no safety checker, missing parts."""
     from diffusers import AutoencoderTiny
 
     absent = [name for name, value in index.items() if isinstance(value, list) and value[0] is None]
@@ -180,15 +182,17 @@ def _parts(weights: dict[str, list[Weights]], index: dict[str, Any], kind: Any, 
 
 
 def _has_checker(base: Weights, index: dict[str, Any]) -> bool:
-    """Whether a folder comes with a safety checker. That of the hub's models, 1.2 GB for photographs of people, is
-    left out."""
+    """Return True if a folder comes with a safety checker.
+
+    The one of the hub's models, 1.2 GB for photographs of people, is not loaded.
+    """
     return base.path is not None and index.get("safety_checker", [None])[0] is not None
 
 
 def load_pipeline(settings: Stylize, base_dir: Path, device: Any) -> tuple[Any, dict[str, Any]]:
-    """The pipeline on its device, and its provenance: flat, with the same keys and types whatever the settings.
+    """Load the pipeline to its device. Return it with its provenance, whose keys and types are always the same.
 
-    DependencyError says which weights or packages are missing, ManifestError which settings do not go together.
+    Raise DependencyError for missing weights or packages, ManifestError for settings that contradict each other.
     """
     weights = {part: list(map(pinned, listed)) for part, listed in all_weights(settings, base_dir).items()}
     base = weights["base"][0]

@@ -1,4 +1,4 @@
-"""What is asked of the stylizer for a sample: colour, prompt and noise seed. Pure but for reading the prompt file."""
+"""Colour, prompt and noise seed of a sample. Pure, except for reading the prompt file."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ def _check_template(template: str, where: str) -> None:
 
 
 def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
-    """The prompt templates of a stylization: those of its prompt file, one per line, blank lines skipped, else its
-    prompt. ManifestError names the file and the line that is no template, or an empty file."""
+    """Return the prompt templates of a stylization: the lines of its prompt file without blank ones, or its prompt.
+
+    Raise ManifestError for an empty file, or a line that is not a template.
+    """
     if not settings.prompt_file:
         return (settings.prompt,)
     path = resolve_file(settings.prompt_file, base_dir, "stylize.prompt_file")
@@ -46,14 +48,14 @@ def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
         raise ManifestError(f"{path} cannot be read as text: {error}") from None
     templates = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
     if not templates:
-        raise ManifestError(f"{path} holds no prompt: write one per line")
+        raise ManifestError(f"{path} holds no prompt: write one on each line")
     for number, template in templates.items():
         _check_template(template, f"{path}, line {number}")
     return tuple(templates.values())
 
 
 def check_words(settings: Stylize, templates: Iterable[str], categories: Iterable[str]) -> None:
-    """ManifestError where a template asks for a {word} of a category that has none."""
+    """Raise ManifestError if a template asks for a {word} of a category that has none."""
     wanting = next((t for t in templates if any(name == "word" for _, name, _, _ in Formatter().parse(t))), None)
     without = [category for category in categories if category not in settings.words]
     if wanting is not None and without:
@@ -66,9 +68,9 @@ def check_words(settings: Stylize, templates: Iterable[str], categories: Iterabl
 def style(
     manifest: Manifest, settings: Stylize, templates: tuple[str, ...], category: str, index: int, attempt: int = 0
 ) -> Style:
-    """What is asked for sample `index` of `category`, the first time (attempt 0) or again: with the next seed.
+    """Draw the style of sample `index` of `category`. Every further attempt (from 0) has the next seed.
 
-    The colour is drawn as that of realistic paint is, so with the same list of colours it is the paint's.
+    The colour is drawn as the colour of realistic paint is, so both are equal for the same list of colours.
     """
     colour = pick(stream(manifest, Stream.COLOUR, category, index), settings.colours)
     wording, noise = (stream(manifest, which, category, index) for which in (Stream.PROMPT, Stream.STYLIZE))

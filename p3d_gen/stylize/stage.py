@@ -1,5 +1,7 @@
-"""The stage itself: a rendered shard -> a sidecar shard with the same keys: the control picture, the stylised picture,
-what made it, and how well it still shows the labelled pose."""
+"""The stage itself: a rendered shard becomes a sidecar shard with the same keys.
+
+A sidecar sample holds the control picture, the stylized picture, its provenance and its label survival.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,11 @@ _THREADS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class _RenderedSample:
-    """What is needed of one render. rgb, alpha: its straight colours and coverage; on_grey: it before Blender's grey
-    world; controls: the pictures that guide the stylizer; expected: the edges that the label lets one expect."""
+    """The data of one render that the stage needs.
+
+    rgb, alpha: straight colours and coverage. on_grey: the render in front of Blender's grey world. controls: the
+    pictures that guide the stylizer. expected: the edges that the label predicts.
+    """
 
     key: str
     labels: dict[str, Any]
@@ -60,8 +65,11 @@ class _RenderedSample:
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """A picture (H, W, 3), what is wrong with it, "" for nothing, what was asked for, and the pose residual that the
-    settings' pose model finds, None without one."""
+    """A picture (H, W, 3) of a sample.
+
+    fault: its fault, "" for none. style: its colour, prompt and seed. residual_deg: the pose residual by the settings'
+    pose model, None without one.
+    """
 
     picture: Picture
     fault: str
@@ -73,7 +81,7 @@ Make = Callable[[Sequence[Task[_RenderedSample]]], list[_Made]]
 
 
 def expected_of(run: RunFolder, labels: dict[str, Any], members: Members) -> Expected:
-    """The edges that the label of a render lets one expect."""
+    """Return the edges that the label of a render predicts."""
     model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
     hidden = decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None
     vertices = stretched(model, labels["stretch_xyz"])
@@ -113,7 +121,7 @@ def _style(run: RunFolder, stylization: Stylization, task: Task[_RenderedSample]
 
 @functools.lru_cache(maxsize=1)
 def _pipeline(settings_json: str, base_dir: Path, device: str) -> DiffusionStylizer:
-    """The loaded pipeline, kept for the next shard of this process."""
+    """Return the loaded pipeline, which is kept for the next shard of this process."""
     from p3d_gen.stylize.diffusion import DiffusionStylizer
 
     return DiffusionStylizer(Stylize.model_validate_json(settings_json), base_dir, device)
@@ -123,7 +131,7 @@ _pose_judge = functools.lru_cache(maxsize=1)(load_judge)
 
 
 def count_gpus() -> int:
-    """How many GPUs torch can use. DependencyError where torch is not installed."""
+    """Return the number of GPUs that torch can use. Raise DependencyError if torch is not installed."""
     try:
         import torch
     except ImportError as error:
@@ -132,7 +140,7 @@ def count_gpus() -> int:
 
 
 def device_of_worker(device: str, number: int) -> str:
-    """The device of a pool's process: of several GPUs each takes its own."""
+    """Return the device of one process of a pool: each process gets its own of several GPUs."""
     gpus = count_gpus() if device in ("auto", "cuda") else 0
     return f"cuda:{number % gpus}" if gpus else device
 
@@ -181,7 +189,7 @@ def _diffused(run: RunFolder, stylization: Stylization, model: DiffusionStylizer
 
 
 def _with_residuals(make: Make, judge: Judge) -> Make:
-    """Let a pose model judge the pictures, the objects alone, of each batch."""
+    """Add to `make` the judgement of a pose model about the pictures of each batch, the objects alone."""
 
     def judged(tasks: Sequence[Task[_RenderedSample]]) -> list[_Made]:
         made = make(tasks)
@@ -193,32 +201,32 @@ def _with_residuals(make: Make, judge: Judge) -> Make:
 
 
 def _flat_grey(picture: Picture) -> Picture:
-    """A control picture as it is stored: one channel where all three are the same."""
+    """Return a control picture as it is stored: one channel if all three are equal."""
     return picture[..., 0] if (picture == picture[..., :1]).all() else picture
 
 
 def _judge(
     settings: Stylize, provenance: dict[str, Any], task: Task[_RenderedSample], made: _Made
 ) -> Members | Refusal:
-    """The members of a sidecar sample; a refusal where the picture is no good or does not show the labelled pose."""
+    """Return the members of a sidecar sample, or a refusal if the picture is faulty or does not show the pose."""
     if made.fault:
         return Refusal(fault=made.fault)
     source = task.source
-    found = survival(made.picture if settings.stylizer != "none" else source.on_grey, source.expected)
-    if found.score < settings.min_survival:
-        return Refusal(fault=f"label survival below {settings.min_survival}", survival=found.score)
+    survived = survival(made.picture if settings.stylizer != "none" else source.on_grey, source.expected)
+    if survived.score < settings.min_survival:
+        return Refusal(fault=f"label survival below {settings.min_survival}", survival=survived.score)
     if made.residual_deg is not None and made.residual_deg > settings.max_residual_deg:
-        return Refusal(fault=f"pose residual above {settings.max_residual_deg} degrees", survival=found.score)
+        return Refusal(fault=f"pose residual above {settings.max_residual_deg} degrees", survival=survived.score)
     made_by = {
         "colour": made.style.colour,
         "prompt": made.style.prompt,
         "negative_prompt": settings.negative_prompt,
         "stylize_seed": made.style.seed,
         "attempts": len(task.refusals) + 1,
-        "survival": found.score,
-        "edge_precision": found.edge_precision,
-        "edge_recall": found.edge_recall,
-        "silhouette": found.silhouette,
+        "survival": survived.score,
+        "edge_precision": survived.edge_precision,
+        "edge_recall": survived.edge_recall,
+        "silhouette": survived.silhouette,
     } | ({} if made.residual_deg is None else {"pose_residual_deg": made.residual_deg})
     return {
         "edges.png": encode_png(_flat_grey(source.controls[0])),
@@ -228,12 +236,12 @@ def _judge(
 
 
 def _failure(key: str, refusals: Sequence[Refusal]) -> Failure:
-    """What was wrong with the pictures of a sample, and how often."""
+    """Return the failure of a sample: the faults of its pictures, with their counts."""
     counts = Counter(refusal.fault for refusal in refusals)
     best = max(refusal.survival for refusal in refusals)
-    found = ", ".join(f"{what} ({count})" for what, count in counts.items())
-    told = f", at best {best:.2f}" if best else ""
-    return Failure(key=key, reason=f"given up after {len(refusals)} pictures: {found}{told}")
+    faults = ", ".join(f"{fault} ({count})" for fault, count in counts.items())
+    score = f", at best {best:.2f}" if best else ""
+    return Failure(key=key, reason=f"given up after {len(refusals)} pictures: {faults}{score}")
 
 
 def stylized(
@@ -244,9 +252,11 @@ def stylized(
     device: str,
     remarks: Remarks,
 ) -> Iterator[tuple[str, Members]]:
-    """The sidecar samples of renders, in batches in their order: the bytes depend on nothing else. Those that cannot be
-    made are appended to `failures`."""
-    cv2.setNumThreads(1)  # sums of floats depend on how many threads share a picture, and a run must not
+    """Yield the sidecar samples of renders, made in batches in their order: the bytes depend on nothing else.
+
+    Samples that cannot be made are appended to `failures`.
+    """
+    cv2.setNumThreads(1)  # sums of floats depend on the number of threads, and a run must not
     settings = stylization.settings
     if settings.stylizer == "none":
         make, retries = _pass_through(run, stylization), 0  # the next picture would be the same
@@ -279,9 +289,9 @@ def _samples(
 
 
 def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto") -> Ledger:
-    """Stylise one shard, or return its ledger where it is finished already.
+    """Stylize one shard and return its ledger. A shard that is already finished is not made again.
 
-    name: of the stylization, "" for the manifest's own. device: `auto` is a GPU where there is one, `cpu` or `cuda`;
+    name: name of the stylization, "" for the manifest's own. device: `auto` for a GPU if there is one, `cpu` or `cuda`;
     pixels are the same on one build and device.
     """
     run = open_run(run_dir)

@@ -1,6 +1,6 @@
-"""The stylizations of a run: the manifest's own, and those with a name that stand beside it.
+"""The stylizations of a run: the manifest's own, and further ones with a name.
 
-RUN/stylize-NAME/settings.json  what the stylization NAME is, written first
+RUN/stylize-NAME/settings.json  the settings of the stylization NAME, written first
 RUN/stylize-NAME/<shard>.tar    its sidecar shards, with the keys of the render's
 RUN/shards-NAME/<shard>.tar     the samples packed from them
 """
@@ -28,8 +28,11 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Stylization:
-    """What is made of a run's renders. name: "" for the manifest's own. base_dir: where relative paths start.
-    templates: of its prompts."""
+    """One way to stylize a run's renders.
+
+    name: its name, "" for the manifest's own. base_dir: folder in which relative paths start. templates: templates of
+    its prompts.
+    """
 
     name: str
     settings: Stylize
@@ -41,21 +44,23 @@ class Stylization:
 
     @property
     def stage(self) -> str:
-        """The folder of its sidecar shards."""
+        """Return the name of the folder of its sidecar shards."""
         return self._named("stylize")
 
     @property
     def packed(self) -> str:
-        """The folder of its packed shards."""
+        """Return the name of the folder of its packed shards."""
         return self._named("shards")
 
     def file(self, run: RunFolder, stem: str, suffix: str) -> Path:
-        """A file about it in the run folder, such as its contact sheet."""
+        """Return the path of a file about it in the run folder, such as its contact sheet."""
         return run.root / f"{self._named(stem)}{suffix}"
 
     def made_from(self, run: RunFolder) -> Any:
-        """What decides the bytes of its shards beside the render's, for `store.stage_inputs`: of a named one its
-        settings and the run's seed. A prompt file counts by what it says."""
+        """Return the data that decides the bytes of its shards, next to the renders, for `store.stage_inputs`.
+
+        For a named one these are its settings and the run's seed. A prompt file counts by its content.
+        """
         prompts = {"prompts": self.templates} if self.settings.prompt_file else {}
         if self.name:
             return {"seed": run.manifest.seed, "settings": self.settings.model_dump(mode="json"), **prompts}
@@ -67,7 +72,7 @@ def _settings_file(run: RunFolder, name: str) -> Path:
 
 
 def stylization_names(run: RunFolder) -> list[str]:
-    """The names of a run's named stylizations."""
+    """Return the names of a run's named stylizations."""
     return sorted(path.parent.name.removeprefix("stylize-") for path in run.root.glob("stylize-*/settings.json"))
 
 
@@ -77,11 +82,11 @@ def _check_name(name: str) -> None:
 
 
 def _stored(path: Path) -> dict[str, Any] | None:
-    """The content of settings.json; None where there is none."""
+    """Return the content of settings.json; None if there is no such file. Raise RunError if it cannot be used."""
     try:
         data = read_json(path)
         if data["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema version {data['schema_version']} where this p3dgen reads {SCHEMA_VERSION}")
+            raise ValueError(f"schema version {data['schema_version']}, but this p3dgen reads {SCHEMA_VERSION}")
         return {"schema_version": SCHEMA_VERSION, "base_dir": str(data["base_dir"]), "settings": data["settings"]}
     except FileNotFoundError:
         return None
@@ -102,7 +107,7 @@ def _of(name: str, settings: Stylize, base_dir: Path) -> Stylization:
 
 
 def open_stylization(run: RunFolder, name: str = "") -> Stylization:
-    """The manifest's own stylization, or the one of that name. RunError where there is none."""
+    """Open the manifest's own stylization, or the one of that name. Raise RunError if there is none."""
     if not name:
         return _of("", run.manifest.stylize, run.base_dir)
     _check_name(name)
@@ -110,14 +115,14 @@ def open_stylization(run: RunFolder, name: str = "") -> Stylization:
     data = _stored(path)
     if data is None:
         names = stylization_names(run)
-        known = did_you_mean(name, names) if names else "; there is none with a name"
+        known = did_you_mean(name, names) if names else "; it has no stylization with a name"
         raise RunError(f"{run.root} has no stylization {name!r}{known}; `p3dgen stylize --name {name}` makes it")
     settings = validated(Stylize, data["settings"], str(path), "stylization")
     return _of(name, settings, Path(data["base_dir"]))
 
 
 def check_settings(manifest: Manifest, settings: Stylize, base_dir: Path) -> None:
-    """ManifestError where samples of the manifest cannot be stylised so: prompts, or labels that are not rendered."""
+    """Raise ManifestError if the settings do not fit the manifest: prompts, or labels that are not rendered."""
     check_words(settings, load_templates(settings, base_dir), manifest.categories)
     for member in needed_members(settings):
         if member not in manifest.output.members:
@@ -127,7 +132,7 @@ def check_settings(manifest: Manifest, settings: Stylize, base_dir: Path) -> Non
 
 
 def _checked(run: RunFolder, settings: Stylize, base_dir: Path) -> None:
-    """Everything that can be known to be wrong before anything is made, weights that are not there included."""
+    """Check everything that can be wrong before anything is made, including missing weights."""
     check_settings(run.manifest, settings, base_dir)
     if settings.pose_model:
         resolve_folder(settings.pose_model, base_dir, "stylize.pose_model")
@@ -138,7 +143,7 @@ def _checked(run: RunFolder, settings: Stylize, base_dir: Path) -> None:
 def _wanted(
     run: RunFolder, stored: dict[str, Any] | None, where: Path, given: Given | None, min_survival: float | None
 ) -> Given:
-    """The settings that a call asks for: those given, else those stored, else the manifest's."""
+    """Return the settings that a call asks for: those given, or those stored, or the manifest's."""
     if given is not None:
         wanted, base_dir = given
     elif stored is not None:
@@ -154,13 +159,13 @@ def _wanted(
 def create_stylization(
     run: RunFolder, name: str = "", given: Given | None = None, min_survival: float | None = None
 ) -> Stylization:
-    """The stylization that a call of `p3dgen stylize` asks for; one with a name is recorded in the run first.
+    """Return the stylization that a call of `p3dgen stylize` asks for, after all possible checks.
 
-    All that can be checked before anything is made is checked first.
+    A stylization with a name is recorded in the run first.
 
-    given: settings, and where their relative paths start; without them a known name means what it meant before, and a
-    new one the manifest's own settings. min_survival goes before that of the settings. RunError where the name stands
-    for something else already, or where the manifest's own stylization would not be the manifest's.
+    given: settings, and the folder in which their relative paths start. Without them a known name keeps its settings,
+    and a new name gets the manifest's own. min_survival: overrides the value of the settings. Raise RunError if the
+    name already has other settings, or if the manifest's own stylization would differ from the manifest.
     """
     if not name:
         own = run.manifest.stylize
@@ -179,7 +184,7 @@ def create_stylization(
     wanted, base_dir = _wanted(run, stored, path, given, min_survival)
     content = _content(wanted, base_dir)
     if stored not in (None, content):
-        raise RunError(f"{path} says otherwise ({difference(stored, content)}): choose another --name")
+        raise RunError(f"{path} holds other settings ({difference(stored, content)}): choose another --name")
     _checked(run, wanted, base_dir)
     if stored is None:
         write_json(path, content)

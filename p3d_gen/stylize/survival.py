@@ -1,9 +1,9 @@
-"""Label survival: how well a picture still shows the labelled pose, by the edges that the label alone predicts.
+"""Label survival: a score of how well a picture still shows the labelled pose, by the edges that the label predicts.
 
-The CAD model in the labelled pose says where the picture must have edges and which way they run: its contour, occluding
-contours and creases. What the picture has there is compared with what it has at displaced places, because a picture
-full of texture has edges everywhere. No other picture and no network are needed, and brightness and contrast of the
-picture do not matter. It generalises the consistency filter of 3D-DST, which asks a trained pose model.
+The CAD model in the labelled pose predicts the places and directions of edges: its contour, occluding contours and
+creases. The edges of the picture at these places are compared with those at displaced places, because a picture full of
+texture has edges everywhere. No other picture and no network are needed, and brightness and contrast of the picture do
+not matter. The score generalises the consistency filter of 3D-DST, which needs a trained pose model.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from p3d_gen.core.geometry import transform
 from p3d_gen.core.silhouette import ray_cast
 from p3d_gen.core.types import Array, Camera
 
-# Pictures are judged at this diagonal where they are larger, so that tolerance and time do not depend on their size:
-# that of 256 x 256 pixels.
+# Larger pictures are judged at this diagonal, that of 256 x 256 pixels, so that tolerance and time do not depend on
+# their size.
 WORKING_DIAGONAL_PX = 362.0
 TOLERANCE_PX = 2
-# What counts as an edge of the object: neighbouring pixels whose surfaces meet at more than this angle (Blender's own
-# limit of smooth shading), or lie apart by more than this in box diagonals.
+# Two neighbouring pixels are an edge of the object if their surfaces meet at more than this angle (Blender's own limit
+# of smooth shading), or are further apart than this in box diagonals.
 _CREASE_COS, _JUMP = np.cos(np.radians(35.0)), 0.02
 _GRADIENT_SIGMA_PX, _LINE_SIGMA_PX = 1.0, 1.5
 _NEIGHBOURHOOD_PX = 25
 _FAINT = 0.1
 _DIRECTIONS = 8
-# The chance level is what all but the luckiest tenth of these displaced copies of the label's edges find.
+# The chance level is this quantile of the scores of displaced copies of the label's edges.
 _DISPLACEMENTS = tuple(
     (round(radius * np.cos(angle)), round(radius * np.sin(angle)))
     for radius in (3 * TOLERANCE_PX, 5 * TOLERANCE_PX)
     for angle in np.arange(8) * np.pi / 4
 )
 _CHANCE_QUANTILE = 0.9
-# The mean of max(cos(2 phi), 0) over all directions phi: what unrelated directions agree by chance.
+# The mean of max(cos(2 phi), 0) over all directions phi: the agreement of unrelated directions by chance.
 _CHANCE_ALIGNMENT = 1 / np.pi
 
 _Mask = NDArray[np.bool_]
@@ -47,9 +47,12 @@ _Map = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """The edges that a label predicts, at the working size (h, w): `mask`, where the object is seen; `contour`, its
-    outermost pixels but for those where the frame or an occluder cuts it; `inner`, its occluding contours and creases;
-    `doubled_rad`, twice the angle of the edge's normal in the picture, x to y, where there is an edge, else 0."""
+    """The edges that a label predicts. All arrays are (h, w), at the working size.
+
+    mask: pixels that show the object. contour: its outermost pixels, except for those where the frame or an occluder
+    cuts it. inner: its occluding contours and creases. doubled_rad: at edges twice the angle of the edge's normal in
+    the picture, from x to y; 0 elsewhere.
+    """
 
     mask: _Mask
     contour: _Mask
@@ -57,7 +60,7 @@ class Expected:
     doubled_rad: _Map
 
     def within(self, box: tuple[slice, slice]) -> Expected:
-        """The part of it in a box of the picture."""
+        """Return the part of it in a box of the picture."""
         return Expected(
             mask=self.mask[box], contour=self.contour[box], inner=self.inner[box], doubled_rad=self.doubled_rad[box]
         )
@@ -65,10 +68,10 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Survival:
-    """How well a picture shows a labelled pose: each in [0, 1], 0 for no better than by chance.
+    """The scores of a picture for a labelled pose: each in [0, 1], 0 for no better than by chance.
 
-    edge_precision: of the picture's edges on the object, how many lie on the label's edges and run along them.
-    edge_recall: of the label's edges, how many the picture shows. silhouette: the same of its contour alone.
+    edge_precision: share of the picture's edges on the object that lie on the label's edges and run along them.
+    edge_recall: share of the label's edges that the picture shows. silhouette: the same for the contour alone.
     score: the mean of the three.
     """
 
@@ -91,7 +94,7 @@ def _working_camera(camera: Camera) -> Camera:
 
 
 def _box_around(mask: _Mask, margin_px: int) -> tuple[slice, slice]:
-    """The part of the picture that holds a mask and a margin; all of it for an empty mask."""
+    """Return the part of the picture that holds a mask and a margin; the whole picture for an empty mask."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return slice(None), slice(None)
@@ -102,7 +105,7 @@ def _box_around(mask: _Mask, margin_px: int) -> tuple[slice, slice]:
 
 
 def _seen_normals(points_cam: Array, faces: NDArray[Any], triangle: NDArray[np.int64]) -> Array:
-    """The unit normals (h, w, 3), towards the camera, of the triangles (h, w) that are seen; 0 for none."""
+    """Return the unit normals (h, w, 3), towards the camera, of the seen triangles (h, w); 0 for none."""
     mask = triangle >= 0
     seen, which = np.unique(triangle[mask], return_inverse=True)
     corners = points_cam[faces[seen]]
@@ -115,7 +118,7 @@ def _seen_normals(points_cam: Array, faces: NDArray[Any], triangle: NDArray[np.i
 
 
 def _rays(camera: Camera, box: tuple[slice, slice]) -> Array:
-    """The directions (h, w, 3) in camera axes, z = 1, of the rays through the pixels' centres of a box."""
+    """Return the directions (h, w, 3), in camera axes with z = 1, of the rays through the pixel centres of a box."""
     (height, width), (x, y) = camera.image_hw, camera.principal_px
     across, down = np.arange(width)[box[1]] + 0.5 - x, np.arange(height)[box[0]] + 0.5 - y
     focal = camera.focal_px
@@ -127,14 +130,16 @@ def _dot(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
 
 
 def _continued(depth: Array, normals: Array, rays: Array, other_rays: Array) -> Array:
-    """The depths at which other rays meet the planes that are seen along `rays`; infinite where they do not."""
+    """Return the depths at which other rays meet the planes that are seen along `rays`; infinite if they do not."""
     facing = _dot(normals, other_rays)
     return np.divide(depth * _dot(normals, rays), facing, out=np.full(depth.shape, np.inf), where=facing < 0)
 
 
 def _inner_edges(depth: Array, normals: Array, rays: Array) -> _Mask:
-    """Creases between neighbouring pixels of the object, and places where neither's surface continues to the other,
-    marked on the nearer one."""
+    """Return the inner edges of the object, marked on the nearer one of two neighbouring pixels.
+
+    An edge is a crease between the two, or a place at which neither surface continues to the other.
+    """
     edges = np.zeros(depth.shape, bool)
     for axis in (0, 1):
         one, other = ([slice(None)] * 2 for _ in range(2))
@@ -163,7 +168,7 @@ def _gradient(picture: NDArray[Any], sigma_px: float) -> tuple[_Map, _Map]:
 
 
 def _line_directions(edges: _Mask) -> _Map:
-    """Twice the angle of the normals of lines one pixel wide, by the structure tensor; 0 where there is none."""
+    """Return twice the angle of the normals of lines one pixel wide, by the structure tensor; 0 for no line."""
     dx, dy = _gradient(edges, _LINE_SIGMA_PX)
     difference, product = (cv2.GaussianBlur(x, (0, 0), _LINE_SIGMA_PX) for x in (dx * dx - dy * dy, 2 * dx * dy))
     return np.where(edges, np.arctan2(product, difference), np.float32(0))
@@ -172,10 +177,10 @@ def _line_directions(edges: _Mask) -> _Map:
 def expected_edges(
     vertices: Array, faces: NDArray[Any], cam_T_obj: Array, camera: Camera, hidden: _Mask | None = None
 ) -> Expected:
-    """The edges that a picture must show of a CAD model in a pose, from the label alone.
+    """Return the edges that a picture must show of a CAD model in a pose, from the label alone.
 
-    vertices (V, 3) in object axes, box diagonal 1, stretched as the sample was; faces (F, 3); hidden (H, W): where
-    something else is in front. ValueError where a part of the object lies behind the camera.
+    vertices: (V, 3) in object axes, box diagonal 1, stretched as the sample was. faces: (F, 3). hidden: mask (H, W) of
+    other objects in front. Raise ValueError if a part of the object lies behind the camera.
     """
     small = _working_camera(camera)
     depth, triangle = ray_cast(vertices, faces, cam_T_obj, small)
@@ -194,20 +199,23 @@ def expected_edges(
 
 @dataclass(frozen=True)
 class _Evidence:
-    """A picture's edges: how strong they are among their neighbourhood, in [0, 1], and the doubled angle's cosine and
-    sine of their normals, shorter than 1 where the colours disagree, each (h, w)."""
+    """The edges of a picture. All arrays are (h, w).
+
+    strength: strength relative to the neighbourhood, in [0, 1]. cosine, sine: of the doubled angle of the edge's
+    normal, shorter than 1 if the colour channels disagree.
+    """
 
     strength: _Map
     cosine: _Map
     sine: _Map
 
     def along(self, doubled_rad: float | _Map) -> _Map:
-        """How well the edges run along a direction, in [0, 1]."""
+        """Return the agreement of the edges with a direction, in [0, 1]."""
         return np.asarray(np.maximum(self.cosine * np.cos(doubled_rad) + self.sine * np.sin(doubled_rad), 0))
 
 
 def _evidence(picture: NDArray[np.uint8], near: _Mask) -> _Evidence:
-    """The edges of a picture (h, w, 3), where gradients fainter than usual `near` the object count for little."""
+    """Return the edges of a picture (h, w, 3). Gradients that are fainter than usual `near` the object count little."""
     dx, dy = _gradient(picture, _GRADIENT_SIGMA_PX)
     xx, yy, xy = _dot(dx, dx), _dot(dy, dy), _dot(dx, dy)
     energy = xx + yy
@@ -218,27 +226,27 @@ def _evidence(picture: NDArray[np.uint8], near: _Mask) -> _Evidence:
     return _Evidence(strength, (xx - yy) * scale, 2 * xy * scale)
 
 
-def _beyond_chance(found: float, chance: float) -> float:
-    """Cohen's kappa, but 0 for less than chance."""
-    return max(0.0, (found - chance) / (1 - chance)) if chance < 1 else 0.0
+def _beyond_chance(agreement: float, chance: float) -> float:
+    """Return Cohen's kappa, but 0 for less than chance."""
+    return max(0.0, (agreement - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
 def _shown(edges: _Mask, doubled_rad: _Map, near: NDArray[np.float32]) -> float:
-    """How many of the label's edges a picture shows, by its aligned edges `near` (directions, h, w) every pixel."""
+    """Return the share of the label's edges that a picture shows. near: its aligned edges (directions, h, w)."""
     y, x = np.nonzero(edges)
     if not len(y):
         return 0.0
     direction = np.rint(doubled_rad[y, x] * (_DIRECTIONS / (2 * np.pi))).astype(int) % _DIRECTIONS
     bottom, right = edges.shape[0] - 1, edges.shape[1] - 1
-    found, *elsewhere = (
+    here, *elsewhere = (
         float(near[direction, np.clip(y + down, 0, bottom), np.clip(x + along, 0, right)].mean())
         for along, down in ((0, 0), *_DISPLACEMENTS)
     )
-    return _beyond_chance(found, float(np.quantile(elsewhere, _CHANCE_QUANTILE)))
+    return _beyond_chance(here, float(np.quantile(elsewhere, _CHANCE_QUANTILE)))
 
 
 def _precision(expected: Expected, evidence: _Evidence) -> float:
-    """How much of the picture's clear edges on the object is explained by the label's edges."""
+    """Return the share of the picture's clear edges on the object that the label's edges explain."""
     edges = expected.contour | expected.inner
     if not edges.any():
         return 0.0
@@ -258,10 +266,10 @@ def _precision(expected: Expected, evidence: _Evidence) -> float:
 
 
 def survival(picture: NDArray[np.uint8], expected: Expected) -> Survival:
-    """How well a picture (H, W, 3) shows what `expected_edges` predicts; all zeros for a flat picture, and where the
-    label puts nothing into it.
+    """Return the scores of a picture (H, W, 3) for the edges of `expected_edges`.
 
-    Only what lies on the object and around its contour counts: the rest of the picture is replaced later.
+    They are 0 for a flat picture, and if the label predicts no edges. Only the object and the surroundings of its
+    contour count: the rest of the picture is replaced later.
     """
     height, width = expected.mask.shape
     if picture.shape[:2] != (height, width):

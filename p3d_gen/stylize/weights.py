@@ -1,4 +1,4 @@
-"""Where the weights of a stylization come from, which revision of them is loaded, and their licence."""
+"""The weights of a stylization: the places they come from, the revision that is loaded, and their licence."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.stylize import Stylize
 
 T = TypeVar("T")
-# owner/name, then a file of that repository, then @revision
 _LIGHT_BYTES = 200e6
+# owner/name, then a file of that repository, then @revision
 _HUB = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:/(?P<file>[\w./-]+\.\w+))?(?:@(?P<revision>[\w./-]+))?")
 _FORMATS = (".safetensors", ".bin", ".pt")
 
@@ -27,8 +27,8 @@ _FORMATS = (".safetensors", ".bin", ".pt")
 class Weights:
     """Weights that are named in settings.
 
-    name: as the settings spell it; key: where they do.
-    repo, file, revision: of the hub; file and revision "" where none is named. All three are "" for a path.
+    name: their name as the settings spell it. key: the key of the settings.
+    repo, file, revision: their place on the hub; file and revision are "" if not named, all three for a path.
     path: the folder or file; None for the hub.
     """
 
@@ -41,10 +41,10 @@ class Weights:
 
 
 def named_weights(name: str, base_dir: Path, key: str) -> Weights:
-    """What a name of weights means.
+    """Return the weights that a name means.
 
-    `owner/name`, `owner/name@revision` and `owner/name/file.safetensors` are of the hub; a path starts with '.', '/',
-    '~' or '${' and is relative to `base_dir`. ManifestError where a path leads nowhere.
+    `owner/name`, `owner/name@revision` and `owner/name/file.safetensors` are on the hub. A path starts with '.', '/',
+    '~' or '${' and is relative to `base_dir`. Raise ManifestError if a path does not exist.
     """
     if (match := _HUB.fullmatch(name)) is not None:
         repo, file, revision = (match[part] or "" for part in ("repo", "file", "revision"))
@@ -54,29 +54,29 @@ def named_weights(name: str, base_dir: Path, key: str) -> Weights:
 
 
 def model_weights(name: str, part: str, base_dir: Path, key: str) -> Weights:
-    """The weights of a whole model, in the layout of diffusers. part: the folder of the embedded stylizer's.
+    """Return the weights of a whole model, in the layout of diffusers.
 
-    DependencyError where a folder lacks the file of configuration.
+    part: its folder in the embedded stylizer. Raise DependencyError if a folder lacks the configuration file.
     """
     if name == EMBEDDED:
-        found = Weights(name=name, key=key, path=embedded_folder("stylizer") / part)
+        model = Weights(name=name, key=key, path=embedded_folder("stylizer") / part)
         remedy = (
-            "this installation comes without the embedded stylizer: train one with `p3dgen train-stylizer`, and name "
+            "this installation does not hold the embedded stylizer: train one with `p3dgen train-stylizer`, and name "
             "its folder"
         )
     else:
-        found = named_weights(name, base_dir, key)
+        model = named_weights(name, base_dir, key)
         remedy = "name a folder that diffusers' save_pretrained wrote, or a hub id"
     config = "model_index.json" if part == "base" else "config.json"
-    if found.path is not None and not (found.path / config).is_file():
-        raise DependencyError(f"{key} = {name!r}: there is no {config} in {found.path}; {remedy}")
-    return found
+    if model.path is not None and not (model.path / config).is_file():
+        raise DependencyError(f"{key} = {name!r}: there is no {config} in {model.path}; {remedy}")
+    return model
 
 
 def all_weights(settings: Stylize, base_dir: Path) -> dict[str, list[Weights]]:
-    """All weights that the settings name, by what they are for.
+    """Return all weights that the settings name, by their purpose.
 
-    ManifestError where a path leads nowhere, DependencyError where a folder holds no model.
+    Raise ManifestError if a path does not exist, DependencyError if a folder holds no model.
     """
     vae = settings.speed.vae
     return {
@@ -96,7 +96,7 @@ def all_weights(settings: Stylize, base_dir: Path) -> dict[str, list[Weights]]:
 
 
 def are_light(settings: Stylize, base_dir: Path) -> bool:
-    """Whether all weights lie in files so small that every core may have a pipeline of its own in memory."""
+    """Return True if all weights are files so small that every core can have its own pipeline in memory."""
     paths = [each.path for listed in all_weights(settings, base_dir).values() for each in listed]
     if None in paths:
         return False
@@ -107,8 +107,8 @@ def are_light(settings: Stylize, base_dir: Path) -> bool:
 def check_weights(settings: Stylize, base_dir: Path) -> None:
     """Look for all weights that a stylization names, without loading them; neither torch nor a network is needed.
 
-    ManifestError or DependencyError for a path that leads nowhere, a folder of another kind, and, where the hub is
-    switched off by HF_HUB_OFFLINE, for a model that its cache does not hold.
+    Raise ManifestError or DependencyError for a path that does not exist, a folder of another kind, or, if
+    HF_HUB_OFFLINE is set, a model that is not in the cache.
     """
     weights = all_weights(settings, base_dir)
     for kind in ("base", "controls", "vae"):
@@ -123,7 +123,7 @@ def _check_cached(model: Weights, config: str) -> None:
     if not hub.constants.HF_HUB_OFFLINE:
         return
     if not isinstance(hub.try_to_load_from_cache(model.repo, config, revision=model.revision or None), str):
-        raise missing(model, f"the hub is switched off by HF_HUB_OFFLINE, and its cache does not hold {config}")
+        raise missing(model, f"HF_HUB_OFFLINE is set, and the cache of the hub does not hold {config}")
 
 
 def _hub() -> Any:
@@ -139,12 +139,12 @@ def _hub() -> Any:
 
 
 def missing(weights: Weights, why: str) -> DependencyError:
-    """The error for weights that cannot be loaded."""
+    """Return the error for weights that cannot be loaded."""
     if weights.repo:
         revision = f" --revision {weights.revision}" if weights.revision else ""
         remedy = (
-            f"Fetch them where there is a network, `hf download {weights.repo}{revision} --local-dir FOLDER`, and name "
-            "the folder in the manifest"
+            f"Download them on a machine with a network, `hf download {weights.repo}{revision} --local-dir FOLDER`, "
+            "and name the folder in the manifest"
         )
     else:
         remedy = f"Look at what is in {weights.path}"
@@ -155,14 +155,14 @@ def missing(weights: Weights, why: str) -> DependencyError:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of the error that started the chain: the last one tells of a file, the first of the network."""
+    """Return the first line of the first error of a chain: it names the network; the last one only names a file."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def loaded(weights: Weights, load: Callable[[], T]) -> T:
-    """What `load` returns. DependencyError says which weights cannot be loaded, and why."""
+    """Return the result of `load`. Raise DependencyError, with the reason, if the weights cannot be loaded."""
     try:
         return load()
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
@@ -170,9 +170,9 @@ def loaded(weights: Weights, load: Callable[[], T]) -> T:
 
 
 def pinned(weights: Weights) -> Weights:
-    """The same source with the revision of its repository resolved, so that all its files are of the same commit.
+    """Return the weights with a resolved revision, so that all files come from the same commit.
 
-    DependencyError where neither the hub nor its cache knows the revision.
+    Raise DependencyError if neither the hub nor its cache knows the revision.
     """
     if weights.path is not None:
         return weights
@@ -184,14 +184,14 @@ def pinned(weights: Weights) -> Weights:
 
 
 def location(weights: Weights) -> tuple[str, dict[str, Any]]:
-    """What from_pretrained wants: the repository or folder, and its arguments."""
+    """Return the arguments of from_pretrained: the repository or folder, and the keyword arguments."""
     if weights.path is not None:
         return str(weights.path), {}
     return weights.repo, {"revision": pinned(weights).revision}
 
 
 def revision(weights: Weights) -> str:
-    """The commit of a repository, or the sha256 over the names and contents of a path's files; hidden ones aside."""
+    """Return the commit of a repository, or the sha256 over names and contents of a path's visible files."""
     if weights.path is None:
         return str(pinned(weights).revision.resolved)  # type: ignore[attr-defined]
     if weights.path.is_file():
@@ -205,7 +205,7 @@ def revision(weights: Weights) -> str:
 
 
 def licence(weights: Weights) -> str:
-    """The licence that the model card states, README.md in the folder or repository; `unknown` where it states none."""
+    """Return the licence that the model card (README.md) in the folder or repository states, or `unknown`."""
     card = _card(weights)
     if card is None:
         return "unknown"
@@ -227,26 +227,26 @@ def _card(weights: Weights) -> Path | None:
 
 
 def weights_file(weights: Weights) -> Path:
-    """The one file that holds a low-rank adaptation or an embedding; safetensors before other formats.
+    """Return the one file that holds a low-rank adaptation or an embedding; safetensors is preferred.
 
-    DependencyError where a folder or repository holds none, or several of which one must be named.
+    Raise DependencyError if a folder or repository holds none, or several, so that one must be named.
     """
     names = _names(weights)
-    found = next((those for form in _FORMATS if (those := [n for n in names if n.endswith(form)])), [])
-    if len(found) != 1:
-        why = f"it holds {len(found) or 'no'} files of weights{', name one: ' * bool(found)}{', '.join(found)}"
+    files = next((those for form in _FORMATS if (those := [n for n in names if n.endswith(form)])), [])
+    if len(files) != 1:
+        why = f"it holds {len(files) or 'no'} files of weights{', name one: ' * bool(files)}{', '.join(files)}"
         raise missing(weights, why)
     if weights.path is not None:
-        return weights.path if weights.path.is_file() else weights.path / found[0]
+        return weights.path if weights.path.is_file() else weights.path / files[0]
     where, arguments = location(weights)
     try:
-        return Path(_hub().hf_hub_download(where, found[0], **arguments))
+        return Path(_hub().hf_hub_download(where, files[0], **arguments))
     except OSError as error:
         raise missing(weights, first_line(error)) from error
 
 
 def _names(weights: Weights) -> list[str]:
-    """The names of the files at a source's top level, or the one that it names."""
+    """Return the names of the files at the top level of the weights, or the file that is named."""
     if weights.path is not None:
         return [weights.path.name] if weights.path.is_file() else sorted(p.name for p in weights.path.iterdir())
     if weights.file:

@@ -171,9 +171,9 @@ def test_residuals_are_read_as_written(tmp_path):
         ("{}", "it lacks 'schema'"),
         ('{"schema": 2}', "it has schema 2, this version reads 1"),
         ('{"schema": 1, "residual_deg": 3}', "holds no pose residuals"),
-        ('{"schema": 1, "residual_deg": {"a": "3"}}', "the residual of a is '3', no angle"),
-        ('{"schema": 1, "residual_deg": {"a": NaN}}', "the residual of a is nan, no angle"),
-        ('{"schema": 1, "residual_deg": {"a": 181}}', "the residual of a is 181, no angle"),
+        ('{"schema": 1, "residual_deg": {"a": "3"}}', "the residual of a is '3', not an angle"),
+        ('{"schema": 1, "residual_deg": {"a": NaN}}', "the residual of a is nan, not an angle"),
+        ('{"schema": 1, "residual_deg": {"a": 181}}', "the residual of a is 181, not an angle"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, what):

@@ -1,1 +1,1 @@
-"""Training of a small ControlNet stylizer from pairs of renders: prior noise gives the edges, realism the picture."""
+"""Training of a small ControlNet stylizer from pairs of renders: one with prior noise, and a realistic one."""

@@ -25,14 +25,14 @@ from p3d_gen.stylize.training.networks import Networks, build, save, words_of
 from p3d_gen.stylize.training.pairs import Example, Pair, example
 from p3d_gen.stylize.training.recipe import Phase, Recipe
 
-# What is told of every step: which part, the step of how many, and its loss.
+# The callback of every step: name of the part, number of the step, number of all steps, and loss.
 OnStep = Callable[[str, int, int, float], None]
 _SCALE_PICTURES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
-    """A module, and how it is trained. phases: sizes and lengths; loss(examples, generator): of a batch."""
+class _Training:
+    """The training of one module. phases: its sizes and lengths. loss(examples, generator): the loss of a batch."""
 
     name: str
     module: torch.nn.Module
@@ -42,11 +42,11 @@ class _Job:
 
     @property
     def steps(self) -> int:
-        """Of all phases together."""
+        """Return the number of steps of all phases together."""
         return sum(phase.steps for phase in self.phases)
 
     def phase(self, step: int) -> Phase:
-        """The phase that a step belongs to."""
+        """Return the phase that a step belongs to."""
         for phase in self.phases:
             if step < phase.steps:
                 return phase
@@ -55,33 +55,33 @@ class _Job:
 
 
 def _rate(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then a cosine down to a twentieth, as a factor of the learning rate."""
+    """Return the factor on the learning rate: a linear warm-up, then a cosine down to a twentieth."""
     return min(1.0, (step + 1) / warmup) * (0.05 + 0.95 * (1 + math.cos(math.pi * step / steps)) / 2)
 
 
-def _batches(job: _Job, recipe: Recipe, pairs: Sequence[Pair], first: int) -> Iterator[list[Example]]:
-    """The batches from a step on; each depends on nothing but its number, and the next is made beside the step."""
+def _batches(training: _Training, recipe: Recipe, pairs: Sequence[Pair], first: int) -> Iterator[list[Example]]:
+    """Yield the batches from a step on. Each depends on its number only; the next is made during the step."""
 
     def batch(step: int) -> list[Example]:
-        rng = np.random.default_rng([recipe.seed, zlib.crc32(job.name.encode()), step])
-        phase = job.phase(step)
+        rng = np.random.default_rng([recipe.seed, zlib.crc32(training.name.encode()), step])
+        phase = training.phase(step)
         chosen = rng.integers(len(pairs), size=phase.batch)
         return [example(pairs[i], recipe, phase.size, rng) for i in chosen]
 
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(batch, first) if first < job.steps else None
-        for step in range(first, job.steps):
+        ahead = pool.submit(batch, first) if first < training.steps else None
+        for step in range(first, training.steps):
             assert ahead is not None
             ready = ahead.result()
-            ahead = pool.submit(batch, step + 1) if step + 1 < job.steps else None
+            ahead = pool.submit(batch, step + 1) if step + 1 < training.steps else None
             yield ready
 
 
-def _fit(job: _Job, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step: OnStep) -> None:
-    """Train a module to the end, from its last checkpoint where there is one; it is left with averaged weights."""
-    module, path = job.module.to(device), out / f"{job.name}.checkpoint"
-    optimiser = torch.optim.AdamW(module.parameters(), lr=job.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: _rate(n, job.steps, recipe.warmup))
+def _fit(training: _Training, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step: OnStep) -> None:
+    """Train a module to the end, from its last checkpoint if there is one. In the end it has the averaged weights."""
+    module, path = training.module.to(device), out / f"{training.name}.checkpoint"
+    optimiser = torch.optim.AdamW(module.parameters(), lr=training.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: _rate(n, training.steps, recipe.warmup))
     average = EMAModel(module.parameters(), decay=recipe.ema)
     parts = {"module": module, "optimiser": optimiser, "schedule": schedule, "average": average}
     first = 0
@@ -92,9 +92,9 @@ def _fit(job: _Job, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: st
         average.to(device)
         first = kept["step"]
     module.train()
-    for step, examples in enumerate(_batches(job, recipe, pairs, first), first):
+    for step, examples in enumerate(_batches(training, recipe, pairs, first), first):
         with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=device != "cpu"):
-            loss = job.loss(examples, torch.Generator().manual_seed(recipe.seed * 1_000_003 + step))
+            loss = training.loss(examples, torch.Generator().manual_seed(recipe.seed * 1_000_003 + step))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -102,9 +102,11 @@ def _fit(job: _Job, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: st
         schedule.step()
         average.step(module.parameters())
         if not math.isfinite(value := float(loss.detach())):
-            raise RunError(f"the loss of {job.name} is {value} at step {step + 1}: lower learning_rate in the recipe")
-        on_step(job.name, step + 1, job.steps, value)
-        if (step + 1) % recipe.checkpoint == 0 or step + 1 == job.steps:
+            raise RunError(
+                f"the loss of {training.name} is {value} at step {step + 1}: lower learning_rate in the recipe"
+            )
+        on_step(training.name, step + 1, training.steps, value)
+        if (step + 1) % recipe.checkpoint == 0 or step + 1 == training.steps:
             with atomic_file(path) as file:
                 torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step + 1}, file)
     average.copy_to(module.parameters())
@@ -112,14 +114,14 @@ def _fit(job: _Job, recipe: Recipe, pairs: Sequence[Pair], out: Path, device: st
 
 
 def _pixels(pictures: Sequence[NDArray[np.uint8]], device: str) -> Tensor:
-    """(B, H, W[, 3]) bytes as (B, C, H, W) floats in [0, 1]."""
+    """Return bytes (B, H, W[, 3]) as floats (B, C, H, W) in [0, 1]."""
     stacked = torch.from_numpy(np.stack(pictures)).to(device)
     stacked = stacked[:, None] if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
     return stacked.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 def _piece(picture: NDArray[np.uint8], alpha: NDArray[np.uint8], side: int, draw: float) -> NDArray[np.uint8]:
-    """A square piece of a picture around one of the object's pixels, which `draw` in [0, 1) chooses."""
+    """Return a square piece of a picture around one of the object's pixels, which `draw` in [0, 1) chooses."""
     rows, columns = np.nonzero(alpha)
     chosen = int(draw * len(rows))
     y, x = (rows[chosen], columns[chosen]) if len(rows) else (0, 0)
@@ -130,7 +132,7 @@ def _piece(picture: NDArray[np.uint8], alpha: NDArray[np.uint8], side: int, draw
 def _autoencoder_loss(
     vae: Any, recipe: Recipe, device: str, examples: Sequence[Example], generator: torch.Generator
 ) -> Tensor:
-    """Mean absolute difference of the colours and of their gradients."""
+    """Return the mean absolute difference of the colours and of their gradients."""
     draws = torch.rand(len(examples), generator=generator).tolist()
     side = recipe.autoencoder.crop
     pieces = [_piece(one.picture, one.alpha, side, draw) for one, draw in zip(examples, draws, strict=True)]
@@ -141,8 +143,10 @@ def _autoencoder_loss(
 
 
 def _set_scales(networks: Networks, recipe: Recipe, pairs: Sequence[Pair], device: str) -> None:
-    """Give the latents of objects a standard deviation of 1, and what the untrained ControlNet reads from the sparse
-    edges too: else the denoiser learns long without looking at them."""
+    """Give a standard deviation of 1 to the latents of objects, and to the features that the ControlNet reads.
+
+    Otherwise the denoiser ignores the sparse edges for a long time.
+    """
     rng = np.random.default_rng([recipe.seed, 1])
     size = recipe.phases[-1].size
     shown = [example(pairs[i], recipe, size, rng) for i in rng.integers(len(pairs), size=_SCALE_PICTURES)]
@@ -156,13 +160,13 @@ def _set_scales(networks: Networks, recipe: Recipe, pairs: Sequence[Pair], devic
 
 
 def _denoiser_loss(networks: Networks, device: str, examples: Sequence[Example], generator: torch.Generator) -> Tensor:
-    """Mean squared error of the latents that are predicted from noisy ones."""
+    """Return the mean squared error of the latents that are predicted from noisy ones."""
     with torch.no_grad():
         latents = networks.vae.encode(_pixels([one.picture for one in examples], device) * 2 - 1).latents
         latents = latents * networks.vae.config.scaling_factor
     edges = _pixels([one.edges for one in examples], device).expand(-1, 3, -1, -1)
     noise = torch.randn(latents.shape, generator=generator).to(device)
-    # mostly noisy ones: there edges and prompt are all that tells of the picture
+    # mostly noisy ones: there, only edges and prompt describe the picture
     drawn = torch.rand(len(examples), generator=generator).sqrt() * networks.scheduler.config.num_train_timesteps
     steps = drawn.long().to(device)
     noisy = networks.scheduler.add_noise(latents, noise, steps)
@@ -171,14 +175,14 @@ def _denoiser_loss(networks: Networks, device: str, examples: Sequence[Example],
     )
     prompt = networks.text(tokens.input_ids.to(device)).last_hidden_state
     down, middle = networks.controlnet(noisy, steps, prompt, controlnet_cond=edges, return_dict=False)
-    found = networks.unet(
+    predicted = networks.unet(
         noisy, steps, prompt, down_block_additional_residuals=down, mid_block_additional_residual=middle
     ).sample
-    return F.mse_loss(found.float(), latents)
+    return F.mse_loss(predicted.float(), latents)
 
 
 def pick_device(name: str) -> str:
-    """`auto` as a device: the first GPU where there is one, else the CPU. RunError where a GPU is asked for in vain."""
+    """Return the device of a name; `auto` is the first GPU, or the CPU. Raise RunError if the device does not exist."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name != "cpu" and not (name.startswith("cuda") and torch.cuda.is_available()):
@@ -187,7 +191,7 @@ def pick_device(name: str) -> str:
 
 
 def _claim(recipe: Recipe, pairs: Sequence[Pair], out: Path) -> None:
-    """Mark a folder as this training's. RunError where it is another's."""
+    """Mark a folder as the one of this training. Raise RunError if it holds another training."""
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(pair.prior + pair.target)
@@ -201,20 +205,20 @@ def _claim(recipe: Recipe, pairs: Sequence[Pair], out: Path) -> None:
 
 
 def _words(recipe: Recipe, pairs: Sequence[Pair]) -> list[str]:
-    """The words of all prompts that the training can show."""
+    """Return the words of all prompts that the training can show."""
     shown = {template.format(colour="", category="") for template in recipe.templates}
     return words_of([*shown, *(pair.colour for pair in pairs), *(pair.category for pair in pairs)])
 
 
 def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step: OnStep) -> Path:
-    """Train a stylizer; returns its folder, OUT/model, with base/ and controlnet/ in the layout of diffusers.
+    """Train a stylizer. Return its folder, OUT/model, with base/ and controlnet/ in the layout of diffusers.
 
-    Killed at any time, the same call goes on from its last checkpoint. RunError where OUT is of another recipe.
+    An interrupted training resumes from its last checkpoint. Raise RunError if OUT holds another training.
     """
     _claim(recipe, pairs, out)
     networks = build(recipe, _words(recipe, pairs))
     code = recipe.autoencoder
-    autoencoder = _Job(
+    autoencoder = _Training(
         name="autoencoder",
         module=networks.vae,
         learning_rate=code.learning_rate,
@@ -224,7 +228,7 @@ def train(recipe: Recipe, pairs: Sequence[Pair], out: Path, device: str, on_step
     _fit(autoencoder, recipe, pairs, out, device, on_step)
     networks.vae.requires_grad_(False)
     _set_scales(networks, recipe, pairs, device)
-    denoiser = _Job(
+    denoiser = _Training(
         name="denoiser",
         module=networks.denoiser(),
         learning_rate=recipe.learning_rate,

@@ -1,4 +1,4 @@
-"""The stylizer's parts, as diffusers and transformers know them, and their folder in the layout of diffusers."""
+"""The parts of the stylizer, as models of diffusers and transformers, and their folder in the layout of diffusers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from p3d_gen.stylize.training.recipe import Recipe
 
-# Noise that is complete at the last step (zero terminal signal-to-noise ratio): else a picture's mean colour leaks
-# through it in training, and the prompt's colour is not learnt. The denoiser predicts the picture itself: edges and
-# prompt tell most of it, while a small network takes long to learn to pass noise on exactly, as other predictions need.
+# The noise is complete at the last step (zero terminal signal-to-noise ratio). Otherwise a picture's mean colour leaks
+# through it in training, and the colour of the prompt is not learnt. The denoiser predicts the picture itself, because
+# edges and prompt describe most of it. Other predictions need the exact noise, which a small network learns slowly.
 _SCHEDULE = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,
@@ -41,7 +41,7 @@ _TEXT_HEAD_WIDTH = 32
 
 @dataclass(frozen=True)
 class Networks:
-    """All parts of a stylizer. text and tokenizer turn prompts into (B, tokens, text_width)."""
+    """All parts of a stylizer. text, tokenizer: turn prompts into embeddings (B, tokens, text_width)."""
 
     vae: AutoencoderTiny
     unet: UNet2DConditionModel
@@ -51,17 +51,17 @@ class Networks:
     scheduler: DDIMScheduler
 
     def denoiser(self) -> torch.nn.ModuleDict:
-        """The parts that are trained together."""
+        """Return the parts that are trained together."""
         return torch.nn.ModuleDict({"unet": self.unet, "controlnet": self.controlnet, "text": self.text})
 
 
 def words_of(texts: Iterable[str]) -> list[str]:
-    """The distinct words of some texts, sorted."""
+    """Return the distinct words of texts, sorted."""
     return sorted({word for text in texts for word in re.findall(r"[a-z]+", text.lower())})
 
 
 def make_tokenizer(words: Iterable[str], tokens: int) -> CLIPTokenizer:
-    """A tokenizer that knows some words whole and spells all others."""
+    """Return a tokenizer that knows some words as a whole and spells all others."""
     letters = [chr(c) for c in range(33, 127)]
     vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     with tempfile.TemporaryDirectory() as folder:
@@ -89,13 +89,13 @@ def _text_encoder(recipe: Recipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    # words are told apart from the start: from CLIP's small embeddings, the colours long stay merged
+    # large embeddings separate the words from the start; with CLIP's small ones, colours stay similar for a long time
     torch.nn.init.normal_(encoder.get_input_embeddings().weight)
     return encoder
 
 
 def build(recipe: Recipe, words: Iterable[str]) -> Networks:
-    """Untrained networks of a recipe's size; their weights depend on the recipe's seed alone."""
+    """Return untrained networks of a recipe's size; their weights depend on the recipe's seed only."""
     torch.manual_seed(recipe.seed)
     size, code = recipe.network, recipe.autoencoder
     tokenizer = make_tokenizer(words, size.text_tokens)
@@ -122,11 +122,12 @@ def build(recipe: Recipe, words: Iterable[str]) -> Networks:
     controlnet = ControlNetModel.from_unet(
         UNet2DConditionModel(**shape), conditioning_embedding_out_channels=size.control_channels
     )
-    for parameter in controlnet.parameters():  # zero convolutions spare a trained denoiser; here they would only delay
+    # zero convolutions protect a trained denoiser; here they would only delay
+    for parameter in controlnet.parameters():
         if parameter.ndim == 4 and not parameter.any():
             torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
-    # the prompt also reaches every layer beside the time step: a colour is the same everywhere, and cross-attention
-    # of the coarse levels alone takes long to tell similar ones apart
+    # the prompt also enters every layer, together with the time step: a colour is the same everywhere, and
+    # cross-attention of the coarse levels alone is slow to separate similar colours
     unet = UNet2DConditionModel(
         **shape, addition_embed_type="text", addition_embed_type_num_heads=size.text_width // _TEXT_HEAD_WIDTH
     )
@@ -136,7 +137,7 @@ def build(recipe: Recipe, words: Iterable[str]) -> Networks:
 def save(networks: Networks, folder: Path, licence: str) -> None:
     """Write FOLDER/base and FOLDER/controlnet in half precision, with their licence."""
     for module in (networks.vae, networks.text, networks.unet, networks.controlnet):
-        torch.nn.Module.to(module, torch.float16)  # diffusers' own `to` warns of what it has none of
+        torch.nn.Module.to(module, torch.float16)  # diffusers' own `to` warns without a reason
     pipeline = StableDiffusionPipeline(
         vae=networks.vae,
         text_encoder=networks.text,

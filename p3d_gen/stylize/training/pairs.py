@@ -20,7 +20,7 @@ from p3d_gen.stylize.training.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """One sample rendered twice. prior, target: RGBA renders (H, W, 4) as PNG."""
+    """One sample that was rendered twice. prior, target: RGBA renders (H, W, 4) as PNG."""
 
     key: str
     category: str
@@ -31,7 +31,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """What the stylizer sees of a pair: edges (S, S), picture (S, S, 3), object (S, S) in 0..255, and the prompt."""
+    """A training view of a pair.
+
+    edges: (S, S). picture: (S, S, 3). alpha: the object (S, S) in 0..255. prompt: text, "" for none.
+    """
 
     edges: Picture
     picture: Picture
@@ -40,9 +43,9 @@ class Example:
 
 
 def read_pairs(prior: Sequence[Path], target: Sequence[Path]) -> list[Pair]:
-    """The pairs of two runs' render shards, given in the same order. Renders stay encoded: thousands fit into memory.
+    """Read the pairs of two runs' render shards, given in the same order. Renders stay encoded, to save memory.
 
-    RunError where the two do not show the same sample in the same pose.
+    Raise RunError if the two do not show the same sample in the same pose.
     """
     pairs = []
     for prior_tar, target_tar in zip(prior, target, strict=True):
@@ -50,7 +53,7 @@ def read_pairs(prior: Sequence[Path], target: Sequence[Path]) -> list[Pair]:
         for key, members in read_shard(prior_tar):
             other = others.get(key)
             if other is None:
-                continue  # a sample that failed in one of them
+                continue  # a sample that failed in one of the runs
             labels, seen = json.loads(other["json"]), json.loads(members["json"])
             if not np.allclose(labels["cam_T_obj"], seen["cam_T_obj"]) or labels["cad_id"] != seen["cad_id"]:
                 raise RunError(
@@ -72,7 +75,7 @@ def read_pairs(prior: Sequence[Path], target: Sequence[Path]) -> list[Pair]:
 
 
 def _window(rng: np.random.Generator, alpha: Picture, fill: tuple[float, float]) -> tuple[slice, slice]:
-    """A square part of a picture around the object, whose longer side takes a share of it drawn from `fill`."""
+    """Return a square part of a picture around the object; its longer side fills a share of it, drawn from `fill`."""
     spans = [np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0)]
     bounds = [(span[0], span[-1] + 1) for span in spans]
     longer = max(end - start for start, end in bounds)
@@ -91,7 +94,7 @@ def _scaled(picture: Picture, size: int) -> Picture:
 
 
 def example(pair: Pair, recipe: Recipe, size: int, rng: np.random.Generator) -> Example:
-    """A random view of a pair: window, mirroring, thresholds and template are drawn; edges are found at `size`."""
+    """Draw a random view of a pair: window, mirroring, thresholds and template. Edges are detected at `size`."""
     renders = [decode_image(pair.prior), decode_image(pair.target)]
     window = _window(rng, renders[1][..., 3], recipe.fill)
     step = int(rng.choice((-1, 1)))

@@ -1,4 +1,4 @@
-"""The recipe of a stylizer: what it learns from, how large it is, and how long it is trained. A TOML file."""
+"""The recipe of a stylizer, a TOML file: its training data, its size, and the length of its training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Autoencoder(Section):
-    """The autoencoder (`AutoencoderTiny` of diffusers): pictures to latents, halved in size from level to level.
+    """The autoencoder (`AutoencoderTiny` of diffusers), which turns pictures into latents. It is trained first, alone.
 
-    encoder_blocks, decoder_blocks: of each level. It is trained first, alone, on pieces of `crop` x `crop` pixels that
-    are cut out of pictures of `size` x `size` where the object is.
+    channels: number of channels of every level. latent_channels: number of channels of the latents.
+    encoder_blocks, decoder_blocks: number of blocks of each level; each level halves the size.
+    size, crop: it is trained on pieces of `crop` x `crop` pixels around the object, from pictures of `size` x `size`.
+    batch, steps, learning_rate: pieces per step, number of steps, and largest learning rate.
     """
 
     channels: Annotated[int, Field(ge=8, multiple_of=8)] = 32
@@ -42,15 +44,18 @@ class Autoencoder(Section):
 
     @property
     def factor(self) -> int:
-        """A picture's side over its latents'."""
+        """Return the ratio of a picture's side to its latents' side."""
         return int(2 ** (len(self.encoder_blocks) - 1))
 
 
 class Network(Section):
     """The denoiser, its ControlNet and the text encoder.
 
-    channels: of the denoiser's levels; the last two attend to the prompt. control_channels: of the layers that read the
-    control picture, one for each level of the autoencoder.
+    channels: numbers of channels of the denoiser's levels; the last two levels attend to the prompt.
+    head_width: width of an attention head. groups: number of groups of the normalization.
+    control_channels: numbers of channels of the layers that read the control picture, one for each level of the
+    autoencoder.
+    text_width, text_layers, text_tokens: width, number of layers and longest prompt of the text encoder.
     """
 
     channels: Annotated[tuple[Count, ...], Field(min_length=2)] = (48, 96, 128, 160)
@@ -63,7 +68,7 @@ class Network(Section):
 
 
 class Phase(Section):
-    """A stretch of the training: pictures of size x size, `batch` of them in each of `steps`."""
+    """A part of the training. size: side of the pictures. steps: number of steps. batch: pictures per step."""
 
     size: Size = 128
     steps: Count = 3000
@@ -71,15 +76,20 @@ class Phase(Section):
 
 
 class Recipe(Section):
-    """All that decides a stylizer's weights. Paths are relative to the recipe.
+    """Everything that decides the weights of a stylizer. Paths are relative to the recipe.
 
-    prior, target: manifests that differ in their surfaces and lights only, so that the same sample has the same pose in
-    both; the first gives the edges, the second the pictures.
-    templates: of the prompts; {colour} is the paint's and {category} the object's. unprompted: share of the samples
-    that are shown without their prompt, for classifier-free guidance.
-    canny_low, canny_high: ranges that the edges' thresholds are drawn from. fill: range of the share of a picture's
-    side that the object's longer side takes.
-    ema: decay of the averaged weights, which are those that are kept. checkpoint: steps between two of them.
+    seed: seed of all random draws.
+    prior, target: paths of two manifests that differ in surfaces and lights only, so that a sample has the same pose in
+    both. The renders of the first give the edges, those of the second the pictures.
+    templates: templates of the prompts; {colour} is the colour of the paint, {category} the category.
+    unprompted: share of the samples that are shown without their prompt, for classifier-free guidance.
+    canny_low, canny_high: ranges of the random thresholds of the edges.
+    fill: range of the random share of a picture's side that the object's longer side fills.
+    learning_rate: largest learning rate. warmup: number of steps in which it rises.
+    ema: decay of the averaged weights, which are the ones that are saved.
+    checkpoint: number of steps between two checkpoints.
+    licence: SPDX id that is written to the model card.
+    autoencoder, network, phases: see their sections; the phases follow each other.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -136,7 +136,7 @@ def test_a_pipeline_in_the_cache_of_the_hub(sd, tmp_path, monkeypatch, plain):
 
 def test_devices():
     assert device_of("cpu").type == "cpu"
-    with pytest.raises(DependencyError, match=r"'gpu'.*take auto, cpu"):
+    with pytest.raises(DependencyError, match=r"'gpu'.*use auto, cpu"):
         device_of("gpu")
     with pytest.raises(DependencyError, match=r"'cuda:99': torch sees \d+ GPUs"):
         device_of("cuda:99")

@@ -129,7 +129,7 @@ def test_a_name_keeps_its_meaning(rendered, noisy_toml):
         == first
     )
     noisy_toml.write_text(noisy_toml.read_text() + "steps = 4\n")
-    with pytest.raises(RunError, match=r"settings\.json says otherwise \(settings\.steps: 30 -> 4\): .*another --name"):
+    with pytest.raises(RunError, match=r"settings\.json holds other settings \(settings\.steps: 30 -> 4\): .*another --name"):
         create_stylization(run, "a", given(noisy_toml))
     with pytest.raises(RunError, match=r"settings\.min_survival: 0\.0 -> 0\.5"):
         create_stylization(run, "a", min_survival=0.5)
@@ -171,7 +171,7 @@ def test_names_that_cannot_be(run, name):
 
 
 def test_a_name_that_stands_for_nothing(rendered, noisy_toml):
-    with pytest.raises(RunError, match=r"no stylization 'fst'; there is none with a name; `p3dgen stylize --name fst`"):
+    with pytest.raises(RunError, match=r"no stylization 'fst'; it has no stylization with a name; `p3dgen stylize --name fst`"):
         open_stylization(rendered, "fst")
     create_stylization(rendered, "fast", given(noisy_toml))
     with pytest.raises(RunError, match=r"no stylization 'fst'; did you mean 'fast'\?"):
