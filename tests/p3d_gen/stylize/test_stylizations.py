@@ -129,7 +129,7 @@ def test_a_name_keeps_its_meaning(rendered, noisy_toml):
         == first
     )
     noisy_toml.write_text(noisy_toml.read_text() + "steps = 4\n")
-    with pytest.raises(RunError, match=r"settings\.json holds other settings \(settings\.steps: 30 -> 4\): .*another --name"):
+    with pytest.raises(RunError, match=r"settings\.json holds other .* \(settings\.steps: 30 -> 4\): .*another --name"):
         create_stylization(run, "a", given(noisy_toml))
     with pytest.raises(RunError, match=r"settings\.min_survival: 0\.0 -> 0\.5"):
         create_stylization(run, "a", min_survival=0.5)
@@ -139,10 +139,16 @@ def test_a_name_keeps_its_meaning(rendered, noisy_toml):
 
 def test_least_survival_is_recorded(rendered, noisy_toml):
     run = rendered
-    for arguments in (("--settings", noisy_toml, "--min-survival", 1), ()):
+    for arguments, said in (
+        (
+            ("--settings", noisy_toml, "--min-survival", 1),
+            "stylize-a: 0 samples in 4 shards, 6 failed; label survival below 1.0: 18; model busy",
+        ),
+        ((), "stylize-a is finished (0 samples in 4 shards, 6 failed)"),
+    ):
         result = invoke("stylize", run.root, "--name", "a", "--allow-failures", 6, *ONE, *arguments)
         assert result.exit_code == 0, result.output
-        assert "stylize-a: 0 samples in 4 shards, 6 failed; label survival below 1.0: 18; model busy" in result.output
+        assert said in result.output
     assert open_stylization(run, "a").settings.min_survival == 1.0
     result = invoke("stylize", run.root, "--name", "a", *ONE)
     assert result.exit_code == 1
@@ -171,7 +177,8 @@ def test_names_that_cannot_be(run, name):
 
 
 def test_a_name_that_stands_for_nothing(rendered, noisy_toml):
-    with pytest.raises(RunError, match=r"no stylization 'fst'; it has no stylization with a name; `p3dgen stylize --name fst`"):
+    said = r"no stylization 'fst'; it has no stylization with a name; `p3dgen stylize --name fst`"
+    with pytest.raises(RunError, match=said):
         open_stylization(rendered, "fst")
     create_stylization(rendered, "fast", given(noisy_toml))
     with pytest.raises(RunError, match=r"no stylization 'fst'; did you mean 'fast'\?"):
