@@ -1,4 +1,4 @@
-"""The public API: make a run and look at its samples; `p3d_gen` exports it. The command line calls nothing else."""
+"""The public API: make a run and look at its samples. `p3d_gen` exports it; the commands that make runs call it."""
 
 from __future__ import annotations
 
