@@ -32,13 +32,14 @@ for command in (
     results.report,
     trust.verify,
     trust.replay,
-    trust.licences,
+    trust.licenses,
     trust.provenance,
     train_stylizer.train_stylizer,
     dataset.dataset,
     dataset.export,
 ):
     main.add_command(command)
+main.add_alias("licences", trust.licenses)  # its name in version 0.1
 
 
 @main.command()

@@ -20,7 +20,12 @@ from p3d_gen.run.live import LiveProgress, progress_bar
     help="Folder to make or to resume.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Rendering processes; one per processor by default.")
-@click.option("--train-on", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU if it can.")
+@click.option(
+    "--train-on",
+    default="auto",
+    show_default=True,
+    help="Device that trains: cpu, cuda, cuda:N or auto.",
+)
 @stage_blender_options
 def train_stylizer(recipe: Path, out: Path, workers: int | None, train_on: str, blender: BlenderOptions) -> None:
     """Render pairs and train a small ControlNet stylizer on them: OUT/model/base and OUT/model/controlnet.

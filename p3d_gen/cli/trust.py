@@ -1,4 +1,4 @@
-"""The commands by which others can trust a run: `p3dgen verify`, `replay`, `licences` and `provenance`."""
+"""The commands that let others trust a run: `p3dgen verify`, `replay`, `licenses` and `provenance`."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def _amount(_: click.Context, __: click.Parameter, text: str | None) -> Callable
         raise click.BadParameter(str(error)) from None
 
 
-def _tell_agreement(found: Verification) -> None:
+def _show_agreement(verification: Verification) -> None:
     import numpy as np
 
-    iou, box_px, depth, nocs_px = np.array([(a.iou, a.box_px, a.depth, a.nocs_px) for a in found.agreements]).T
+    iou, box_px, depth, nocs_px = np.array([(a.iou, a.box_px, a.depth, a.nocs_px) for a in verification.agreements]).T
     first, median = np.percentile(iou, [1, 50])
     click.echo(
         f"{len(iou)} samples: mask IoU worst {iou.min():.4f}, 1st percentile {first:.4f}, median {median:.4f}; "
-        f"box edges off by at most {box_px.max():.2f} px, in the median {np.median(box_px):.2f} px"
+        f"box edges off by at most {box_px.max():.2f} px, median {np.median(box_px):.2f} px"
     )
     if not np.isnan(depth).any():
         click.echo(f"depth off the mesh along the rays by at most {depth.max():.1e} box diagonals (99th percentile)")
@@ -48,37 +48,37 @@ def _tell_agreement(found: Verification) -> None:
         click.echo(f"object coordinates project to at most {nocs_px.max():.3f} px from their pixels (99th percentile)")
 
 
-def _tell(found: Verification, path: Path) -> None:
-    """What was looked at, and what is wrong."""
-    if found.agreements:
-        _tell_agreement(found)
+def _show(verification: Verification, path: Path) -> None:
+    """Print the checks and the findings."""
+    if verification.agreements:
+        _show_agreement(verification)
     table = Table("check", "findings")
-    for check, count in found.by_check.items():
-        if check != "rerender" or found.rerendered:
+    for check, count in verification.by_check.items():
+        if check != "rerender" or verification.rerendered:
             table.add_row(check, str(count) if count else "none")
     print_wide(table)
-    again = f", {len(found.rerendered)} of them made again" if found.rerendered else ""
-    click.echo(f"{found.samples} packed samples{again}, {found.failed} known failures: {path}")
-    for finding in found.findings[:_SHOWN_FINDINGS]:
+    again = f", {len(verification.rerendered)} of them made again" if verification.rerendered else ""
+    click.echo(f"{verification.samples} packed samples{again}, {verification.failed} known failures: {path}")
+    for finding in verification.findings[:_SHOWN_FINDINGS]:
         click.echo(f"  {finding}", err=True)
 
 
 @click.command()
 @run_folder_argument
 @name_option
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; one per processor where not given.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes; one per processor by default.")
 @click.option(
     "--rerender",
     metavar="SHARE|NUMBER",
     callback=_amount,
-    help="Make this many samples again through all stages and compare them: 1%, or 20.",
+    help="Share or number of samples to make again through all stages and compare, such as 1% or 20.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the choice of samples that --rerender makes; another one chooses others.",
+    help="Seed of the choice of samples for --rerender.",
 )
 @blender_options
 def verify(
@@ -89,9 +89,9 @@ def verify(
     seed: int,
     supervision: Supervision,
 ) -> None:
-    """Check that a run is what it says: checksums, counts, schema, labels, geometry, composites, duplicates.
+    """Check a run: checksums, counts, schema, labels, geometry, composites, duplicates.
 
-    What is found stands in RUN/verify.json, with where, what and the remedy; the exit status is then 1.
+    The findings are written to RUN/verify.json, each with its place and remedy. The exit status is 1 if there are any.
 
     \b
     Example:
@@ -108,25 +108,25 @@ def verify(
     with progress_bar() as progress:
         total = len(run.manifest.categories) * run.manifest.samples_per_category
         on_sample = partial(progress.advance, progress.add_task("verify", total=total))
-        found = verify_run(run, name, workers or len(available_cores()), on_sample, again)
-    path = write_verification(run, found)
-    _tell(found, path)
-    if found.findings:
-        raise click.ClickException(f"{len(found.findings)} findings; all of them stand in {path}")
-    if not found.samples:
-        raise click.ClickException(f"{run_folder} holds no sample")
+        verification = verify_run(run, name, workers or len(available_cores()), on_sample, again)
+    path = write_verification(run, verification)
+    _show(verification, path)
+    if verification.findings:
+        raise click.ClickException(f"{len(verification.findings)} findings, listed in {path}")
+    if not verification.samples:
+        raise click.ClickException(f"{run_folder} holds no packed sample: run `p3dgen pack` first")
 
 
 @click.command()
 @run_folder_argument
 @click.argument("key")
 @name_option
-@click.option("--out", type=click.Path(path_type=Path), help="A folder for the sample's members, to look at them.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to which the members of the sample are written.")
 @blender_options
 def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision: Supervision) -> None:
-    """Make one sample of a run again through all stages, and compare it bit by bit with what the run holds.
+    """Make one sample of a run again through all stages, and compare it bit by bit with the stored one.
 
-    The exit status is 1 where they differ. Pixels are the same on one build and device.
+    The exit status is 1 if they differ. Pixels are the same on one build and device.
 
     \b
     Example:
@@ -139,25 +139,25 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision:
 
     run = open_run(run_folder)
     device = "cpu" if supervision.device == "CPU" else "auto"
-    (found,) = replay_samples(run, open_stylization(run, name), [key], supervision, device)
+    (replayed,) = replay_samples(run, open_stylization(run, name), [key], supervision, device)
     if out:
-        click.echo(f"{write_members(out, found)} files in {out}")
-    members = sum(map(len, found.made.values()))
-    if found.differences:
-        build = f"; it was made with other versions: {found.build}" if found.build else ""
-        told = "\n".join(f"  {difference}" for difference in found.differences)
-        raise click.ClickException(f"{found.key} is not what {run_folder} holds{build}\n{told}")
-    click.echo(f"{found.key}: {members} members made again, each the same to the bit")
+        click.echo(f"{write_members(out, replayed)} files in {out}")
+    members = sum(map(len, replayed.made.values()))
+    if replayed.differences:
+        build = f"; it was made with other versions: {replayed.build}" if replayed.build else ""
+        differences = "\n".join(f"  {difference}" for difference in replayed.differences)
+        raise click.ClickException(f"{replayed.key} differs from the sample in {run_folder}{build}\n{differences}")
+    click.echo(f"{replayed.key}: {members} members made again, all identical")
 
 
 def _licence_table(used: Sequence[tuple[AssetUse, int]]) -> Table:
-    """A row for each kind of asset and its licence, unknown ones first."""
+    """Return a table with a row for each kind of asset and its licence, unknown ones first."""
     from p3d_gen.spec.licences import UNKNOWN
 
     groups: dict[tuple[bool, str, str], list[tuple[AssetUse, int]]] = {}
     for each, samples in used:
         groups.setdefault((each.licence.id != UNKNOWN, each.kind, each.licence.id), []).append((each, samples))
-    table = Table("what", "licence", "stated in", "how many", "uses")
+    table = Table("kind", "licence", "stated in", "assets", "uses")
     for (_, kind, licence), members in sorted(groups.items()):
         stated_in = sorted({each.licence.stated_in for each, _ in members})
         more = " ..." if len(stated_in) > 1 else ""
@@ -169,15 +169,15 @@ def _licence_table(used: Sequence[tuple[AssetUse, int]]) -> Table:
 @run_folder_argument
 @name_option
 @licence_option
-def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> None:
-    """List what a finished run's samples are made of, with licences; all of it stands in RUN/licences.json.
+def licenses(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> None:
+    """List the assets of a finished run's samples with their licences, and write RUN/licences.json.
 
-    A folder source states licences by <file>.license, licences.toml ("<glob>" = "<SPDX id>") or a LICENSE file; what
-    is not stated is unknown.
+    A folder of assets states licences by <file>.license, licences.toml ("<glob>" = "<SPDX id>") or a LICENSE file. A
+    licence that is not stated is unknown.
 
     \b
     Example:
-      p3dgen licences runs/quickstart --allow-licenses CC0-1.0,CC-BY-4.0
+      p3dgen licenses runs/quickstart --allow-licenses CC0-1.0,CC-BY-4.0
     """
     from p3d_gen.run.shards import reading_samples
     from p3d_gen.run.store import open_run
@@ -185,11 +185,11 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     from p3d_gen.verify.provenance import check_allowed, used_assets, write_licences
 
     run = open_run(run_folder)
-    what = open_stylization(run, name)
+    stylization = open_stylization(run, name)
     with reading_samples(run_folder):
-        used = used_assets(run, what)
+        used = used_assets(run, stylization)
     print_wide(_licence_table(used))
-    click.echo(write_licences(run, what, used))
+    click.echo(write_licences(run, stylization, used))
     if allow_licenses:
         check_allowed([each for each, _ in used], allow_licenses)
 
@@ -199,9 +199,10 @@ def licences(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
 @click.argument("key", default="")
 @name_option
 def provenance(run_folder: Path, key: str, name: str) -> None:
-    """Write where every sample of a finished run comes from to RUN/provenance.jsonl, or print it of one KEY.
+    """Write the origin of every sample of a finished run to RUN/provenance.jsonl, or print that of one KEY.
 
-    Assets with their sha256 and licences, prompt, stylizer, seeds, and the command and versions of each stage.
+    It consists of assets with their sha256 and licences, prompt, stylizer, seeds, and the command and versions of each
+    stage.
 
     \b
     Example:
@@ -214,9 +215,9 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
     from p3d_gen.verify.provenance import provenance_entries, write_provenance
 
     run = open_run(run_folder)
-    what = open_stylization(run, name)
+    stylization = open_stylization(run, name)
     with reading_samples(run_folder):
         if key:
-            click.echo(json.dumps(next(provenance_entries(run, what, key)), indent=2))
+            click.echo(json.dumps(next(provenance_entries(run, stylization, key)), indent=2))
         else:
-            click.echo(write_provenance(run, what))
+            click.echo(write_provenance(run, stylization))

@@ -11,6 +11,7 @@ Rules for the commands:
 
 from __future__ import annotations
 
+import copy
 import difflib
 import logging
 import select
@@ -158,6 +159,12 @@ class Group(click.Group):
                     option.hidden = True
         else:
             cmd.params += [option for option in _shared_options(hidden=True) if option.name not in own]
+
+    def add_alias(self, name: str, cmd: click.Command) -> None:
+        """Accept an older name of a command, without showing it."""
+        alias = copy.copy(cmd)
+        alias.hidden = True
+        self.commands[name] = alias
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands, each with the whole first sentence of its help."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_
 
 SCHEMA_VERSION = 4
 _SHOWN_LIST = 8
+_SHOWN_DIFFERENCES = 6
 STAGES = ("render", "stylize", "shards")
 
 
@@ -206,16 +207,24 @@ def upstream_ledger(run: RunFolder, stage: str, shard: str) -> Ledger:
     return ledger
 
 
-def difference(old: Any, new: Any, path: str = "") -> str:
-    """The first place where two JSON values differ, as 'key: old -> new'."""
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Yield every place where two JSON values differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             if old.get(key) != new.get(key):
-                return difference(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-    if isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > _SHOWN_LIST:
+                yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) + len(new) > _SHOWN_LIST:
         gone, come = ([item for item in a if item not in b] for a, b in ((old, new), (new, old)))
-        return f"{path}: {len(gone)} gone {gone[:1]}, {len(come)} new {come[:1]}"
-    return f"{path}: {old!r} -> {new!r}"
+        yield f"{path}: {len(gone)} gone {gone[:1]}, {len(come)} new {come[:1]}"
+    else:
+        yield f"{path}: {old!r} -> {new!r}"
+
+
+def difference(old: Any, new: Any) -> str:
+    """Return the places where two JSON values differ, as 'key: old -> new, ...'; the first ones if there are many."""
+    places = list(_differences(old, new))
+    more = len(places) - _SHOWN_DIFFERENCES
+    return ", ".join(places[:_SHOWN_DIFFERENCES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_begun(root: Path) -> bool:

@@ -164,8 +164,9 @@ def create_stylization(
     A stylization with a name is recorded in the run first.
 
     given: settings, and the folder in which their relative paths start. Without them a known name keeps its settings,
-    and a new name gets the manifest's own. min_survival: overrides the value of the settings. Raise RunError if the
-    name already has other settings, or if the manifest's own stylization would differ from the manifest.
+    and a new one takes the manifest's own with another `min_survival`. min_survival replaces that of the settings.
+    Raise RunError if a new name comes without any setting, if a known name has other settings, or if the manifest's own
+    stylization is asked for with other settings.
     """
     if not name:
         own = run.manifest.stylize
@@ -181,6 +182,11 @@ def create_stylization(
     _check_name(name)
     path = _settings_file(run, name)
     stored = _stored(path)
+    if stored is None and given is None and min_survival is None:
+        raise RunError(
+            f"{run.root} has no stylization {name!r} yet, and nothing says how it differs from the manifest's own: "
+            "give --settings FILE or --min-survival, or leave --name out"
+        )
     wanted, base_dir = _wanted(run, stored, path, given, min_survival)
     content = _content(wanted, base_dir)
     if stored not in (None, content):

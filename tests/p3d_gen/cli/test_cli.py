@@ -33,7 +33,7 @@ COMMANDS = [
     "report",
     "verify",
     "replay",
-    "licences",
+    "licenses",
     "provenance",
     "doctor",
     "train-stylizer",

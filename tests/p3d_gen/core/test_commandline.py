@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from rich.table import Table
 
-from p3d_gen.core.commandline import Group, is_quiet, print_wide
+from p3d_gen.core.commandline import AliasedOption, Choice, Group, is_quiet, print_wide
 from p3d_gen.core.errors import ConfigError, RunError
 
 SENTENCE = "Do something that takes a whole long sentence to tell, longer than a line of eighty columns has room for."
@@ -144,6 +144,24 @@ def test_a_table_in_a_pipe_is_as_wide_as_its_content(capsys):
     table.add_row("a", SENTENCE)
     print_wide(table)
     assert SENTENCE in capsys.readouterr().out
+
+
+def test_an_older_name_of_a_command_is_accepted_but_not_shown():
+    main.add_alias("within", inner)
+    assert run("within", "act").exit_code == 0
+    assert "within" not in run("-h").stdout
+
+
+def test_an_older_spelling_of_an_option_is_accepted_but_not_shown():
+    @main.command()
+    @click.option("--new-name", cls=AliasedOption, aliases=["--old-name"])
+    @click.option("--colour", type=Choice(["red", "blue"]))
+    def options(new_name, colour):
+        click.echo(new_name)
+
+    assert run("options", "--old-name", "x").stdout == run("options", "--new-name", "x").stdout == "x\n"
+    assert "--old-name" not in run("options", "-h").stdout
+    assert "did you mean 'blue'?" in run("options", "--colour", "bleu").stderr
 
 
 def test_windows_is_refused_in_one_sentence(monkeypatch):

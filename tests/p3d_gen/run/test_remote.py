@@ -146,7 +146,7 @@ def test_stages_on_s3_make_the_bytes_that_they_make_here(tmp_path, manifest_path
     here, there = create_run(tmp_path / "here", manifest_path), create_run(place(f"{bucket}/run"), manifest_path)
     for run, workers in ((here, 1), (there, 2)):
         fake_renders(run)
-        invoke("stylize", run.root, "--workers", 1, "--name", "other")
+        invoke("stylize", run.root, "--workers", 1, "--name", "other", "--min-survival", 0)
         invoke("pack", run.root, "--workers", 1, "--name", "other")
         invoke("stylize", run.root, "--workers", 1)
         said = invoke("pack", run.root, "--workers", workers)

@@ -1,6 +1,7 @@
 """Run folders know what they were made from."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from p3d_gen.run.store import (
     Failure,
     Remarks,
     create_run,
+    difference,
     forget_failures,
     open_run,
     read_ledger,
@@ -41,6 +43,19 @@ def test_another_manifest(run, manifest_path):
     manifest_path.write_text(manifest_path.read_text().replace("seed = 3", "seed = 4"))
     with pytest.raises(RunError, match=r"made from another manifest.*seed: 3 -> 4.*another --out"):
         create_run(run.root, manifest_path)
+
+
+def test_all_differences_of_two_manifests_are_named(run, manifest_path):
+    text = manifest_path.read_text().replace("seed = 3", "seed = 4")
+    manifest_path.write_text(re.sub(r"samples_per_category = \d+", "samples_per_category = 9", text))
+    with pytest.raises(RunError, match=r"\(samples_per_category: 3 -> 9, seed: 3 -> 4\)"):
+        create_run(run.root, manifest_path)
+
+
+def test_only_the_first_of_many_differences_are_named():
+    assert difference({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}) == "b.c: 2 -> 3"
+    told = difference(dict.fromkeys("abcdefgh", 0), dict.fromkeys("abcdefgh", 1))
+    assert told == "a: 0 -> 1, b: 0 -> 1, c: 0 -> 1, d: 0 -> 1, e: 0 -> 1, f: 0 -> 1 and 2 more"
 
 
 def test_changed_sources(run, assets):

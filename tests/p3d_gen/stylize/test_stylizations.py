@@ -137,6 +137,13 @@ def test_a_name_keeps_its_meaning(rendered, noisy_toml):
     assert create_stylization(run, "b", given(noisy_toml)).settings.steps == 4
 
 
+def test_a_new_name_needs_a_setting(rendered):
+    result = invoke("stylize", rendered.root, "--name", "a")
+    assert result.exit_code == 1
+    assert "nothing says how it differs from the manifest's own: give --settings FILE or" in result.output
+    assert stylization_names(rendered) == []
+
+
 def test_least_survival_is_recorded(rendered, noisy_toml):
     run = rendered
     for arguments, said in (

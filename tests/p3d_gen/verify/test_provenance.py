@@ -84,7 +84,7 @@ def test_the_commands(packed):
     one = invoke("provenance", packed.root, "chair-000001")
     assert json.loads(one.output) == lines[4]
     assert "they run from chair-000000 to chair-000002" in invoke("provenance", packed.root, "chair-000003").output
-    listed = invoke("licences", packed.root)
+    listed = invoke("licenses", packed.root)
     assert listed.exit_code == 0, listed.output
     stored = json.loads((packed.root / "licences.json").read_text())
     used = used_assets(packed, open_stylization(packed))

@@ -102,7 +102,7 @@ def test_which_are_made_again(run):
 def test_the_command(made, tmp_path):
     result = invoke("replay", made.root, "bottle-000002-b1", "--out", tmp_path / "out", "--render-device", "cpu")
     assert result.exit_code == 0, result.output
-    assert "bottle-000002: 18 members made again, each the same to the bit" in result.output
+    assert "bottle-000002: 18 members made again, all identical" in result.output
     for stage, keys in (("render", [""]), ("stylize", [""]), ("shards", ["-b0", "-b1"])):
         stored = dict(read_shard(made.tar(stage, "bottle-00000")))
         for key in (f"bottle-000002{end}" for end in keys):
@@ -120,7 +120,7 @@ def test_what_differs_is_named(run, made):
     seal(run, "render", "bottle-00000", read_ledger(run, "render", "bottle-00000").inputs, samples.items(), [])
     result = invoke("replay", run.root, "bottle-000001", "--render-device", "cpu")
     assert result.exit_code == 1
-    assert "bottle-000001 is not what" in result.output
+    assert "bottle-000001 differs from" in result.output
     assert "render: render.png differs in 1 of 6144 pixels, by 3 of 255 at most" in result.output
     assert "stylize:" not in result.output
     labels = json.loads(samples["bottle-000002"]["json"])

@@ -124,7 +124,7 @@ def test_the_command_names_the_findings(run):
     assert result.exit_code == 1
     assert "shards/car-00000: " in result.output
     assert "car-00000.json is not there, so the shard counts as unfinished; run `p3dgen pack`" in result.output
-    assert "Error: 1 findings; all of them stand in" in result.output
+    assert "Error: 1 findings, listed in" in result.output
     stored = json.loads((run.root / "verify.json").read_text())
     assert stored["sound"] is False
     assert stored["findings_by_check"]["ledger"] == 1
