@@ -80,7 +80,7 @@ def _colours(settings: Path, picture: Path | None) -> dict[str, object]:
 @bench.command()
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Repetitions of each part.")
 def pack(rounds: int) -> None:
-    """The pack stage against its bare floor, two workers against one, and reading back what was packed.
+    """Measure the pack stage: against its bare floor, two workers against one, and reading back the packed shards.
 
     The floor decodes the inputs, composites, encodes and appends to a tar, in a bare loop. Reading is measured by
     `pose-models bench read`.

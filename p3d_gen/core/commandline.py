@@ -174,6 +174,13 @@ class Group(click.Group):
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say that the shared options may stand at the end, too."""
+        super().format_epilog(ctx, formatter)
+        if ctx.parent is None:
+            formatter.write_paragraph()
+            formatter.write_text("--debug, --quiet, --verbose and --log-file may also follow the name of a command.")
+
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line."""
         if sys.platform == "win32":

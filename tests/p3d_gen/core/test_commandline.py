@@ -129,7 +129,8 @@ def test_help_gives_whole_sentences_and_names_the_shared_options_once(option):
     words = " ".join(run("inner", option).stdout.split())
     assert SENTENCE in words
     assert "..." not in words.replace("[ARGS]...", "")
-    assert "--log-file" in run(option).stdout
+    assert "--log-file FILE" in run(option).stdout
+    assert "may also follow the name of a command" in " ".join(run(option).stdout.split())
     assert "--log-file" not in words + run("inner", "act", option).stdout
 
 
