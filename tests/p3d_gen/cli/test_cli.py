@@ -10,6 +10,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -47,6 +48,29 @@ def test_help_has_an_example(command):
     result = invoke(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"Example:\n    p3dgen {command}" in result.output
+
+
+def leaves(command, path=()):
+    """Every command of the command line, with the words that call it."""
+    for name, child in command.commands.items():
+        if isinstance(child, click.Group):
+            yield from leaves(child, (*path, name))
+        else:
+            yield (*path, name), child
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), list(leaves(main)), ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_every_option_is_explained_by_a_complete_phrase(path, command):
+    for option in command.params:
+        if isinstance(option, click.Option) and not option.hidden:
+            words = (option.help or "").split()
+            assert words, option.name
+            assert words[0] not in ("Of", "That", "As", "What", "Whether", "How", "Where", "Which"), option.help
+            assert words[0][0].isupper(), option.help
+            assert words[-1][-1] in ".)", option.help
+    assert "..." not in command.get_short_help_str(1000)
 
 
 def test_doctor_says_what_is_there():
