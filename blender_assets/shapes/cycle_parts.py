@@ -178,7 +178,7 @@ def mudguard(radius: float, half_width: float, arc_deg: tuple[float, float], par
     """Make a curved sheet over a wheel about the origin, from one angle to another in degrees from straight up towards
     +y.
 
-    drop: how far its edges lie below its crown, in half widths.
+    drop: distance of its edges below its crown, in half widths.
     """
     angle = np.radians(np.linspace(*arc_deg, max(6, round(abs(arc_deg[1] - arc_deg[0]) / 9))))[:, None]
     across = np.linspace(-1, 1, 6)

@@ -26,7 +26,7 @@ class Shape:
     face_part (F,) int16: index into `part_names`.
     part_names: the material parts in use, a subset of `PARTS` in that order.
     keypoints: name -> (3,) in the same frame, those of `p3d_gen.core.categories.KEYPOINTS`.
-    symmetry_order: how many turns about z leave the shape as it is, materials included: 1 none but the full turn,
+    symmetry_order: number of turns about z that leave the shape unchanged, materials included: 1 the full turn only,
         2 the half turn, 0 any angle.
     """
 

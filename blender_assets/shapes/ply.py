@@ -63,7 +63,7 @@ def _parsed(data: bytes) -> Shape:
     [symmetry_order] = [int(line[2]) for line in lines if line[:2] == ["comment", "symmetry_order"]]
     keypoints = [line[2:] for line in lines if line[:2] == ["comment", "keypoint"]]
     if not ((faces["corners"] >= 0) & (faces["corners"] < len(vertices))).all():
-        raise ValueError("a face has a corner that is no vertex")
+        raise ValueError("a corner of a face is not a vertex")
     if not ((faces["part"] >= 0) & (faces["part"] < len(names))).all():
         raise ValueError("a face has a part without a name")
     return Shape(

@@ -35,8 +35,8 @@ class Panel:
 class Body:
     """A box-shaped body in metres, symmetric in x, its front at -y, y = 0 in its middle unless shifted by `y`.
 
-    corner: radius of the upright edges. eave: radius of the edges around the roof. bow: how far the middle of the
-    front stands before its corners. crown: rise of the roof. front, rear, side: knots (z, inset) of the walls' lean;
+    corner: radius of the upright edges. eave: radius of the edges around the roof. bow: distance of the
+    front's middle before its corners. crown: rise of the roof. front, rear, side: knots (z, inset) of the walls' lean;
     reach: length of side wall that leans with the ends. arches: wheel arches (s, z of the axle, radius).
     well: depth of the pockets behind the arches.
     """
@@ -79,7 +79,7 @@ class Body:
     def end_path(self, end: str, z: float, wrap: float = 0.12) -> tuple[Array, Array]:
         """Return points and outward normals (N, 3) around an end at height z, from the left side to the right one.
 
-        wrap: how far the path goes on along the sides behind the corners.
+        wrap: length of the path along the sides behind the corners.
         """
         x, s = self.corner_arc(np.linspace(0, np.pi / 2, CORNER_STEPS + 2))
         x = np.concatenate([np.linspace(0, x[0], 4)[:-1], x, x[-1:]])

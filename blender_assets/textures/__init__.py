@@ -92,7 +92,7 @@ def texture(name: str, seed: int, size_px: int) -> NDArray[np.uint8]:
 
 
 def _palette(rng: np.random.Generator, dark_first: bool) -> Array:
-    """Draw three sRGB colours (3, 3) in [0, 1]: a dark, a middle and a light one of unlike hues, or the other way
+    """Draw three sRGB colours (3, 3) in [0, 1]: a dark, a middle and a light one of different hues, or the other way
     round."""
     hue = (rng.uniform(0, 360) + np.array([0.0, rng.uniform(30, 180), rng.uniform(100, 260)])) % 360
     value = np.array([rng.uniform(0.08, 0.4), rng.uniform(0.45, 0.75), rng.uniform(0.8, 1.0)])

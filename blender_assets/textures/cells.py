@@ -45,7 +45,7 @@ def cracked(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def crystalline(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Draw flat facets of unlike tones with bright ridges."""
+    """Draw flat facets of different tones with bright ridges."""
     n = int(rng.integers(5, 10))
     first, second, owner = voronoi(rng, u, v, n, 1.0)
     inner, inner_second, inner_owner = voronoi(rng, u, v, 2 * n, 1.0)

@@ -39,7 +39,7 @@ def crosshatched(rng: np.random.Generator, u: Array, v: Array) -> Array:
 
 
 def fibrous(rng: np.random.Generator, u: Array, v: Array) -> Array:
-    """Draw strands of unlike thickness that run in one direction."""
+    """Draw strands of different thickness that run in one direction."""
     x, y = turned(rng, *warped(rng, u, v, 4, 0.12))
     strands = noise(rng, 0.5 + 0.12 * x, y, 24, 4)
     return stretched(strands + 0.35 * noise(rng, 0.5 + 0.3 * x, y, 60, 2))

@@ -1,6 +1,6 @@
-"""What Blender finds in a file: answers JSON lines {"what": ..., "path": ...} on stdin until that closes.
+"""Content of a file for Blender: answers JSON lines {"operation": ..., "path": ...} on stdin until that closes.
 
-materials: what `load_materials` gives. run: what a library holds, after all of it was appended and then opened, and
+materials: the result of `load_materials`. run: the content of a library, after all of it was appended and opened, and
 evaluated, with permission for its scripts.
 """
 
@@ -53,7 +53,7 @@ def run(path):
 for line in sys.stdin:
     asked = json.loads(line)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    found = {"materials": materials, "run": run}[asked["what"]](asked["path"])
-    answers.write(json.dumps(found) + "\n")
+    answer = {"materials": materials, "run": run}[asked["operation"]](asked["path"])
+    answers.write(json.dumps(answer) + "\n")
     answers.flush()
 os._exit(0)

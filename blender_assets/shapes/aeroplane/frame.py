@@ -8,15 +8,15 @@ import numpy as np
 from blender_assets.shapes.aeroplane.parts import Knots, WingSection, fin, wing
 from blender_assets.shapes.mesh import Array, Draft, Solid, curve, pair, rounded_box, with_right
 
-TIP = 0.2  # of the chord: where in a tip the lamp sits and the keypoint lies, behind the leading edge
+TIP = 0.2  # share of the chord behind a tip's leading edge, at which the lamp and the keypoint lie
 
 
 @dataclass(frozen=True)
 class Airframe:
     """Surfaces of an aeroplane, in metres: sections of wing, tail plane and fin, knots (s, z) of the fuselage.
 
-    nose_gear: y and z of the spot where the nose gear stands on the ground; for an aeroplane without one, that under
-    the nose where it would begin. fin_x: distance of twin fins from the middle plane, 0 for a single fin.
+    nose_gear: y and z of the point at which the nose gear stands on the ground; without a nose gear, the point under
+    the nose at which it would begin. fin_x: distance of twin fins from the middle plane, 0 for a single fin.
     """
 
     length: float

@@ -43,7 +43,7 @@ def bicycle(body_type: int, rng: np.random.Generator) -> Draft:
     """Make a bicycle in metres, standing on z = 0, front at -y; its frame is paint, the drive train is on the right.
 
     body_type 0..5: road racer, mountain bike, city bike, BMX, touring bike, folding bike. Proportions and details
-    are drawn from `rng`. Mirror-symmetric in x but for metal and plastic: chain, cranks, discs, stand and bell.
+    are drawn from `rng`. Mirror-symmetric in x, except metal and plastic: chain, cranks, discs, stand and bell.
     """
     makers = (_road, _mountain, _city, _bmx, _touring, _folding)
     return makers[body_type](rng)

@@ -55,7 +55,7 @@ def _seat_tube(plan: BicyclePlan, radius: float) -> list[Solid]:
 def diamond(plan: BicyclePlan, radius: float, stay: float, sag: float = 0.0, bow: float = 0.0) -> list[Solid]:
     """Make a diamond frame from the radii of the main tubes and the stays.
 
-    sag: how far below the seat tube's end the top tube meets it. bow: bend of top and down tube in metres, as
+    sag: distance below the seat tube's end at which the top tube meets it. bow: bend of top and down tube in metres, as
     hydroformed tubes have.
     """
     axis = plan.head_axis

@@ -14,7 +14,7 @@ SHELL_HALF = 0.034  # half width of the bottom bracket shell
 class BicyclePlan:
     """Measures in metres and degrees.
 
-    tyre: half width of the tyre. drop: how far the bottom bracket lies below the axles. seat_deg, head_deg: angles
+    tyre: half width of the tyre. drop: distance of the bottom bracket below the axles. seat_deg, head_deg: angles
     of seat tube and steering axis from the horizontal. rake: distance of the front axle before the steering axis.
     crown: from the front axle up to the fork's crown. head: length of the head tube. seat_tube: from the bottom
     bracket to its upper end; saddle: to the top of the saddle. stem: rise above the head tube and reach of the

@@ -33,8 +33,8 @@ class Hull:
 
     beam, sheer, keel: knots (s, half width), (s, z) of the deck's edge and (s, z) of the keel. full: knots (s, power)
     of the cross-section, below 1 full, above 1 sharp. deck: knots (s, depth of the deck below the sheer), joined by
-    straight lines. side: knots (s, width of the side deck or bulwark's top). rake: how far the stem's foot lies behind
-    its head; transom: how far the transom's head lies behind its foot. flare: power of the height, below 1 hollow.
+    straight lines. side: knots (s, width of the side deck or bulwark's top). rake: distance of the stem's foot behind
+    its head; transom: distance of the transom's head behind its foot. flare: power of the height, below 1 hollow.
     bands: parts of the outside, by upper edge as a share of the height. strakes: number of overlapping planks.
     """
 

@@ -64,7 +64,7 @@ def fishing_boat(rng: np.random.Generator) -> Draft:
                 roof + rng.uniform(1.6, 2.4),
                 -1.0 if aft else 1.0,
             ),
-            *_gear(hull, deck, y0 + (0.4 if aft else 0.66) * long),
+            *_gear(deck, y0 + (0.4 if aft else 0.66) * long),
             *_gallows(hull),
             rail(hull, (0.03, 0.2 * long), 0.45, 4, 0.06),
             rounded_box((0, long / 2 + 0.12, 0.75), (0.08, 0.5, 1.3), 0.03, "wood", 1),
@@ -88,7 +88,7 @@ def _mast(y: float, deck: float, top: float, facing: float) -> list[Solid]:
     ]
 
 
-def _gear(hull: Hull, deck: float, y: float) -> list[Solid]:
+def _gear(deck: float, y: float) -> list[Solid]:
     """Make a net drum, hatch and fish boxes on the working deck around y."""
     drum = [(0, -0.8), (0.5, -0.8), (0.5, -0.72), (0.3, -0.7), (0.3, 0.7), (0.5, 0.72), (0.5, 0.8), (0, 0.8)]
     solids = [

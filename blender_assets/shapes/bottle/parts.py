@@ -73,7 +73,7 @@ def foot(section: ArrayLike, bend: float, punt: float) -> Array:
 def beads(radius: float, low: float, high: float, count: int, depth: float, waist: float = 0) -> Array:
     """Return rows of `count` rounded rings between two heights, as in a plastic bottle; all lengths in mm.
 
-    depth: of the grooves between the rings. waist: how much slimmer the middle is.
+    depth: of the grooves between the rings. waist: by how much the middle is slimmer.
     """
     share = np.arange(6 * count + 1) / (6 * count)
     groove = np.abs(np.cos(np.pi * count * share)) ** 3

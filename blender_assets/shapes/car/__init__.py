@@ -67,7 +67,7 @@ HUB_INSET = 0.08 * TYRE_WIDTH  # of the hub cap behind the tyre's outer face, in
 
 @dataclass(frozen=True)
 class Look:
-    """Drawn details: number of wheel spokes and their taper, and whether the handles are bright."""
+    """Drawn details: number and taper of the wheel spokes, and bright or dark handles."""
 
     spokes: int
     spoke_taper: float

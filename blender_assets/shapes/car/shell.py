@@ -39,7 +39,7 @@ class CarPlan:
 
     deck: knots (s, z) of the bonnet, belt and boot line. cowl, glass_rear: feet of windscreen and rear window;
     roof_front, roof_rear: their upper edges; roof_bow: fall of the roof from its middle to its ends. doors: the
-    seams. pillars: feet of the side window posts; quarter: where the side glass ends, as a fraction of the side.
+    seams. pillars: feet of the side window posts; quarter: end of the side glass, as a fraction of the side.
     tail_light: lower and upper edge as fractions of the body height, inner edge as a fraction of the half width.
     head_light: lower edge as a fraction of the body height. grille: half width and upper edge as fractions.
     bed: s range of a loading bed, () for none. nose_exponent: squareness of the nose seen from above.

@@ -12,7 +12,7 @@ def motorbike(body_type: int, rng: np.random.Generator) -> Draft:
     """Make a motorbike in metres, standing on z = 0, front at -y; tank, fairing and mudguards are paint.
 
     body_type 0..5: naked road bike, sport bike, cruiser, scooter, dirt bike, tourer. Proportions and details are
-    drawn from `rng`. Mirror-symmetric in x but for metal and plastic: chain, exhaust, brake, stand.
+    drawn from `rng`. Mirror-symmetric in x, except metal and plastic: chain, exhaust, brake, stand.
     """
     makers = (naked, sport, cruiser, scooter, dirt_bike, tourer)
     return makers[body_type](rng)

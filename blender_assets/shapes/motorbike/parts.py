@@ -107,7 +107,7 @@ def handlebar(
 ) -> tuple[list[Solid], Array]:
     """Make a bar through points (x, y, z) from its clamp out to the left, mirrored, with grips, levers and mirrors.
 
-    mirror: where the mirrors are from the middle of the grips. Also gives the middle of the left grip.
+    mirror: place of the mirrors, from the middle of the grips. Returns also the middle of the left grip.
     """
     path = plan.clamp + rounded_path(half, 0.06, 4)
     end = path[-1]

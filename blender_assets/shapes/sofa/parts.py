@@ -28,7 +28,7 @@ class SofaPlan:
     """Main measures of a sofa in metres.
 
     clear: height of the underside; seat: of the upper side of the seat; arm: width of an arm rest; back: thickness of
-    the back rest; lean_rad: how far that is tilted backwards; seats: number of cushions; thick: of a seat cushion.
+    the back rest; lean_rad: its tilt backwards; seats: number of cushions; thick: of a seat cushion.
     """
 
     width: float

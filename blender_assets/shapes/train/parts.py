@@ -158,7 +158,7 @@ def underframe(body: Body, bogies: Sequence[float], floor: float = 0.45) -> list
 def train_shape(bodies: Sequence[Body], solids: Sequence[Solid], upper: Sequence[Body] = ()) -> Draft:
     """Make the train of `solids` whose vehicles have these bodies from head to tail, with PASCAL3D+'s keypoints.
 
-    upper: the bodies at whose edges the upper keypoints lie where they are not those of the vehicles.
+    upper: the bodies at whose edges the upper keypoints lie, if they are not those of the vehicles.
     """
     front, rear = bodies[0].y - bodies[0].length / 2, bodies[-1].y + bodies[-1].length / 2
     keypoints: dict[str, Array] = {}

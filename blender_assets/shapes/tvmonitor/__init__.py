@@ -42,7 +42,7 @@ def _panel(
     return Case(half, lift, lift + tall, -thick / 2, thick / 2, (bezel, chin, bezel), float(rng.uniform(0.004, 0.014)))
 
 
-def _screen(case: Case, rng: np.random.Generator) -> list[Solid]:
+def _screen(case: Case) -> list[Solid]:
     """Make a slim case with its glass, the maker's sign, the lamp of the switch."""
     z, y = case.low + 0.5 * case.bezel[1], case.front
     size = min(0.45 * case.bezel[1], 0.016)
@@ -56,7 +56,7 @@ def _flat(rng: np.random.Generator) -> Draft:
     case = _panel(rng, (0.9, 1.3), 16 / 9, float(rng.uniform(0.05, 0.09)), 0.034, float(rng.uniform(0.008, 0.025)))
     tall = case.high - case.low
     box = rear_box(case, 0.7 * case.half, case.low + 0.06 * tall, case.low + 0.6 * tall, float(rng.uniform(0.02, 0.04)))
-    solids = [*_screen(case, rng), *box]
+    solids = [*_screen(case), *box]
     if rng.random() < 0.5:
         x, part = 0.72 * case.half, str(rng.choice(["metal", "plastic"]))
         reach = float(rng.uniform(0.1, 0.14))
@@ -90,7 +90,7 @@ def _monitor(rng: np.random.Generator) -> Draft:
     if all_in_one:
         case = replace(case, bezel=(case.bezel[0], 0.085, case.bezel[2]), low=case.low, high=case.high + 0.06)
     tall, middle = case.high - case.low, (case.low + case.high) / 2
-    solids = _screen(case, rng)
+    solids = _screen(case)
     solids += rear_box(case, 0.62 * case.half, middle - 0.3 * tall, middle + 0.3 * tall, 0.022)
     solids += [
         rounded_box((x, case.back - 0.006, case.low - 0.001), (0.014, 0.01, 0.006), 0.002, "metal", 1)
@@ -141,13 +141,13 @@ def _tube_television(rng: np.random.Generator) -> Draft:
         pair(rounded_box((0.7 * half, sy, 0.5 * lift), (0.05, 0.05, lift + 0.01), 0.006, "rubber", 1))
         for sy in (y + 0.04, y + 0.16)
     ]
-    solids += _tube_rear(case, lift)
+    solids += _tube_rear(case)
     if rng.random() < 0.5:
         solids += _aerial(case, float(rng.uniform(0.25, 0.45)))
     return Draft(solids, {**case.corners()})
 
 
-def _tube_rear(case: Case, lift: float) -> list[Solid]:
+def _tube_rear(case: Case) -> list[Solid]:
     """Make vents and sockets on the tapered rear of a tube's case, and the foot under it."""
     assert case.rear is not None
     half, low, high = case.rear
@@ -227,7 +227,7 @@ def _curved(rng: np.random.Generator) -> Draft:
     spine = [(0.5 * case.half, middle - 0.3 * tall, middle + 0.3 * tall, 0.05, case.back - 0.006)]
     spine += [(0.46 * case.half, middle - 0.26 * tall, middle + 0.26 * tall, 0.05, case.back + 0.025)]
     spine += [(0.3 * case.half, middle - 0.14 * tall, middle + 0.14 * tall, 0.04, case.back + 0.034)]
-    parts = [*_screen(case, rng), shell(spine, "plastic")]
+    parts = [*_screen(case), shell(spine, "plastic")]
     parts += [
         pair(s) for s in slots((0.6 * case.half, case.back, case.high - 0.05), 10, (0.008, 0.006, 0.03), (0.018, 0, 0))
     ]
@@ -267,7 +267,7 @@ def _wall(rng: np.random.Generator) -> Draft:
     for share, size in ((-0.27, 0.38), (0.0, 0.26), (0.27, 0.38)):
         cone = np.array(cones) * [size * wide, 1]
         speaker.append(moved(lathe(cone, "rubber", "y", 24), (x, y + 0.004, middle + share * tall)))
-    solids = [*_screen(case, rng), *(pair(s) for s in speaker)]
+    solids = [*_screen(case), *(pair(s) for s in speaker)]
     solids += rear_box(case, 0.6 * case.half, middle - 0.3 * tall, middle + 0.3 * tall, 0.02)
     if rng.random() < 0.6:
         solids += _bracket(case, middle)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from blender_assets.shapes.mesh import Array, Solid, cylinder, loft, moved, pair, rounded_box
 
 ACROSS, UP, CORNER = 14, 8, 4  # facets of a ring's long sides and of each corner
-Section = tuple[float, float, float, float, float]  # a rounded rectangle: half width, low, high, corner radius, y
+RoundedRectangle = tuple[float, float, float, float, float]  # half width, low, high, corner radius, y
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Case:
     """The box of a screen in metres: half width, lower and upper edge, y of its front and of its rear.
 
     bezel: widths of the frame at the sides, below and above the glass. corner: radius of its corners.
-    rear: half width, lower and upper edge of its rear where that is smaller, as those of a picture tube are.
+    rear: half width, lower and upper edge of its rear if that is smaller, as for a picture tube.
     """
 
     half: float
@@ -60,18 +60,18 @@ def ring(half: float, low: float, high: float, radius: float, y: float) -> Array
     return np.asarray(points + np.array([0, 0, (low + high) / 2]))
 
 
-def shell(sections: Sequence[Section], part: str) -> Solid:
+def shell(sections: Sequence[RoundedRectangle], part: str) -> Solid:
     """Make a solid through rounded rectangles."""
     return loft(np.array([ring(*section) for section in sections]), part)
 
 
-def _inner(case: Case, y: float, inset: float = 0.0) -> Section:
+def _inner(case: Case, y: float, inset: float = 0.0) -> RoundedRectangle:
     """Return the glass's outline at y, smaller all around by `inset`."""
     side, below, above = case.bezel
     return case.half - side - inset, case.low + below + inset, case.high - above - inset, 0.5 * case.corner, y
 
 
-def _nested(section: Section, shares: Sequence[float]) -> list[Section]:
+def _nested(section: RoundedRectangle, shares: Sequence[float]) -> list[RoundedRectangle]:
     """Scale a rectangle about its middle by each share, so that the face within it can be bent."""
     half, low, high, radius, y = section
     middle, tall = (low + high) / 2, (high - low) / 2

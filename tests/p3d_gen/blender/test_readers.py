@@ -41,14 +41,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def look():
-    """What blender_look.py says of a file."""
+    """The answers of blender_look.py about a file."""
     command = [sys.executable, str(HELPERS / "blender_look.py")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
 
-        def ask(what, path):
-            process.stdin.write(json.dumps({"what": what, "path": str(path)}) + "\n")
+        def ask(operation, path):
+            process.stdin.write(json.dumps({"operation": operation, "path": str(path)}) + "\n")
             process.stdin.flush()
             return json.loads(process.stdout.readline())
 
