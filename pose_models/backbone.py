@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.core.errors import ConfigError
+from p3d_gen.core.errors import ConfigError, DataError
 
 STRIDE = 8
 HUB = "hub"
@@ -27,8 +27,11 @@ Merge = Literal["sum", "resnetext"]
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """A feature net. name: any timm network that gives feature maps, convolutional or a ViT; max_stride: the coarsest
-    map that is used; merge: "sum" or "resnetext", see `FeatureNet`; width: of the sum; channels: of the output."""
+    """A feature net.
+
+    name: any timm network that gives feature maps, convolutional or a ViT. max_stride: stride of the coarsest map that
+    is used. merge: "sum" or "resnetext", see `FeatureNet`. width: channels of the sum. channels: those of the output.
+    """
 
     name: str = "resnet18"
     max_stride: int = 16
@@ -63,7 +66,7 @@ def _double_conv(count: int, middle: int, out: int) -> nn.Sequential:
 
 
 class _ResNetExt(nn.Module):
-    """The papers' head: from the coarsest map on, two 3x3 convolutions, twice the size, the next finer map beside."""
+    """The papers' head: from the coarsest map on, two 3x3 convolutions, upsampling, and the next finer map added."""
 
     def __init__(self, counts: Sequence[int], channels: int) -> None:
         super().__init__()
@@ -85,30 +88,31 @@ class _ResNetExt(nn.Module):
 class FeatureNet(nn.Module):
     """Unit features (B, D, H/8, W/8) of images (B, 3, H, W) in 0..1, H and W multiples of 16.
 
-    `body` is the timm network, `head` merges its maps, and each cell is L2-normalised. Of a convolutional network the
-    maps of stride 8 up to `max_stride` are merged. Of a ViT it is the tokens of the last three blocks; its picture is
-    resized so that a token stands for 16 x 16 pixels (or 8 x 8 for smaller patches), and the sum is formed at stride 8.
-    merge "sum": one width by 1x1 convolutions, summed, one 3x3 convolution; "resnetext": the head of the papers, with
-    ResNet-50 and max_stride 32 their network.
+    `body` is the timm network, `head` merges its maps, and each cell is L2-normalised. A convolutional network gives
+    its maps of stride 8 up to `max_stride`. A ViT gives the tokens of its last three blocks; its picture is resized so
+    that a token stands for 16 x 16 pixels (or 8 x 8 for smaller patches), and the sum is formed at stride 8.
+    merge "sum": 1x1 convolutions to one width, their sum, and one 3x3 convolution. merge "resnetext": the head of the
+    papers; with ResNet-50 and max_stride 32 it is their network.
     """
 
     def __init__(self, spec: BackboneSpec) -> None:
-        """Random weights. ValueError where timm has no such network, or it lacks the maps."""
+        """Make the network with random weights. ConfigError if timm does not have it, or it lacks the maps."""
         super().__init__()
         probe = create_body(spec.name)
         strides = probe.feature_info.reduction()
         self.skip, self.patch = 0, 0
         if len(set(strides)) == 1:
             if spec.merge == "resnetext":
-                raise ValueError(f"backbone {spec.name!r} has tokens of one stride, {strides[0]}: use the merge 'sum'")
+                raise ConfigError(f"backbone {spec.name!r} has tokens of one stride, {strides[0]}: use the merge 'sum'")
             self.patch = strides[0]
             self.body = probe
             counts = probe.feature_info.channels()
         else:
             levels = [i for i, stride in enumerate(strides) if STRIDE <= stride <= spec.max_stride]
             if not levels or strides[levels[0]] != STRIDE:
-                raise ValueError(
-                    f"backbone {spec.name!r} has no feature map of stride {STRIDE}; its strides are {strides}"
+                raise ConfigError(
+                    f"backbone {spec.name!r} has no feature map of stride {STRIDE}, but of {strides}: choose another, "
+                    "such as 'resnet18'"
                 )
             # From stride 4 on: weights files of whole bodies fit, and timm drops what lies beyond the last map.
             first = next(i for i, stride in enumerate(strides) if stride >= 4)
@@ -123,7 +127,7 @@ class FeatureNet(nn.Module):
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Unit features (B, D, H/8, W/8), float32, of images (B, 3, H, W) in 0..1."""
+        """Return unit features (B, D, H/8, W/8), float32, of images (B, 3, H, W) in 0..1."""
         height, width = images.shape[-2:]
         x = (images - self.mean) / self.std
         if self.patch:
@@ -138,7 +142,7 @@ class FeatureNet(nn.Module):
 
 
 def stem(net: FeatureNet) -> list[nn.Module]:
-    """What the body computes first: all up to its map of stride 4, or a ViT's patch embedding."""
+    """Return the first modules of the body: all up to its map of stride 4, or a ViT's patch embedding."""
     if net.patch:
         return [net.body.model.patch_embed]
     levels = zip(net.body.feature_info.reduction(), net.body.feature_info.module_name(), strict=True)
@@ -148,13 +152,13 @@ def stem(net: FeatureNet) -> list[nn.Module]:
 
 
 def _up_to(module: nn.Module, path: Sequence[str]) -> list[nn.Module]:
-    """The children of a module, in their order, up to the one that `path` leads to."""
+    """Return the children of a module, in their order, up to the one that `path` leads to."""
     before: list[nn.Module] = []
     for name, child in module.named_children():
         if name == path[0]:
             return [*before, *(_up_to(child, path[1:]) if len(path) > 1 else [child])]
         before.append(child)
-    raise ValueError(f"this backbone has no module {'.'.join(path)}: its stem is unknown; use freeze 'norm' or 'body'")
+    raise ConfigError(f"this backbone has no module {'.'.join(path)}: its stem is unknown; use freeze 'norm' or 'body'")
 
 
 def check_backbone(name: str) -> None:
@@ -167,7 +171,7 @@ def check_backbone(name: str) -> None:
 
 
 def create_body(name: str, out_indices: tuple[int, ...] | None = None) -> nn.Module:
-    """timm's network `name` giving its feature maps, for pictures of any size."""
+    """Make timm's network `name` so that it gives its feature maps, for pictures of any size."""
     check_backbone(name)
     options = {"out_indices": out_indices} if out_indices else {}
     try:
@@ -177,26 +181,27 @@ def create_body(name: str, out_indices: tuple[int, ...] | None = None) -> nn.Mod
 
 
 def load_weights(net: FeatureNet, name: str, weights: str) -> None:
-    """Fill the network's body: `weights` is "hub", for timm's pretrained weights of network `name` from the model hub,
-    or a safetensors file with the state dict of a timm `features_only` model.
+    """Fill the body of a network with pretrained weights.
 
-    ValueError where the hub cannot be reached, or naming the file where it is none, or holds other tensors.
+    weights: "hub" for timm's weights of network `name` from the model hub, else a safetensors file with the state dict
+    of a timm `features_only` model. DataError if the hub cannot be reached, or if the file, which is named, cannot be
+    read or holds other tensors.
     """
     if weights == HUB:
         try:
             state = timm.create_model(name, features_only=True, pretrained=True).state_dict()
         except Exception as error:  # hub, network and cache raise whatever they do
-            raise ValueError(f"cannot load timm's weights of {name!r} from the hub: {error}; give a file") from error
+            raise DataError(f"cannot load timm's weights of {name!r} from the hub: {error}; give a file") from error
     else:
         try:
             state = load_file(Path(weights))
         except (OSError, SafetensorError) as error:
-            raise ValueError(f"cannot read weights {weights}: {error}; give a .safetensors state dict") from error
+            raise DataError(f"cannot read weights {weights}: {error}; give a .safetensors state dict") from error
     own = net.body.state_dict()
     missing = sorted(k for k in own.keys() - state.keys() if not k.endswith("num_batches_tracked"))
     wrong = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
     if missing or wrong:
-        raise ValueError(
+        raise DataError(
             f"weights {weights} do not fit this backbone: {len(missing)} tensors missing {missing[:3]}, "
             f"{len(wrong)} of another shape {wrong[:3]}; choose the --backbone they belong to"
         )

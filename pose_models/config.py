@@ -1,4 +1,4 @@
-"""What a training run is made of: validated, saved with the run as TOML. Light to import."""
+"""The configuration of a training: validated, and saved with the run as TOML. Light to import."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ Precision = Literal["no", "bf16", "fp16"]
 
 
 class AugmentConfig(Section):
-    """How training pictures vary. Probabilities in 0..1; `zoom` is the largest factor either way, `shift` the
-    largest offset as a share of the canvas, `roll_std_deg` the spread of the in-plane turn (the released recipe: 5),
-    `tight` the chance of padding everything outside the object's box, as a crop to the box would have it, `occlusion`
-    that of a patch of another picture in front of the object.
-    The defaults, `STRONG`, aim at photographs; `MILD` at pictures like the training ones."""
+    """The variation of training pictures.
+
+    zoom: largest factor either way. shift: largest offset, as a share of the canvas. roll_std_deg: standard deviation
+    of the in-plane turn (released code: 5). The others are probabilities or strengths in 0..1: tight is the probability
+    of padding everything outside the object's box, as a crop to the box would; occlusion is that of a patch of another
+    picture in front of the object. The defaults, `STRONG`, aim at photographs; `MILD` at pictures like the training
+    ones.
+    """
 
     mirror: bool = True
     zoom: Annotated[float, Field(ge=1)] = 1.15
@@ -44,15 +47,16 @@ MILD = AugmentConfig(
 
 
 class LoopConfig(Section):
-    """What every training run is made of, whatever it trains.
+    """The configuration that all trainings have in common.
 
-    weights: of the backbone's body, a safetensors file, "hub", or "" for random ones. freeze: what of a pretrained body
-    stays as it is: "none", "norm" (its BatchNorm statistics), "stem" (these, and all weights up to stride 4), "body".
+    weights: those of the backbone's body: a safetensors file, "hub", or "" for random ones. freeze: fixed part of a
+    pretrained body: "none", "norm" (its BatchNorm statistics), "stem" (these, and all weights up to stride 4), "body".
     image_size: long side of the canvas in pixels. box_fill: share of the canvas that an object's box fills.
-    real_share: share of each batch that comes from labelled photographs. real_distance: where photographs tell only
-    the rotation and the box, the object is taken to stand so many box diagonals away.
+    real_share: share of labelled photographs in each batch. real_distance: distance of the object in box diagonals, for
+    photographs that are labelled with the rotation and the box alone.
     lr, head_lr: largest learning rates of the body and of everything after it. warmup: share of the steps in which
     they rise; afterwards they fall along half a cosine. ema: decay of the averaged weights that are saved, 0 for none.
+    precision: number format of the network's layers, "no" for float32.
     """
 
     categories: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -84,11 +88,11 @@ class LoopConfig(Section):
 class TrainConfig(LoopConfig):
     """A neural mesh model and its training.
 
-    max_stride, merge, width, channels: with `backbone`, see `backbone.BackboneSpec`.
-    vertices: aim of the cuboid's grid. box_fraction: share of the pooled CAD vertices that its sides hold (NeMo: .99,
-    P3D-Diffusion: .9999). bank_init, bank_update, bank_momentum: of the vertex features, see `nmm`.
-    temperature, clutter_weight, clutter_term: of the loss, see `losses`. neighbour_radius: vertices closer than this,
-    in obj units, are not set against each other. clutter_images: how many images' clutter the bank holds.
+    max_stride, merge, width, channels: see `backbone.BackboneSpec`.
+    vertices: approximate number of vertices of the cuboid. box_fraction: share of the pooled CAD vertices inside it
+    (NeMo: .99, P3D-Diffusion: .9999). bank_init, bank_update, bank_momentum: see the vertex features in `nmm`.
+    temperature, clutter_weight, clutter_term: see `losses`. neighbour_radius: vertices closer than this, in obj units,
+    are not contrasted with each other. clutter_images: number of images whose clutter the bank holds.
     """
 
     max_stride: Literal[8, 16, 32] = 16
@@ -112,7 +116,7 @@ Config = TypeVar("Config", bound=Section)
 
 
 def save_config(config: Section, path: Path) -> None:
-    """Write a configuration as TOML, atomically; fields that are None, which TOML does not know, are left out."""
+    """Write a configuration as TOML, atomically, without the fields that are None, which TOML does not have."""
     write_bytes(path, tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode())
 
 

@@ -1,4 +1,4 @@
-"""The protocol of an estimator: from a batch of images on a canvas to a pose for each."""
+"""The protocol of an estimator, which finds the pose of each image of a batch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from pose_models.data.sample import Batch
-from pose_models.solve import (
-    ConfidenceForm,
-    SolveConfig,
-)
+from pose_models.solve import ConfidenceForm, SolveConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimates:
     """The poses of B images: cam_T_obj (B, 4, 4) and K (B, 3, 3) in canvas pixels, loss and confidence (B,), and the
-    category that each image was taken for."""
+    category of each image, given or inferred."""
 
     cam_T_obj: Tensor
     K: Tensor
@@ -28,10 +25,13 @@ class Estimates:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateConfig:
-    """How a model is used. solve: of neural mesh models; mirror: the mirrored image is used as well; infer: the
-    category is that whose mesh explains the features best; distance: where it is not annotated, box diagonals, None for
-    the model's mean training distance; confidence: of neural mesh models, the form of `solve.confidence`; decode: of
-    Res-General's bins, "centre" or, as released, "edge"."""
+    """The settings of an estimator.
+
+    mirror: use the mirrored image as well. distance: from camera to object in box diagonals, for images without an
+    annotated one; None for the mean of the training images. Of neural mesh models: solve, the search; infer, take the
+    category whose mesh explains the features best; confidence, its form, see `solve.confidence`. Of Res-General:
+    decode, the angle that a bin stands for, "centre" or, as in the released code, "edge".
+    """
 
     solve: SolveConfig = field(default_factory=SolveConfig)
     mirror: bool = False
@@ -42,8 +42,12 @@ class EstimateConfig:
 
 
 class Estimator(Protocol):
-    """What can be evaluated. canvas_hw, box_fill: how its images are placed; mode_rotations: the most frequent training
-    rotation (3, 3) of each category; boxes (2, 3): lower and upper corner of each category's box in obj axes."""
+    """A model that finds poses and can be evaluated.
+
+    canvas_hw, box_fill: size of its images, and the share of it that an object's box fills. mode_rotations: most
+    frequent training rotation (3, 3) of each category. boxes: lower and upper corner (2, 3) of each category's box in
+    obj axes.
+    """
 
     canvas_hw: tuple[int, ...]
     box_fill: float
@@ -52,11 +56,11 @@ class Estimator(Protocol):
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The categories that it knows."""
+        """Categories that it knows."""
         return tuple(self.boxes)
 
     def estimate(self, batch: Batch) -> Estimates:
-        """The poses of the images of a batch."""
+        """Return the poses of the images of a batch."""
 
     def camera(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """cam_T_obj (B, 4, 4) and K (B, 3, 3) that go with the true rotations of a batch."""
+        """Return cam_T_obj (B, 4, 4) and K (B, 3, 3) for the true rotations of a batch."""

@@ -28,7 +28,7 @@ class Evaluated:
 
 
 def placed(samples: Sequence[PoseSample], estimator: Estimator) -> Batch:
-    """Samples on the estimator's canvas, each with its box centred."""
+    """Place samples on the estimator's canvas, each with its box centred."""
     return collate([place(sample, estimator.canvas_hw, estimator.box_fill) for sample in samples])
 
 
@@ -61,7 +61,7 @@ def _solved(samples: Sequence[PoseSample], estimator: Estimator) -> Iterator[Eva
 
 
 def nearest_rotation(R: Array) -> Array:
-    """The rotation (3, 3) nearest to one that was rounded to float32."""
+    """Return the rotation (3, 3) nearest to one that was rounded to float32."""
     left, _, right = np.linalg.svd(R)
     return np.asarray(left @ right)
 
@@ -73,8 +73,11 @@ def evaluate(
     *,
     infer: bool = False,
 ) -> list[Evaluated]:
-    """Solve every sample. `infer`: by every estimator, and the one with the lowest loss names the category; else by
-    the first that knows the sample's category. ValueError where none does, or there is no sample."""
+    """Find the pose of every sample, by the first estimator that knows its category.
+
+    infer: by all estimators; the one with the lowest loss then names the category. on_image: called after each sample.
+    DataError if no estimator knows a category, or there is no sample.
+    """
     done: list[Evaluated] = []
     for chunk in _batches(samples, _BATCH):
         able = [[e for e in estimators if infer or sample.category in e.categories] for sample in chunk]

@@ -1,8 +1,8 @@
 """K-fold consistency: every sample is judged by a pose model that was trained on the other folds.
 
-3D-DST trains a classifier of viewpoints on all folds but one and drops the pictures of that one on which its loss is
-high. Here any pose model takes its place, its answer is an angle, and whoever packs the samples chooses the limit.
-Folds are split by CAD model, so that a judge has seen neither a sample nor its shape.
+3D-DST trains a classifier of viewpoints on all folds except one, and drops the pictures of that fold on which its loss
+is high. Here any pose model can be the judge, its answer is an angle, and the limit is chosen when the samples are
+packed. Folds are split by CAD model, so that a judge has seen neither a sample nor its shape.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from rich.progress import Progress
 
-from p3d_gen.core.errors import ConfigError, DataError
+from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import file_sha256, write_json
 from p3d_gen.run.remote import place
@@ -53,9 +53,10 @@ Train = Callable[[ShardSamples, frozenset[str], Path], object]
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which fold, from 0, each sample is in, by key. by: what was shared out, CAD models or single samples.
+    """The folds of samples.
 
-    held_out: for each fold the ids of the CAD models that its judge must not know, none of them where `by` is "sample".
+    by: unit that was shared out, "cad" or "sample". fold_of: the fold, from 0, of each sample by key. held_out: for
+    each fold the ids of the CAD models that its judge must not know; empty if `by` is "sample".
     """
 
     by: By
@@ -64,13 +65,13 @@ class Split:
 
 
 def split_folds(cad_of: Mapping[str, str], folds: int, seed: int) -> Split:
-    """Share samples out among folds: by CAD model, the folds as equal as they can be; by sample, at random from `seed`,
-    where there are fewer CAD models than folds.
+    """Share samples out among folds of sizes as equal as possible.
 
-    cad_of: each sample's CAD id by key. ValueError where there are fewer samples than folds.
+    They are shared out by CAD model; if there are fewer CAD models than folds, by sample, at random from `seed`.
+    cad_of: each sample's CAD id by key. ConfigError if there are fewer samples than folds.
     """
     if len(cad_of) < folds:
-        raise ValueError(f"{len(cad_of)} samples cannot be split into {folds} folds: render more, or ask for fewer")
+        raise ConfigError(f"{len(cad_of)} samples cannot be split into {folds} folds: render more, or ask for fewer")
     counts = Counter(cad_of.values())
     if len(counts) < folds:
         order = np.random.default_rng([seed, _SPLIT]).permutation(len(cad_of))
@@ -92,21 +93,21 @@ def split_folds(cad_of: Mapping[str, str], folds: int, seed: int) -> Split:
 
 
 def sample_labels(renders: ShardSamples) -> dict[str, dict[str, Any]]:
-    """The labels of all samples by key. ValueError for a key that comes twice, or labels without `symmetry_order`."""
-    found: dict[str, dict[str, Any]] = {}
+    """Read the labels of all samples, by key. DataError for a key that comes twice, or without `symmetry_order`."""
+    labels: dict[str, dict[str, Any]] = {}
     for entry in renders.entries:
-        if entry.key in found:
-            raise ValueError(f"sample {entry.key} in shard {entry.shard} comes twice: give the shards of one run")
-        found[entry.key] = entry_labels(entry)
-        if "symmetry_order" not in found[entry.key]:
-            raise ValueError(f"sample {entry.key} in shard {entry.shard}: its JSON lacks symmetry_order; pack it again")
-    return found
+        if entry.key in labels:
+            raise DataError(f"sample {entry.key} in shard {entry.shard} comes twice: give the shards of one run")
+        labels[entry.key] = entry_labels(entry)
+        if "symmetry_order" not in labels[entry.key]:
+            raise DataError(f"sample {entry.key} in shard {entry.shard}: its JSON lacks symmetry_order; pack it again")
+    return labels
 
 
 def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: Split, overwrite: bool) -> None:
-    """Make sure that `folder` is empty or holds folds of the same samples and configuration, or empty it.
+    """Make sure that `folder` is empty or holds folds of the same samples and configuration.
 
-    ValueError where it holds others.
+    overwrite: empty it first. RunError if it holds others.
     """
     made_from = {
         "config": config.model_dump(mode="json"),
@@ -117,9 +118,9 @@ def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: 
     if overwrite and path.exists():
         shutil.rmtree(folder)
     if path.exists() and (kept := json.loads(path.read_text())) != made_from:
-        raise ValueError(
-            f"{folder} holds folds that were made otherwise ({difference(kept, made_from)}): choose another --out, or "
-            "give --overwrite"
+        raise RunError(
+            f"{folder} holds folds of another configuration or other samples ({difference(kept, made_from)}): choose "
+            "another --out, or give --overwrite"
         )
     write_json(path, made_from)
 
@@ -139,12 +140,13 @@ def fold_residuals(
     device: torch.device,
     on_image: Callable[[int], None] = lambda fold: None,
 ) -> list[dict[str, float]]:
-    """The pose residuals in degrees of each fold's samples, by key, judged by a model that `train` makes without them.
+    """Return the pose residuals in degrees of each fold's samples, by key.
 
-    Fold K's model and residuals are kept in `folder/fold-K`, and are not made again; `start_folds` guards the folder.
-    labels: as `sample_labels`. on_image: called with the fold after each sample that was judged.
+    A fold is judged by a model that `train` makes without it. Fold K's model and residuals are kept in `folder/fold-K`,
+    and are not made again; `start_folds` guards the folder. labels: see `sample_labels`. on_image: called with the fold
+    after each sample that was judged.
     """
-    found = []
+    residuals = []
     for fold, held_out in enumerate(split.held_out):
         place = folder / f"fold-{fold}"
         path = place / _RESIDUALS_FILE
@@ -158,8 +160,8 @@ def fold_residuals(
             orders = [labels[key]["symmetry_order"] for key in keys]
             degrees = residuals_deg(estimators, judged, orders, partial(on_image, fold))
             write_json(path, dict(zip(keys, degrees, strict=True)))
-        found.append(json.loads(path.read_text()))
-    return found
+        residuals.append(json.loads(path.read_text()))
+    return residuals
 
 
 def judge_in_folds(

@@ -1,6 +1,6 @@
-"""A trained pose model as a judge of labels: how far the pose that it sees is from the labelled one.
+"""A trained pose model as a judge of labels: the angle between the pose that it sees and the labelled one.
 
-The consistency filter of 3D-DST asks a classifier of viewpoints for its loss on a generated picture; here any pose
+The consistency filter of 3D-DST asks a classifier of viewpoints for its loss on a generated picture. Here any pose
 model answers, in degrees.
 """
 
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from p3d_gen.core.digest import digest
-from p3d_gen.core.errors import ManifestError, RunError, did_you_mean
+from p3d_gen.core.errors import DataError, ManifestError, P3DError, RunError, did_you_mean
 from p3d_gen.run.files import file_sha256
 from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
@@ -34,20 +34,23 @@ def residuals_deg(
     symmetry_orders: Sequence[int],
     on_image: Callable[[], None] = lambda: None,
 ) -> list[float]:
-    """Angles in degrees, [0, 180], between the labelled rotations of samples and those that the estimators find.
+    """Return the angles in degrees, [0, 180], between labelled rotations and those that the estimators find.
 
-    symmetry_orders: for each sample, as `metrics.symmetry.symmetric_error_rad`; 180 where no pose is found.
-    ValueError where no estimator knows a category, or there is no sample.
+    An angle is 180 if no pose is found. symmetry_orders: one for each sample, see
+    `metrics.symmetry.symmetric_error_rad`. DataError if no estimator knows a category, or there is no sample.
     """
-    found = [one.prediction for one in evaluate(estimators, samples, on_image)]
-    predicted, truth = (torch.from_numpy(np.stack([getattr(p, n) for p in found])) for n in ("R_predicted", "R_true"))
+    predictions = [one.prediction for one in evaluate(estimators, samples, on_image)]
+    predicted, truth = (
+        torch.from_numpy(np.stack([getattr(prediction, name) for prediction in predictions]))
+        for name in ("R_predicted", "R_true")
+    )
     errors = symmetric_error_rad(predicted, truth, torch.tensor(symmetry_orders))
     degrees: list[float] = errors.nan_to_num(nan=math.pi).rad2deg().tolist()
     return degrees
 
 
 def _sha256(model: Path) -> str:
-    """One hash of all files that a run folder's models are loaded from."""
+    """Return one hash of all files that the models of a run folder are loaded from."""
     files = [folder / name for folder in model_folders(model) for name in (MODEL_FILE, WEIGHTS_FILE)]
     return digest({str(file.relative_to(model)): file_sha256(file) for file in files})
 
@@ -56,7 +59,7 @@ def _sample(picture: NDArray[np.uint8], labels: Mapping[str, Any]) -> PoseSample
     if missing := [name for name in _LABELS if name not in labels]:
         raise RunError(f"the labels of sample {labels.get('key', '?')} lack {', '.join(missing)}: render it again")
     if picture.shape != (*labels["image_hw"], 3):
-        raise ValueError(f"{labels['key']}: its picture is {picture.shape}, its labels are of {labels['image_hw']}")
+        raise DataError(f"{labels['key']}: its picture is {picture.shape}, its labels are of {labels['image_hw']}")
     (x, y), f = labels["principal_px"], labels["focal_px"]
     left, top, right, bottom = labels["bbox_xyxy"]
     return PoseSample(
@@ -73,23 +76,23 @@ def _sample(picture: NDArray[np.uint8], labels: Mapping[str, Any]) -> PoseSample
 class PoseJudge:
     """The models of a run folder as `p3d_gen.stylize.judge.Judge`.
 
-    provenance: `pose_model`, one sha256 of their files. The solver is the default one, given the label's camera,
-    distance and box as an evaluation on shards gives them; it never sees the labelled rotation.
+    provenance: `pose_model`, one sha256 of their files. The solver has the default settings, and is given the label's
+    camera, distance and box as in an evaluation on shards. It never sees the labelled rotation.
     """
 
     def __init__(self, model: Path, device: str = "auto") -> None:
-        """Load what `pose-models train` or `baseline train` wrote to `model`; ManifestError where that is nothing."""
+        """Load what `pose-models train` or `baseline train` wrote to `model`. ManifestError if that is nothing."""
         name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         try:
             self._estimators = load_estimators(model, torch.device(name), EstimateConfig())
-        except ValueError as error:
+        except P3DError as error:
             raise ManifestError(f"{model} cannot judge poses: {error}") from error
         self._model = model
         self.categories = tuple(sorted({name for each in self._estimators for name in each.categories}))
         self.provenance = {"pose_model": _sha256(model)}
 
     def __call__(self, pictures: Sequence[NDArray[np.uint8]], labels: Sequence[Mapping[str, Any]]) -> list[float]:
-        """The pose residual of each picture (H, W, 3) in degrees; errors as of the protocol."""
+        """Return the pose residual of each picture (H, W, 3) in degrees; errors as of the protocol."""
         samples = [_sample(picture, each) for picture, each in zip(pictures, labels, strict=True)]
         for sample in samples:
             if sample.category not in self.categories:

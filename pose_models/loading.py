@@ -47,7 +47,7 @@ def estimator_of(model: TrainedModel, config: EstimateConfig) -> Estimator:
     if isinstance(model, NeuralMeshModel):
         return MeshEstimator(model, config)
     flip: Literal["probabilities", "none"] = "probabilities" if config.mirror else "none"
-    return BaselineEstimator(model, decode=config.decode, flip=flip)
+    return BaselineEstimator(model, decode=config.decode, flip=flip, distance=config.distance)
 
 
 def load_estimators(folder: Path, device: torch.device, config: EstimateConfig) -> list[Estimator]:

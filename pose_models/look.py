@@ -1,4 +1,4 @@
-"""What poses of neural meshes show in the feature maps of images."""
+"""The features that poses of neural meshes show in the feature maps of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pose_models.nmm import NeuralMesh, sample_features
 
 
 def by_category(batch: Batch) -> dict[str, Tensor]:
-    """The images (N,) int64 of each category in a batch."""
+    """Return the indices (N,) int64 of the images of each category in a batch."""
     return {
         name: torch.tensor([i for i, category in enumerate(batch.category) if category == name]).to(batch.K.device)
         for name in dict.fromkeys(batch.category)
@@ -23,8 +23,11 @@ def by_category(batch: Batch) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What P poses of one mesh with R vertices show, each in an image `rows` (P,) of a batch: canvas pixels (P, R, 2)
-    that the vertices project to, unit features (P, R, D) there, f_(i->r), and which vertices (P, R) are visible."""
+    """Features that P poses of one mesh with R vertices show, each in an image of a batch.
+
+    rows (P,): the image of each pose; pixels (P, R, 2): canvas pixels that the vertices project to; features (P, R, D):
+    unit features there, f_(i->r); visible (P, R) bool.
+    """
 
     rows: Tensor
     mesh: NeuralMesh
@@ -33,17 +36,20 @@ class Seen:
     visible: Tensor
 
     def cosine(self) -> Tensor:
-        """f_(i->r) . C_r (P, R), with the vertex features as they are now."""
+        """Return f_(i->r) . C_r (P, R), with the vertex features as they are now."""
         return (self.features * self.mesh.vertex_features).sum(-1)
 
     def fit(self) -> Tensor:
-        """The mean cosine (P,) over what each pose shows; 0 where it shows nothing."""
+        """Return the mean cosine (P,) over the visible vertices of each pose; 0 if there are none."""
         return self.cosine().where(self.visible, 0.0).sum(1) / self.visible.sum(1).clamp(min=1)
 
 
 def look(neural: NeuralMesh, features: Tensor, batch: Batch, rows: Tensor, cam_T_obj: Tensor, K: Tensor) -> Seen:
-    """What poses (P, 4, 4) under K (P, 3, 3), each of an image `rows` (P,) of the batch, show in its feature maps
-    (B, D, h, w). Vertices are visible that face the camera, lie on the canvas, and are not behind a known occluder."""
+    """Look up the features that poses (P, 4, 4) under K (P, 3, 3) show in feature maps (B, D, h, w).
+
+    rows (P,): the image of the batch that each pose belongs to. A vertex is visible if it faces the camera, lies on the
+    canvas, and is not behind a known occluder.
+    """
     pixels = geometry.project(geometry.transform(cam_T_obj, neural.mesh.vertices), K)
     height, width = batch.image.shape[-2:]
     seen = visible(neural.mesh, geometry.camera_centre(cam_T_obj))

@@ -25,7 +25,7 @@ class Mesh:
 
 
 def cuboid(lower: Array, upper: Array, vertices: int = 1000) -> Mesh:
-    """The neural mesh of a box, as tensors; see `p3d_gen.core.cuboid.cuboid`."""
+    """Return the neural mesh of a box, as tensors; see `p3d_gen.core.cuboid.cuboid`."""
     box = p3d_gen.core.cuboid.cuboid(lower, upper, vertices)
     return Mesh(
         vertices=torch.tensor(box.vertices, dtype=torch.float32),
@@ -35,8 +35,10 @@ def cuboid(lower: Array, upper: Array, vertices: int = 1000) -> Mesh:
 
 
 def outline(points: Array, directions: int = 256) -> Array:
-    """The farthest of `points` (N, 3) in each of `directions` evenly spread directions: (directions, 3), with
-    repeats. Their projections have nearly the box that all the points have."""
+    """Return the farthest of `points` (N, 3) in each of `directions` evenly spread directions: (directions, 3).
+
+    Points may repeat. Their projections have nearly the same box as those of all points.
+    """
     i = np.arange(directions) + 0.5
     polar, turn = np.arccos(1 - 2 * i / directions), np.pi * (1 + 5**0.5) * i
     spread = np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
@@ -44,6 +46,9 @@ def outline(points: Array, directions: int = 256) -> Array:
 
 
 def visible(mesh: Mesh, camera_centres: Tensor) -> Tensor:
-    """Which vertices (..., V) of a convex mesh the camera centres (..., 3), obj axes, see: n . (C - p) > 0."""
+    """Return bools (..., V): the vertices of a convex mesh that camera centres (..., 3) in obj axes see.
+
+    A vertex p with normal n is seen from C if n . (C - p) > 0.
+    """
     offsets = (mesh.normals * mesh.vertices).sum(-1)
     return camera_centres @ mesh.normals.mT > offsets

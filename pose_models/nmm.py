@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import STRIDE, BackboneSpec, FeatureNet
 from pose_models.mesh import Mesh, cuboid
@@ -27,10 +28,11 @@ SCHEMA = 2
 
 @dataclass(frozen=True, kw_only=True)
 class MeshSpec:
-    """One category's neural mesh, and what a solver must know of its training.
+    """One category's neural mesh, and the facts of its training that a solver needs.
 
-    box_lower, box_upper: corners of the cuboid in obj axes; vertices: aim of its grid (`p3d_gen.core.cuboid`);
-    cads: number of CAD models that the mesh stands for; distance: mean training distance in box diagonals.
+    box_lower, box_upper: corners of the cuboid in obj axes; vertices: approximate number of its vertices, see
+    `p3d_gen.core.cuboid`; cads: number of CAD models that the mesh stands for; distance: mean training distance in
+    box diagonals.
     elevations_rad, thetas_rad: smallest and largest of the training viewpoints.
     mode_rotation: R_cam_obj, the most frequent training rotation, its 9 numbers row by row.
     """
@@ -48,8 +50,11 @@ class MeshSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """What a model is. bank_init: form of `initial_features`; canvas_hw: input size in pixels; box_fill: share of the
-    canvas that an object's box fills; clutter: rows of the clutter bank; meshes: one for each category."""
+    """The architecture of a model.
+
+    bank_init: form of `initial_features`; canvas_hw: input size in pixels; box_fill: share of the canvas that an
+    object's box fills; clutter: rows of the clutter bank; meshes: one for each category.
+    """
 
     backbone: BackboneSpec
     bank_init: BankInit
@@ -60,7 +65,7 @@ class ModelSpec:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The categories that the model knows."""
+        """Categories that the model knows."""
         return tuple(mesh.category for mesh in self.meshes)
 
 
@@ -74,7 +79,7 @@ class NeuralMesh(nn.Module):
     outlines: Tensor
 
     def __init__(self, spec: MeshSpec, outlines: Tensor, features: Tensor | None = None) -> None:
-        """The mesh of a spec; `features` (R, D) are set before the first use."""
+        """Make the mesh of a spec; `features` (R, D) must be set before the first use."""
         super().__init__()
         self.spec = spec
         self.mesh = cuboid(torch.tensor(spec.box_lower).numpy(), torch.tensor(spec.box_upper).numpy(), spec.vertices)
@@ -94,7 +99,7 @@ class NeuralMeshModel(nn.Module):
     clutter_seen: Tensor
 
     def __init__(self, spec: ModelSpec, outlines: dict[str, Tensor], generator: torch.Generator) -> None:
-        """A model with random weights whose vertex features start as `initial_features`."""
+        """Make a model with random weights, its vertex features those of `initial_features`."""
         super().__init__()
         self.spec = spec
         self.net = FeatureNet(spec.backbone)
@@ -106,9 +111,10 @@ class NeuralMeshModel(nn.Module):
         self.register_buffer("clutter_seen", torch.zeros((), dtype=torch.int64))
 
     def neural_mesh(self, category: str) -> NeuralMesh:
-        """The mesh of a category. ValueError where the model does not know it."""
+        """Return the mesh of a category. DataError if the model does not know it."""
         if category not in self.meshes:
-            raise ValueError(f"the model knows {', '.join(self.spec.categories)}, not {category!r}")
+            known = self.spec.categories
+            raise DataError(f"the model knows {', '.join(known)}, not {category!r}{did_you_mean(category, known)}")
         mesh: NeuralMesh = self.meshes[category]
         return mesh
 
@@ -118,11 +124,11 @@ class NeuralMeshModel(nn.Module):
         return self.spec.canvas_hw[0] // STRIDE, self.spec.canvas_hw[1] // STRIDE
 
     def clutter_bank(self) -> Tensor:
-        """The filled rows of the clutter bank (M, D)."""
+        """Return the filled rows of the clutter bank (M, D)."""
         return self.clutter[: min(int(self.clutter_seen), len(self.clutter))]
 
     def clutter_mean(self) -> Tensor:
-        """beta (D,): the normalised mean of the clutter bank, the rival of every vertex at inference."""
+        """Return beta (D,): the normalised mean of the clutter bank, the rival of every vertex at inference."""
         bank = self.clutter_bank()
         return F.normalize(bank.mean(0), dim=0) if len(bank) else self.clutter[0]
 
@@ -135,18 +141,18 @@ class NeuralMeshModel(nn.Module):
 
 
 def sample_features(features: Tensor, pixels: Tensor) -> Tensor:
-    """Unit features (B, N, D) at canvas pixels (B, N, 2), bilinear between the centres of the cells of (B, D, h, w)."""
+    """Sample unit features (B, N, D) at canvas pixels (B, N, 2), bilinear between cell centres of (B, D, h, w)."""
     size = pixels.new_tensor([features.shape[3], features.shape[2]]) * STRIDE
     sampled = F.grid_sample(features, (2 * pixels / size - 1)[:, None], align_corners=False, padding_mode="border")
     return F.normalize(sampled[:, :, 0].mT, dim=-1)
 
 
 def initial_features(vertices: Tensor, channels: int, generator: torch.Generator, form: BankInit) -> Tensor:
-    """Unit features (R, D) that vertices (R, 3) start from.
+    """Draw the unit features (R, D) that vertices (R, 3) start from.
 
     "uniform": U(-sqrt(3/D), sqrt(3/D)) for each vertex alone, as in NeMo. "smooth": random Fourier features, whose
-    products fall with the vertices' distance r as exp(-r^2 / (2 SMOOTH_LENGTH^2)): from the first step, what the
-    features must tell apart is far apart, and a mean of features of different vertices does not draw them together.
+    products fall with the vertices' distance r as exp(-r^2 / (2 SMOOTH_LENGTH^2)). From the first step distant vertices
+    have dissimilar features, and a mean over different vertices does not draw them together.
     """
     if form == "uniform":
         start = (torch.rand(len(vertices), channels, generator=generator) * 2 - 1) * math.sqrt(3 / channels)
@@ -159,9 +165,10 @@ def initial_features(vertices: Tensor, channels: int, generator: torch.Generator
 def updated_vertex_features(
     bank: Tensor, total: Tensor, count: Tensor, images: int, *, momentum: float, form: BankUpdate = "visible"
 ) -> Tensor:
-    """The bank (R, D) after a batch of `images` in which vertex r was seen by count_r of them (R,), its detached unit
-    features adding up to `total` (R, D).
+    """Return the bank (R, D) after a batch.
 
+    images: number of images in the batch; count (R,): number of them that see each vertex; total (R, D): sum of the
+    detached unit features at each vertex.
     C_r <- normalize(mu C_r + (1 - mu) total_r / n): n is the number of images that see r ("visible"), or the
     batch size ("batch"), as the released code has it. Vertices that no image sees stay as they are. As in NeMo.
     """
@@ -182,14 +189,16 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
-    """The model of a run folder, in evaluation mode. ValueError naming the file where it cannot be read."""
+    """Load the model of a run folder, in evaluation mode. DataError, naming the file, if it cannot be read."""
     path = folder / MODEL_FILE
     if not path.is_file():
-        raise ValueError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished `pose-models train`")
+        raise DataError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished `pose-models train`")
     try:
         fields = json.loads(path.read_text())
         if (schema := fields.pop("schema", None)) != SCHEMA:
-            raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}: train again")
+            raise DataError(
+                f"{path} has schema {schema}, this version of p3dgen reads {SCHEMA}: use the version it was made by"
+            )
         fields["backbone"] = BackboneSpec(**_tuples(fields["backbone"]))
         fields["meshes"] = [MeshSpec(**_tuples(mesh)) for mesh in fields["meshes"]]
         spec = ModelSpec(**_tuples(fields))
@@ -198,6 +207,6 @@ def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
         model = NeuralMeshModel(spec, outlines, torch.Generator().manual_seed(0))
         model.load_state_dict(state)
     except (OSError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"cannot read the model in {folder}: {error}") from error
+        raise DataError(f"cannot read the model in {folder}: {error}; it is damaged or incomplete") from error
     placed: NeuralMeshModel = model.to(device, memory_format=torch.channels_last).eval()
     return placed

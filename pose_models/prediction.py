@@ -1,4 +1,4 @@
-"""What a pose model said about one image, and the truth: all that metrics, tables and pictures are made from."""
+"""The answer of a pose model for one image, next to the truth: the source of metrics, tables and pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import write_bytes
 
@@ -24,8 +25,8 @@ class Prediction:
 
     key, category, subset as in `PoseSample`. R_true, R_predicted (3, 3) float64: rotations from obj to cam axes; all
     NaN if no pose was found, which counts as an error of pi. confidence: higher is surer. loss: the solver's.
-    category_predicted: the given category where it is not inferred.
-    ValueError for what is no rotation or not finite.
+    category_predicted: the given category if it is not inferred.
+    DataError for a matrix that is not a rotation, or a value that is not finite.
     """
 
     key: str
@@ -38,27 +39,27 @@ class Prediction:
     category_predicted: str
 
     def __post_init__(self) -> None:
-        """Refuse what would spoil a table later, where the image could no longer be named."""
+        """Refuse values that would spoil a table later, when the image can no longer be named."""
         _check_rotation(self.key, "R_true", self.R_true)
         if self.solved:
             _check_rotation(self.key, "R_predicted", self.R_predicted)
         if not (math.isfinite(self.confidence) and math.isfinite(self.loss)):
             remedy = "give an image without a pose the least confidence and the greatest loss"
-            raise ValueError(f"{self.key}: confidence {self.confidence}, loss {self.loss} are not finite; {remedy}")
+            raise DataError(f"{self.key}: confidence {self.confidence}, loss {self.loss} are not finite; {remedy}")
 
     @property
     def solved(self) -> bool:
-        """Whether a pose was found."""
+        """True if a pose was found."""
         return not bool(np.isnan(self.R_predicted).all())
 
 
 def _check_rotation(key: str, name: str, R: Array) -> None:
     if R.shape != (3, 3) or R.dtype != np.float64:
-        raise ValueError(f"{key}: {name} is {R.dtype} {R.shape}; give float64 (3, 3)")
+        raise DataError(f"{key}: {name} is {R.dtype} {R.shape}; give float64 (3, 3)")
     off = float(np.abs(R @ R.T - np.eye(3)).max())
     # written so that NaN fails too
     if not (off < _ROTATION_TOLERANCE and np.linalg.det(R) > 0):
-        raise ValueError(f"{key}: {name} {R.tolist()} is no rotation")
+        raise DataError(f"{key}: {name} {R.tolist()} is not a rotation")
 
 
 def _fields(prediction: Prediction) -> dict[str, Any]:
@@ -73,8 +74,10 @@ def _fields(prediction: Prediction) -> dict[str, Any]:
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Write one JSON object a line, atomically; every float is kept to the bit. `solved` is false, and R_predicted
-    all zeros, where no pose was found. RunError where the file cannot be written."""
+    """Write one JSON object a line, atomically; every float is kept to the bit.
+
+    If no pose was found, `solved` is false and R_predicted all zeros. RunError if the file cannot be written.
+    """
     lines = [json.dumps(_fields(prediction), allow_nan=False) + "\n" for prediction in predictions]
     write_bytes(path, "".join(lines).encode())
 
@@ -96,10 +99,10 @@ def _read(path: Path) -> Iterator[Prediction]:
         try:
             yield _parsed(line)
         except (ValueError, KeyError, TypeError) as error:
-            what = f"no field {error}" if isinstance(error, KeyError) else str(error)
-            raise ValueError(f"{path} line {number}: {what}; write the file again by evaluating") from error
+            fault = f"no field {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path} line {number}: {fault}; write the file again by evaluating") from error
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """The predictions of `write_predictions`. ValueError names the line that is none."""
+    """Read the predictions of `write_predictions`. DataError names a line that is not a prediction."""
     return list(_read(path))

@@ -18,24 +18,24 @@ _CENTRE = {"centre": (0.5, 0.5, 0.5), "edge": (0.5, 0.0, 0.0)}
 
 
 def bins_of(viewpoints_rad: Tensor, bins: int) -> Tensor:
-    """Bins (..., 3), int64 in 0..bins-1, of viewpoints (..., 3) = azimuth, elevation, theta, any turns of them."""
+    """Return bins (..., 3), int64 in 0..bins-1, of viewpoints (..., 3) = azimuth, elevation, theta, of any turn."""
     turns = viewpoints_rad / (2 * math.pi) * bins
     half = torch.ceil(turns[..., 1:] + bins / 2) - 1
     return torch.cat([torch.floor(turns[..., :1]), half], dim=-1).long().remainder(bins)
 
 
-def viewpoints_of(found: Tensor, bins: int, decode: Decode) -> Tensor:
-    """Viewpoints (..., 3) in radians of bins (..., 3): azimuth in [0, 2 pi), elevation and theta in [-pi, pi).
+def viewpoints_of(indices: Tensor, bins: int, decode: Decode) -> Tensor:
+    """Return viewpoints (..., 3) in radians of bins (..., 3): azimuth in [0, 2 pi), elevation, theta in [-pi, pi).
 
-    "centre" gives the centre of each bin. "edge" is what the released code of StarMap and NeMo does: azimuth at the
+    decode "centre" gives the centre of each bin. "edge" follows the released code of StarMap and NeMo: azimuth at the
     centre, elevation and theta at the lower edge, half a bin too low (with 41 bins by 4.39 degrees, with 21 by 8.57).
     """
-    within = torch.tensor(_CENTRE[decode], dtype=torch.float64, device=found.device)
-    start = torch.tensor([0.0, -math.pi, -math.pi], dtype=torch.float64, device=found.device)
-    return (found + within) * (2 * math.pi / bins) + start
+    within = torch.tensor(_CENTRE[decode], dtype=torch.float64, device=indices.device)
+    start = torch.tensor([0.0, -math.pi, -math.pi], dtype=torch.float64, device=indices.device)
+    return (indices + within) * (2 * math.pi / bins) + start
 
 
 def mirrored_bins(scores: Tensor) -> Tensor:
-    """Scores (..., 3, bins) of the mirrored picture: those of azimuth and theta in reverse, elevation's as they are."""
+    """Return scores (..., 3, bins) of the mirrored picture: azimuth and theta in reverse, elevation as it is."""
     azimuth, elevation, theta = scores.unbind(-2)
     return torch.stack([azimuth.flip(-1), elevation, theta.flip(-1)], dim=-2)

@@ -1,4 +1,4 @@
-"""Res-General: one network for all categories that tells the viewpoint by classification, and its files."""
+"""Res-General, one network for all categories that classifies the viewpoint, and its files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import create_body
 from pose_models.baselines.config import Heads
@@ -27,7 +27,7 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineSpec:
-    """What a model is: see `config.BaselineConfig`.
+    """The architecture of a model; see `config.BaselineConfig`.
 
     categories: those it was trained on, in the order of the heads. mode_rotations: for each of them R_cam_obj, the most
     frequent training rotation, its 9 numbers row by row. canvas_hw: input size in pixels; box_fill: share of the canvas
@@ -45,12 +45,12 @@ class BaselineSpec:
 
 
 def _body(name: str, max_stride: int) -> tuple[nn.Module, int]:
-    """timm's network up to its last map of at most `max_stride`, and 0; or a whole ViT, and the side of its patches."""
+    """Make timm's network up to its last map of at most `max_stride`, and 0; or a whole ViT and its patches' side."""
     probe = create_body(name)
     strides = probe.feature_info.reduction()
     usable = [i for i, stride in enumerate(strides) if stride <= max_stride]
     if not usable:
-        raise ValueError(f"backbone {name!r} has no feature map of stride {max_stride} or less: its strides {strides}")
+        raise ConfigError(f"backbone {name!r} has no feature map of stride {max_stride} or less, but of {strides}")
     if len(set(strides)) == 1:
         return probe, strides[0]
     # From stride 4 on, as in `backbone.FeatureNet`, so that its stem can be found.
@@ -61,15 +61,15 @@ def _body(name: str, max_stride: int) -> tuple[nn.Module, int]:
 class ResGeneral(nn.Module):
     """Scores (logits) of the viewpoint's bins: a timm network, its last map averaged, and one linear layer.
 
-    "Res50-General" of the NeMo and P3D-Diffusion papers is ResNet-50 with one head, which does not know the category
-    ("general"). StarMap's code also has an output block for each ("category"), chosen by the label.
+    "Res50-General" of the NeMo and P3D-Diffusion papers is ResNet-50 with one head ("general"), which is not given the
+    category. StarMap's code has an output block for each category too ("category"), chosen by the label.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, spec: BaselineSpec) -> None:
-        """Random weights. ValueError where timm has no such network, or none of its maps is fine enough."""
+        """Make it with random weights. ConfigError if timm does not have the network, or no map is fine enough."""
         super().__init__()
         self.spec = spec
         self.body, self.patch = _body(spec.backbone, spec.max_stride)
@@ -79,7 +79,7 @@ class ResGeneral(nn.Module):
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (B, heads, 3, bins) of images (B, 3, H, W) in 0..1."""
+        """Return scores (B, heads, 3, bins) of images (B, 3, H, W) in 0..1."""
         x = (images - self.mean) / self.std
         if self.patch:
             size = [max(1, round(side / self.patch)) * self.patch for side in x.shape[-2:]]
@@ -88,13 +88,13 @@ class ResGeneral(nn.Module):
         return self.head(pooled).unflatten(1, (self._heads, 3, self.spec.bins))
 
     def chosen(self, scores: Tensor, categories: Sequence[str]) -> Tensor:
-        """The scores (B, 3, bins) of the head of each image's category, from (B, heads, 3, bins).
+        """Return the scores (B, 3, bins) of the head of each image's category, from (B, heads, 3, bins).
 
-        ValueError where the model does not know a category; "general" or not, it was not trained on it.
+        DataError if the model was not trained on a category, whatever its heads.
         """
         known = self.spec.categories
         if unknown := next((name for name in categories if name not in known), None):
-            raise ValueError(f"the model was not trained on {unknown!r}{did_you_mean(unknown, known)}")
+            raise DataError(f"the model was not trained on {unknown!r}{did_you_mean(unknown, known)}")
         rows = torch.tensor([known.index(name) if self._heads > 1 else 0 for name in categories], device=scores.device)
         return scores[torch.arange(len(scores), device=scores.device), rows]
 
@@ -107,29 +107,33 @@ def save_baseline(model: ResGeneral, folder: Path) -> None:
 
 
 def model_kind(folder: Path) -> str:
-    """The kind of the model in a run folder: "res-general", or "neural-mesh", which names none.
+    """Return the kind of the model in a run folder: "res-general", or "neural-mesh", whose file names no kind.
 
-    ValueError where there is no model, or its JSON cannot be read.
+    DataError if there is no model, or its JSON cannot be read.
     """
     path = folder / MODEL_FILE
     if not path.is_file():
-        raise ValueError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished training")
+        raise DataError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished training")
     try:
         return str(json.loads(path.read_text()).get("kind", "neural-mesh"))
     except (OSError, ValueError, AttributeError) as error:
-        raise ValueError(f"cannot read {path}: {error}; train again") from error
+        raise DataError(f"cannot read {path}: {error}; it is damaged: train again") from error
 
 
 def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
-    """The model of a run folder, in evaluation mode. ValueError naming the file where it is another kind of model or
-    cannot be read."""
+    """Load the model of a run folder, in evaluation mode.
+
+    DataError, naming the file, if it is another kind of model or cannot be read.
+    """
     path = folder / MODEL_FILE
     if (kind := model_kind(folder)) != KIND:
-        raise ValueError(f"{path} is a model of kind {kind!r}, not {KIND!r}: give the --out of a baseline's training")
+        raise DataError(f"{path} is a model of kind {kind!r}, not {KIND!r}: give the --out of a baseline's training")
     try:
         fields: dict[str, Any] = json.loads(path.read_text())
         if (schema := fields.pop("schema", None)) != SCHEMA:
-            raise ValueError(f"{path} has schema {schema}, this version reads {SCHEMA}: train again")
+            raise DataError(
+                f"{path} has schema {schema}, this version of p3dgen reads {SCHEMA}: use the version it was made by"
+            )
         del fields["kind"]
         fields |= {name: tuple(fields[name]) for name in ("categories", "canvas_hw")}
         fields["mode_rotations"] = tuple(tuple(numbers) for numbers in fields["mode_rotations"])
@@ -137,6 +141,6 @@ def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
         model = ResGeneral(spec)
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"cannot read the model in {folder}: {error}") from error
+        raise DataError(f"cannot read the model in {folder}: {error}; it is damaged or incomplete") from error
     placed: ResGeneral = model.to(device, memory_format=torch.channels_last).eval()
     return placed

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.backbone import load_weights
 from pose_models.baselines.bins import bins_of
@@ -32,7 +32,7 @@ _ANGLES = ("azimuth", "elevation", "theta")
 
 
 def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor]) -> ResGeneral:
-    """The untrained model: random weights from `config.seed`, then the body's pretrained ones where given.
+    """Make the untrained model: random weights from `config.seed`, then the body's pretrained ones if given.
 
     mode_rotations: each category's most frequent training rotation (3, 3).
     """
@@ -58,9 +58,8 @@ def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor]) -> ResGe
 def _fill(net: nn.Module, config: BaselineConfig) -> None:
     try:
         load_weights(net, config.backbone, config.weights)
-    except ValueError as error:
-        remedy = f"where the file ends early, a --max-stride below {config.max_stride}"
-        raise ValueError(f"{error}, or {remedy}") from error
+    except DataError as error:
+        raise DataError(f"{error}, or, if the file ends early, a --max-stride below {config.max_stride}") from error
     freeze(net, config)
 
 
@@ -73,7 +72,7 @@ class BaselineTrainee:
         self._config = config
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """AdamW or SGD."""
+        """Make AdamW or SGD."""
         if self._config.optimiser == "sgd":
             return torch.optim.SGD(
                 parameter_groups(self.net, self._config), momentum=_MOMENTUM, weight_decay=self._config.weight_decay
@@ -81,11 +80,11 @@ class BaselineTrainee:
         return torch.optim.AdamW(parameter_groups(self.net, self._config), weight_decay=self._config.weight_decay)
 
     def training(self) -> None:
-        """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
+        """Switch to training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
         training_mode(self.module, self.net.body, self._config)
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean cross-entropy of the three angles' bins, and each angle's."""
+        """Return the mean cross-entropy of the three angles' bins, and that of each angle."""
         scores = self.net.chosen(output, batch.category)
         true = bins_of(viewpoint_of(batch.cam_T_obj[:, :3, :3]), self._config.bins)
         losses = F.cross_entropy(scores.flatten(0, 1), true.flatten(), reduction="none").view(-1, 3).mean(0)
@@ -97,31 +96,32 @@ class BaselineTrainee:
 
 
 def _note(sample: PoseSample, rotations: dict[str, list[Array]]) -> None:
-    """Put a sample's rotation down. ValueError where its category is not one to train on."""
+    """Note the rotation of a sample. DataError if its category is not one to train on."""
     if sample.category not in rotations:
-        raise ValueError(f"sample {sample.key} is a {sample.category!r}{did_you_mean(sample.category, rotations)}")
+        raise DataError(f"sample {sample.key} is a {sample.category!r}{did_you_mean(sample.category, rotations)}")
     rotations[sample.category].append(sample.cam_T_obj[:3, :3])
 
 
 def _noted(samples: Iterable[PoseSample], rotations: dict[str, list[Array]]) -> Iterator[PoseSample]:
-    """The samples, their rotations put down."""
+    """Yield the samples, and note their rotations."""
     for sample in samples:
         _note(sample, rotations)
         yield sample
 
 
 def _mode_rotations(rotations: Mapping[str, list[Array]], renders: Sequence[PoseSample]) -> dict[str, Tensor]:
-    """Each category's most frequent rotation, of photographs and of up to `_COUNTED` renders, more until all categories
-    are found. ValueError where one has no image."""
+    """Return each category's most frequent rotation, of photographs and of up to `_COUNTED` renders.
+
+    More renders are read until all categories have one. DataError if a category has no image.
+    """
     counted = {name: list(some[:_COUNTED]) for name, some in rotations.items()}
     for number, index in enumerate(np.random.default_rng(0).permutation(len(renders)), start=1):
         _note(renders[int(index)], counted)
         if number >= _COUNTED and all(counted.values()):
             break
-    for name, found in counted.items():
-        if not found:
-            raise ValueError(f"no image of category {name!r} among those to train on")
-    return {name: most_frequent_rotation(torch.from_numpy(np.stack(found))) for name, found in counted.items()}
+    if missing := next((name for name, some in counted.items() if not some), None):
+        raise DataError(f"no image of category {missing!r} among those to train on: choose by --category")
+    return {name: most_frequent_rotation(torch.from_numpy(np.stack(some))) for name, some in counted.items()}
 
 
 def train(
@@ -135,7 +135,8 @@ def train(
 ) -> ResGeneral:
     """Train Res-General and write it, its configuration and its log to `out`; see `training.loop.fit`.
 
-    ValueError where a category has no image, a source that is asked for holds none, or the loss is lost.
+    DataError if a category has no image, ConfigError if the loss becomes non-finite or a source that is to be used
+    holds no image.
     """
     rotations: dict[str, list[Array]] = {name: [] for name in config.categories}
     # Only rotations are learned: where a photograph has no camera, that of a cube stands in.

@@ -35,8 +35,11 @@ def place(
     shift_px: tuple[float, float] = (0.0, 0.0),
     roll_rad: float = 0.0,
 ) -> PoseSample:
-    """The sample on a canvas, its box centred (then moved by `shift_px`) and as large as fits `fill` of the canvas
-    (then times `zoom`), turned by `roll_rad` (clockwise in the picture). Uncovered pixels are `PAD_RGB`."""
+    """Place a sample on a canvas, its box centred and as large as fits the share `fill` of the canvas.
+
+    The box is then scaled by `zoom`, moved by `shift_px` and turned by `roll_rad`, clockwise in the picture. Uncovered
+    pixels are `PAD_RGB`.
+    """
     left, top, right, bottom = sample.box_xyxy
     height, width = canvas_hw
     scale = zoom * fill * min(width / (right - left), height / (bottom - top))
@@ -80,7 +83,7 @@ def _warp(
 
 
 def mirrored(sample: PoseSample) -> PoseSample:
-    """The horizontally mirrored sample, for objects symmetric in their x: as `p3d_gen.core.geometry.hflip`."""
+    """Mirror a sample horizontally, for objects symmetric in their x: as `p3d_gen.core.geometry.hflip`."""
     flip = np.diag([-1.0, 1.0, 1.0, 1.0])
     width = sample.image.shape[1]
     K = sample.K.copy()
@@ -100,7 +103,7 @@ def mirrored(sample: PoseSample) -> PoseSample:
 class Backgrounds:
     """The pictures of a folder, searched recursively, kept in memory at a shorter side of at most 512 pixels.
 
-    ValueError naming the folder where it has none, or the file that cannot be read.
+    DataError naming the folder if it has none, or the file that cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +124,7 @@ class Backgrounds:
         return np.ascontiguousarray(image[..., ::-1])
 
     def draw(self, rng: np.random.Generator, hw: tuple[int, ...]) -> Image:
-        """A random part of a random picture, mirrored half of the time, resized to `hw`."""
+        """Draw a random part of a random picture, mirrored half of the time, resized to `hw`."""
         image = self._images[rng.integers(len(self._images))]
         height, width = image.shape[:2]
         share = rng.uniform(0.4, 1.0) * min(height / hw[0], width / hw[1])
@@ -140,7 +143,7 @@ def augmented(
     backgrounds: Backgrounds | None,
     rng: np.random.Generator,
 ) -> PoseSample:
-    """One random training view of a sample, its label changed with the picture; every draw comes from `rng`."""
+    """Make a random training view of a sample, its label changed with the picture; all draws are from `rng`."""
     if config.mirror and rng.random() < 0.5:
         sample = mirrored(sample)
     shift = rng.uniform(-config.shift, config.shift, 2) * canvas_hw[::-1]
@@ -166,7 +169,7 @@ def augmented(
 
 
 def _occluded(sample: PoseSample, backgrounds: Backgrounds | None, rng: np.random.Generator) -> PoseSample:
-    """An ellipse of another picture, or of one colour where there is none, in front of a part of the object's box."""
+    """Put an ellipse of another picture, or of one colour, in front of a part of the object's box."""
     height, width = sample.image.shape[:2]
     left, top, right, bottom = sample.box_xyxy
     size = np.array([right - left, bottom - top])
@@ -189,7 +192,7 @@ def _occluded(sample: PoseSample, backgrounds: Backgrounds | None, rng: np.rando
 
 
 def _cropped_to_box(image: Image, mask: Image, rng: np.random.Generator) -> Image:
-    """Everything outside the mask's box, each side of it moved by -2 to 4 % of its size, becomes padding."""
+    """Pad everything outside the mask's box, each side of which is moved by -2 to 4 % of the box's size."""
     out = np.empty_like(image)
     out[:] = PAD_RGB
     window = []
@@ -203,7 +206,7 @@ def _cropped_to_box(image: Image, mask: Image, rng: np.random.Generator) -> Imag
 
 
 def _recoloured(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Image:
-    """Brightness, contrast, saturation, a tint, grey, blur, lower resolution, noise, and JPEG artefacts."""
+    """Vary brightness, contrast, saturation, tint, grey, blur, resolution, noise and JPEG artefacts."""
     x = image.astype(np.float32)
     x *= rng.uniform(1 - config.colour, 1 + config.colour)
     grey = (x @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
@@ -229,7 +232,7 @@ def _recoloured(image: Image, config: AugmentConfig, rng: np.random.Generator) -
 
 
 def collate(samples: Sequence[PoseSample]) -> Batch:
-    """Samples of one canvas size as a batch of float32 tensors."""
+    """Collect samples of one canvas size in a batch of float32 tensors."""
     hw = samples[0].image.shape[:2]
     masks = [np.full(hw, np.nan, np.float32) if s.mask is None else s.mask / np.float32(255) for s in samples]
     occluders = [np.zeros(hw, bool) if s.occluder is None else s.occluder > 127 for s in samples]

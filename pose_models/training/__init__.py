@@ -25,7 +25,7 @@ __all__ = ["LoopOptions", "Sources", "Step", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What there is to train on: rendered samples, labelled photographs, the CAD models of each category (vertices by
+    """The material of a training: rendered samples, labelled photographs, the CAD models of each category (vertices by
     id), and backgrounds for samples that have a mask."""
 
     renders: Sequence[PoseSample] = ()
@@ -37,10 +37,11 @@ class Sources:
 def train(
     config: TrainConfig, sources: Sources, out: Path, options: LoopOptions, on_step: Callable[[Step], None]
 ) -> NeuralMeshModel:
-    """Train a neural mesh model and write it, its configuration and its log to `out`, see `training.loop.fit`, and then
-    how similar its source features are to their vertices, see `adapt.thresholds`.
+    """Train a neural mesh model and write it, its configuration and its log to `out`; see `training.loop.fit`.
 
-    ValueError where a category has no image, a source that is asked for holds none, or the loss is lost.
+    The similarity of its source features to their vertices is written last, see `training.source_similarity`.
+    DataError if a category has no image, ConfigError if the loss becomes non-finite or a source that is to be used
+    holds no image.
     """
     from accelerate import PartialState
 

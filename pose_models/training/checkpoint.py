@@ -1,4 +1,4 @@
-"""A training run in the middle of its way: one safetensors file, complete or not there at all."""
+"""The state of an unfinished training: one safetensors file, complete or absent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from p3d_gen.core.errors import RunError
 from p3d_gen.run.files import write_bytes
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -31,9 +32,9 @@ def save_checkpoint(folder: Path, step: int, modules: dict[str, nn.Module], opti
 
 
 def load_checkpoint(folder: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> int:
-    """Restore modules and optimiser; the number of steps that were made, 0 where there is no checkpoint.
+    """Restore modules and optimiser; return the number of finished steps, 0 if there is no checkpoint.
 
-    ValueError naming the file where it cannot be read or belongs to another model.
+    RunError, naming the file, if it cannot be read or belongs to another model.
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
@@ -46,7 +47,7 @@ def load_checkpoint(folder: Path, modules: dict[str, nn.Module], optimiser: torc
             prefix = f"{name}."
             module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"cannot continue from {path}: {error}; remove it to start again") from error
+        raise RunError(f"cannot resume from {path}: {error}; remove it to start again") from error
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):

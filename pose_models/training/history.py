@@ -1,4 +1,4 @@
-"""history.jsonl: how a run in rounds went, one flat JSON object for each step, going on where a stopped run was."""
+"""history.jsonl, the history of a run in rounds: one flat JSON object for each step; a resumed run continues it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class History:
     """The history of a run folder. Entries have `round` and `step`, steps counted over all rounds."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is read or written before the first entry."""
+        """Name the file; nothing is read or written before the first entry."""
         self._path = folder / HISTORY_FILE
         self._begun = False
 
     def write(self, entry: Mapping[str, float | int | str]) -> None:
-        """Add an entry. Before the first one, what a stopped run wrote from there on is dropped."""
+        """Add an entry. Before the first one, the entries of an interrupted run from there on are dropped."""
         if not self._begun:
             self._begun = True
             write_bytes(self._path, "".join(self._before((entry["round"], entry["step"]))).encode())

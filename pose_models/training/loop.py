@@ -1,4 +1,4 @@
-"""The training loop, for whatever is trained: resumable, on one or many devices."""
+"""The training loop of all models: resumable, on one or many devices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from p3d_gen.core.errors import ConfigError
 from p3d_gen.run.files import write_bytes
 from pose_models.config import LoopConfig, save_config
 from pose_models.data.sample import Batch
@@ -27,7 +28,7 @@ LOG_FILE, CONFIG_FILE, CURVES = "train.jsonl", "config.toml", "tensorboard"
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """How many processes train together, which this is, and how a tensor is summed over, or gathered from, all."""
+    """The processes that train together: their count, the rank of this one, and a tensor's sum and gathering."""
 
     rank: int = 0
     count: int = 1
@@ -36,30 +37,31 @@ class Processes:
 
 
 class Trainee(Protocol):
-    """What the loop trains.
+    """A model that the loop trains.
 
-    module: all that a checkpoint keeps; net: the part of it that learns by gradients, called with images (B, 3, H, W).
+    module: everything that a checkpoint keeps; net: the part of it that learns by gradients, called with images
+    (B, 3, H, W).
     """
 
     module: nn.Module
     net: nn.Module
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """A fresh optimiser of what learns, each of its parameter groups with its largest `lr`."""
+        """Make the optimiser of the parameters that learn; each of its groups has its largest `lr`."""
 
     def training(self) -> None:
         """Put the module into training mode."""
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of what the net gave for a batch, and its terms by name. `step` keys whatever is drawn."""
+        """Return the loss of the net's output for a batch, and its terms by name. `step` keys random numbers."""
 
     def save(self, folder: Path) -> None:
-        """Write the trained model, last of all what marks it as complete."""
+        """Write the trained model; the file that marks it as complete goes last."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one training step gave: its number from 1, the loss, its terms by name, and the body's learning rate."""
+    """The figures of one training step: its number from 1, the loss, its terms, and the body's learning rate."""
 
     step: int
     loss: float
@@ -67,14 +69,16 @@ class Step:
     lr: float
 
     def as_dict(self) -> dict[str, float]:
-        """All numbers by name."""
+        """Return all numbers by name."""
         return {"step": self.step, "loss": self.loss, **self.terms, "lr": self.lr}
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopOptions:
-    """Where and how fast, nothing that changes the result: cpu keeps it off the GPU; workers that load and augment;
-    steps between checkpoints."""
+    """Place and speed of a training; they do not change the result.
+
+    cpu: do not use a GPU. workers: number of processes that load and augment images. checkpoint_every: steps.
+    """
 
     cpu: bool = False
     workers: int = 0
@@ -82,7 +86,7 @@ class LoopOptions:
 
 
 def rate(step: int, config: LoopConfig) -> float:
-    """Factor on the learning rates at a step from 0: a linear rise, then half a cosine down to 0."""
+    """Return the factor on the learning rates at a step from 0: a linear rise, then half a cosine down to 0."""
     rising = max(1, round(config.warmup * config.steps))
     if step < rising:
         return (step + 1) / rising
@@ -90,7 +94,7 @@ def rate(step: int, config: LoopConfig) -> float:
 
 
 class _Log:
-    """train.jsonl and TensorBoard curves, going on after `step`; nothing in processes other than the first."""
+    """train.jsonl and TensorBoard curves, continued after `step`; nothing in processes other than the first."""
 
     def __init__(self, out: Path, step: int, main: bool) -> None:
         self._main = main
@@ -120,7 +124,7 @@ class _Log:
 
 
 class _Fit:
-    """A trainee on its device with its optimiser and averaged weights, from its last checkpoint on."""
+    """A trainee on its device with its optimiser and averaged weights, resumed from its last checkpoint."""
 
     def __init__(self, trainee: Trainee, config: LoopConfig, out: Path, accelerator: Accelerator) -> None:
         from timm.utils import ModelEmaV3
@@ -144,7 +148,7 @@ class _Fit:
         output = self._net(placed.image.contiguous(memory_format=torch.channels_last)).float()
         loss, terms = self._trainee.loss(output, placed, self.done, everyone)
         if not torch.isfinite(loss):
-            raise ValueError(
+            raise ConfigError(
                 f"the loss became {loss.item()} at step {self.done}: lower the learning rate (now {self._config.lr})"
             )
         self._wrapped.zero_grad(set_to_none=True)
@@ -156,11 +160,11 @@ class _Fit:
         return Step(step=self.done, loss=loss.item(), terms=numbers, lr=self._optimiser.param_groups[-1]["lr"])
 
     def checkpoint(self) -> None:
-        """Keep what was reached."""
+        """Write a checkpoint."""
         save_checkpoint(self._out, self.done, self._kept, self._optimiser)
 
     def finish(self) -> None:
-        """Write the model, with the averaged weights where there are any, and drop the checkpoint."""
+        """Write the model, with the averaged weights if there are any, and remove the checkpoint."""
         if self._average:
             self._trainee.net.load_state_dict(self._average.module.state_dict())
         self._trainee.module.eval()
@@ -185,8 +189,9 @@ def fit(
 ) -> None:
     """Train, and write configuration, log, curves, checkpoints and the model to `out`.
 
-    A run that was stopped goes on from its last checkpoint, on the CPU bit for bit as if it had not been. Every process
-    of an `accelerate launch` calls this; `config.batch` is the batch of all of them. ValueError where the loss is lost.
+    An interrupted run resumes from its last checkpoint, on the CPU with the same bits as an uninterrupted one. Every
+    process of an `accelerate launch` calls this; `config.batch` is the batch of all of them. ConfigError if the loss
+    becomes non-finite.
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = _accelerator(config, options)

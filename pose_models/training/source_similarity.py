@@ -1,8 +1,8 @@
-"""How similar source features are to their vertices: kept with a source model, so that an adaptation needs no source.
+"""The similarity of source features to their vertices, kept with a model so that an adaptation needs no source.
 
-3DUDA's delta_r keeps a given share of the source features of each vertex. Its file lies beside the model: for each
-category the quantiles (L, R) of f_(i->r) . C_r at the levels that its metadata name, NaN for vertices that no source
-image shows.
+3DUDA's delta_r keeps a given share of the source features of each vertex. Its file lies next to the model: for
+each category the quantiles (L, R) of f_(i->r) . C_r at the levels that its metadata name, NaN for vertices that no
+source image shows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import write_bytes
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import PoseSample
@@ -36,11 +37,13 @@ def write_source_similarity(
     levels: Sequence[float] = LEVELS,
     images: int = IMAGES,
 ) -> None:
-    """Measure a trained model on labelled source samples, at most `images` for each category spread evenly over them
-    all, as they are on the model's canvas, and write the quantiles at `levels` beside it. The samples show its
-    categories alone."""
-    found = source_similarity(model, samples, levels, images)
-    content = save(found, metadata={"levels": json.dumps(list(levels))})
+    """Measure a trained model on labelled source samples, and write the quantiles at `levels` next to it.
+
+    At most `images` samples for each category are used, spread evenly, without augmentation. All samples must be of the
+    model's categories.
+    """
+    quantiles = source_similarity(model, samples, levels, images)
+    content = save(quantiles, metadata={"levels": json.dumps(list(levels))})
     write_bytes(folder / SIMILARITY_FILE, content)
 
 
@@ -48,10 +51,10 @@ def write_source_similarity(
 def source_similarity(
     model: NeuralMeshModel, samples: Sequence[PoseSample], levels: Sequence[float], images: int
 ) -> dict[str, Tensor]:
-    """For each category of a model in evaluation mode the quantiles (L, R) of the cosines of its source features."""
+    """Return the quantiles (L, R) of the cosines of source features, by category of a model in evaluation mode."""
     count = min(len(samples), images * len(model.spec.categories))
     chosen = np.linspace(0, len(samples) - 1, count).astype(int)
-    # An unseen image first: what no source image shows comes out as NaN.
+    # An image that shows nothing goes first: vertices that no source image shows become NaN.
     cosines = {name: [torch.full((1, len(neural.vertex_features)), torch.nan)] for name, neural in model.meshes.items()}
     for first in range(0, len(chosen), _BATCH):
         chunk = [samples[int(i)] for i in chosen[first : first + _BATCH]]
@@ -65,21 +68,21 @@ def source_similarity(
 
 
 def source_thresholds(folder: Path, level: float) -> dict[str, Tensor]:
-    """delta (R,) of each category: the quantile at `level` of its vertices' source features, for a model's folder.
+    """Read delta (R,) of each category: the quantile at `level` of its vertices' source features.
 
-    ValueError naming the file and the remedy where it is missing, cannot be read, or lacks the level.
+    DataError, naming the file and the remedy, if it is missing, cannot be read, or lacks the level.
     """
     path = folder / SIMILARITY_FILE
     remedy = f"make it from source images: pose-models thresholds --model {folder} --shards ... --level {level:g}"
     if not path.is_file():
-        raise ValueError(f'delta = "source" needs {path}, which is not there; {remedy}')
+        raise DataError(f'delta = "source" needs {path}, which is not there; {remedy}')
     try:
         with safe_open(path, framework="pt") as file:
             levels = json.loads(file.metadata()["levels"])
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+            similarity = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
     except (OSError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as error:
-        raise ValueError(f"cannot read {path}: {error}; {remedy}") from error
+        raise DataError(f"cannot read {path}: {error}; {remedy}") from error
     if level not in levels:
-        raise ValueError(f"{path} holds the quantiles at {', '.join(map(str, levels))}, not at {level:g}; {remedy}")
+        raise DataError(f"{path} holds the quantiles at {', '.join(map(str, levels))}, not at {level:g}; {remedy}")
     row = levels.index(level)
-    return {name: quantiles[row] for name, quantiles in found.items()}
+    return {name: quantiles[row] for name, quantiles in similarity.items()}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from p3d_gen.core.cuboid import fit_box
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models import geometry
 from pose_models.backbone import BackboneSpec, FeatureNet, load_weights, stem
@@ -19,11 +20,11 @@ from pose_models.mesh import outline
 from pose_models.metrics import most_frequent_rotation
 from pose_models.nmm import MeshSpec, ModelSpec, NeuralMeshModel
 
-_COUNTED = 1000  # samples by which poses and boxes are counted; all of them where there are fewer
+_COUNTED = 1000  # largest number of samples from which the statistics of poses and boxes are made
 
 
 def outlines_of(cads: Mapping[str, Mapping[str, Array]]) -> dict[str, Tensor]:
-    """Extreme points (C, N, 3) of each category's CAD models."""
+    """Return extreme points (C, N, 3) of each category's CAD models."""
     return {
         category: torch.from_numpy(np.stack([outline(points) for points in models.values()])).float()
         for category, models in cads.items()
@@ -31,7 +32,7 @@ def outlines_of(cads: Mapping[str, Mapping[str, Array]]) -> dict[str, Tensor]:
 
 
 def canvas_for(boxes_xyxy: Array, long_side: int) -> tuple[int, int]:
-    """Height and width of a canvas with the boxes' median shape, at most 5:3 either way, multiples of 16."""
+    """Return height and width of a canvas with the boxes' median shape, at most 5:3 either way, multiples of 16."""
     width, height = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).T
     shape = float(np.clip(np.median(width / height), 0.6, 5 / 3))
     w, h = (long_side, long_side / shape) if shape >= 1 else (long_side * shape, long_side)
@@ -39,7 +40,7 @@ def canvas_for(boxes_xyxy: Array, long_side: int) -> tuple[int, int]:
 
 
 def _counted(samples: Sequence[PoseSample]) -> list[PoseSample]:
-    """Samples spread evenly over a source."""
+    """Return samples spread evenly over a source."""
     return [samples[i] for i in np.linspace(0, len(samples) - 1, min(len(samples), _COUNTED)).astype(int)]
 
 
@@ -47,7 +48,7 @@ def _mesh_spec(
     config: TrainConfig, category: str, samples: Sequence[PoseSample], cads: Mapping[str, Array]
 ) -> MeshSpec:
     if not samples:
-        raise ValueError(f"no image of category {category!r} among those to train on")
+        raise DataError(f"no image of category {category!r} among those to train on: choose by --category")
     lower, upper = fit_box(np.concatenate(list(cads.values())), config.box_fraction)
     poses = torch.from_numpy(np.stack([sample.cam_T_obj for sample in samples]))
     views = geometry.viewpoint_of(poses[:, :3, :3])
@@ -67,7 +68,7 @@ def _mesh_spec(
 def model_spec(
     config: TrainConfig, samples: Sequence[Sequence[PoseSample]], cads: Mapping[str, Mapping[str, Array]]
 ) -> ModelSpec:
-    """The model for the sources `samples` and each category's CAD models. ValueError where a category has no image."""
+    """Make the spec for sources of samples and each category's CAD models. DataError if a category has no image."""
     counted = [sample for source in samples if len(source) for sample in _counted(source)]
     boxes = np.array([sample.box_xyxy for sample in counted])
     meshes = [
@@ -91,7 +92,7 @@ def model_spec(
 
 
 def build(config: TrainConfig, spec: ModelSpec, outlines: dict[str, Tensor]) -> NeuralMeshModel:
-    """The untrained model: random weights from `config.seed`, then the body's pretrained ones where given."""
+    """Make the untrained model: random weights from `config.seed`, then the body's pretrained ones if given."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = NeuralMeshModel(spec, outlines, torch.Generator().manual_seed(config.seed))
@@ -109,7 +110,7 @@ def freeze(net: FeatureNet, config: LoopConfig) -> None:
 
 
 def parameter_groups(net: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
-    """The optimiser's groups for a net of body and head: the head, and the body at its own rate where it learns."""
+    """Return the optimiser's groups for a net of body and head: the head, and the body at its own rate if it learns."""
     groups = [{"params": list(net.head.parameters()), "lr": config.head_lr}]
     if body := [p for p in net.body.parameters() if p.requires_grad]:
         groups.append({"params": body, "lr": config.lr})
@@ -117,7 +118,7 @@ def parameter_groups(net: nn.Module, config: LoopConfig) -> list[dict[str, Any]]
 
 
 def training_mode(module: nn.Module, body: nn.Module, config: LoopConfig) -> None:
-    """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
+    """Switch to training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
     module.train()
     if config.weights and config.freeze != "none":
         body.eval()

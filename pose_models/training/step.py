@@ -1,4 +1,4 @@
-"""What a neural mesh model learns from a batch: its loss, and what it leaves in vertex features and clutter bank."""
+"""One training step of a neural mesh model: its loss, and the update of vertex features and clutter bank."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _CLUTTER = 3
 
 
 def neighbours(model: NeuralMeshModel, radius: float) -> dict[str, Tensor]:
-    """For each category (R, R): vertices at most `radius` apart, in obj units."""
+    """Return the pairs of vertices (R, R) bool at most `radius` apart, in obj units, for each category."""
     return {
         name: torch.cdist(neural.mesh.vertices, neural.mesh.vertices) <= radius for name, neural in model.meshes.items()
     }
 
 
 def clutter_cells(batch: Batch, covered: Tensor) -> Tensor:
-    """Weights (B, h w): 1 for cells with a background pixel that no projected vertex covers (B, h w), else 0; as NeMo.
+    """Return weights (B, h w): 1 for cells with a background pixel that no projected vertex covers, else 0; as in NeMo.
 
-    Where the mask is not known, the background is what lies in the box but not under the mesh.
+    covered (B, h w): cells with a projected vertex. If the mask is not known, the cells in the box count as background.
     """
     h, w = batch.mask.shape[1] // STRIDE, batch.mask.shape[2] // STRIDE
     background = F.max_pool2d(1 - batch.mask[:, None], STRIDE).flatten(1) > 0.5
@@ -44,7 +44,7 @@ def clutter_cells(batch: Batch, covered: Tensor) -> Tensor:
 
 
 def _covered_cells(pixels: Tensor, map_hw: tuple[int, int]) -> Tensor:
-    """Cells (B, h w) that a projected vertex (B, R, 2) falls into."""
+    """Return the cells (B, h w) bool that a projected vertex (B, R, 2) falls into."""
     cell = (pixels.nan_to_num(nan=-1.0) / STRIDE).floor()
     inside = ((cell >= 0) & (cell < cell.new_tensor([map_hw[1], map_hw[0]]))).all(-1)
     slot = (cell[..., 1] * map_hw[1] + cell[..., 0]).where(inside, 0).long()
@@ -53,7 +53,7 @@ def _covered_cells(pixels: Tensor, map_hw: tuple[int, int]) -> Tensor:
 
 
 def drawn_cells(features: Tensor, free: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Features (N, D) of `count` random free cells of each image; images with fewer free cells give none."""
+    """Draw features (N, D) of `count` random free cells of each image; images with fewer free cells give none."""
     usable = (free.sum(1) >= count).nonzero(as_tuple=True)[0]
     if len(usable) == 0:
         return features.new_zeros(0, features.shape[1])
@@ -63,8 +63,10 @@ def drawn_cells(features: Tensor, free: Tensor, count: int, generator: torch.Gen
 
 
 def contrast(model: NeuralMeshModel, seen: Seen, near: dict[str, Tensor], config: TrainConfig) -> Tensor:
-    """`losses.contrastive` of what images show of one category, against all vertices and the clutter bank of the model;
-    near: see `neighbours`."""
+    """Return `losses.contrastive` of the visible vertices of one category, against all vertices and the clutter bank.
+
+    near: see `neighbours`.
+    """
     others = [mesh.vertex_features for mesh in model.meshes.values() if mesh is not seen.mesh]
     return contrastive(
         seen.features[seen.visible],
@@ -79,10 +81,10 @@ def contrast(model: NeuralMeshModel, seen: Seen, near: dict[str, Tensor], config
 
 
 def _remember(
-    model: NeuralMeshModel, found: list[Seen], noise: Tensor, images: int, config: TrainConfig, all_: Processes
+    model: NeuralMeshModel, views: list[Seen], noise: Tensor, images: int, config: TrainConfig, all_: Processes
 ) -> None:
-    """Move the vertex features towards what was seen, and put the clutter into its bank; the same in all processes."""
-    by_name = {seen.mesh.spec.category: seen for seen in found}
+    """Move the vertex features towards the seen ones, and fill the clutter bank; the same in all processes."""
+    by_name = {seen.mesh.spec.category: seen for seen in views}
     for name, neural in model.meshes.items():
         total, count = (
             torch.zeros_like(neural.vertex_features),
@@ -106,16 +108,18 @@ def _remember(
 
 
 def seen_in(model: NeuralMeshModel, features: Tensor, batch: Batch) -> tuple[list[Seen], Tensor]:
-    """What a batch with feature maps (B, D, h, w) shows of each category, and the cells (B, h w) bool that its
-    projected vertices fall into."""
+    """Return the features that a batch shows of each category, and the cells (B, h w) bool with projected vertices.
+
+    features: feature maps (B, D, h, w) of the batch.
+    """
     covered = features.new_zeros(len(features), features[0, 0].numel(), dtype=torch.bool)
-    found, images = [], by_category(batch)
+    views, images = [], by_category(batch)
     for name, neural in model.meshes.items():
         if (rows := images.get(name)) is not None:
             seen = look(neural, features, batch, rows, batch.cam_T_obj[rows], batch.K[rows])
             covered[rows] = _covered_cells(seen.pixels, (features.shape[2], features.shape[3]))
-            found.append(seen)
-    return found, covered
+            views.append(seen)
+    return views, covered
 
 
 def training_step(
@@ -127,19 +131,21 @@ def training_step(
     step: int,
     all_: Processes,
 ) -> tuple[Tensor, Tensor]:
-    """The two loss terms (contrastive, clutter) of a batch whose feature maps are (B, D, h, w); updates the vertex
-    features and the clutter bank. `step` keys the draw of clutter cells."""
-    found, covered = seen_in(model, features, batch)
+    """Return the loss terms (contrastive, clutter) of a batch; update the vertex features and the clutter bank.
+
+    features: feature maps (B, D, h, w) of the batch. step: keys the draw of clutter cells.
+    """
+    views, covered = seen_in(model, features, batch)
     number = int(np.random.default_rng([config.seed, _CLUTTER, step, all_.rank]).integers(2**62))
     free = clutter_cells(batch, covered)
     noise = drawn_cells(features, free, config.clutter_per_image, torch.Generator().manual_seed(number))
-    counts = torch.stack([seen.visible.sum() for seen in found]).float()
+    counts = torch.stack([seen.visible.sum() for seen in views]).float()
     # The mean over all visible vertices of all processes; gradients are averaged over the processes.
     shares = counts * all_.count / all_.summed(counts.sum()).clamp(min=1)
-    terms = torch.stack([contrast(model, seen, near, config) for seen in found])
+    terms = torch.stack([contrast(model, seen, near, config) for seen in views])
     everywhere = torch.cat([mesh.vertex_features for mesh in model.meshes.values()])
     clutter = clutter_similarity(noise, everywhere)
-    _remember(model, found, noise, len(features), config, all_)
+    _remember(model, views, noise, len(features), config, all_)
     return (terms * shares).sum(), clutter
 
 
@@ -153,15 +159,15 @@ class MeshTrainee:
         self._near = neighbours(model, config.neighbour_radius)
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """AdamW."""
+        """Make AdamW."""
         return torch.optim.AdamW(parameter_groups(self.net, self._config), weight_decay=self._config.weight_decay)
 
     def training(self) -> None:
-        """Training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
+        """Switch to training mode; the statistics of a pretrained body stay as they are unless `freeze` is none."""
         training_mode(self.module, self.net.body, self._config)
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
-        """Contrastive loss plus `clutter_term` times the clutter term; moves vertex features and clutter bank."""
+        """Return contrastive + `clutter_term` * clutter, and both; update vertex features and clutter bank."""
         self._near = {name: near.to(output.device) for name, near in self._near.items()}
         term, clutter = training_step(self.module, output, batch, self._near, self._config, step, everyone)
         return term + self._config.clutter_term * clutter, {"contrastive": term, "clutter": clutter}

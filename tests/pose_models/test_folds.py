@@ -195,7 +195,7 @@ def test_finished_folds_are_kept_and_others_are_not_taken_for_them(run, whole):
     assert [path.stat().st_mtime_ns for path in models] == stamps
     other = call(run, out, "--vertices", 120)
     assert other.exit_code == 1
-    assert "made otherwise (config.vertices: 100 -> 120)" in " ".join(other.output.split())
+    assert "or other samples (config.vertices: 100 -> 120)" in " ".join(other.output.split())
     assert "--overwrite" in other.output
 
 
