@@ -119,7 +119,7 @@ def stage_options(command: Callable[..., None]) -> Callable[..., None]:
         command(stage=stage, **others)
 
     decorated: Callable[..., None] = with_stage
-    for option in _STAGE_OPTIONS:
+    for option in reversed(_STAGE_OPTIONS):
         decorated = option(decorated)
     return decorated
 
@@ -183,7 +183,7 @@ def stage_blender_options(command: Callable[..., None]) -> Callable[..., None]:
         command(blender=blender, **others)
 
     decorated: Callable[..., None] = with_blender
-    for option in _BLENDER_OPTIONS:
+    for option in reversed(_BLENDER_OPTIONS):
         decorated = option(decorated)
     return decorated
 

@@ -1,6 +1,7 @@
 """The public API, as a script or a notebook uses it."""
 
 import importlib
+import logging
 import pkgutil
 import subprocess
 import sys
@@ -172,6 +173,12 @@ def test_a_sample_is_read_as_the_last_stage_left_it(rendered):
     assert rendered["car-000001"].image.mode == "RGB"
     assert [sample.image.mode for sample in rendered] == ["RGB", "RGB", "RGBA", "RGBA", "RGBA", "RGBA"]
     assert rendered.keys() == [sample.key for sample in rendered]
+
+
+def test_a_name_without_settings_of_its_own_is_told(rendered, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)  # which the command line takes away
+    rendered.stylize(name="same", shards="0", workers=1)
+    assert caplog.messages == ["the stylization 'same' has the manifest's own settings: state others by --settings"]
 
 
 def test_keys_that_are_none(rendered, run):

@@ -113,7 +113,8 @@ def test_workers_are_processes_of_their_own(run):
     assert len(made_by) <= 2
 
 
-def test_without_a_view_notes_are_logged(caplog):
+def test_without_a_view_notes_are_logged(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)  # which the command line takes away
     with caplog.at_level(logging.INFO, "p3d_gen"):
         Silent().on_news("a shard was lost")
     assert caplog.messages == ["a shard was lost"]
