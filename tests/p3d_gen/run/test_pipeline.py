@@ -117,4 +117,4 @@ def test_without_a_view_notes_are_logged(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)  # which the command line takes away
     with caplog.at_level(logging.INFO, "p3d_gen"):
         Silent().on_news("a shard was lost")
-    assert caplog.messages == ["a shard was lost"]
+    assert "a shard was lost" in caplog.messages
