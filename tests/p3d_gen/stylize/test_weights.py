@@ -151,7 +151,7 @@ def test_everything_is_looked_for_early(tmp_path, model, hub):
 
 def test_an_embedded_stylizer_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr("p3d_gen.stylize.weights.embedded_folder", lambda kind: tmp_path / kind)
-    with pytest.raises(DependencyError, match=r"'embedded'.*without the embedded stylizer.*p3dgen train-stylizer"):
+    with pytest.raises(DependencyError, match=r"'embedded'.*not hold the embedded stylizer.*p3dgen train-stylizer"):
         model_weights("embedded", "base", tmp_path, "stylize.base")
     (tmp_path / "stylizer" / "base").mkdir(parents=True)
     (tmp_path / "stylizer" / "base" / "model_index.json").write_text("{}")
