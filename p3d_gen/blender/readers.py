@@ -17,7 +17,7 @@ from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
 from p3d_gen.run.meshes import parse_mesh
-from p3d_gen.spec.inventory import PARAMETRIC, parse_parametric
+from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
 _Y_UP = ("y", "z")
 _Z_UP = ("z", "-y")

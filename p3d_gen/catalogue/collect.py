@@ -8,9 +8,10 @@ from pathlib import Path
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError, did_you_mean
-from p3d_gen.spec.inventory import PARAMETRIC, Asset, folder_cads, parametric_assets, parse_parametric_range, take_cads
+from p3d_gen.spec.inventory import Asset, folder_cads, parametric_assets, take_cads
 from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, recognise
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
+from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED
 

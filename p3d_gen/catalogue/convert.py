@@ -18,9 +18,10 @@ from p3d_gen.core.categories import SYMMETRY_ORDER
 from p3d_gen.core.errors import AssetError
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.run.files import write_bytes
-from p3d_gen.spec.inventory import Asset, parse_parametric
+from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.layouts import CAD_SUFFIXES
 from p3d_gen.spec.licences import UNKNOWN, asset_licence, is_own_ply
+from p3d_gen.spec.parametric import parse_parametric
 
 # GLB is y up, front z; object axes are z up, front -y
 _GLB_FROM_OBJECT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])

@@ -66,7 +66,7 @@ def _list_manifest(table: Table, path: Path) -> None:
 
 def _list_library(table: Table) -> None:
     from blender_assets.shapes import BODY_TYPES, CATEGORIES
-    from p3d_gen.spec.inventory import parametric_address
+    from p3d_gen.spec.parametric import parametric_address
 
     for category in CATEGORIES:
         table.add_row(f"CAD {category}", "any", f"{BODY_TYPES} body types", parametric_address(category, 0))

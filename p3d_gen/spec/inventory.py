@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 from fnmatch import fnmatch
@@ -18,10 +17,10 @@ from p3d_gen.core.errors import AssetError, DependencyError
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec.layouts import category_models, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
+from p3d_gen.spec.parametric import PARAMETRIC, parametric_address
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.viewpoint_files import read_viewpoints
 
-PARAMETRIC = "parametric:"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 ENVIRONMENT_SUFFIXES = (".hdr", ".exr")
 
@@ -135,35 +134,6 @@ def _find(folder: Path, suffixes: Iterable[str], key: str) -> tuple[Asset, ...]:
         twins = sorted(str(path) for path in set(paths) - set(assets.values()))
         raise AssetError(f"{key}: {twins[0]} and another file differ in their suffix only; rename one of them")
     return tuple(Asset(id=name, address=str(assets[name])) for name in sorted(assets))
-
-
-def parametric_address(category: str, variant: int) -> str:
-    """Return the address of a parametric shape."""
-    return f"{PARAMETRIC}{category}?variant={variant}"
-
-
-def parse_parametric_range(address: str) -> tuple[str, range]:
-    """Return the category and the variants of an address: one number, or the first and the last, as `?variant=0..31`.
-
-    Raise AssetError if it is not such an address.
-    """
-    match = re.fullmatch(PARAMETRIC + r"(\w+)\?variant=(\d+)(?:\.\.(\d+))?", address)
-    if not match or (match[3] is not None and int(match[3]) < int(match[2])):
-        raise AssetError(
-            f"{address!r} is not an address of parametric shapes: write {parametric_address('car', 17)} for one shape, "
-            f"{PARAMETRIC}car?variant=0..31 for several"
-        )
-    return match[1], range(int(match[2]), int(match[3] or match[2]) + 1)
-
-
-def parse_parametric(address: str) -> tuple[str, int]:
-    """Return the category and the variant of the address of one parametric shape. Raise AssetError if it is not one."""
-    category, variants = parse_parametric_range(address)
-    if len(variants) > 1:
-        raise AssetError(
-            f"{address!r} stands for {len(variants)} shapes, but one is needed: write ?variant={variants[0]}"
-        )
-    return category, variants[0]
 
 
 def parametric_assets(category: str, variants: Iterable[int]) -> tuple[Asset, ...]:

@@ -88,7 +88,7 @@ def _describe(model: type[Section], error: ErrorDetails, kind: str) -> str:
     return f"{name} = {value!r}: {error['msg'].replace('Input should', 'must', 1).partition(', unable')[0]}"
 
 
-def _told(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+def _first_causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """Return the faults without those that only follow: a list that is too short after its wrong items were dropped."""
     return [
         error
@@ -105,7 +105,7 @@ def _common(path: tuple[int | str, ...], other: tuple[int | str, ...]) -> int:
 
 def list_faults(model: type[Section], invalid: ValidationError, kind: str) -> str:
     """Return all faults of the data of a section, one a line. kind: the word for what the section describes."""
-    return "\n".join(f"  {_describe(model, fault, kind)}" for fault in _told(invalid.errors()))
+    return "\n".join(f"  {_describe(model, fault, kind)}" for fault in _first_causes(invalid.errors()))
 
 
 def validated(model: type[T], data: dict[str, Any], origin: str, kind: str, error: type[P3DError] = ConfigError) -> T:

@@ -9,9 +9,10 @@ import pytest
 from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError
-from p3d_gen.spec.inventory import parse_parametric, parse_parametric_range, take_inventory
+from p3d_gen.spec.inventory import take_inventory
 from p3d_gen.spec.layouts import LAYOUTS, SYNSETS, category_models, recognise
 from p3d_gen.spec.manifest import parse_manifest
+from p3d_gen.spec.parametric import parse_parametric, parse_parametric_range
 from tests.helpers.assets import save_picture, wedge
 
 TREES = {
