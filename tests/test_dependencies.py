@@ -18,6 +18,7 @@ DISTRIBUTIONS = {"OpenEXR": "OpenEXR", "bmesh": "bpy", "mathutils": "bpy", "pyto
 EXTRAS = {
     "p3d_gen/blender/": ("render",),
     "p3d_gen/run/ray.py": ("ray",),
+    "p3d_gen/run/remote.py": ("http",),
     "p3d_gen/stylize/": ("stylize",),
     "p3d_gen/bench/": ("render", "stylize"),
     "pose_models/rasterise/pytorch3d.py": ("pose", "pytorch3d"),
