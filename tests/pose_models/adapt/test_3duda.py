@@ -1,20 +1,11 @@
 """3DUDA: whole adaptations of a small box model to noise."""
 
-import hashlib
-import json
 import math
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -25,10 +16,8 @@ from pose_models.adapt.uda3d import Adaptation, passes, run
 from pose_models.adapt.uda_poses import on_canvas, search, uncovered
 from pose_models.adapt.uda_state import HISTOGRAM
 from pose_models.bench.solve import random_poses
-from pose_models.cli import main
-from pose_models.config import MILD, TrainConfig, load_config
+from pose_models.config import load_config
 from pose_models.data.augment import collate, place
-from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import evaluate
@@ -37,78 +26,13 @@ from pose_models.look import look
 from pose_models.mesh_estimator import MeshEstimator
 from pose_models.metrics import pose_metrics, prediction_errors
 from pose_models.nmm import load_model
-from pose_models.training import LoopOptions, Sources, train
 from pose_models.training.source_similarity import SIMILARITY_FILE, source_thresholds
-from tests.helpers.boxes import members, write_run, write_tar
-
-CPU = torch.device("cpu")
-SOURCE = TrainConfig(
-    categories=("box",),
-    backbone="test_resnet",
-    image_size=96,
-    steps=60,
-    batch=8,
-    lr=3e-3,
-    head_lr=3e-3,
-    channels=64,
-    vertices=200,
-    augment=MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1}),
-)
-CONFIG = UdaConfig(epochs=3, solve_every=5, bank_images=8, batch=8, lr=1e-3)
-
-
-def changed(config=CONFIG, **fields):
-    return UdaConfig.model_validate(config.model_dump() | fields)
-
-
-def noisy(samples, seed=0):
-    rng = np.random.default_rng([seed, 1])
-    return [
-        replace(s, image=(s.image + rng.normal(0, 80, s.image.shape)).clip(0, 255).astype(np.uint8)) for s in samples
-    ]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A run of boxes, its model in `model`, and the samples of the noisy target."""
-    folder = tmp_path_factory.mktemp("made")
-    write_run(folder, train=48)
-    renders = ShardSamples([folder / "shards" / "box-00000.tar"])
-    sources = Sources(renders=renders, cads={"box": cad_vertices(folder / "cad", "box")})
-    train(SOURCE, sources, folder / "model", LoopOptions(cpu=True), lambda step: None)
-    rng = np.random.default_rng([5, 1])
-    write_tar(folder / "target" / "box-00000.tar", [file for i in range(24) for file in members(500 + i, rng)])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def samples(made):
-    return noisy(ShardSamples([made / "target" / "box-00000.tar"]))
-
-
-@pytest.fixture(scope="module")
-def adapted(made, samples, tmp_path_factory):
-    """An adaptation without interruption, for which the source's images are gone; its folder and its model."""
-    out = tmp_path_factory.mktemp("adapted") / "run"
-    hidden = (made / "shards").rename(made / "hidden")
-    before = hashes(made / "model")
-    model = run(made / "model", Target(samples, 96), CONFIG, out, CPU)
-    assert hashes(made / "model") == before
-    hidden.rename(made / "shards")
-    return out, model
-
-
-def hashes(folder):
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+from tests.helpers.uda import CONFIG, CPU, call, changed, without_seconds
 
 
 def accuracy(model, samples):
     found = evaluate([MeshEstimator(model, EstimateConfig())], samples, lambda: None)
     return pose_metrics(prediction_errors([one.prediction for one in found]))
-
-
-def without_seconds(path):
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()]
 
 
 def test_adaptation_helps(made, samples, adapted):
@@ -296,83 +220,3 @@ def test_a_missing_threshold_names_its_remedy(made, samples, tmp_path):
     call("thresholds", "--model", copy, "--shards", made / "shards")
     assert (copy / SIMILARITY_FILE).read_bytes() == kept  # as the training wrote it
     Adaptation(copy, target, config, CPU)
-
-
-# The command.
-
-
-def call(*arguments, code=0):
-    result = CliRunner().invoke(main, [*map(str, arguments)])
-    assert result.exit_code == code, result.output
-    return result.output
-
-
-@pytest.fixture
-def command(made, tmp_path):
-    options = ["--model", made / "model", "--target", made / "target", "--device", "cpu", "--precision", "no"]
-    return ["adapt", "3duda", *options, "--limit", "8", "--out", tmp_path / "run"]
-
-
-def test_the_command_adapts_and_watches(command, tmp_path):
-    out = tmp_path / "run"
-    call(*command, "--epochs", "1", "--watch", "--watch-limit", "4", "--delta", "source", "--bank-images", "4")
-    config = load_config(UdaConfig, out / ADAPT_FILE)
-    assert (config.epochs, config.delta, config.bank_images) == (1, "source", 4)
-    history = without_seconds(out / "history.jsonl")
-    assert all({"acc_pi_6", "acc_pi_18", "median_deg"} <= set(entry) for entry in history)
-    assert len((out / "target.jsonl").read_text().splitlines()) == 8
-    assert "already holds a model" in call(*command, "--epochs", "1", code=1)
-    # An adapted model is a source like any other.
-    again = ["--out", tmp_path / "again", "--epochs", "1", "--config", out / ADAPT_FILE, "--delta", "0.7"]
-    call(*command, "--model", out, *again)
-    assert load_config(UdaConfig, tmp_path / "again" / ADAPT_FILE) == changed(config, delta=0.7)
-
-
-def test_what_does_not_fit_is_named(made, command, samples, tmp_path):
-    assert "give a cosine from -1 to 1, or 'source'" in call(*command, "--delta", "much", code=2)
-    assert "delta" in call(*command, "--delta", "3", code=1)
-    assert "lie in one another" in call(*command, "--out", made / "model" / "in", code=1)
-    strange = [replace(samples[0], category="sofa")]
-    with pytest.raises(ValueError, match="the model knows box, not 'sofa'"):
-        run(made / "model", Target(strange, 96), CONFIG, tmp_path / "sofa", CPU)
-    with pytest.raises(ValueError, match="learning rate"):
-        run(made / "model", Target(samples[:8], 96), changed(lr=1e30), tmp_path / "lost", CPU)
-    with pytest.raises(ValueError, match="lists other images"):
-        run(made / "model", Target(samples[:4], 96), changed(lr=1e30), tmp_path / "lost", CPU)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ADAPT_FILE).write_text("epochs = 7\n")
-    assert "another configuration (epochs = 7, now 3)" in call(*command, code=1)
-
-
-def test_the_benchmark_compares_epochs_of_the_same_images(made):
-    before = hashes(made / "model")
-    options = ["--model", made / "model", "--target", made / "target", "--limit", "10", "--device", "cpu"]
-    figures = json.loads(call("bench", "adapt", *options).splitlines()[-1])
-    assert hashes(made / "model") == before
-    assert figures["images"] == 10
-    training, kept, searched = (figures[f"{name}_s"] for name in ("training", "uda_kept_poses", "uda_searched_poses"))
-    assert figures["uda_over_training"] == searched / training
-    assert figures["uda_kept_poses_over_training"] == kept / training
-    assert figures["cc3d_over_training"] == pytest.approx(1 + figures["labels_s"] / training)
-
-
-@pytest.mark.slow
-def test_a_killed_command_goes_on_bit_for_bit(command, tmp_path):
-    code = "import torch; torch.set_num_threads(1); from pose_models.cli import main; main()"
-
-    def process(out):
-        return [sys.executable, "-c", code, *map(str, command), "--epochs", "4", "--out", str(out)]
-
-    subprocess.run(process(tmp_path / "whole"), check=True, capture_output=True)
-    killed = subprocess.Popen(process(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
-    while not checkpoint.exists() and killed.poll() is None:
-        time.sleep(0.005)
-    os.kill(killed.pid, signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    subprocess.run(process(tmp_path / "killed"), check=True, capture_output=True)
-    for name in ("model.safetensors", "model.json", "vertices.safetensors", ADAPT_FILE):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert without_seconds(tmp_path / "killed" / "history.jsonl") == without_seconds(
-        tmp_path / "whole" / "history.jsonl"
-    )
