@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from p3d_gen.core.errors import ConfigError
+from p3d_gen.core.errors import ConfigError, RunError
 from pose_models.config import MILD, TrainConfig, load_config, save_config
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
@@ -187,7 +187,7 @@ def test_a_killed_command_goes_on_bit_for_bit(run, tmp_path):
 
 def test_a_broken_checkpoint_is_named(sources, tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"no")
-    with pytest.raises(ValueError, match=r"cannot continue from .*checkpoint.safetensors.*remove it"):
+    with pytest.raises(RunError, match=r"cannot resume from .*checkpoint.safetensors.*remove it"):
         run_training(changed(steps=1), sources, tmp_path)
 
 
