@@ -1,4 +1,4 @@
-"""Which sample goes into which shard of a dataset: a function of the samples and the recipe alone."""
+"""The shard of each sample of a dataset: a function of the samples and the recipe alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _ENDING = 2 * tarfile.BLOCKSIZE
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """The samples of each shard, by its name SPLIT/CATEGORY-NNNNN, and how many belong to no split."""
+    """The samples of each shard, by its name SPLIT/CATEGORY-NNNNN, and the number of those that belong to no split."""
 
     shards: dict[str, list[DatasetSample]]
     left_out: int
 
 
 def _cut(samples: Sequence[DatasetSample], recipe: Recipe) -> Iterator[list[DatasetSample]]:
-    """The samples in order, in shards that are as large as they may be."""
+    """Yield the samples in order, in shards that are as large as they may be."""
     shard: list[DatasetSample] = []
     size = _ENDING
     for sample in samples:
@@ -38,7 +38,7 @@ def _cut(samples: Sequence[DatasetSample], recipe: Recipe) -> Iterator[list[Data
 
 
 def assign_samples(entries: Sequence[DatasetSample], recipe: Recipe) -> Assignment:
-    """Split, shuffle and cut. RunError where a split gets no sample, or one has no asset to be split by."""
+    """Split, shuffle and cut. RunError if a split gets no sample, or a sample has no asset to be split by."""
     by_split: dict[str, dict[str, list[DatasetSample]]] = {split: {} for split in recipe.shares}
     left_out = 0
     for entry in entries:

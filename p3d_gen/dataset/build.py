@@ -1,4 +1,4 @@
-"""Making a dataset of finished runs. What was killed goes on with the same call and ends in the same bytes."""
+"""Making a dataset of finished runs. Interrupted work resumes with the same call and ends in the same bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _SHOWN = 10
 
 
 def _licences(source: SourceRun) -> list[dict[str, str]]:
-    """The licences of what the run's samples show, as `p3dgen licences` found them; none where it was not called."""
+    """Return the licences of the assets that the run's samples show, as `p3dgen licences` wrote them; none if it did
+    not run."""
     path = source.run.root / f"licences{source.stage.removeprefix('shards')}.json"
     try:
         return [{key: each[key] for key in ("kind", "id", "licence")} for each in read_json(path)["assets"]]
@@ -44,7 +45,7 @@ def _licences(source: SourceRun) -> list[dict[str, str]]:
 
 
 def _made_from(sources: Sequence[SourceRun], recipe: Recipe) -> dict[str, Any]:
-    """The content of recipe.json. RunError where a run is not finished."""
+    """Return the content of recipe.json. RunError if a run is not finished."""
     runs = []
     for source in sources:
         about = read_json(source.run.root / "run.json")
@@ -64,10 +65,10 @@ def _made_from(sources: Sequence[SourceRun], recipe: Recipe) -> dict[str, Any]:
 
 
 def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
-    """Write what the dataset is to be, or find that it is that. RunError where the folder is another dataset's."""
+    """Begin the dataset, or resume it if the folder is this one. RunError if the folder is another dataset's."""
     if not is_dataset(root):
         if root.exists() and any(root.iterdir()):
-            raise RunError(f"{root} is not empty and no dataset: choose another --out")
+            raise RunError(f"{root} is not empty and not a dataset: choose another --out")
         write_json(root / RECIPE, made_from)
     elif (found := read_part(root / RECIPE)) != made_from:
         raise RunError(f"{root} is made from something else ({difference(found, made_from)}): choose another --out")
@@ -75,8 +76,11 @@ def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
 
 
 def _models(entries: Sequence[DatasetSample], sources: Sequence[SourceRun]) -> dict[str, Path]:
-    """The files of the models that samples show, and of the categories' cuboids where samples hold theirs, by their
-    names in the dataset. RunError where two runs mean different ones by the same name."""
+    """Return the files that the dataset keeps in cad/, by their names there.
+
+    They are the models that samples show, and the categories' cuboids if samples hold theirs. RunError if two runs mean
+    different files by the same name.
+    """
     by_prefix = {source.prefix: source for source in sources}
     wanted: dict[str, set[Path]] = {}
     for entry in entries:
@@ -104,7 +108,7 @@ def _read(
 
 
 def _write_shards(root: Path, assignment: Assignment, recipe: Recipe, on_sample: Callable[[], None]) -> None:
-    """Write the shards that are not there yet: those that are are whole."""
+    """Write the shards that are not there yet; those that are there are whole."""
     for name, entries in assignment.shards.items():
         path = root / f"{name}.tar"
         if not path.exists():
@@ -115,7 +119,7 @@ def _write_shards(root: Path, assignment: Assignment, recipe: Recipe, on_sample:
 
 
 def _by_licence(dataset: DatasetFolder) -> dict[str, int]:
-    """How many assets there are under each licence; {} where that is not known of all runs."""
+    """Count the assets under each licence; {} if that is not known of all runs."""
     stated = {
         (source["name"], each["kind"], each["id"]): each["licence"]
         for source in dataset.sources
@@ -126,7 +130,7 @@ def _by_licence(dataset: DatasetFolder) -> dict[str, int]:
 
 
 def _summary(dataset: DatasetFolder, assignment: Assignment, found: Survey) -> dict[str, Any]:
-    """The content of dataset.json."""
+    """Return the content of dataset.json."""
     return {
         "format_version": FORMAT_VERSION,
         "name": dataset.root.resolve().name,
@@ -154,10 +158,11 @@ def _summary(dataset: DatasetFolder, assignment: Assignment, found: Survey) -> d
 def make_dataset(
     root: Path, sources: Sequence[SourceRun], recipe: Recipe, on_sample: Callable[[int], None] = lambda total: None
 ) -> dict[str, Any]:
-    """Make the dataset of some finished runs in a folder, which is to be new or the same dataset begun; returns what
-    its dataset.json says. The runs are only read. on_sample: called after each sample with how many there are.
+    """Make the dataset of some finished runs in a folder; return the content of its dataset.json. The runs are only
+    read.
 
-    RunError where a run is not finished, samples do not go together, or a split gets none.
+    root: a folder that is new, or the same dataset begun. on_sample: called after each sample with the total number.
+    RunError if a run is not finished, samples do not go together, or a split gets none.
     """
     made_from = _made_from(sources, recipe)
     entries = samples_of(sources)

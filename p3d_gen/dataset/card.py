@@ -13,14 +13,14 @@ _LARGE = "1M<n<10M"
 
 
 def _license(licences: dict[str, int]) -> str:
-    """The card's licence: that of all assets, `other` for several, `unknown` where not all are known."""
+    """Return the card's licence: that of all assets, `other` for several, `unknown` if not all are known."""
     if not licences or UNKNOWN in licences:
         return UNKNOWN
     return next(iter(licences)).lower() if len(licences) == 1 else "other"
 
 
 def dataset_card(summary: dict[str, Any]) -> str:
-    """The card of a dataset, from its dataset.json: one configuration for all categories, and one for each."""
+    """Return the card of a dataset, from its dataset.json: one configuration for all categories, and one for each."""
     splits = summary["splits"]
     total = sum(split["samples"] for split in splits.values())
     facts = {

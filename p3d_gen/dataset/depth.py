@@ -24,8 +24,11 @@ _MOST = 65535
 
 
 def encode_depth16(depth: NDArray[np.float32]) -> tuple[bytes, float]:
-    """Depth (H, W) as a 16-bit PNG, and its step: the smallest power of two with which the largest depth fits, so that
-    numbers are off by at most half a step, 2^-17 to 2^-16 of that depth."""
+    """Return depth (H, W) as a 16-bit PNG, and its step.
+
+    The step is the smallest power of two with which the largest depth fits. Numbers are off by at most half a step,
+    2^-17 to 2^-16 of that depth.
+    """
     largest = float(depth.max())
     step = 2.0 ** int(np.ceil(np.log2(largest / _MOST))) if largest > 0 else 1.0
     written, content = cv2.imencode(".png", np.rint(depth / step).astype(np.uint16))
@@ -34,15 +37,15 @@ def encode_depth16(depth: NDArray[np.float32]) -> tuple[bytes, float]:
 
 
 def decode_depth16(content: bytes) -> NDArray[np.uint16]:
-    """The numbers (H, W) of a 16-bit PNG; times the step they are depth."""
+    """Return the numbers (H, W) of a 16-bit PNG; times the step they are depth."""
     numbers = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if numbers is None or numbers.dtype != np.uint16 or numbers.ndim != 2:
-        raise ValueError(f"{MEMBER} is no 16-bit grey PNG")
+        raise ValueError(f"{MEMBER} is not a 16-bit grey PNG")
     return np.asarray(numbers, dtype=np.uint16)
 
 
 def with_depth16(members: Members) -> Members:
-    """A sample's members with the depth in 16 bits in place of `depth.npz`."""
+    """Return a sample's members with the depth in 16 bits in place of `depth.npz`."""
     png, step = encode_depth16(decode_npz(members["depth.npz"])["depth"])
     kept = {name: content for name, content in members.items() if name not in ("depth.npz", "json")}
     return kept | {MEMBER: png, "json": compact_json(json.loads(members["json"]) | {STEP: step})}

@@ -25,7 +25,7 @@ RECIPE, INDEX, CARD, DATASET = "recipe.json", "index.json", "README.md", "datase
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFolder:
-    """A dataset's folder that has been begun. sources: what its runs are, as recipe.json says."""
+    """A dataset's folder that has been begun. sources: its runs, as recipe.json describes them."""
 
     root: Path
     recipe: Recipe
@@ -33,23 +33,23 @@ class DatasetFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether all of it is there."""
+        """True once all of it is there."""
         return (self.root / DATASET).exists()
 
     def shape(self) -> dict[str, Any]:
-        """What `samples.sample_shape` is for all its samples; {} while it is not finished."""
+        """Return the `source_runs.sample_shape` of all its samples; {} while it is not finished."""
         if not self.finished:
             return {}
         content = read_part(self.root / DATASET)
         return {name: content.get(name) for name in ("members", "labels")}
 
     def shards(self, split: str) -> list[Path]:
-        """The shards of a split, in order."""
+        """Return the shards of a split, in order."""
         return sorted((self.root / split).glob("*.tar"))
 
 
 def read_part(path: Path) -> Any:
-    """What a JSON file of a dataset says. RunError where it is not there or damaged."""
+    """Return the content of a JSON file of a dataset. RunError if it is not there or damaged."""
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
@@ -57,20 +57,22 @@ def read_part(path: Path) -> Any:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that is not there yet: one that is has this content."""
+    """Write a file unless it is there: one that is there has this content."""
     if not path.exists():
         write_bytes(path, content)
 
 
 def is_dataset(root: Path) -> bool:
-    """Whether a folder is a dataset's."""
+    """Tell if a folder is a dataset's."""
     return (root / RECIPE).exists()
 
 
 def open_dataset(root: Path) -> DatasetFolder:
-    """An existing dataset. RunError where the folder is none, or one of another version."""
+    """Open an existing dataset. RunError if the folder is not one, or one of another version."""
     if not is_dataset(root):
-        raise RunError(f"{root} is no dataset: it holds no {RECIPE}; `p3dgen dataset make RUN --out {root}` makes one")
+        raise RunError(
+            f"{root} is not a dataset: it holds no {RECIPE}; `p3dgen dataset make RUN --out {root}` makes one"
+        )
     content = read_part(root / RECIPE)
     try:
         if (found := content["format_version"]) != FORMAT_VERSION:

@@ -1,4 +1,4 @@
-"""Markdown from the templates beside this file."""
+"""Markdown from the templates next to this file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 
 def markdown(template: str, values: dict[str, Any]) -> str:
-    """The text of a template. Values are taken as they are: names that were checked, and texts of this package."""
+    """Return the text of a template. Values are taken as they are: names that were checked, and texts of this
+    package."""
     environment = Environment(
         loader=PackageLoader("p3d_gen.dataset", "."),
         autoescape=False,

@@ -81,7 +81,7 @@ class PackedLabels(TypedDict):
     prompt: Annotated[str, Field(description="what the stylizer was asked for")]
     negative_prompt: Annotated[str, Field(description="what it was asked to avoid")]
     stylize_seed: Annotated[int, Field(ge=0, description="of the stylised picture")]
-    attempts: Annotated[int, Field(ge=1, description="the how manieth picture of the sample this is")]
+    attempts: Annotated[int, Field(ge=1, description="number of pictures generated for this sample, this one included")]
     survival: Annotated[Share, Field(description="label survival: how well the picture shows the labelled pose")]
     edge_precision: Annotated[Share, Field(description="the share of its edges that the label predicts")]
     edge_recall: Annotated[Share, Field(description="the share of the predicted edges that it shows")]
@@ -112,7 +112,7 @@ _labels = cache(lambda: TypeAdapter(PackedLabels))
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the labels."""
+    """Return the JSON Schema (2020-12) of the labels."""
     schema = _labels().json_schema()
     made_by = {
         "type": ["string", "number"],
@@ -126,7 +126,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def label_faults(labels: Any) -> list[str]:
-    """What of a sample's labels is not as the schema has it, as 'key: reason'."""
+    """List the faults of a sample's labels against the schema, as 'key: reason'."""
     if not isinstance(labels, dict):
         return [f"{type(labels).__name__} where an object belongs"]
     own = {key: value for key, value in labels.items() if not key.startswith(_STYLIZER)}
@@ -143,7 +143,7 @@ def label_faults(labels: Any) -> list[str]:
 
 
 def _type_of(schema: dict[str, Any]) -> str:
-    """A property's type in words."""
+    """Return a property's type in words."""
     if "enum" in schema:
         return "string"
     if schema["type"] != "array":
@@ -153,7 +153,7 @@ def _type_of(schema: dict[str, Any]) -> str:
 
 
 def document() -> str:
-    """The schema as a Markdown document."""
+    """Return the schema as a Markdown document."""
     schema = json_schema()
     rows = [
         (name, _type_of(each), name in schema["required"], each["description"])

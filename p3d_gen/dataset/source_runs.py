@@ -1,4 +1,4 @@
-"""The samples of finished runs: where each lies in its run's shards, and what it shows."""
+"""The samples of finished runs: the place of each in its run's shards, and the assets that it shows."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _NAMED = re.compile(r"([A-Za-z0-9_-]+)=(.+)")
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRun:
-    """A finished run. name: what it is called in the dataset; prefix: what its keys begin with there; stage: the folder
-    of its packed shards."""
+    """A finished run. name: its name in the dataset. prefix: the beginning of its keys there. stage: the folder of its
+    packed shards."""
 
     name: str
     prefix: str
@@ -36,14 +36,16 @@ class SourceRun:
     stage: str
 
     def shards(self) -> dict[str, str]:
-        """The sha256 of its packed shards by name. RunError where one is missing or not what its ledger says."""
+        """Return the sha256 of its packed shards by name. RunError if one is missing or differs from its ledger."""
         return {shard: upstream_ledger(self.run, self.stage, shard).sha256 for shard in self.run.all_shards()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSample:
-    """A sample of a run, as the dataset is to hold it. key: there, where it begins with `prefix`. stored: the sample in
-    the run's shard."""
+    """A sample of a run, as the dataset is to hold it.
+
+    key: its key in the dataset, which begins with `prefix`. stored: the sample in the run's shard.
+    """
 
     key: str
     prefix: str
@@ -68,10 +70,10 @@ class DatasetSample:
 
 
 def open_sources(given: Sequence[str], stylization: str = "") -> list[SourceRun]:
-    """The runs of folders, each of which may be given as NAME=FOLDER, else is called what its folder is.
+    """Open the runs of folders, each given as NAME=FOLDER, or as FOLDER, whose name it takes.
 
-    One run keeps its keys; of several each key begins with its run's name. RunError where names clash or cannot begin
-    a key.
+    One run keeps its keys; if there are several, each key begins with its run's name. RunError if names clash or cannot
+    begin a key.
     """
     named = []
     for each in given:
@@ -95,7 +97,7 @@ def open_sources(given: Sequence[str], stylization: str = "") -> list[SourceRun]
 
 
 def shape(value: Any) -> Any:
-    """The types of a JSON value: what readers infer a schema from."""
+    """Return the types of a JSON value: readers infer a schema from them."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -104,7 +106,8 @@ def shape(value: Any) -> Any:
 
 
 def sample_shape(members: Sequence[str], labels: Any) -> dict[str, Any]:
-    """What must be the same in all samples of a dataset: members, and the keys and types of the labels."""
+    """Return the things that must be the same in all samples of a dataset: members, and the keys and types of the
+    labels."""
     return {"members": sorted(members), "labels": shape(labels)}
 
 
@@ -115,7 +118,7 @@ def scan_shard(path: Path) -> Iterator[tuple[StoredSample, dict[str, Any]]]:
 
 
 def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
-    """All samples of the runs. RunError where one's members or labels are others than those of the first."""
+    """Return all samples of the runs. RunError if the members or labels of one differ from those of the first."""
     entries: list[DatasetSample] = []
     expected: dict[str, Any] = {}
     for source in sources:

@@ -1,7 +1,7 @@
-"""Which split a sample belongs to, by the assets that it shows.
+"""The split of a sample, by the assets that it shows.
 
 An asset's split is a hash of the seed and its id: runs that are added later never move it. A sample belongs to a split
-where all its assets of the chosen kinds do.
+if all its assets of the chosen kinds do.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Recipe(Section):
-    """What decides a dataset beside its samples.
+    """The choices that decide a dataset, besides its samples.
 
-    seed: of the assets' splits and of the order. shares: how much of the assets each split gets, in proportion.
-    split_by: the kinds of assets of which none may be in two splits. shard_samples, shard_bytes: how large a shard may
-    be; a single sample may be larger than that many bytes. depth16: whether depth is kept in 16 bits.
+    seed: of the assets' splits and of the order. shares: each split's share of the assets, in proportion. split_by: the
+    kinds of assets that no two splits may share. shard_samples, shard_bytes: the largest size of a shard; a single
+    sample may have more bytes than that. depth16: keeps depth in 16 bits.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -48,19 +48,19 @@ class Recipe(Section):
 
 
 def _uniform(*of: object) -> float:
-    """A number in [0, 1) that is a function of its arguments alone."""
+    """Return a number in [0, 1) that is a function of its arguments alone."""
     digest = hashlib.sha256("\0".join(map(str, of)).encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
 
 def asset_ids(labels: Mapping[str, Any]) -> dict[Kind, str]:
-    """The assets of a sample by kind, "" where it has none of that kind; a CAD model with its category."""
+    """Return the assets of a sample by kind, "" if it has none of that kind; a CAD model with its category."""
     ids: dict[Kind, str] = {kind: labels[label] for kind, label in _LABELS.items()}
     return ids | {"cad": f"{labels['category']}/{ids['cad']}"}
 
 
 def split_of_asset(recipe: Recipe, kind: Kind, asset: str) -> str:
-    """The split of an asset."""
+    """Return the split of an asset."""
     place = _uniform(recipe.seed, kind, asset) * sum(recipe.shares.values())
     for split, share in recipe.shares.items():
         place -= share
@@ -70,7 +70,7 @@ def split_of_asset(recipe: Recipe, kind: Kind, asset: str) -> str:
 
 
 def split_of(recipe: Recipe, ids: Mapping[Kind, str]) -> str | None:
-    """The split of a sample; None where its assets belong to several. ValueError where it has none of the kinds."""
+    """Return the split of a sample; None if its assets belong to several. ValueError if it has none of the kinds."""
     found = {split_of_asset(recipe, kind, ids[kind]) for kind in recipe.split_by if ids[kind]}
     if not found:
         raise ValueError(f"it has no {' or '.join(recipe.split_by)}")
@@ -78,5 +78,5 @@ def split_of(recipe: Recipe, ids: Mapping[Kind, str]) -> str | None:
 
 
 def place_in_order(recipe: Recipe, key: str) -> float:
-    """Where a sample stands in the shuffled order, in [0, 1): samples that are added later do not reorder others."""
+    """Return a sample's place in the shuffled order, in [0, 1). Samples that are added later do not reorder others."""
     return _uniform(recipe.seed, "order", key)

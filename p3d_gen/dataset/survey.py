@@ -1,4 +1,4 @@
-"""What a dataset's shards really hold, and whether that is what the dataset says: no leak between splits above all."""
+"""The real contents of a dataset's shards, compared with its description: above all, no leak between splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 @dataclass(kw_only=True)
 class SplitContents:
-    """What is found in a split. shards: as its index lists them. assets: of each kind, and how many samples show it."""
+    """The contents of a split. shards: as its index lists them. assets: number of samples that show each, by kind."""
 
     shards: list[dict[str, Any]] = field(default_factory=list)
     samples: Counter[str] = field(default_factory=Counter)
@@ -30,15 +30,17 @@ class SplitContents:
 
 @dataclass(kw_only=True)
 class Survey:
-    """What is found in a dataset. findings: what is wrong, each with file, key and remedy. shape: of its
-    samples, {} while that is not known."""
+    """The contents of a dataset.
+
+    findings: its faults, each with file, key and remedy. shape: of its samples, {} while that is not known.
+    """
 
     splits: dict[str, SplitContents]
     findings: list[str] = field(default_factory=list)
     shape: dict[str, Any] = field(default_factory=dict)
 
     def shared(self, kind: Kind) -> dict[str, list[str]]:
-        """The assets of a kind that several splits show, and which."""
+        """Return the assets of a kind that several splits show, with these splits."""
         found: dict[str, list[str]] = {}
         for name, split in self.splits.items():
             for asset in split.assets[kind]:
@@ -49,7 +51,7 @@ class Survey:
 def _take(
     survey: Survey, dataset: DatasetFolder, split: str, shard: str, key: str, members: list[str], labels: Any
 ) -> None:
-    """Take a sample into the survey. ValueError says what is wrong with it."""
+    """Take a sample into the survey. ValueError names its fault."""
     if faults := label_faults(labels):
         raise ValueError(f"its labels are not those of the schema: {'; '.join(faults[:_SHOWN])}")
     found = sample_shape(members, labels)
@@ -87,7 +89,7 @@ def _look_through(survey: Survey, dataset: DatasetFolder, split: str, path: Path
 
 
 def _leaks(survey: Survey, kind: Kind) -> Iterator[str]:
-    """What is said of each asset that is in several splits."""
+    """Describe each asset that is in several splits."""
     for asset, names in survey.shared(kind).items():
         counts = ", ".join(f"{name} ({survey.splits[name].assets[kind][asset]} samples)" for name in names)
         yield f"leak: the {kind} {asset!r} is in {counts}"
@@ -106,7 +108,7 @@ def survey(dataset: DatasetFolder) -> Survey:
 
 
 def check_dataset(dataset: DatasetFolder) -> Survey:
-    """Look through all shards, and compare them with their indices. RunError where the dataset is not finished."""
+    """Look through all shards, and compare them with their indices. RunError if the dataset is not finished."""
     if not dataset.finished:
         raise RunError(f"{dataset.root} is not finished: run the `p3dgen dataset make` that began it again")
     found = survey(dataset)

@@ -13,10 +13,10 @@ FORMATS = ("coco", "bop", "pascal3d", "nemo")
 
 
 def export(name: str, source: ExportInput, out: Path, on_sample: Callable[[], None] = lambda: None) -> None:
-    """Write a run or dataset in one of the `FORMATS` to a folder, which is to be new or the same export begun: what was
-    killed goes on with the same call, and ends in the same bytes.
+    """Write a run or dataset in one of the `FORMATS` to a folder, which is new or holds the same export, begun.
 
-    RunError where the folder holds something else, or the format has no place for what a sample holds.
+    Interrupted work resumes with the same call and ends in the same bytes. RunError if the folder holds something else,
+    or the format has no place for something that a sample holds.
     """
     begin(name, source, out)
     with reading_samples(source.cad.parent):

@@ -32,7 +32,7 @@ _MOST = 65535
 
 
 def _symmetries(order: int) -> dict[str, Any]:
-    """The symmetry about z as models_info.json has it."""
+    """Return the symmetry about z as models_info.json has it."""
     if order == 0:
         return {"symmetries_continuous": [{"axis": [0, 0, 1], "offset": [0, 0, 0]}]}
     turns = []
@@ -44,7 +44,7 @@ def _symmetries(order: int) -> dict[str, Any]:
 
 
 def _info(model: CadModel) -> dict[str, Any]:
-    """A model's box and diameter, the largest distance between two vertices, in mm."""
+    """Return a model's box and diameter, the largest distance between two vertices, in mm."""
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 
@@ -59,7 +59,7 @@ def _info(model: CadModel) -> dict[str, Any]:
 
 
 def _ply(model: CadModel) -> bytes:
-    """A model in mm with vertex normals, as ASCII PLY."""
+    """Return a model in mm with vertex normals, as ASCII PLY."""
     import trimesh
 
     mesh = trimesh.Trimesh(model.vertices * MM, model.faces, process=False)
@@ -68,7 +68,7 @@ def _ply(model: CadModel) -> bytes:
 
 
 def _write_models(cad: Path, out: Path) -> dict[str, int]:
-    """Write all models; returns the object's number, from 1, of each `category/id`."""
+    """Write all models; return the object's number, from 1, of each `category/id`."""
     files = sorted(cad.glob("*/*.npz"))
     info, numbers = {}, {}
     for number, path in enumerate(files, start=1):
@@ -81,7 +81,7 @@ def _write_models(cad: Path, out: Path) -> dict[str, int]:
 
 
 def _camera(shot: Shot) -> tuple[dict[str, Any], NDArray[np.uint16]]:
-    """What scene_camera.json says of a sample, and its depth picture, in the smallest steps that 16 bits allow."""
+    """Return a sample's entry of scene_camera.json, and its depth picture, in the smallest steps that 16 bits allow."""
     depth_mm = shot.depth() * MM
     scale = _DEPTH_MM
     while depth_mm.max() > scale * _MOST:
@@ -91,7 +91,7 @@ def _camera(shot: Shot) -> tuple[dict[str, Any], NDArray[np.uint16]]:
 
 
 def _truth(shot: Shot, number: int) -> dict[str, Any]:
-    """What scene_gt.json says of a sample. RunError for a stretched model: BOP's are rigid."""
+    """Return a sample's entry of scene_gt.json. RunError for a stretched model: BOP's are rigid."""
     if any(factor != 1 for factor in shot.labels["stretch_xyz"]):
         raise RunError(
             f"{shot.key}: its model is stretched, and BOP's models are rigid: make the run without cad.stretch"
@@ -105,7 +105,7 @@ def _truth(shot: Shot, number: int) -> dict[str, Any]:
 
 
 def _whole(shot: Shot, cad: Path) -> NDArray[np.bool_]:
-    """The object's silhouette within the frame, whatever hides it."""
+    """Return the object's silhouette within the frame, with the hidden parts."""
     if "amodal.png" in shot.members:
         return decode_image(shot.members["amodal.png"]) > 0
     if shot.labels["occluded_share"] == 0:
@@ -140,7 +140,7 @@ def _encode16(pixels: NDArray[np.uint16]) -> bytes:
 def _write_scene(
     source: ExportInput, shard: Path, folder: Path, numbers: dict[str, int], on_sample: Callable[[], None]
 ) -> list[int]:
-    """Write a shard as a scene; returns the objects of its images in order."""
+    """Write a shard as a scene; return the objects of its images in order."""
     cameras, truths, infos, objects = {}, {}, {}, []
     for image, shot in enumerate(shots([shard])):
         name, labels = f"{image:06d}", shot.labels

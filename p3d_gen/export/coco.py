@@ -26,7 +26,7 @@ _POSE = ("cam_T_obj", "focal_px", "principal_px", "cad_id")
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
-    """The lengths of a mask's runs (H, W), column by column, of background first."""
+    """Return the lengths of a mask's runs (H, W), column by column, of background first."""
     pixels = mask.ravel(order="F")
     bounds = np.concatenate([[0], np.flatnonzero(np.diff(pixels)) + 1, [pixels.size]])
     lengths: list[int] = np.diff(bounds).tolist()
@@ -34,7 +34,8 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
 
 
 def _keypoints(labels: dict[str, Any]) -> dict[str, Any]:
-    """x, y and visibility of the category's keypoints; zeros for those outside the frame and those a model lacks."""
+    """Return x, y and visibility of the category's keypoints; zeros for those outside the frame and those a model
+    lacks."""
     points = zip(labels["keypoint_names"], labels["keypoints_xy"], labels["keypoints_visibility"], strict=True)
     known = {name: (x - 0.5, y - 0.5, seen) for name, (x, y), seen in points if seen != OUTSIDE}
     triples = [known.get(name, (0.0, 0.0, 0)) for name in KEYPOINTS[labels["category"]]]

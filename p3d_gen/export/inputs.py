@@ -1,4 +1,4 @@
-"""What is exported: the samples of a run or a dataset, split by split, and their CAD models."""
+"""The input of an export: the samples of a run or a dataset, split by split, and their CAD models."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ _JPEG_QUALITY = 95
 
 @dataclass(frozen=True, kw_only=True)
 class ExportInput:
-    """A finished run or dataset. splits: the shards of each; a run has one, `train`. cad: the folder of its models.
-    origin: the sha256 of all that decides its samples."""
+    """A finished run or dataset.
+
+    splits: the shards of each; a run has one, `train`. cad: the folder of its models. origin: the sha256 of all that
+    decides its samples.
+    """
 
     name: str
     splits: dict[str, list[Path]]
@@ -52,7 +55,7 @@ class Shot:
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
-        """Where the object is seen (H, W). RunError where the sample has no mask."""
+        """The pixels (H, W) where the object is seen. RunError if the sample has no mask."""
         if "mask.png" not in self.members:
             raise RunError(f"{self.key} has no mask.png: name mask in output.members")
         return decode_image(self.members["mask.png"]) > 0
@@ -68,7 +71,7 @@ class Shot:
         return "jpg" if "jpg" in self.members else "png"
 
     def depth(self) -> Array:
-        """Planar z (H, W) in box diagonals, 0 where the object is not. RunError where the sample has no depth."""
+        """Return planar z (H, W) in box diagonals, 0 off the object. RunError if the sample has no depth."""
         if MEMBER in self.members:
             return np.asarray(decode_depth16(self.members[MEMBER]) * self.labels[STEP])
         if "depth.npz" not in self.members:
@@ -76,14 +79,14 @@ class Shot:
         return np.asarray(decode_npz(self.members["depth.npz"])["depth"], dtype=np.float64)
 
     def jpeg(self) -> bytes:
-        """Its image as JPEG: as it is, where it is one."""
+        """Return its image as JPEG, unchanged if it is one."""
         if self.picture == "jpg":
             return self.members["jpg"]
         return encode_jpeg(decode_image(self.members["png"]), _JPEG_QUALITY)
 
 
 def open_input(folder: Path, stylization: str = "") -> ExportInput:
-    """A finished dataset or run. RunError where it is neither, or not finished."""
+    """Open a finished dataset or run. RunError if it is neither, or not finished."""
     if is_dataset(folder):
         dataset = open_dataset(folder)
         if not dataset.finished:
@@ -101,21 +104,21 @@ def open_input(folder: Path, stylization: str = "") -> ExportInput:
 
 
 def begin(name: str, source: ExportInput, out: Path) -> None:
-    """Mark a folder as an export. RunError where it holds something else, or another export."""
+    """Mark a folder as an export. RunError if it holds something else, or another export."""
     mark = {"format": name, "origin": source.origin}
     try:
         if read_json(out / _MARK) != mark:
             raise RunError(f"{out} holds another export: choose another --out")
     except FileNotFoundError:
         if out.exists() and any(out.iterdir()):
-            raise RunError(f"{out} is not empty and no export: choose another --out") from None
+            raise RunError(f"{out} is not empty and not an export: choose another --out") from None
         write_json(out / _MARK, mark)
     except ValueError as error:
         raise RunError(f"{out / _MARK} is damaged: {error}; delete {out}") from None
 
 
 def shots(shards: list[Path]) -> Iterator[Shot]:
-    """The samples of some shards, in order."""
+    """Yield the samples of some shards, in order."""
     for shard in shards:
         for key, members in read_shard(shard):
             yield Shot(key, members)

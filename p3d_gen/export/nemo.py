@@ -1,10 +1,11 @@
-"""What NeMo and its followers train on: pictures scaled and cropped so that the object seems 5 box diagonals away, in
-the middle of the picture, and an npz with the labels of each.
+"""The training data of NeMo and its followers: scaled and cropped pictures, and an npz with the labels of each.
 
-OUT/<split>/images/<category>/<key>.JPEG, annotations/<category>/<key>.npz, lists/<category>/meshNN.txt by CAD model;
-where samples hold cuboids also annotations3D_single/, lists3D_single/<category>/mesh01.txt and, beside the splits,
-OUT/CAD_single/<category>/01.off. Angles are in radians; keypoints (row, column) and boxes (top, bottom, left, right,
-height, width of the picture) are in pixels of the crop, but for `bbox`, `box_ori` and `principal`, which are those of
+The object seems 5 box diagonals away, in the middle of the picture.
+
+OUT/<split>/images/<category>/<key>.JPEG, annotations/<category>/<key>.npz, lists/<category>/meshNN.txt by CAD model. If
+samples hold cuboids also annotations3D_single/, lists3D_single/<category>/mesh01.txt and, next to the splits,
+OUT/CAD_single/<category>/01.off. Angles are in radians. Keypoints (row, column) and boxes (top, bottom, left, right,
+height, width of the picture) are in pixels of the crop, except `bbox`, `box_ori` and `principal`, which are those of
 the whole picture. Crops are as large as the pictures, rounded up to multiples of 32.
 """
 
@@ -34,7 +35,7 @@ _JPEG_QUALITY = 95
 
 
 def crop_of(shot: Shot) -> Crop:
-    """How a sample's picture is scaled and cut."""
+    """Return the scale and cut of a sample's picture."""
     height, width = shot.labels["image_hw"]
     out_hw = -(-height // _MULTIPLE) * _MULTIPLE, -(-width // _MULTIPLE) * _MULTIPLE
     distance = viewpoint_of(shot.pose).distance
@@ -43,7 +44,7 @@ def crop_of(shot: Shot) -> Crop:
 
 
 def cropped(picture: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
-    """A picture (H, W, 3), scaled and cut; zeros where it ends."""
+    """Return a picture (H, W, 3), scaled and cut; zeros beyond its edges."""
     scaled = cv2.resize(picture, crop.resized_hw[::-1])
     (height, width), (out_h, out_w) = crop.resized_hw, crop.out_hw
     y, x = max(crop.top, 0), max(crop.left, 0)
@@ -54,13 +55,13 @@ def cropped(picture: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
 
 
 def in_crop(pixels_xy: Array, shot: Shot, crop: Crop) -> Array:
-    """Points (N, 2), x then y, of the whole picture as points of the crop, row then column."""
+    """Return points (N, 2), x then y, of the whole picture as points of the crop, row then column."""
     scale = np.array(crop.resized_hw) / shot.labels["image_hw"]
     return np.asarray(pixels_xy[:, ::-1] * scale - (crop.top, crop.left))
 
 
 def _keypoints(shot: Shot, crop: Crop) -> dict[str, NDArray[Any]]:
-    """The category's keypoints in the crop, zeros where they are not seen; none where the samples have none."""
+    """Return the category's keypoints in the crop, zeros if they are not seen; none if the samples have none."""
     labels = shot.labels
     if "keypoint_names" not in labels:
         return {"cropped_kp_list": np.zeros((0, 2)), "visible": np.zeros(0, np.int64)}
@@ -74,7 +75,8 @@ def _keypoints(shot: Shot, crop: Crop) -> dict[str, NDArray[Any]]:
 
 
 def _boxes(shot: Shot, crop: Crop) -> dict[str, NDArray[Any]]:
-    """box: the crop in the scaled picture, padded; box_ori: the object's in the whole picture; box_obj: in the crop."""
+    """Return box: the crop in the scaled picture, padded; box_ori: the object's in the whole picture; box_obj: in the
+    crop."""
     x0, y0, x1, y1 = shot.labels["bbox_xyxy"]
     (height, width), (out_h, out_w) = crop.resized_hw, crop.out_hw
     top, left = max(crop.top, 0), max(crop.left, 0)
@@ -90,14 +92,14 @@ def _boxes(shot: Shot, crop: Crop) -> dict[str, NDArray[Any]]:
 
 
 def _hidden(shot: Shot) -> NDArray[np.bool_]:
-    """Where an occluder is seen in the whole picture."""
+    """Return the pixels of the whole picture where an occluder is seen."""
     if "occluders.png" in shot.members:
         return decode_image(shot.members["occluders.png"]) > 0
     return np.zeros(shot.labels["image_hw"], np.bool_)
 
 
 def annotation(shot: Shot, crop: Crop, cad_index: int) -> dict[str, NDArray[Any]]:
-    """The arrays of a sample's npz."""
+    """Return the arrays of a sample's npz."""
     labels, view = shot.labels, viewpoint_of(shot.pose)
     height, width = labels["image_hw"]
     numbers = {
@@ -122,7 +124,7 @@ def annotation(shot: Shot, crop: Crop, cad_index: int) -> dict[str, NDArray[Any]
 
 
 def annotation_3d(shot: Shot, crop: Crop, known: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The arrays of a sample's npz whose keypoints are the vertices of the category's cuboid."""
+    """Return the arrays of a sample's npz whose keypoints are the vertices of the category's cuboid."""
     cuboid = decode_npz(shot.members["cuboid.npz"])
     return known | {
         "cropped_kp_list": in_crop(cuboid["pixels"].astype(np.float64), shot, crop),

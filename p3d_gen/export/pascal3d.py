@@ -31,19 +31,19 @@ _HEADER = b"MATLAB 5.0 MAT-file, written by p3dgen".ljust(116)  # scipy's holds 
 
 
 def off(vertices: np.ndarray[Any, Any], faces: np.ndarray[Any, Any]) -> bytes:
-    """A triangle mesh as an OFF file."""
+    """Return a triangle mesh as an OFF file."""
     lines = [f"{x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices.tolist()]
     lines += [f"3 {a} {b} {c}" for a, b, c in faces.tolist()]
     return "\n".join(["OFF", f"{len(vertices)} {len(faces)} 0", *lines, ""]).encode()
 
 
 def cad_numbers(cad: Path, category: str) -> dict[str, int]:
-    """The number of each CAD model of a category, from 1, by its id."""
+    """Return the number of each CAD model of a category, from 1, by its id."""
     return {path.stem: number for number, path in enumerate(sorted((cad / category).glob("*.npz")), start=1)}
 
 
 def _anchors(labels: dict[str, Any]) -> dict[str, Any]:
-    """Where each keypoint of the category is, where it is seen."""
+    """Return the location of each keypoint of the category, if it is seen, and its status."""
     points = zip(labels["keypoint_names"], labels["keypoints_xy"], labels["keypoints_visibility"], strict=True)
     found = {name: (xy, seen) for name, xy, seen in points}
     anchors = {}
@@ -55,7 +55,7 @@ def _anchors(labels: dict[str, Any]) -> dict[str, Any]:
 
 
 def _viewpoint(shot: Shot) -> dict[str, float]:
-    """The viewpoint in degrees, and the camera. RunError for a pose that has none."""
+    """Return the viewpoint in degrees, and the camera. RunError for a pose that has none."""
     labels, view = shot.labels, viewpoint_of(shot.pose)
     if np.abs(shot.pose[:2, 3]).max() > _OFF_AXIS:
         raise RunError(f"{shot.key}: the object's origin is not on the camera's axis, which PASCAL3D+ has no place for")
@@ -80,7 +80,7 @@ def _viewpoint(shot: Shot) -> dict[str, float]:
 
 
 def annotation(shot: Shot, cad_index: int) -> bytes:
-    """The .mat file of a sample; its bytes do not depend on the clock."""
+    """Return the .mat file of a sample; its bytes do not depend on the clock."""
     from scipy.io import savemat
 
     labels = shot.labels

@@ -1,4 +1,4 @@
-"""Work that is done ahead of its use, so that it hides behind other work."""
+"""Work done ahead of its use, so that other work hides the time it takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def ahead(items: Generator[T, None, None]) -> Generator[T, None, None]:
-    """The items in order; while one is used, a thread makes the next, and no more than that.
+    """Yield the items in order; while one is used, a thread makes the next, and no more than that.
 
     The thread's error is raised here. However this iterator ends, the thread has ended and `items` is closed then.
     """

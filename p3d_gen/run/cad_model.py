@@ -26,12 +26,11 @@ _FAR = 1.0
 class CadModel:
     """A triangle mesh in object axes: z up, front -y, bounding box centred on 0 with diagonal 1.
 
-    vertices (V, 3); faces (F, 3), indices of vertices, wound the same way where the surface is manifold;
-    uv (F, 3, 2): smart UV in [0, 1] of every corner; native_uv (F, 3, 2): the source's own, zeros where it has none;
-    face_part (F,): index into part_names; part_names: the source's material slots, ("",) where it has none;
-    keypoints: name -> (3,), empty where the source has none;
-    symmetry_order: how many turns about z leave the shape as it is, 0 any angle, 1 only the full turn;
-    warnings: what its materials lack.
+    vertices: (V, 3). faces: (F, 3), indices of vertices, wound the same way if the surface is manifold. uv: (F, 3, 2),
+    smart UV in [0, 1] of every corner. native_uv: (F, 3, 2), the source's own, zeros if it has none. face_part: (F,),
+    index into part_names. part_names: the source's material slots, ("",) if it has none. keypoints: name -> (3,), empty
+    if the source has none. symmetry_order: number of turns about z that leave the shape as it is: 0 any angle, 1 only
+    the full turn. warnings: things that its materials lack.
     """
 
     vertices: Array
@@ -63,14 +62,14 @@ def save_cad(path: Path, model: CadModel) -> None:
 
 
 def load_cad(path: Path) -> CadModel:
-    """The normalised CAD model of a file written by `save_cad`."""
+    """Return the normalised CAD model of a file written by `save_cad`."""
     copy = local_copy(path)
     return _loaded(copy, copy.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=16)
 def _loaded(path: Path, mtime_ns: int) -> CadModel:
-    """A model of the file as it was at that time: a run may be deleted, and another made in its place."""
+    """Return the model of the file as it was at that time: a run may be deleted, and another made in its place."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is damaged
         names = [str(name) for name in arrays["keypoint_names"]]
         return CadModel(
@@ -87,7 +86,8 @@ def _loaded(path: Path, mtime_ns: int) -> CadModel:
 
 
 def materials_file(cad: Path) -> Path:
-    """The Blender library with the materials of a normalised CAD model; not there where its source has none."""
+    """Return the path of the Blender library with the materials of a normalised CAD model; no file is there if it has
+    none."""
     return cad.with_suffix(".blend")
 
 
@@ -102,10 +102,10 @@ def _point(name: str, value: Any) -> Array:
 
 
 def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
-    """The keypoints, name -> (3,) in the file's own axes and units, and the symmetry order of a CAD file.
+    """Return the keypoints, name -> (3,) in the file's own axes and units, and the symmetry order of a CAD file.
 
-    They stand in `<stem>.keypoints.json` beside it, {name: [x, y, z], ..., "symmetry_order": n}; without it there are
-    no keypoints and the order is the category's. ValueError names the file and the wrong entry.
+    They stand in `<stem>.keypoints.json` next to it, {name: [x, y, z], ..., "symmetry_order": n}. Without that file
+    there are no keypoints, and the order is that of the category. ValueError names the file and the wrong entry.
     """
     path = model.with_suffix(".keypoints.json")
     if not path.exists():
@@ -113,7 +113,7 @@ def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict):
-            raise ValueError("it is no JSON object {name: [x, y, z]}")
+            raise ValueError("it is not a JSON object {name: [x, y, z]}")
         order = data.pop("symmetry_order", SYMMETRY_ORDER[category])
         if type(order) is not int or order < 0:
             raise ValueError(f"'symmetry_order' is {order!r}, not a whole number from 0 on")
@@ -126,11 +126,12 @@ def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
 def _check_names(keypoints: dict[str, Any], category: str) -> None:
     for name in keypoints:
         if name not in KEYPOINTS[category]:
-            raise ValueError(f"{name!r} is no keypoint of {category}{did_you_mean(name, KEYPOINTS[category])}")
+            raise ValueError(f"{name!r} is not a keypoint of {category}{did_you_mean(name, KEYPOINTS[category])}")
 
 
 def check_keypoints(keypoints: dict[str, Array], category: str) -> None:
-    """ValueError where a keypoint of a normalised model has a name that is not the category's, or is nowhere near."""
+    """Raise ValueError if a keypoint of a normalised model has a name that is not the category's, or lies far
+    outside."""
     _check_names(keypoints, category)
     for name, point in keypoints.items():
         if np.linalg.norm(point) > _FAR:
@@ -140,5 +141,5 @@ def check_keypoints(keypoints: dict[str, Array], category: str) -> None:
 
 
 def stretched(model: CadModel, stretch_xyz: Sequence[float] | Array) -> Array:
-    """The vertices (V, 3) of a sample's object in object axes."""
+    """Return the vertices (V, 3) of a sample's object in object axes."""
     return np.asarray(model.vertices * np.asarray(stretch_xyz))

@@ -21,11 +21,11 @@ _LOCK_PATIENCE_S = 3.0
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """RunError if the disk refuses what the block writes to `path`."""
+    """Raise RunError if the disk refuses the bytes that the block writes to `path`."""
     try:
         yield
     except OSError as error:
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend that"
+        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "correct that"
         raise RunError(
             f"{path} cannot be written: {error.strerror}; {remedy} and run the same command again: "
             "finished shards are kept"
@@ -35,8 +35,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 def lock_file(file: IO[Any], *, shared: bool = False, wait: bool = True) -> None:
     """Lock an open file for as long as it is open, alone or `shared` with other readers.
 
-    BlockingIOError if another process holds it, unless this one shall `wait`. Windows has no such locks: nothing is
-    locked there.
+    BlockingIOError if another process holds it and `wait` is False. Windows has no such locks: nothing is locked there.
     """
     if sys.platform == "win32":
         return
@@ -46,8 +45,8 @@ def lock_file(file: IO[Any], *, shared: bool = False, wait: bool = True) -> None
 
 
 def _lock(partial: Path, path: Path) -> IO[bytes]:
-    """Open and lock the file that is to become `path`, making sure that its name still means it: its last writer may
-    have renamed it.
+    """Open and lock the file that is to become `path`. Its last writer may have renamed it, so its name is checked
+    again.
 
     The worker of a killed run lives on for a moment, so the lock is waited for a little.
     """
@@ -86,10 +85,10 @@ def _renamed_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def atomic_file(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """A binary file that takes the name `path` only when the block ends without an exception, after an fsync.
+    """Open a binary file that takes the name `path` only if the block ends without an exception, after an fsync.
 
-    The file beside it, `.<name>.partial`, is locked while it is written; a killed writer's is overwritten. For a remote
-    path see `remote.uploaded_file`.
+    The file next to it, `.<name>.partial`, is locked while it is written; that of a killed writer is overwritten. For a
+    remote path see `remote.uploaded_file`.
     """
     return uploaded_file(path) if is_remote(path) else _renamed_file(path)
 
@@ -106,18 +105,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def compact_json(value: Any) -> bytes:
-    """The bytes of a sample's JSON member; NaN and infinity are refused, because other readers do."""
+    """Return the bytes of a sample's JSON member. NaN and infinity are refused, because other readers refuse them."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file's content."""
+    """Return the sha256 of a file's content."""
     with remote_errors(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file; FileNotFoundError where there is none, ValueError where it is no JSON."""
+    """Return the value in a JSON file. FileNotFoundError if there is none, ValueError if it is not JSON."""
     with remote_errors(path):
         content = path.read_bytes()
     return json.loads(content)

@@ -34,33 +34,33 @@ _ENVIRONMENT = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What Ray sets aside for each shard that is being made, in processors and GPUs."""
+    """Processors and GPUs that Ray sets aside for each shard that is being made."""
 
     cpus: float = 1.0
     gpus: float = 0.0
 
 
 def _check_answer(address: str) -> None:
-    """RunError at once where nobody listens: Ray itself tries for minutes."""
+    """Raise RunError at once if nobody listens: Ray itself tries for minutes."""
     host, _, port = address.rpartition("//")[2].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_PATIENCE_S).close()
     except (OSError, ValueError) as error:
         raise RunError(
-            f"no Ray cluster answers at {address} ({error}): mend --address or RAY_ADDRESS; "
+            f"no Ray cluster answers at {address} ({error}): correct --address or RAY_ADDRESS; "
             "`ray start --head` starts a cluster"
         ) from None
 
 
 @functools.cache
 def connect(address: str | None) -> ModuleType:
-    """The package ray, connected to the cluster at `address` until this process ends; None stands for the environment's
-    RAY_ADDRESS, and where that is not set for a cluster of this machine alone, which ends with this process.
+    """Return the package ray, connected to the cluster at `address` until this process ends.
 
-    DependencyError where Ray is not installed, RunError where no cluster answers.
+    address: None stands for RAY_ADDRESS in the environment. If that is not set, a cluster of this machine alone is
+    started, which ends with this process. DependencyError if Ray is not installed, RunError if no cluster answers.
     """
     if importlib.util.find_spec("ray") is None:
-        raise DependencyError("--engine ray needs the package ray, which is not there: pip install 'p3dgen[ray]'")
+        raise DependencyError("--engine ray needs the package ray, which is not installed: pip install 'p3dgen[ray]'")
     address = address or os.environ.get("RAY_ADDRESS")
     if address and ":" in address:
         _check_answer(address)
@@ -84,7 +84,7 @@ def connect(address: str | None) -> ModuleType:
 
 
 def _check_reach(ray: ModuleType, run_dir: str, needs: Needs) -> None:
-    """RunError where no node could ever make a shard: Ray would wait for one in silence."""
+    """Raise RunError if no node could ever make a shard: Ray would wait for one in silence."""
     if in_this_process_only(run_dir):
         raise RunError(f"{run_dir} is seen by this process alone: use --engine local, or a folder that all nodes share")
     wanted = {"CPU": needs.cpus, "GPU": needs.gpus}
@@ -97,7 +97,8 @@ def _check_reach(ray: ModuleType, run_dir: str, needs: Needs) -> None:
 
 
 def _gpu_number(assigned: Sequence[Any], visible: str | None) -> int:
-    """The place of the GPU that Ray has assigned among those that this process sees; 0 where it has assigned none."""
+    """Return the place of the GPU that Ray has assigned among those that this process sees; 0 if it has assigned
+    none."""
     if not assigned:
         return 0
     return visible.split(",").index(str(assigned[0])) if visible else int(assigned[0])
@@ -110,8 +111,9 @@ def _make(stage: Stage, run_dir: str, shard: str) -> Ledger:
     return stage(run_dir, shard)
 
 
-def _ledger(ray: ModuleType, reference: Any, shard: str) -> Ledger | str:
-    """The ledger of a task that has ended, or how Ray lost it. The stage's own error is raised as it is."""
+def _ledger(ray: ModuleType, reference: Any) -> Ledger | str:
+    """Return the ledger of a task that has ended, or Ray's reason for having lost it. The stage's own error is raised
+    as it is."""
     try:
         ledger: Ledger = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
@@ -135,9 +137,9 @@ def run_shards_on_ray(
 ) -> Iterator[Ledger]:
     """Yield the ledger of each shard as it is finished, in any order.
 
-    address: see `connect`. at_once: how many shards at most are made at the same time; None: as many as the cluster has
-    room for. A shard whose worker or node was lost is made again elsewhere, up to four times in all, and `on_news` is
-    told; an error of the stage itself stops the run and is raised here, as with the local engine.
+    address: see `connect`. at_once: largest number of shards made at the same time; None: as many as the cluster has
+    room for. If the worker or node of a shard is lost, the shard is made again elsewhere, up to four times in all, and
+    `on_news` is told. An error of the stage itself stops the run and is raised here, as with the local engine.
     """
     ray = connect(address)
     _check_reach(ray, run_dir, needs)
@@ -151,17 +153,17 @@ def run_shards_on_ray(
                 running[task.remote(stage, run_dir, shard)] = shard
             for reference in ray.wait(list(running))[0]:
                 shard = running.pop(reference)
-                found = _ledger(ray, reference, shard)
-                if isinstance(found, Ledger):
-                    yield found
+                outcome = _ledger(ray, reference)
+                if isinstance(outcome, Ledger):
+                    yield outcome
                     continue
                 lost[shard] += 1
                 if lost[shard] == _TRIES:
                     raise RunError(
-                        f"Ray lost {shard} {_TRIES} times, at last so: {found}; see to the cluster's nodes (out of "
+                        f"Ray lost {shard} {_TRIES} times, at last so: {outcome}; see to the cluster's nodes (out of "
                         "memory?) and run the same command again: finished shards are kept"
                     )
-                on_news(f"{shard} was lost and is made again: {found}")
+                on_news(f"{shard} was lost and is made again: {outcome}")
                 waiting.append(shard)
     finally:
         for reference in running:

@@ -32,9 +32,9 @@ def _options(protocol: str) -> dict[str, Any]:
 
 
 def place(address: str | Path) -> Path:
-    """The folder at a local path, or at a URL: then a UPath, which is used as a Path is, see `is_remote`.
+    """Return the folder at a local path, or at a URL: then a UPath, which is used as a Path is; see `is_remote`.
 
-    DependencyError where the driver of its protocol is not installed, RunError where there is none.
+    DependencyError if the driver of its protocol is not installed, RunError if there is no such protocol.
     """
     if not isinstance(address, str):
         return address
@@ -53,12 +53,12 @@ def place(address: str | Path) -> Path:
         raise DependencyError(f"{address} needs a driver that is not there ({error}): {remedy}") from None
     except ValueError as error:
         known = did_you_mean(protocol, [*_OBJECT_STORES, *_WEB, "memory", "file", "sftp"])
-        raise RunError(f"{address} is no folder ({error}){known}") from None
+        raise RunError(f"{address} is not a folder ({error}){known}") from None
     return cast(Path, path)
 
 
 def is_remote(path: Path) -> bool:
-    """Whether a path is a URL's, so that nothing but this package can open it by name."""
+    """Tell if a path is that of a URL, so that only this package can open it by name."""
     return not isinstance(path, Path)
 
 
@@ -80,14 +80,14 @@ def answers_ranges(path: Path) -> bool:
 
 
 def in_this_process_only(address: str) -> bool:
-    """Whether what is written there is seen by no other process."""
+    """Tell if no other process sees the files that are written there."""
     return address.startswith("memory:")
 
 
 @contextmanager
 def remote_errors(path: Path) -> Iterator[None]:
-    """RunError where a driver cannot reach its store. Local errors pass through, and so does what is wrong with a file
-    itself: it is not there, or no tar."""
+    """Raise RunError if a driver cannot reach its store. Local errors pass through, and so do faults of a file itself:
+    it is not there, or not a tar."""
     try:
         yield
     except (FileNotFoundError, tarfile.TarError, P3DError):
@@ -113,10 +113,11 @@ def _upload(local: str, path: Any) -> None:
 
 @contextmanager
 def uploaded_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file, local and without a name, that becomes the remote `path` when the block ends without an exception.
+    """Open a binary file, local and without a name, that becomes the remote `path` if the block ends without an
+    exception.
 
-    The remote file is whole or not there: stores of objects show an upload when it is complete, elsewhere a file takes
-    its name after that. Of two writers the last one wins.
+    The remote file is whole or not there: object stores show an upload when it is complete, and elsewhere a file takes
+    its name after the upload. Of two writers the last one wins.
     """
     with tempfile.TemporaryFile() as file:
         yield file
@@ -145,8 +146,11 @@ def _fetch(path: Path, target: Path) -> None:
 
 
 def local_copy(path: Path, *beside: Path) -> Path:
-    """A local file with the content of `path`: itself, or of a remote one a copy, which is fetched once for each of its
-    versions into `~/.cache/p3dgen`. beside: files of the same folder that shall lie beside it, where they are there."""
+    """Return a local file with the content of `path`: itself, or a copy of a remote one.
+
+    A copy is fetched once for each version of the file, into `~/.cache/p3dgen`. beside: files of the same folder that
+    are copied next to it, if they are there.
+    """
     if not is_remote(path):
         return path
     with remote_errors(path):

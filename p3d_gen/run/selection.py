@@ -1,4 +1,4 @@
-"""Which shards of a run a command makes: all of them, or those that `--shards` names."""
+"""The shards of a run that a command makes: all of them, or those that `--shards` names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 def chosen_shards(run: RunFolder, numbers: str) -> list[str]:
-    """The shards with these numbers, in the order of the run; all for "".
+    """Return the shards with these numbers, in the order of the run; all for "".
 
     numbers: single ones and ranges with both ends, by commas, as in "0-99,120". They count all shards of the run from 0
-    on, category by category. A range may reach past the last shard, so that equal ranges cover a run; RunError where
-    a part names no shard at all, or is no number.
+    on, category by category. A range may reach past the last shard, so that equal ranges cover a run. RunError if a
+    part names no shard at all, or is not a number.
     """
     shards = run.all_shards()
     if not numbers:
@@ -25,7 +25,7 @@ def chosen_shards(run: RunFolder, numbers: str) -> list[str]:
         match = _RANGE.fullmatch(part.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
-            raise RunError(f"--shards {numbers}: {part.strip()!r} is no number and no range; write it as in 0-99,120")
+            raise RunError(f"--shards {numbers}: {part.strip()!r} is not a number or range; write it as in 0-99,120")
         if first >= len(shards):
             raise RunError(f"--shards {numbers}: the last of {run.root} is number {len(shards) - 1} ({shards[-1]})")
         chosen.update(range(first, min(last, len(shards) - 1) + 1))

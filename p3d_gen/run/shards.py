@@ -63,8 +63,10 @@ class Entry:
 
 
 def _check_ending(size: int, ending: bytes) -> None:
-    """Raise tarfile.ReadError if the zeros that end a whole tar are missing: one that was cut between two members is
-    otherwise read without a word."""
+    """Raise tarfile.ReadError if the zeros that end a whole tar are missing.
+
+    Without this check, a tar that was cut between two members is read as if it were whole.
+    """
     if size % tarfile.RECORDSIZE or ending != bytes(_ENDING):
         raise tarfile.ReadError("its end is missing")
 
@@ -83,7 +85,7 @@ class _Stream:
 
 @contextmanager
 def _opened(path: Path, lenient: bool) -> Iterator[tarfile.TarFile]:
-    """Open a tar. A web server may know no other way than to send a file from its start, so that it is read so."""
+    """Open a tar. That of a web server is read from its start to its end, since the server may know no other way."""
     if is_http(path):
         with cast(Any, path).fs.open(str(path), block_size=0) as source:
             stream = _Stream(source)
@@ -106,7 +108,7 @@ def _opened(path: Path, lenient: bool) -> Iterator[tarfile.TarFile]:
 
 @contextmanager
 def tar_errors(path: Path) -> Iterator[None]:
-    """DataError if the tar that the block reads is not there or damaged."""
+    """Raise DataError if the tar that the block reads is not there or damaged."""
     try:
         with remote_errors(path):
             yield
@@ -136,8 +138,8 @@ def _entry(path: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> Entry:
 def read_entries(path: Path, on_foreign: Callable[[str], None] | None = None) -> Iterator[Entry]:
     """Yield the entries of a tar in order, at a path or URL; bytes that nobody asks for are skipped.
 
-    DataError if the tar is damaged, has no end, or holds anything else than members of samples. With `on_foreign` a
-    missing end is no error, and `on_foreign` is called with the name of each thing that is not a member.
+    DataError if the tar is damaged, has no end, or holds anything other than members of samples. With `on_foreign` a
+    missing end is not an error, and `on_foreign` is called with the name of each thing that is not a member.
     """
     with tar_errors(path), _opened(path, on_foreign is not None) as tar:
         for info in tar:
@@ -228,10 +230,10 @@ def _parts(path: Path, places: Sequence[tuple[int, int]]) -> list[bytes]:
 def list_samples(
     path: Path, hold: Container[str] = (), on_foreign: Callable[[str], None] | None = None
 ) -> Iterator[StoredSample]:
-    """Yield the samples of a tar in order, without reading more than where their members lie.
+    """Yield the samples of a tar in order, reading only where their members lie.
 
-    hold: the members to be kept in memory. on_foreign, and errors: see `read_entries`. A key whose entries do not
-    follow one another comes twice.
+    hold: the members to be kept in memory. on_foreign, and errors: see `read_entries`. A key comes twice if its entries
+    do not follow one another.
     """
     for key, entries in _by_key(read_entries(path, on_foreign)):
         places, held = {}, Members()
@@ -244,8 +246,11 @@ def list_samples(
 
 @contextmanager
 def reading_samples(where: Path, key: str = "") -> Iterator[None]:
-    """RunError if the samples that the block looks at are damaged, or made to do harm: of such bytes and labels
-    decoders raise what they like. where: the shard or run that holds them; key: of the sample, if it is known."""
+    """Raise RunError if the samples that the block looks at are damaged, or made to do harm: decoders raise any error
+    then.
+
+    where: the shard or run that holds them. key: that of the sample, if it is known.
+    """
     try:
         yield
     except P3DError:

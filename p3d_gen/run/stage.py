@@ -14,18 +14,19 @@ _number = 0  # replaced by the engine
 
 
 def enter(on_sample: Callable[[], None], number: int = 0) -> None:
-    """Called by an engine in each of its processes: what `tick` and `worker_number` mean there."""
+    """Set what `tick` and `worker_number` do in this process; called by an engine in each of its processes."""
     global _tick, _number
     _tick, _number = on_sample, number
 
 
 def tick() -> None:
-    """Called by a stage after every sample, for the progress table."""
+    """Count a sample in the progress table; called by a stage after every sample."""
     _tick()
 
 
 def worker_number() -> int:
-    """Which of an engine's processes this is, from 0; with several GPUs it says whose turn is which."""
+    """Return the number of this process among those of the engine, from 0. With several GPUs it decides which one is
+    used."""
     return _number
 
 
@@ -39,10 +40,10 @@ def make_shard(
     made_from: Any = None,
     remarks: Remarks | None = None,
 ) -> Ledger:
-    """What all stages do: return the ledger of a shard that is finished, else make its samples and seal them.
+    """Do the common work of all stages: return the ledger of a finished shard, else make its samples and seal them.
 
-    upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends
-    those that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: which `make` may fill.
+    upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends those
+    that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: filled by `make`.
     """
     inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream), made_from=made_from)
     ledger = read_ledger(run, stage, shard)

@@ -41,7 +41,7 @@ STAGES = ("render", "stylize", "shards")
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A sample that could not be made, and why."""
+    """A sample that could not be made, and the reason."""
 
     key: str
     reason: str
@@ -49,12 +49,12 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
-    """What is known of a finished shard.
+    """The record of a finished shard.
 
-    count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time;
-    model_seconds: that part of it in which a model was at work. notes: what else happened, such as retries, and how
-    often. made_with: the versions of what made it; command: by which command line. Only these five may differ between
-    two makings of the same shard.
+    count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time.
+    model_seconds: the part of it in which a model was at work. notes: other events, such as retries, and their number.
+    made_with: the versions of the software that made it. command: its command line. Only the last five may differ if
+    the same shard is made twice.
     """
 
     stage: str
@@ -72,7 +72,7 @@ class Ledger:
 
 @dataclass(kw_only=True)
 class Remarks:
-    """What a stage remarks on while it makes a shard, for the ledger's fields of these names."""
+    """A stage's remarks while it makes a shard, for the ledger's fields of these names."""
 
     model_seconds: float = 0.0
     notes: Counter[str] = field(default_factory=Counter)
@@ -82,9 +82,9 @@ class Remarks:
 class RunFolder:
     """An open run folder.
 
-    root: a Path, or a UPath, see `remote.place`. base_dir: where the manifest's relative paths start. prepared: whether
-    its CAD models are; inventory: what its samples are drawn from, which is known for certain then only where unusable
-    models are to be left out.
+    root: a Path, or a UPath, see `remote.place`. base_dir: the folder at which the manifest's relative paths start.
+    prepared: True once its CAD models are prepared. inventory: the sources that its samples are drawn from; if unusable
+    models are to be left out, it is certain only once the models are prepared.
     """
 
     root: Path
@@ -95,26 +95,26 @@ class RunFolder:
     prepared: bool
 
     def shards(self, category: str) -> list[str]:
-        """The names of a category's shards."""
+        """Return the names of a category's shards."""
         size = self.manifest.shard_size
         return [f"{category}-{n:05d}" for n in range(-(-self.manifest.samples_per_category // size))]
 
     def all_shards(self) -> list[str]:
-        """The names of all shards, category by category."""
+        """Return the names of all shards, category by category."""
         return [shard for category in self.manifest.categories for shard in self.shards(category)]
 
     def members_of(self, shard: str) -> tuple[str, range]:
-        """The category and the sample indices of a shard."""
+        """Return the category and the sample indices of a shard."""
         category, number = shard.rsplit("-", 1)
         first = int(number) * self.manifest.shard_size
         return category, range(first, min(first + self.manifest.shard_size, self.manifest.samples_per_category))
 
     def tar(self, stage: str, shard: str) -> Path:
-        """The path of a shard."""
+        """Return the path of a shard."""
         return self.root / stage / f"{shard}.tar"
 
     def cad_file(self, category: str, cad_id: str) -> Path:
-        """The path of a normalised CAD model."""
+        """Return the path of a normalised CAD model."""
         return self.root / "cad" / category / f"{cad_id}.npz"
 
     @property
@@ -128,17 +128,21 @@ def _models_file(root: Path) -> Path:
 
 
 def read_models(run_folder: Path) -> dict[str, Any] | None:
-    """What is known of a run's CAD models, {category: {id: facts}, ..., "quarantined": {"category/id": reason}}; None
-    until they are prepared."""
+    """Return the facts of a run's CAD models; None until they are prepared.
+
+    They are {category: {id: facts}, ..., "quarantined": {"category/id": reason}}.
+    """
     path = _models_file(run_folder)
     try:
         models = read_json(path)
         if not all(isinstance(reason, str) for reason in models["quarantined"].values()):
-            raise TypeError("a reason is no text")
+            raise TypeError("a reason is not a text")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is no list of models: {error!r}; delete it, and the run prepares them again") from None
+        raise RunError(
+            f"{path} is not a list of models: {error!r}; delete it, and the run prepares them again"
+        ) from None
     return dict(models)
 
 
@@ -154,7 +158,7 @@ _ledger = cache(lambda: TypeAdapter(Ledger))
 
 
 def read_ledger(run: RunFolder, stage: str, shard: str) -> Ledger | None:
-    """The ledger of a shard; None while the shard or its ledger is not there."""
+    """Return the ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
     path = tar.with_suffix(".json")
     try:
@@ -170,10 +174,10 @@ def read_ledger(run: RunFolder, stage: str, shard: str) -> Ledger | None:
 
 
 def stage_inputs(run: RunFolder, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
-    """The hash of all that decides the bytes of a shard: schema, stage, its upstream shards, and `made_from`, which is
-    JSON; where that is None, the manifest and its sources.
+    """Return the hash of all that decides the bytes of a shard: schema, stage, its upstream shards, and `made_from`.
 
-    RunError while it is open which models will be left out: a sample's model is drawn from those that stay.
+    made_from: JSON; None stands for the manifest and its sources. RunError while it is open which models will be left
+    out: a sample's model is drawn from those that stay.
     """
     if run.manifest.cad.quarantine and not run.prepared:
         raise RunError(
@@ -191,13 +195,13 @@ def stage_inputs(run: RunFolder, stage: str, *upstream: Ledger, made_from: Any =
 
 
 def stage_command(stage: str) -> str:
-    """The command that makes the shards of a stage."""
+    """Return the command that makes the shards of a stage."""
     kind, _, name = stage.partition("-")
     return f"p3dgen {'pack' if kind == 'shards' else kind}" + (f" --name {name}" if name else "")
 
 
 def upstream_ledger(run: RunFolder, stage: str, shard: str) -> Ledger:
-    """The ledger of a finished upstream shard; RunError names the command that makes it."""
+    """Return the ledger of a finished upstream shard; RunError names the command that makes it."""
     command = stage_command(stage)
     ledger = read_ledger(run, stage, shard)
     if ledger is None:
@@ -228,18 +232,18 @@ def difference(old: Any, new: Any) -> str:
 
 
 def _is_begun(root: Path) -> bool:
-    """Whether a folder is a run's already; RunError where it is something else's."""
+    """Tell if a folder is already a run's; RunError if it holds something else."""
     with remote_errors(root):
         names = {path.name for path in root.iterdir()} if root.exists() else set()
     if "run.json" not in names and names - {".run.json.partial"}:  # which another process may be writing just now
-        raise RunError(f"{root} is not empty and no run folder: choose another --out")
+        raise RunError(f"{root} is not empty and not a run folder: choose another --out")
     return "run.json" in names
 
 
 def create_run(root: Path, manifest_path: Path) -> RunFolder:
-    """Open the run folder of a manifest, and make it where it does not exist; several processes may do so at once.
+    """Open the run folder of a manifest, and make it if it does not exist; several processes may do so at once.
 
-    RunError where the folder belongs to another manifest, to other sources, or holds something else.
+    RunError if the folder belongs to another manifest, to other sources, or holds something else.
     """
     return create_run_of(root, load_manifest(manifest_path), str(manifest_path))
 
@@ -255,8 +259,10 @@ def create_run_of(root: Path, manifest: Manifest, origin: str = "this one") -> R
 
 
 def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
-    """Open a run folder, and make it for this manifest where it does not exist. base_dir: where the manifest's relative
-    paths start. RunError where the folder holds something else."""
+    """Open a run folder, and make it for this manifest if it does not exist.
+
+    base_dir: the folder at which the manifest's relative paths start. RunError if the folder holds something else.
+    """
     inventory = take_inventory(manifest, base_dir)
     if not _is_begun(root):
         write_json(
@@ -275,8 +281,8 @@ def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
 def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
     """Open an existing run folder, at a path or under a URL; its inventory lacks the models that could not be prepared.
 
-    look_at_sources: without it the inventory is empty, and the run is good for looking at what it holds.
-    RunError where it is none, damaged, or its sources have changed since.
+    look_at_sources: without it the inventory is empty, and the run is good for looking at what it holds. RunError if it
+    is not a run, is damaged, or its sources have changed since.
     """
     root = place(folder)
     path = root / "run.json"
@@ -285,7 +291,7 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
         schema, values = data["schema_version"], data["manifest"]
         base_dir, sources = Path(data["base_dir"]), data["sources"]
     except FileNotFoundError:
-        raise RunError(f"{root} is no run folder: it holds no run.json; make one with `p3dgen render`") from None
+        raise RunError(f"{root} is not a run folder: it holds no run.json; make one with `p3dgen render`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     if schema != SCHEMA_VERSION:
@@ -316,8 +322,8 @@ def seal(
     failures: list[Failure],
     remarks: Remarks | None = None,
 ) -> Ledger:
-    """Write a shard and then its ledger. `failures` and `remarks` are read when the samples have run out, so that they
-    may fill them."""
+    """Write a shard and then its ledger. `failures` and `remarks` are read after the last sample, so that samples may
+    fill them."""
     remarks = remarks or Remarks()
     start = time.perf_counter()
     count, sha256 = write_shard(run.tar(stage, shard), samples)
@@ -339,7 +345,7 @@ def seal(
 
 
 def forget_failures(run: RunFolder, stages: Iterable[str], shards: Iterable[str]) -> None:
-    """Unmark those of these shards with failed samples in these stages, so that the next run makes them again."""
+    """Unmark those of these shards that have failed samples in these stages, so that the next run makes them again."""
     for stage, shard in product(stages, shards):
         ledger = read_ledger(run, stage, shard)
         if ledger and ledger.failures:

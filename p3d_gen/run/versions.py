@@ -1,4 +1,4 @@
-"""Which software makes something, and by which command: what a shard's ledger says of its making."""
+"""The software that makes something, and the command: the part of a shard's ledger that tells how it was made."""
 
 from __future__ import annotations
 
@@ -39,13 +39,15 @@ def _installed() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Distribution -> version, of those that are installed, with `python` and the processor's `machine` type; nothing
-    is imported for it."""
+    """Return distribution -> version of those that are installed, with `python` and the processor's `machine` type.
+
+    Nothing is imported for it.
+    """
     return dict(_installed())
 
 
 def changed(recorded: dict[str, str]) -> str:
-    """What is installed in other versions than recorded, as 'bpy 4.5.14 there, 4.5.15 here'; "" for none."""
+    """Name the packages installed in other versions than recorded, as 'bpy 4.5.14 there, 4.5.15 here'; "" for none."""
     here = versions()
     return ", ".join(
         f"{name} {recorded[name]} there, {here.get(name, 'none')} here"
@@ -55,5 +57,5 @@ def changed(recorded: dict[str, str]) -> str:
 
 
 def command() -> str:
-    """The command line of this process, or that of the one which started it on another machine."""
+    """Return the command line of this process, or that of the one which started it on another machine."""
     return os.environ.get(COMMAND_VARIABLE) or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,7 +1,7 @@
-"""Is a finished run what it says? Every shard against its ledgers, the manifest, its own upstream and the others.
+"""Verification of a finished run: every shard against its ledgers, the manifest, its own upstream and the others.
 
-Nothing is only believed: labels are worked out again from the manifest and the pictures, composites are made again,
-and, where that is asked for, some samples are rendered and stylised again.
+Nothing is simply believed. Labels are worked out again from the manifest and the pictures, and composites are made
+again. On request some samples are rendered and stylized again.
 """
 
 from p3d_gen.verify.agreement import Agreement, measure_agreement

@@ -1,4 +1,4 @@
-"""Every stored pose against what was rendered."""
+"""Agreement of every stored pose with what was rendered."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from p3d_gen.run.store import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How well a sample's stored pose and camera explain what was rendered.
+    """Measures of how well a sample's stored pose and camera explain what was rendered.
 
-    iou: of the mask and the projected mesh, but for where occluders are. box_px: the largest distance between an edge
-    of the mask's box and the same edge of the box of the projected vertices; of an object that is hidden or cut, of
-    that of the projected mesh where it is seen. depth: the difference between the depth and that of the mesh along
-    the rays, in box diagonals. nocs_px: the distance between a pixel's centre and where its object coordinates project
-    to. Of both the 99th percentile over the pixels, since a ray tracer tells but roughly where on a triangle that it
-    sees edge-on a ray meets it; NaN where the run has no such label.
+    iou: of the mask and the projected mesh, without the pixels of occluders. box_px: the largest distance between an
+    edge of the mask's box and the same edge of the box of the projected vertices; for an object that is hidden or cut,
+    of the box of the visible part of the projected mesh. depth: the difference between the depth and that of the mesh
+    along the rays, in box diagonals. nocs_px: the distance between a pixel's centre and the projection of its object
+    coordinates.
+
+    depth and nocs_px are the 99th percentile over the pixels, since a ray tracer knows only roughly where a ray meets a
+    triangle that it sees edge-on. They are NaN if the run has no such label.
     """
 
     key: str

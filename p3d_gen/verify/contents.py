@@ -1,4 +1,4 @@
-"""What a shard's file holds: the samples of a tar that may be damaged or made to do harm."""
+"""Contents of a shard's file: the samples of a tar that may be damaged or made to do harm."""
 
 from __future__ import annotations
 

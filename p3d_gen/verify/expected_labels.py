@@ -41,7 +41,7 @@ def _same(stored: Any, made: Any) -> bool:
 
 
 def changed_labels(stored: dict[str, Any], made: dict[str, Any]) -> Iterator[str]:
-    """The labels that are not as they were made again, but for the last digits of numbers."""
+    """Yield the labels that differ from those made again, except in the last digits of numbers."""
     for name, value in made.items():
         if name not in stored:
             yield f"the label {name} is missing"
@@ -50,8 +50,10 @@ def changed_labels(stored: dict[str, Any], made: dict[str, Any]) -> Iterator[str
 
 
 def check_camera(sample: RenderSpec, labels: dict[str, Any]) -> None:
-    """ValueError where the camera is not the one that was drawn; a frame that cuts the object has its principal point
-    elsewhere, by no more than a few pictures."""
+    """Raise ValueError if the camera is not the one that was drawn.
+
+    A frame that cuts the object has its principal point elsewhere, by no more than a few pictures.
+    """
     there, drawn = camera_of(labels), sample.camera
     if tuple(there.image_hw) != drawn.image_hw:
         raise ValueError(f"image_hw is {shown(labels['image_hw'])}, {list(drawn.image_hw)} is expected")
@@ -64,7 +66,7 @@ def check_camera(sample: RenderSpec, labels: dict[str, Any]) -> None:
 
 
 def changed_pose(sample: RenderSpec, labels: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a pose that is not that of the viewpoint which was drawn. ValueError where it is no pose."""
+    """Yield the faults of a pose that is not that of the viewpoint which was drawn. ValueError if it is not a pose."""
     pose = np.array(labels["cam_T_obj"], dtype=np.float64)
     if pose.shape != (4, 4):
         raise ValueError(f"cam_T_obj is {shown(labels['cam_T_obj'])}, no 4x4 matrix")
@@ -73,23 +75,25 @@ def changed_pose(sample: RenderSpec, labels: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_in_view(vertices: Array, pose: Array, camera: Camera) -> None:
-    """ValueError where a pose puts the object so far out of the picture that nothing can be drawn of it."""
+    """Raise ValueError if a pose puts the object so far out of the picture that nothing can be drawn of it."""
     pixels = project(transform(pose, vertices), camera)
     if not (np.abs(pixels) < _FARTHEST_PICTURES * max(camera.image_hw)).all():
         raise ValueError("cam_T_obj puts the object out of the picture")
 
 
 def drawn_sample(run: RunFolder, category: str, index: int) -> RenderSpec:
-    """What the manifest draws for a sample."""
+    """Return the sample as the manifest draws it."""
     return spec(run.manifest, run.inventory, category, index)
 
 
 def render_labels(
     run: RunFolder, sample: RenderSpec, labels: dict[str, Any], decoded: Decoded
 ) -> tuple[dict[str, Any], Amodal]:
-    """The labels of a rendered sample and its whole silhouette, from what was drawn, the stored pose and camera, and
-    its decoded members. What cannot be known from these, the pose and camera themselves and keypoints that an occluder
-    may hide, is left out."""
+    """Return the labels of a rendered sample and its whole silhouette.
+
+    They follow from the drawn sample, the stored pose and camera, and its decoded members. Labels that cannot be known
+    from these are left out: the pose and camera themselves, and keypoints that an occluder may hide.
+    """
     model = load_cad(run.cad_file(sample.category, sample.cad_id))
     mask, depth = decoded["mask.png"] > 0, decoded.get("depth.npz")
     occluders = decoded["occluders.png"] > 0 if "occluders.png" in decoded else np.zeros_like(mask)
@@ -115,8 +119,10 @@ def render_labels(
 def stylize_labels(
     run: RunFolder, stylization: Stylization, render: dict[str, Any], stored: dict[str, Any], decoded: Decoded
 ) -> dict[str, Any]:
-    """The labels of a stylised sample that follow from its render's labels and the pictures of both: what was asked
-    for at the stored attempt, and the label survival."""
+    """Return the labels of a stylized sample that follow from its render's labels and the pictures of both.
+
+    These are the request of the stored attempt, and the label survival.
+    """
     settings = stylization.settings
     attempt = stored["attempts"] - 1
     if not 0 <= attempt <= settings.retries:

@@ -1,4 +1,4 @@
-"""What is wrong with a run, and what was looked at."""
+"""Findings: the faults of a run, and the checks that found them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SHOWN_CHARS = 300
 
 
 def shown(value: object) -> str:
-    """A value as a finding shows it: what damaged files say can be long, and hold anything."""
+    """Return a value as a finding shows it: values in damaged files can be long, and hold anything."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong. check: one of `CHECKS`. stage, shard, key: where; "" for all of a stage or shard."""
+    """A fault. check: one of `CHECKS`. stage, shard, key: its place; "" for all of a stage or shard."""
 
     check: str
     what: str
@@ -30,14 +30,14 @@ class Finding:
     key: str = ""
 
     def __str__(self) -> str:
-        """One line."""
+        """Return the finding as one line."""
         where = "/".join(part for part in (self.stage, self.shard) if part)
         return " ".join(part for part in (where, self.key) if part) + f": {self.what}; {self.remedy}"
 
 
 @dataclass(kw_only=True)
 class Findings:
-    """A list of what is wrong with one shard of a stage, which grows."""
+    """A growing list of the faults of one shard of a stage."""
 
     stage: str
     shard: str
@@ -45,11 +45,11 @@ class Findings:
 
     @property
     def remedy(self) -> str:
-        """How to have the shard made again."""
+        """The way to have the shard made again."""
         return f"delete {self.stage}/{self.shard}.tar and run `{stage_command(self.stage)}` again"
 
     def add(self, check: str, message: str, key: str = "", remedy: str = "") -> None:
-        """Note what is wrong; without a `remedy` that is to make the shard again."""
+        """Note a fault. The remedy is to make the shard again, unless another `remedy` is given."""
         self.found.append(
             Finding(
                 check=check, what=message, remedy=remedy or self.remedy, stage=self.stage, shard=self.shard, key=key
@@ -58,7 +58,7 @@ class Findings:
 
     @contextmanager
     def guard(self, check: str, message: str, key: str = "") -> Iterator[None]:
-        """Whatever goes wrong inside is a finding, not a traceback: of damaged bytes decoders raise what they like."""
+        """Turn any error inside the block into a finding: of damaged bytes decoders raise any error."""
         try:
             yield
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The form of a sample: which members it has, and which labels of which types. All samples of a stage have the same."""
+"""The form of a sample: its members, and its labels with their types. All samples of a stage have the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Form = tuple[tuple[str, str], ...]
 
 
 def type_of(value: Any) -> str:
-    """The type of a JSON value as readers infer it; of a list, that of its items."""
+    """Return the type of a JSON value as readers infer it; of a list, that of its items."""
     if isinstance(value, list):
         return f"list of {' and '.join(sorted({type_of(item) for item in value})) or 'nothing'}"
     if isinstance(value, dict):
@@ -18,19 +18,19 @@ def type_of(value: Any) -> str:
 
 
 def form_of(members: Iterable[str], labels: dict[str, Any]) -> Form:
-    """The members and labels of a sample with their types."""
+    """Return the members and labels of a sample with their types."""
     return tuple([(member, "member") for member in members] + [(key, type_of(labels[key])) for key in labels])
 
 
 def untyped(form: Form) -> Iterator[str]:
-    """What readers cannot give a type: null, empty lists, and lists of several types."""
+    """Yield the labels that readers cannot give a type: null, empty lists, and lists of several types."""
     for name, kind in form:
         if "null" in kind or "nothing" in kind or " and " in kind:
             yield f"{name} is {kind}"
 
 
 def deviation(form: Form, usual: Form) -> str:
-    """How a form differs from the usual one."""
+    """Describe the differences of a form from the usual one."""
     mine, theirs = dict(form), dict(usual)
     found = [f"{name} is missing" for name in theirs if name not in mine]
     found += [f"{name} is {kind}, elsewhere there is none" for name, kind in form if name not in theirs]

@@ -1,4 +1,4 @@
-"""Are a sample's members what they should be? Looked at before they are decoded, so that none can fill the memory."""
+"""Checks of a sample's members. They are looked at before they are decoded, so that none can fill the memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _picture(member: str, content: bytes, hw: tuple[int, int]) -> NDArray[np.uin
 
 
 def _arrays(content: bytes, expected: dict[str, tuple[str, tuple[int, ...]]]) -> Decoded:
-    """The arrays of an npz. expected: name -> type and shape, of which a length of -1 may be anything."""
+    """Return the arrays of an npz. expected: name -> type and shape, of which a length of -1 may be anything."""
     found = {}
     with zipfile.ZipFile(BytesIO(content)) as archive:
         if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in expected):
@@ -82,27 +82,27 @@ def _map(member: str, content: bytes, hw: tuple[int, int]) -> NDArray[Any]:
 
 
 def _no_constant(word: str) -> None:
-    raise ValueError(f"it holds {word}, which is no JSON")
+    raise ValueError(f"it holds {word}, which is not JSON")
 
 
 def read_json(content: bytes) -> dict[str, Any]:
-    """The object of a JSON member; ValueError where it is none."""
+    """Return the object of a JSON member; ValueError if it is not one."""
     if len(content) > _LARGEST_JSON:
         raise ValueError(f"it has {len(content)} bytes, more than labels have")
     value = json.loads(content, parse_constant=_no_constant)
     if not isinstance(value, dict) or not value:
-        raise ValueError("it is no JSON object with labels")
+        raise ValueError("it is not a JSON object with labels")
     return value
 
 
 def decode(member: str, content: bytes, hw: tuple[int, int]) -> NDArray[Any]:
-    """The array of a member other than JSON and cuboids, for a picture of that height and width.
+    """Return the array of a member other than JSON and cuboids, for a picture of that height and width.
 
-    ValueError says what is not as it should be; damaged bytes raise whatever their decoder does.
+    ValueError names the fault; damaged bytes raise any error of their decoder.
     """
     return _picture(member, content, hw) if member in _PICTURES else _map(member, content, hw)
 
 
 def decode_cuboid(content: bytes) -> Decoded:
-    """The arrays `pixels` (R, 2) and `visible` (R,) of a cuboid member."""
+    """Return the arrays `pixels` (R, 2) and `visible` (R,) of a cuboid member."""
     return _arrays(content, {"pixels": ("float32", (-1, 2)), "visible": ("bool", (-1,))})

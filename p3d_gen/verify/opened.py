@@ -1,4 +1,4 @@
-"""A stage's shard against its ledger: is it there and whole, from what was it made, and are its samples all there?"""
+"""A stage's shard against its ledger: it is there and whole, made from the right inputs, and holds all its samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from p3d_gen.verify.forms import Form
 class Opened:
     """A stage's shard as far as it is there: its ledger and its samples by key, None if they cannot be read.
 
-    forms: form -> keys of its samples; pictures: hash of the main picture's pixels -> keys.
+    forms: form -> keys of its samples. pictures: hash of the main picture's pixels -> keys.
     """
 
     stage: str
@@ -60,7 +60,8 @@ def open_shard(run: RunFolder, stage: str, shard: str) -> Opened:
 
 
 def check_keys(opened: Opened, expected: Collection[str]) -> None:
-    """Every expected sample is there or has failed, none besides, in order, and the ledger says how many."""
+    """Check that every expected sample is there or has failed, that there are no others, their order, and the ledger's
+    count."""
     findings = opened.findings
     if opened.samples is None:
         return
@@ -80,8 +81,10 @@ def check_keys(opened: Opened, expected: Collection[str]) -> None:
 
 
 def check_inputs(run: RunFolder, opened: Opened, upstream: Sequence[Opened], made_from: Any) -> None:
-    """The ledger's hash of all that decides the shard's bytes is that of the manifest and the upstream as they are.
-    made_from: see `store.stage_inputs`."""
+    """Check that the ledger's hash of the shard's inputs is that of the manifest and the upstream as they are.
+
+    made_from: see `store.stage_inputs`.
+    """
     ledgers = [other.ledger for other in upstream if other.ledger is not None]
     if opened.ledger is None or len(ledgers) < len(upstream):
         return

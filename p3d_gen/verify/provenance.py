@@ -1,7 +1,7 @@
-"""Where every sample comes from: assets and checkpoints with their licences, seeds, versions and commands.
+"""The origin of every sample: assets and checkpoints with their licences, seeds, versions and commands.
 
-Labels hold what was drawn, ledgers by which software and command a shard was made, and sources state licences; this
-brings them together. None of it decides a sample's bytes.
+Labels hold what was drawn, ledgers hold the software and command that made a shard, and sources state licences. This
+module brings them together. None of it decides a sample's bytes.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ _SHOWN_ASSETS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class AssetUse:
-    """Something that samples are made of. kind: cad, texture, hdri, background, viewpoints, occluder or checkpoint.
+    """An asset that samples are made of. kind: cad, texture, hdri, background, viewpoints, occluder or checkpoint.
 
-    id: as the samples' labels spell it; of a CAD <category>/<id>. file: below its source, the address of a computed
-    one, or "". path: of its file, None where it has none. licence: what is stated of it, and where.
+    id: as the samples' labels spell it; <category>/<id> for a CAD model. file: its path below its source, the address
+    of a computed one, or "". path: of its file, None if it has none. licence: the stated one, and the place that states
+    it.
     """
 
     kind: str
@@ -45,7 +46,7 @@ class AssetUse:
     licence: Licence
 
     def entry(self) -> dict[str, Any]:
-        """It as JSON."""
+        """Return it as JSON."""
         return {
             "kind": self.kind,
             "id": self.id,
@@ -60,7 +61,7 @@ _sha256 = functools.cache(file_sha256)
 
 
 def _root(run: RunFolder, kind: str) -> Path | None:
-    """The folder of a source, up to which licences are looked for; None where shapes are computed."""
+    """Return the folder of a source, up to which licences are looked for; None if its shapes are computed."""
     manifest, base_dir = run.manifest, run.base_dir
     if kind == "cad":
         source = manifest.cad.source
@@ -98,7 +99,7 @@ def _assets(run: RunFolder) -> Iterator[AssetUse]:
 
 
 def _checkpoints(stylization: Stylization) -> Iterator[AssetUse]:
-    """The weights that a stylization names; the licence of those whose model card cannot be reached is unknown."""
+    """Yield the weights that a stylization names. If a model card cannot be reached, its licence is unknown."""
     if stylization.settings.stylizer == "none":
         return
     for weights in (
@@ -114,12 +115,12 @@ def _checkpoints(stylization: Stylization) -> Iterator[AssetUse]:
 
 
 def asset_uses(run: RunFolder, stylization: Stylization) -> list[AssetUse]:
-    """All that samples of a run may be made of. AssetError where a `licences.toml` cannot be used."""
+    """Return all assets that samples of a run may be made of. AssetError if a `licences.toml` cannot be used."""
     return [*_assets(run), *dict.fromkeys(_checkpoints(stylization))]
 
 
 def check_allowed(found: Iterable[AssetUse], allowed: Iterable[str]) -> None:
-    """RunError names what has a licence that is not allowed, or none that is known."""
+    """Raise RunError naming the assets whose licence is not allowed, or not known."""
     refused = [material for material in found if not is_allowed(material.licence.id, allowed)]
     if not refused:
         return
@@ -137,7 +138,7 @@ def check_allowed(found: Iterable[AssetUse], allowed: Iterable[str]) -> None:
 
 
 def _used(run: RunFolder, found: Sequence[AssetUse], labels: dict[str, Any]) -> list[AssetUse]:
-    """What a sample is made of."""
+    """Return the assets that a sample is made of."""
     ids = {("cad", f"{labels['category']}/{labels['cad_id']}"), ("viewpoints", run.manifest.viewpoint.source)}
     ids |= {(kind, labels[f"{kind}_id"]) for kind in ("texture", "hdri", "background")}
     ids |= {("occluder", "parametric")} if labels["occluder"] else set()
@@ -172,10 +173,11 @@ def _shard_provenance(
 
 
 def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
-    """Of every packed sample, or of that key: what it was made of with files' sha256 and licences, what was asked of
-    the stylizer and which it was, all seeds, and by which commands and versions each stage made it.
+    """Yield the origin of every packed sample, or of the one with that key.
 
-    RunError where there is no such sample, or a shard is missing or not what its ledger says.
+    An entry holds the files with their sha256 and licences, the request to the stylizer and its name, all seeds, and
+    the commands and versions by which each stage made the sample. RunError if there is no such sample, or a shard is
+    missing or differs from its ledger.
     """
     found = asset_uses(run, stylization)
     shards = [find_sample(run, key)[0]] if key else run.all_shards()
@@ -192,14 +194,17 @@ def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") 
 
 
 def write_provenance(run: RunFolder, stylization: Stylization) -> Path:
-    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; returns its path."""
+    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; return its path."""
     path = stylization.file(run, "provenance", ".jsonl")
     write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance_entries(run, stylization)).encode())
     return path
 
 
 def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse, int]]:
-    """All that the packed samples of a run are made of, each with the number of these samples. RunError as above."""
+    """Return all assets that the packed samples of a run are made of, each with the number of these samples.
+
+    RunError if a shard is missing or differs from its ledger.
+    """
     found, counts = asset_uses(run, stylization), Counter[AssetUse]()
     for shard in run.all_shards():
         upstream_ledger(run, stylization.packed, shard)
@@ -209,7 +214,7 @@ def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse
 
 
 def write_licences(run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]]) -> Path:
-    """Write RUN/licences.json, or licences-NAME.json: what `used_assets` found; returns its path."""
+    """Write RUN/licences.json, or licences-NAME.json, with the assets of `used_assets`; return its path."""
     path = stylization.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
     entries = [each.entry() | {"samples": samples} for each, samples in used]

@@ -1,4 +1,4 @@
-"""Samples of a run once more through all stages, compared bit by bit with what the run holds."""
+"""Samples of a run made again through all stages, and compared bit by bit with those in the run."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ _SHOWN_LABELS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayedSample:
-    """A sample made again. made: "<stage>/<key>" -> members, as far as the stages came. differences: from what the run
-    holds, none where that is the same to the bit. build: the versions that are others than those that made the run, ""
-    where all are the same."""
+    """A sample made again.
+
+    made: "<stage>/<key>" -> members, as far as the stages came. differences: from the run's sample, none if both are
+    the same to the bit. build: the versions that differ from those that made the run, "" if all are the same.
+    """
 
     key: str
     shard: str
@@ -40,7 +42,8 @@ class ReplayedSample:
 
 
 def find_sample(run: RunFolder, key: str) -> tuple[str, str, int]:
-    """The shard, the category and the index of a render's or composite's key. RunError where the run has none such."""
+    """Return the shard, the category and the index of the key of a render or composite. RunError if the run has no such
+    key."""
     category, _, number = render_key(key).rpartition("-")
     if category not in run.manifest.categories:
         raise RunError(f"{run.root} has no sample {key!r}{did_you_mean(category, run.manifest.categories)}")
@@ -87,9 +90,10 @@ def _member_difference(member: str, stored: bytes, made: bytes, rounding: float)
 
 
 def differences(stored: Members, made: Members, rounding: float = -1.0) -> Iterator[str]:
-    """How the members of a sample differ from those made again, one text for each; none where all bytes are the same.
+    """Describe the differences between the members of a sample and those made again, one text for each member that
+    differs.
 
-    rounding: pictures whose pixels differ by no more than that in the mean count as the same. Damaged members raise
+    rounding: pictures count as the same if their pixels differ by no more than that on average. Damaged members raise
     the errors of their decoders.
     """
     for member in stored | made:
@@ -101,15 +105,18 @@ def differences(stored: Members, made: Members, rounding: float = -1.0) -> Itera
 
 
 def composed(run: RunFolder, number: int, members: Members, packed: Members) -> Members:
-    """Composite `number` of a render, from the members of its render and stylised picture. Where the run's own,
-    `packed`, has a pose residual that `p3dgen pack --residuals` was given, that is taken over: no stage makes it."""
+    """Make composite `number` of a render, from the members of its render and stylized picture.
+
+    If the run's own composite, `packed`, has a pose residual from `p3dgen pack --residuals`, that is taken over: no
+    stage makes it.
+    """
     theirs, mine = json.loads(packed["json"]), json.loads(members["stylize.json"])
     given = {"pose_residual_deg"} & (theirs.keys() - mine.keys())
     return pack_sample(run, members, number, {name: theirs[name] for name in given})
 
 
 def _stored(run: RunFolder, stage: str, shard: str, keys: Sequence[str]) -> dict[str, Members]:
-    """Those of the samples that the run holds; RunError where that is none."""
+    """Return those of the samples that the run holds; RunError if it holds none."""
     ledger = upstream_ledger(run, stage, shard)
     there = dict(read_shard(run.tar(stage, shard), keys=keys))
     if not there:
@@ -119,7 +126,7 @@ def _stored(run: RunFolder, stage: str, shard: str, keys: Sequence[str]) -> dict
 
 
 def _batch(run: RunFolder, stylization: Stylization, shard: str, key: str) -> list[str]:
-    """The keys of the samples that were stylised in one call with this one: its last bits depend on them."""
+    """Return the keys of the samples that were stylized in one call with this one: its last bits depend on them."""
     keys = [key for key, _ in read_shard(run.tar("render", shard), only="json")]
     first = keys.index(key) // stylization.settings.batch * stylization.settings.batch
     return keys[first : first + stylization.settings.batch]
@@ -128,7 +135,7 @@ def _batch(run: RunFolder, stylization: Stylization, shard: str, key: str) -> li
 def _restylized(
     run: RunFolder, stylization: Stylization, shard: str, key: str, render: Members, device: str
 ) -> Members:
-    """The sample stylised again, with its neighbours as the run has them. ValueError where its picture is refused."""
+    """Stylize the sample again, with its neighbours as the run has them. ValueError if its picture is refused."""
     batch = dict(read_shard(run.tar("render", shard), keys=_batch(run, stylization, shard, key))) | {key: render}
     failures: list[Failure] = []
     made = dict(stylized(run, stylization, batch.items(), failures, device, Remarks()))
@@ -140,7 +147,7 @@ def _restylized(
 def _makings(
     run: RunFolder, stylization: Stylization, shard: str, sample: RenderSpec, renderer: ShardRenderer, device: str
 ) -> Iterator[tuple[str, str, Members, Members]]:
-    """Stage by stage: the stage, the key, the members that the run holds, and the same made again."""
+    """Yield, stage by stage: the stage, the key, the members that the run holds, and the same made again."""
     key = sample.key
     stored = {stage: _stored(run, stage, shard, (key,))[key] for stage in ("render", stylization.stage)}
     composites = {packed_key(run.manifest, key, n): n for n in range(run.manifest.background.per_render)}
@@ -190,7 +197,7 @@ def replay_samples(
 
 
 def write_members(folder: Path, replay: ReplayedSample) -> int:
-    """Write the members as FOLDER/<stage>/<key>.<member>; returns how many files."""
+    """Write the members as FOLDER/<stage>/<key>.<member>; return the number of files."""
     files = {f"{path}.{member}": content for path, made in replay.made.items() for member, content in made.items()}
     for name, content in files.items():
         write_bytes(folder / name, content)

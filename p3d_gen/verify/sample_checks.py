@@ -1,4 +1,4 @@
-"""One sample in each of its stages: are its members whole, and do they follow from the manifest and one another?"""
+"""Checks of one sample in each of its stages: its members are whole, and follow from the manifest and one another."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ _EDGES_SHARE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A sample in one stage: its members, those that are pictures or maps decoded, and its labels. whole: whether none
-    is missing or damaged; what follows from others is looked at only then."""
+    """A sample in one stage: its members, those that are pictures or maps decoded, and its labels.
+
+    whole: no member is missing or damaged. Only then are members compared with others.
+    """
 
     members: Members
     decoded: Decoded
@@ -49,8 +51,10 @@ class Part:
 
 
 def read_part(opened: Opened, key: str, wanted: Sequence[str], hw: tuple[int, int], edges_hw: tuple[int, int]) -> Part:
-    """A sample of a stage's shard; what is missing or damaged is a finding. wanted: the members that it should have,
-    the main picture first and the JSON last."""
+    """Read a sample of a stage's shard; members that are missing or damaged are findings.
+
+    wanted: the members that it should have, the main picture first and the JSON last.
+    """
     assert opened.samples is not None
     members, findings, labels = opened.samples[key].read(), opened.findings, {}
     known = len(findings.found)
@@ -82,7 +86,10 @@ def read_part(opened: Opened, key: str, wanted: Sequence[str], hw: tuple[int, in
 
 
 def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Part) -> Agreement | None:
-    """The labels of a rendered sample against the manifest and its own pictures; None where that cannot be known."""
+    """Check the labels of a rendered sample against the manifest and its own pictures.
+
+    Return the agreement of its pose, None if that cannot be known.
+    """
     findings, decoded, found = opened.findings, part.decoded, None
     sample = drawn_sample(run, key.rpartition("-")[0], index)
     with findings.guard("labels", "the labels cannot be", key):
@@ -106,7 +113,7 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
 def check_stylized(
     run: RunFolder, stylization: Stylization, opened: Opened, key: str, render: Part, part: Part
 ) -> None:
-    """A stylised sample against its render: what was asked for, the label survival, and the control picture."""
+    """Check a stylized sample against its render: the request, the label survival, and the control picture."""
     findings, settings = opened.findings, stylization.settings
     with findings.guard("labels", "the labels cannot be", key):
         made = stylize_labels(run, stylization, render.labels, part.labels, render.decoded | part.decoded)
@@ -125,7 +132,7 @@ def check_stylized(
 
 
 def check_packed(run: RunFolder, opened: Opened, key: str, number: int, upstream: Members, part: Part) -> None:
-    """A packed sample against the composite `number` of its render and stylised picture, made again."""
+    """Check a packed sample against the composite `number` of its render and stylized picture, made again."""
     findings = opened.findings
     with findings.guard("content", "the sample cannot be composed again", key):
         made = composed(run, number, upstream, part.members)
@@ -136,5 +143,5 @@ def check_packed(run: RunFolder, opened: Opened, key: str, number: int, upstream
 
 
 def edges_hw(run: RunFolder, stylization: Stylization) -> tuple[int, int]:
-    """The height and width of the control pictures."""
+    """Return the height and width of the control pictures."""
     return control_hw(run.manifest.camera.image_hw, stylization.settings.resolution)

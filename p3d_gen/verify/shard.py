@@ -1,4 +1,4 @@
-"""One shard through all stages: is it what its ledgers, the manifest and its own upstream say?"""
+"""One shard through all stages, checked against its ledgers, the manifest and its own upstream."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _NPZ = ("depth", "normals", "nocs", "cuboid")
 
 @dataclass(kw_only=True)
 class ShardReport:
-    """What was found in a shard through all stages. samples: packed ones that are there; failed: that its ledgers name.
+    """The result of the checks of a shard through all stages.
 
-    agreements: of its renders' poses. forms: stage -> form -> keys; pictures: stage -> hash of the pixels -> keys.
+    samples: number of packed ones that are there. failed: number of those that its ledgers name. agreements: of its
+    renders' poses. forms: stage -> form -> keys. pictures: stage -> hash of the pixels -> keys.
     """
 
     shard: str
@@ -36,7 +37,7 @@ class ShardReport:
 
 
 def _wanted(run: RunFolder, stylization: Stylization) -> dict[str, list[str]]:
-    """The members that samples have in each stage, the main picture first and the JSON last."""
+    """Return the members that samples have in each stage, the main picture first and the JSON last."""
     output = run.manifest.output
     labels = [f"{name}.{'npz' if name in _NPZ else 'png'}" for name in output.members if name in _RENDER_FILES]
     occluders = ["occluders.png"] * (run.manifest.occlusion.level != "none")
@@ -50,7 +51,7 @@ def _wanted(run: RunFolder, stylization: Stylization) -> dict[str, list[str]]:
 
 
 def _whole(parts: Sequence[Part]) -> bool:
-    """Whether a sample is there in both of the stages before packing, and undamaged."""
+    """Tell if a sample is there in both of the stages before packing, and undamaged."""
     return len(parts) == 2 and all(part.whole for part in parts)
 
 
@@ -83,14 +84,14 @@ def _check_shard(
 
 
 def _filtered(packed: Opened) -> bool:
-    """Whether `p3dgen pack` was given pose residuals: files that decide what is packed and may be gone by now."""
+    """Tell if `p3dgen pack` was given pose residuals: files that decide what is packed, and may be gone by now."""
     reasons = [failure.reason for failure in packed.ledger.failures] if packed.ledger else []
     labels = [name for form in packed.forms for name, _ in form]
     return "pose_residual_deg" in labels or any("pose residual" in reason for reason in reasons)
 
 
 def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
-    """Look at one shard through all stages; name: of the stylization. However it is damaged, that is a finding."""
+    """Check one shard through all stages; name: that of the stylization. Any damage is a finding."""
     run = open_run(run_dir)
     stylization = open_stylization(run, name)
     category, indices = run.members_of(shard)

@@ -1,4 +1,4 @@
-"""A whole run: all its shards, what their samples have in common, and some of them made again."""
+"""A whole run: all its shards, the things that their samples share, and some of the samples made again."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d*)?)(%?)")
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What was found in a run. samples: how many there are; failed: how many its ledgers say could not be made;
-    rerendered: the keys of those made again; agreements: of all renders' poses."""
+    """The result of the checks of a run.
+
+    samples: number of packed ones. failed: number of those that its ledgers name as failed. rerendered: the keys of
+    those made again. agreements: of all renders' poses.
+    """
 
     name: str
     samples: int
@@ -45,13 +48,17 @@ class Verification:
 
     @property
     def by_check(self) -> dict[str, int]:
-        """How many findings each check has."""
+        """Number of findings of each check."""
         counts = Counter(finding.check for finding in self.findings)
         return {check: counts[check] for check in CHECKS}
 
 
 def amount(text: str) -> Callable[[int], int]:
-    """How many of so many samples `1%` or `20` means: at least one of them, at most all. ValueError for other texts."""
+    """Parse a share or number of samples, `1%` or `20`: return a function from their total to a number from 1 to the
+    total.
+
+    ValueError for other texts.
+    """
     match = _AMOUNT.fullmatch(text)
     if not match or (not match[2] and "." in match[1]) or float(match[1]) == 0:
         raise ValueError(f"{text!r} is neither a share such as 1% nor a number such as 20")
@@ -60,7 +67,7 @@ def amount(text: str) -> Callable[[int], int]:
 
 
 def _strays(run: RunFolder, stages: Sequence[str]) -> Iterator[Finding]:
-    """Shards that readers of the folder would read, though they are not of the run."""
+    """Yield the shards that readers of the folder would read, although they are not of the run."""
     names = set(run.all_shards())
     for stage in stages:
         for tar in sorted((run.root / stage).glob("*.tar")):
@@ -75,7 +82,7 @@ def _strays(run: RunFolder, stages: Sequence[str]) -> Iterator[Finding]:
 
 
 def _models(run: RunFolder) -> Iterator[Finding]:
-    """The CAD models that cannot be read."""
+    """Yield the CAD models that cannot be read."""
     for category, cads in run.inventory.cads.items():
         for cad in cads:
             findings = Findings(stage="cad", shard=category)
@@ -87,7 +94,7 @@ def _models(run: RunFolder) -> Iterator[Finding]:
 
 
 def _unusual(reports: Iterable[ShardReport]) -> Iterator[Finding]:
-    """The samples whose members or labels are not those that most samples of their stage have."""
+    """Yield the samples whose members or labels are not those that most samples of their stage have."""
     forms: dict[str, dict[Form, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for report in reports:
         for stage, found in report.forms.items():
@@ -103,7 +110,7 @@ def _unusual(reports: Iterable[ShardReport]) -> Iterator[Finding]:
 
 
 def _twins(reports: Iterable[ShardReport]) -> Iterator[Finding]:
-    """The samples whose picture is another sample's, pixel by pixel."""
+    """Yield the samples whose picture is another sample's, pixel by pixel."""
     first: dict[tuple[str, str], str] = {}
     for report in reports:
         for stage, found in report.pictures.items():
@@ -118,8 +125,11 @@ def _twins(reports: Iterable[ShardReport]) -> Iterator[Finding]:
 
 @dataclass(frozen=True, kw_only=True)
 class Rerender:
-    """Which samples are made again, and how. how_many: of so many; see `amount`. seed: other samples with another one.
-    supervision: of the Blender process; device: of the stylizer."""
+    """The choice of samples that are made again. how_many: of so many, see `amount`. seed: other samples with another
+    one.
+
+    supervision: of the Blender process. device: of the stylizer.
+    """
 
     how_many: Callable[[int], int]
     seed: int = 0
@@ -128,7 +138,7 @@ class Rerender:
 
 
 def chosen_keys(reports: Iterable[ShardReport], packed: str, again: Rerender) -> list[str]:
-    """The keys of renders to be made again, from shards in which nothing was found."""
+    """Choose the keys of renders to be made again, from shards without findings."""
     sound = [report for report in reports if not report.findings]
     keys = sorted({render_key(key) for r in sound for keys in r.forms[packed].values() for key in keys})
     if not keys:
@@ -158,9 +168,9 @@ def verify_run(
     on_sample: Callable[[], None] = lambda: None,
     again: Rerender | None = None,
 ) -> Verification:
-    """Look at everything that a run holds of the stylization `name`; `on_sample` is called for every render.
+    """Check everything that a run holds of the stylization `name`; `on_sample` is called for every render.
 
-    again: which samples to make again, of the shards in which nothing else is found.
+    again: the samples to make again, of the shards without other findings.
     """
     stylization, shards = open_stylization(run, name), run.all_shards()
     stage = cast(Stage, partial(check_shard, name=name))
@@ -184,7 +194,7 @@ def verify_run(
 
 
 def _worst(agreements: Sequence[Agreement]) -> dict[str, float]:
-    """The worst of each measure; without those that the run has no label for."""
+    """Return the worst value of each measure, without those that the run has no label for."""
     if not agreements:
         return {}
     iou, *others = np.array([(a.iou, a.box_px, a.depth, a.nocs_px) for a in agreements]).T
@@ -193,7 +203,7 @@ def _worst(agreements: Sequence[Agreement]) -> dict[str, float]:
 
 
 def write_verification(run: RunFolder, found: Verification) -> Path:
-    """Write RUN/verify.json, or verify-NAME.json; returns its path. It holds nothing that depends on the clock."""
+    """Write RUN/verify.json, or verify-NAME.json; return its path. It holds nothing that depends on the clock."""
     path = open_stylization(run, found.name).file(run, "verify", ".json")
     write_json(
         path,

@@ -320,8 +320,8 @@ def test_a_keypoint_in_other_units(run, worker, tmp_path):
     ("content", "said"),
     [
         ("{", r"a\.keypoints\.json: "),
-        ("[]", r"a\.keypoints\.json: it is no JSON object"),
-        ('{"left_light": [0, 0, 0]}', r"'left_light' is no keypoint of car; did you mean 'left_front_light'"),
+        ("[]", r"a\.keypoints\.json: it is not a JSON object"),
+        ('{"left_light": [0, 0, 0]}', r"'left_light' is not a keypoint of car; did you mean 'left_front_light'"),
         ('{"left_front_light": [0, 0]}', r"'left_front_light' is \[0, 0\], not three finite numbers"),
         ('{"left_front_light": [0, 0, NaN]}', "not three finite numbers"),
         ('{"left_front_light": [0, 0, "1"]}', "not three finite numbers"),

@@ -110,7 +110,7 @@ def test_damaged_and_missing_shards_are_found(folder):
 
 
 def test_what_is_no_finished_dataset_is_refused(folder, tmp_path):
-    with pytest.raises(RunError, match=r"is no dataset: it holds no recipe\.json"):
+    with pytest.raises(RunError, match=r"is not a dataset: it holds no recipe\.json"):
         open_dataset(tmp_path)
     (folder / "dataset.json").unlink()
     with pytest.raises(RunError, match="is not finished"):

@@ -129,7 +129,7 @@ def test_the_same_call_changes_nothing_and_another_is_refused(runs, tmp_path):
         make(tmp_path / "d", runs[0], seed=1)
     with pytest.raises(RunError, match="sources"):
         make(tmp_path / "d", *runs)
-    with pytest.raises(RunError, match="is not empty and no dataset"):
+    with pytest.raises(RunError, match="is not empty and not a dataset"):
         make(runs[0].root, runs[0])
     assert tree(tmp_path / "d") == before
 
@@ -264,7 +264,7 @@ def test_commands(runs, tmp_path):
     assert json.loads((out / "dataset.json").read_text())["recipe"]["shard_bytes"] == 10**6
     checked = invoke("check", out)
     assert checked.exit_code == 0, checked.output
-    assert "no leak, no fault" in checked.output
+    assert "no leaks, no faults" in checked.output
     for wrong, said in (
         (["--split", "Train=1"], "is no split: NAME=SHARE"),
         (["--split", "a=1", "--split", "a=2"], "'a' is named twice"),

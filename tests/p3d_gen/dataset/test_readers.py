@@ -185,7 +185,7 @@ def test_a_16_bit_png_is_what_others_read(tmp_path):
     assert np.log2(step) == int(np.log2(step))
     np.testing.assert_allclose(decode_depth16(png) * step, depth, atol=step / 2)
     assert 2**15 < decode_depth16(png).max() < 2**16
-    with pytest.raises(ValueError, match="no 16-bit grey PNG"):
+    with pytest.raises(ValueError, match="not a 16-bit grey PNG"):
         decode_depth16(encode_png(np.zeros(HW, np.uint8)))
 
 

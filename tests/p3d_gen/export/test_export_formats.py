@@ -314,9 +314,9 @@ def test_a_run_is_the_split_train(run, tmp_path):
 def test_other_folders_are_refused(run, dataset, exports, tmp_path):
     with pytest.raises(RunError, match="holds another export: choose another --out"):
         export("coco", open_input(run.root), exports["coco"])
-    with pytest.raises(RunError, match="is not empty and no export"):
+    with pytest.raises(RunError, match="is not empty and not an export"):
         export("coco", open_input(run.root), dataset)
-    with pytest.raises(RunError, match="is no run folder"):
+    with pytest.raises(RunError, match="is not a run folder"):
         open_input(tmp_path)
 
 

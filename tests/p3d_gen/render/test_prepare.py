@@ -207,7 +207,7 @@ def test_several_processes_at_once(run, fake, monkeypatch):
 def test_a_damaged_list_of_models(run, content):
     run.models_file.parent.mkdir()
     run.models_file.write_text(content)
-    with pytest.raises(RunError, match=r"models\.json is no list of models.*delete it"):
+    with pytest.raises(RunError, match=r"models\.json is not a list of models.*delete it"):
         open_run(run.root)
 
 

@@ -62,7 +62,7 @@ def test_places_that_cannot_be(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(DependencyError, match=r"gs://lab/run needs a driver.*pip install 'p3dgen\[gs\]'"):
         place("gs://lab/run")
-    with pytest.raises(RunError, match=r"s4://lab/run is no folder.*did you mean 's3'"):
+    with pytest.raises(RunError, match=r"s4://lab/run is not a folder.*did you mean 's3'"):
         place("s4://lab/run")
 
 
@@ -199,7 +199,7 @@ def test_a_server_that_does_not_answer_is_an_error(bucket, monkeypatch):
 
 def test_what_is_not_there_is_an_error(bucket, manifest_path):
     result = CliRunner().invoke(main, ["pack", f"{bucket}/none"])
-    assert "s3://lab/none is no run folder" in result.output
+    assert "s3://lab/none is not a run folder" in result.output
     with pytest.raises(RunError, match=r"s3://other/run/run\.json cannot be written.*make the bucket first"):
         create_run(place("s3://other/run"), manifest_path)
 

@@ -67,7 +67,7 @@ def test_changed_sources(run, assets):
 def test_folders_that_are_no_runs(tmp_path, manifest_path):
     with pytest.raises(RunError, match=r"holds no run\.json"):
         open_run(tmp_path)
-    with pytest.raises(RunError, match="is not empty and no run folder"):
+    with pytest.raises(RunError, match="is not empty and not a run folder"):
         create_run(tmp_path, manifest_path)
 
 

@@ -203,7 +203,7 @@ RESEALED = {
     "a member is gone": ("shards", lambda s: s[FIRST].pop("mask.png") and None, "schema", FIRST, "mask.png is missing"),
     "a member is new": ("shards", replace("txt", b""), "schema", FIRST, "no sample has a member 'txt'"),
     "a label is gone": ("shards", unlabel("theta_rad"), "schema", FIRST, "theta_rad is missing"),
-    "no label": ("shards", replace("json", b"{}"), "content", FIRST, "it is no JSON object with labels"),
+    "no label": ("shards", replace("json", b"{}"), "content", FIRST, "it is not a JSON object with labels"),
     "a label is null": ("render", relabel(texture_id=None), "schema", FIRST, "texture_id is null"),
     "a label is NaN": ("render", relabel(distance=float("nan")), "content", FIRST, "json is damaged: it holds NaN"),
     "a label is whole": ("render", relabel(focal_px=400), "schema", FIRST, "focal_px is int, elsewhere float"),
