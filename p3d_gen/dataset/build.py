@@ -70,8 +70,8 @@ def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
         if root.exists() and any(root.iterdir()):
             raise RunError(f"{root} is not empty and not a dataset: choose another --out")
         write_json(root / RECIPE, made_from)
-    elif (found := read_part(root / RECIPE)) != made_from:
-        raise RunError(f"{root} is made from something else ({difference(found, made_from)}): choose another --out")
+    elif (begun := read_part(root / RECIPE)) != made_from:
+        raise RunError(f"{root} is made from something else ({difference(begun, made_from)}): choose another --out")
     return open_dataset(root)
 
 
@@ -129,7 +129,7 @@ def _by_licence(dataset: DatasetFolder) -> dict[str, int]:
     return dict(sorted(Counter(stated.values()).items())) if known else {}
 
 
-def _summary(dataset: DatasetFolder, assignment: Assignment, found: Survey) -> dict[str, Any]:
+def _summary(dataset: DatasetFolder, assignment: Assignment, contents: Survey) -> dict[str, Any]:
     """Return the content of dataset.json."""
     return {
         "format_version": FORMAT_VERSION,
@@ -143,11 +143,11 @@ def _summary(dataset: DatasetFolder, assignment: Assignment, found: Survey) -> d
                 "categories": dict(sorted(split.samples.items())),
                 "assets": {kind: len([asset for asset in split.assets[kind] if asset]) for kind in KINDS},
             }
-            for name, split in found.splits.items()
+            for name, split in contents.splits.items()
         },
         "left_out": assignment.left_out,
-        "assets_in_several_splits": {kind: len(found.shared(kind)) for kind in KINDS},
-        **found.shape,
+        "assets_in_several_splits": {kind: len(contents.shared(kind)) for kind in KINDS},
+        **contents.shape,
         "licences": _by_licence(dataset),
         "sources": [
             {key: source[key] for key in ("name", "stage", "manifest_sha256", "versions")} for source in dataset.sources
@@ -176,11 +176,11 @@ def make_dataset(
     for name, file in models.items():
         write_new(root / "cad" / name, file.read_bytes())
     _write_shards(root, assignment, recipe, lambda: on_sample(len(kept)))
-    found = survey(dataset)
-    if found.findings:
-        raise RunError(f"{root} is not what it should be: " + "\n".join(found.findings[:_SHOWN]))
-    summary = _summary(dataset, assignment, found)
-    for name, split in found.splits.items():
+    contents = survey(dataset)
+    if contents.findings:
+        raise RunError(f"{root} is not what it should be: " + "\n".join(contents.findings[:_SHOWN]))
+    summary = _summary(dataset, assignment, contents)
+    for name, split in contents.splits.items():
         index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": f"{summary['name']}-{name}"}
         write_json(root / name / INDEX, index | {"shardlist": split.shards})
     write_bytes(root / CARD, dataset_card(summary).encode())

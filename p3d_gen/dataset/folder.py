@@ -3,7 +3,7 @@
 FOLDER/recipe.json               what it is made from, written first
 FOLDER/<split>/<category>-NNNNN.tar  samples
 FOLDER/<split>/index.json        the split's shards, as wids reads them, with their checksums
-FOLDER/cad/<category>/<id>.npz   the models that its samples show, and <category>.cuboid.npz where samples hold cuboids
+FOLDER/cad/<category>/<id>.npz   the models that its samples show, and <category>.cuboid.npz if samples hold cuboids
 FOLDER/README.md                 the dataset card of the Hugging Face Hub
 FOLDER/dataset.json              counts, assets, sources, versions, written last: the mark that it is finished
 """
@@ -75,9 +75,9 @@ def open_dataset(root: Path) -> DatasetFolder:
         )
     content = read_part(root / RECIPE)
     try:
-        if (found := content["format_version"]) != FORMAT_VERSION:
+        if (version := content["format_version"]) != FORMAT_VERSION:
             raise RunError(
-                f"{root / RECIPE} has format version {found}, this p3dgen reads {FORMAT_VERSION}: make it again"
+                f"{root / RECIPE} has format version {version}, this p3dgen reads {FORMAT_VERSION}: make it again"
             )
         recipe, sources = content["recipe"], list(content["sources"])
     except (KeyError, TypeError) as error:

@@ -128,11 +128,11 @@ def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
                 if faults := label_faults(labels):
                     told = "; ".join(faults[:_SHOWN])
                     raise RunError(f"{tar}: {stored.key} is not of this schema ({told}): pack it again")
-                found = sample_shape(list(stored.places), labels)
-                if found != (expected := expected or found):
+                form = sample_shape(list(stored.places), labels)
+                if form != (expected := expected or form):
                     raise RunError(
                         f"{tar}: {stored.key} is not made like {entries[0].key} of {entries[0].stored.shard} "
-                        f"({difference(expected, found)}): samples of one dataset have the same members and labels; "
+                        f"({difference(expected, form)}): samples of one dataset have the same members and labels; "
                         "make all runs with the same output.members and stylizer"
                     )
                 entries.append(

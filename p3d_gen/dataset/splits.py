@@ -71,10 +71,10 @@ def split_of_asset(recipe: Recipe, kind: Kind, asset: str) -> str:
 
 def split_of(recipe: Recipe, ids: Mapping[Kind, str]) -> str | None:
     """Return the split of a sample; None if its assets belong to several. ValueError if it has none of the kinds."""
-    found = {split_of_asset(recipe, kind, ids[kind]) for kind in recipe.split_by if ids[kind]}
-    if not found:
+    splits = {split_of_asset(recipe, kind, ids[kind]) for kind in recipe.split_by if ids[kind]}
+    if not splits:
         raise ValueError(f"it has no {' or '.join(recipe.split_by)}")
-    return found.pop() if len(found) == 1 else None
+    return splits.pop() if len(splits) == 1 else None
 
 
 def place_in_order(recipe: Recipe, key: str) -> float:

@@ -41,11 +41,11 @@ class Survey:
 
     def shared(self, kind: Kind) -> dict[str, list[str]]:
         """Return the assets of a kind that several splits show, with these splits."""
-        found: dict[str, list[str]] = {}
+        splits_of: dict[str, list[str]] = {}
         for name, split in self.splits.items():
             for asset in split.assets[kind]:
-                found.setdefault(asset, []).append(name)
-        return {asset: names for asset, names in found.items() if asset and len(names) > 1}
+                splits_of.setdefault(asset, []).append(name)
+        return {asset: names for asset, names in splits_of.items() if asset and len(names) > 1}
 
 
 def _take(
@@ -54,10 +54,10 @@ def _take(
     """Take a sample into the survey. ValueError names its fault."""
     if faults := label_faults(labels):
         raise ValueError(f"its labels are not those of the schema: {'; '.join(faults[:_SHOWN])}")
-    found = sample_shape(members, labels)
-    survey.shape = survey.shape or found
-    if found != survey.shape:
-        raise ValueError(f"its members or labels are not those of the others: {difference(survey.shape, found)}")
+    its_shape = sample_shape(members, labels)
+    survey.shape = survey.shape or its_shape
+    if its_shape != survey.shape:
+        raise ValueError(f"its members or labels are not those of the others: {difference(survey.shape, its_shape)}")
     if labels["key"] != key or not shard.startswith(f"{labels['category']}-"):
         raise ValueError(f"its labels are those of {labels['key']}, a {labels['category']}")
     ids = asset_ids(labels)
@@ -97,29 +97,29 @@ def _leaks(survey: Survey, kind: Kind) -> Iterator[str]:
 
 def survey(dataset: DatasetFolder) -> Survey:
     """Look through all shards: labels against the schema and each other, keys, and assets against the splits."""
-    found = Survey(splits={name: SplitContents() for name in dataset.recipe.shares}, shape=dataset.shape())
+    contents = Survey(splits={name: SplitContents() for name in dataset.recipe.shares}, shape=dataset.shape())
     keys: set[str] = set()
-    for name in found.splits:
+    for name in contents.splits:
         for path in dataset.shards(name):
-            _look_through(found, dataset, name, path, keys)
+            _look_through(contents, dataset, name, path, keys)
     for kind in dataset.recipe.split_by:
-        found.findings += _leaks(found, kind)
-    return found
+        contents.findings += _leaks(contents, kind)
+    return contents
 
 
 def check_dataset(dataset: DatasetFolder) -> Survey:
     """Look through all shards, and compare them with their indices. RunError if the dataset is not finished."""
     if not dataset.finished:
         raise RunError(f"{dataset.root} is not finished: run the `p3dgen dataset make` that began it again")
-    found = survey(dataset)
-    for name, split in found.splits.items():
+    contents = survey(dataset)
+    for name, split in contents.splits.items():
         index = dataset.root / name / INDEX
         listed = {shard["url"]: shard for shard in read_part(index)["shardlist"]}
         there = {shard["url"]: shard for shard in split.shards}
         for url in sorted(listed.keys() | there.keys()):
             if listed.get(url) != there.get(url):
                 how = difference(listed.get(url), there.get(url)) if url in there else "it is not there"
-                found.findings.append(
+                contents.findings.append(
                     f"{index.with_name(url)} is not what {INDEX} says ({how}): make the dataset again"
                 )
-    return found
+    return contents

@@ -45,10 +45,10 @@ def cad_numbers(cad: Path, category: str) -> dict[str, int]:
 def _anchors(labels: dict[str, Any]) -> dict[str, Any]:
     """Return the location of each keypoint of the category, if it is seen, and its status."""
     points = zip(labels["keypoint_names"], labels["keypoints_xy"], labels["keypoints_visibility"], strict=True)
-    found = {name: (xy, seen) for name, xy, seen in points}
+    keypoints = {name: (xy, seen) for name, xy, seen in points}
     anchors = {}
     for name in KEYPOINTS[labels["category"]]:
-        xy, seen = found.get(name, ([], None))
+        xy, seen = keypoints.get(name, ([], None))
         status = _UNKNOWN if seen is None else _STATUS[seen]
         anchors[name] = {"location": np.array([xy] if status == 1 else []), "status": status}
     return anchors
@@ -85,7 +85,7 @@ def annotation(shot: Shot, cad_index: int) -> bytes:
 
     labels = shot.labels
     height, width = labels["image_hw"]
-    found = {
+    annotated = {
         "class": labels["category"],
         "view": "",
         "bbox": np.array([labels["bbox_xyxy"]]),
@@ -100,7 +100,7 @@ def annotation(shot: Shot, cad_index: int) -> bytes:
         "filename": f"{shot.key}.JPEG",
         "imgsize": np.array([[width, height, 3]], dtype=np.float64),
         "segmented": 0.0,
-        "objects": found,
+        "objects": annotated,
     }
     buffer = BytesIO()
     savemat(buffer, {"record": record})

@@ -77,7 +77,7 @@ def connect(address: str | None) -> ModuleType:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except Exception as error:  # Ray raises bare Exceptions too where one of its processes does not start
+    except Exception as error:  # Ray also raises bare Exceptions if one of its processes does not start
         where = f"Ray cannot join the cluster {address}" if address else "Ray cannot be started on this machine"
         raise RunError(f"{where}: {error}; `ray status` says more of a cluster") from error
     return ray

@@ -2,7 +2,7 @@
 
 RUN/run.json                   manifest, sources and versions that the run was made from
 RUN/cad/<category>/<id>.npz    normalised CAD models, see `p3d_gen.run.cad_model.CadModel`
-RUN/cad/<category>/<id>.blend  their own materials, where they have any
+RUN/cad/<category>/<id>.blend  their own materials, if they have any
 RUN/cad/models.json            what they are, and which models are left out; written last: the mark of preparation
 RUN/<stage>/<shard>.tar        samples; <shard> is <category>-NNNNN in every stage
 RUN/<stage>/<shard>.json       its ledger, written last: the mark that the shard is finished

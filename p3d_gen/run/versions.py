@@ -29,13 +29,13 @@ _DISTRIBUTIONS = (
 
 @functools.cache
 def _installed() -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    installed = {"python": platform.python_version(), "machine": platform.machine()}
     for name in _DISTRIBUTIONS:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def versions() -> dict[str, str]:

@@ -134,15 +134,15 @@ def stylize_labels(
     vertices = stretched(model, render["stretch_xyz"])
     expected = expected_edges(vertices, model.faces, np.array(render["cam_T_obj"]), camera_of(render), hidden)
     picture = decoded["stylized.png"] if settings.stylizer != "none" else on_grey(rgba[..., :3], rgba[..., 3])
-    found = survival(picture, expected)
+    survived = survival(picture, expected)
     return {
         "colour": asked.colour,
         "prompt": asked.prompt,
         "negative_prompt": settings.negative_prompt,
         "stylize_seed": asked.seed,
-        "survival": found.score,
-        "edge_precision": found.edge_precision,
-        "edge_recall": found.edge_recall,
-        "silhouette": found.silhouette,
+        "survival": survived.score,
+        "edge_precision": survived.edge_precision,
+        "edge_recall": survived.edge_recall,
+        "silhouette": survived.silhouette,
         "stylizer": settings.stylizer,
     }

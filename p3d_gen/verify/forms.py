@@ -32,9 +32,9 @@ def untyped(form: Form) -> Iterator[str]:
 def deviation(form: Form, usual: Form) -> str:
     """Describe the differences of a form from the usual one."""
     mine, theirs = dict(form), dict(usual)
-    found = [f"{name} is missing" for name in theirs if name not in mine]
-    found += [f"{name} is {kind}, elsewhere there is none" for name, kind in form if name not in theirs]
-    found += [
+    deviations = [f"{name} is missing" for name in theirs if name not in mine]
+    deviations += [f"{name} is {kind}, elsewhere there is none" for name, kind in form if name not in theirs]
+    deviations += [
         f"{name} is {kind}, elsewhere {theirs[name]}" for name, kind in form if name in theirs and kind != theirs[name]
     ]
-    return "; ".join(found[:4]) or "members or labels in another order"
+    return "; ".join(deviations[:4]) or "members or labels in another order"

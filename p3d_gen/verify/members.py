@@ -57,7 +57,7 @@ def _picture(member: str, content: bytes, hw: tuple[int, int]) -> NDArray[np.uin
 
 def _arrays(content: bytes, expected: dict[str, tuple[str, tuple[int, ...]]]) -> Decoded:
     """Return the arrays of an npz. expected: name -> type and shape, of which a length of -1 may be anything."""
-    found = {}
+    arrays = {}
     with zipfile.ZipFile(BytesIO(content)) as archive:
         if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in expected):
             raise ValueError(f"it holds {archive.namelist()[:8]}, {sorted(expected)} are expected")
@@ -69,8 +69,8 @@ def _arrays(content: bytes, expected: dict[str, tuple[str, tuple[int, ...]]]) ->
             if dtype != np.dtype(kind) or not fits or (math.prod(there) > _MOST_CUBOID_VERTICES and -1 in shape):
                 raise ValueError(f"{name} is {dtype} {there}, {kind} {shape} is expected")
             with archive.open(f"{name}.npy") as file:
-                found[name] = array_format.read_array(file, allow_pickle=False)
-    return found
+                arrays[name] = array_format.read_array(file, allow_pickle=False)
+    return arrays
 
 
 def _map(member: str, content: bytes, hw: tuple[int, int]) -> NDArray[Any]:

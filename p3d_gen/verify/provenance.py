@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,12 @@ def _root(run: RunFolder, kind: str) -> Path | None:
     return (light_folder if kind == "hdri" else background_folder)(manifest, base_dir)
 
 
-def _material(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUse:
-    found = asset_licence(asset, root)
+def _asset_use(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUse:
+    stated = asset_licence(asset, root)
     if asset.is_parametric or root is None:
-        return AssetUse(kind=kind, id=name, file=asset.address, path=None, licence=found)
+        return AssetUse(kind=kind, id=name, file=asset.address, path=None, licence=stated)
     file = asset.path.relative_to(root).as_posix()
-    return AssetUse(kind=kind, id=name, file=file, path=asset.path, licence=found)
+    return AssetUse(kind=kind, id=name, file=file, path=asset.path, licence=stated)
 
 
 def _assets(run: RunFolder) -> Iterator[AssetUse]:
@@ -90,9 +91,9 @@ def _assets(run: RunFolder) -> Iterator[AssetUse]:
     }
     for kind, assets in kinds.items():
         root = _root(run, kind) if assets else None
-        yield from (_material(kind, name, asset, root) for name, asset in assets)
+        yield from (_asset_use(kind, name, asset, root) for name, asset in assets)
     if run.manifest.occlusion.level != "none":
-        yield _material("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
+        yield _asset_use("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
     if source := run.manifest.viewpoint.source:
         path = resolve_file(source, run.base_dir, "viewpoint.source")
         yield AssetUse(kind="viewpoints", id=source, file=path.name, path=path, licence=file_licence(path, path.parent))
@@ -102,16 +103,16 @@ def _checkpoints(stylization: Stylization) -> Iterator[AssetUse]:
     """Yield the weights that a stylization names. If a model card cannot be reached, its licence is unknown."""
     if stylization.settings.stylizer == "none":
         return
-    for weights in (
-        each for found in all_weights(stylization.settings, stylization.base_dir).values() for each in found
-    ):
+    by_model = all_weights(stylization.settings, stylization.base_dir)
+    for weights in chain.from_iterable(by_model.values()):
         try:
             stated = stated_licence(licence(pinned(weights)))
         except DependencyError:
             stated = UNKNOWN
-        found = Licence(id=stated, stated_in="" if stated == UNKNOWN else "its model card")
+        stated_in = "" if stated == UNKNOWN else "its model card"
         part = f"/{weights.path.name}" if weights.name == EMBEDDED and weights.path else ""
-        yield AssetUse(kind="checkpoint", id=weights.name + part, file="", path=None, licence=found)
+        name = weights.name + part
+        yield AssetUse(kind="checkpoint", id=name, file="", path=None, licence=Licence(id=stated, stated_in=stated_in))
 
 
 def asset_uses(run: RunFolder, stylization: Stylization) -> list[AssetUse]:
@@ -119,12 +120,12 @@ def asset_uses(run: RunFolder, stylization: Stylization) -> list[AssetUse]:
     return [*_assets(run), *dict.fromkeys(_checkpoints(stylization))]
 
 
-def check_allowed(found: Iterable[AssetUse], allowed: Iterable[str]) -> None:
+def check_allowed(uses: Iterable[AssetUse], allowed: Iterable[str]) -> None:
     """Raise RunError naming the assets whose licence is not allowed, or not known."""
-    refused = [material for material in found if not is_allowed(material.licence.id, allowed)]
+    refused = [use for use in uses if not is_allowed(use.licence.id, allowed)]
     if not refused:
         return
-    counts = Counter((material.kind, material.licence.id) for material in refused)
+    counts = Counter((use.kind, use.licence.id) for use in refused)
     told = [
         f"  {kind}: {count} with the licence {name}: "
         + ", ".join([m.id for m in refused if (m.kind, m.licence.id) == (kind, name)][:_SHOWN_ASSETS])
@@ -137,12 +138,12 @@ def check_allowed(found: Iterable[AssetUse], allowed: Iterable[str]) -> None:
     )
 
 
-def _used(run: RunFolder, found: Sequence[AssetUse], labels: dict[str, Any]) -> list[AssetUse]:
+def _used(run: RunFolder, uses: Sequence[AssetUse], labels: dict[str, Any]) -> list[AssetUse]:
     """Return the assets that a sample is made of."""
     ids = {("cad", f"{labels['category']}/{labels['cad_id']}"), ("viewpoints", run.manifest.viewpoint.source)}
     ids |= {(kind, labels[f"{kind}_id"]) for kind in ("texture", "hdri", "background")}
     ids |= {("occluder", "parametric")} if labels["occluder"] else set()
-    return [each for each in found if each.kind == "checkpoint" or (each.kind, each.id) in ids]
+    return [each for each in uses if each.kind == "checkpoint" or (each.kind, each.id) in ids]
 
 
 def _made_by(run: RunFolder, stages: Iterable[str], shard: str) -> dict[str, dict[str, Any]]:
@@ -165,11 +166,11 @@ def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> 
 
 
 def _shard_provenance(
-    run: RunFolder, stylization: Stylization, found: Sequence[AssetUse], shard: str
+    run: RunFolder, stylization: Stylization, uses: Sequence[AssetUse], shard: str
 ) -> Iterator[dict[str, Any]]:
     made_by = _made_by(run, ("render", stylization.stage, stylization.packed), shard)
     for _, labels in read_labels(run.tar(stylization.packed, shard)):
-        yield _entry(run, _used(run, found, labels), labels) | {"shard": shard, "made_by": made_by}
+        yield _entry(run, _used(run, uses, labels), labels) | {"shard": shard, "made_by": made_by}
 
 
 def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
@@ -179,9 +180,9 @@ def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") 
     the commands and versions by which each stage made the sample. RunError if there is no such sample, or a shard is
     missing or differs from its ledger.
     """
-    found = asset_uses(run, stylization)
+    uses = asset_uses(run, stylization)
     shards = [find_sample(run, key)[0]] if key else run.all_shards()
-    entries = (entry for shard in shards for entry in _shard_provenance(run, stylization, found, shard))
+    entries = (entry for shard in shards for entry in _shard_provenance(run, stylization, uses, shard))
     chosen = (entry for entry in entries if key in ("", entry["key"]))
     if not key:
         return chosen
@@ -205,12 +206,12 @@ def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse
 
     RunError if a shard is missing or differs from its ledger.
     """
-    found, counts = asset_uses(run, stylization), Counter[AssetUse]()
+    uses, counts = asset_uses(run, stylization), Counter[AssetUse]()
     for shard in run.all_shards():
         upstream_ledger(run, stylization.packed, shard)
         for _, labels in read_labels(run.tar(stylization.packed, shard)):
-            counts.update(_used(run, found, labels))
-    return [(each, counts[each]) for each in found if counts[each]]
+            counts.update(_used(run, uses, labels))
+    return [(each, counts[each]) for each in uses if counts[each]]
 
 
 def write_licences(run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]]) -> Path:

@@ -165,17 +165,17 @@ def _replay(run: RunFolder, stylization: Stylization, key: str, renderer: ShardR
     sample = spec(run.manifest, run.inventory, category, index)
     key = sample.key
     made: dict[str, Members] = {}
-    found: list[str] = []
+    changes: list[str] = []
     try:
         for stage, one, theirs, mine in _makings(run, stylization, shard, sample, renderer, device):
             made[f"{stage}/{one}"] = mine
             where = stage if one == key else f"{stage} {one}"
-            found += [f"{where}: {told}" for told in differences(theirs, mine)]
+            changes += [f"{where}: {told}" for told in differences(theirs, mine)]
     except (BlenderError, AssetError, ValueError) as error:
-        found.append(f"it cannot be made again: {error}")
+        changes.append(f"it cannot be made again: {error}")
     ledgers = [upstream_ledger(run, stage, shard) for stage in ("render", stylization.stage, stylization.packed)]
     build = changed({name: version for ledger in ledgers for name, version in ledger.made_with.items()})
-    return ReplayedSample(key=key, shard=shard, made=made, differences=tuple(found), build=build)
+    return ReplayedSample(key=key, shard=shard, made=made, differences=tuple(changes), build=build)
 
 
 def replay_samples(

@@ -90,7 +90,7 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
 
     Return the agreement of its pose, None if that cannot be known.
     """
-    findings, decoded, found = opened.findings, part.decoded, None
+    findings, decoded, pose_agreement = opened.findings, part.decoded, None
     sample = drawn_sample(run, key.rpartition("-")[0], index)
     with findings.guard("labels", "the labels cannot be", key):
         check_camera(sample, part.labels)
@@ -101,13 +101,13 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
         if "amodal.png" in decoded and mask_iou(decoded["amodal.png"] > 0, whole.mask) < MIN_MASK_IOU:
             findings.add("geometry", "amodal.png is not the silhouette of its pose", key)
         with findings.guard("geometry", "the pose cannot be compared with the pictures", key):
-            found = measure_agreement(run, key, part.members)
+            pose_agreement = measure_agreement(run, key, part.members)
         covered = decoded["mask.png"] | decoded.get("occluders.png", np.uint8(0))
         if mask_iou(decoded["render.png"][..., 3] >= 128, covered > 0) < _MIN_COVERAGE_IOU:
             findings.add("geometry", "render.png is not the picture of its mask", key)
-    if found is not None and found.iou < MIN_MASK_IOU:
-        findings.add("geometry", f"the pose of {key} does not explain its mask: IoU {found.iou:.4f}", key)
-    return found
+    if pose_agreement is not None and pose_agreement.iou < MIN_MASK_IOU:
+        findings.add("geometry", f"the pose of {key} does not explain its mask: IoU {pose_agreement.iou:.4f}", key)
+    return pose_agreement
 
 
 def check_stylized(

@@ -67,8 +67,8 @@ def _check_shard(
         parts: list[Part] = []
         if key in render.keys:
             parts.append(read_part(render, key, wanted["render"], hw, control))
-            if parts[0].whole and (found := check_render(run, render, key, index, parts[0])):
-                agreements.append(found)
+            if parts[0].whole and (pose_agreement := check_render(run, render, key, index, parts[0])):
+                agreements.append(pose_agreement)
         if key in stylized.keys:
             parts.append(read_part(stylized, key, wanted[stylization.stage], hw, control))
             if _whole(parts):

@@ -90,15 +90,15 @@ def _models(run: RunFolder) -> Iterator[Finding]:
             with findings.guard("content", f"{path} cannot be read"):
                 load_cad(path)
             remedy = f"delete {run.models_file} and {path} and run `p3dgen render` again"
-            yield from (Finding(**asdict(found) | {"remedy": remedy}) for found in findings.found)
+            yield from (Finding(**asdict(finding) | {"remedy": remedy}) for finding in findings.found)
 
 
 def _unusual(reports: Iterable[ShardReport]) -> Iterator[Finding]:
     """Yield the samples whose members or labels are not those that most samples of their stage have."""
     forms: dict[str, dict[Form, list[tuple[str, str]]]] = defaultdict(lambda: defaultdict(list))
     for report in reports:
-        for stage, found in report.forms.items():
-            for form, keys in found.items():
+        for stage, forms_of_stage in report.forms.items():
+            for form, keys in forms_of_stage.items():
                 forms[stage][form] += [(report.shard, key) for key in keys]
     for stage, found_in in forms.items():
         usual = max(found_in, key=lambda form: len(found_in[form]))
@@ -113,8 +113,8 @@ def _twins(reports: Iterable[ShardReport]) -> Iterator[Finding]:
     """Yield the samples whose picture is another sample's, pixel by pixel."""
     first: dict[tuple[str, str], str] = {}
     for report in reports:
-        for stage, found in report.pictures.items():
-            for pixels, keys in found.items():
+        for stage, keys_by_picture in report.pictures.items():
+            for pixels, keys in keys_by_picture.items():
                 for key in keys:
                     twin = first.setdefault((stage, pixels), key)
                     if twin != key:
@@ -188,7 +188,7 @@ def verify_run(
         samples=sum(report.samples for report in reports),
         failed=sum(report.failed for report in reports),
         findings=tuple(findings),
-        agreements=tuple(found for report in reports for found in report.agreements),
+        agreements=tuple(agreement for report in reports for agreement in report.agreements),
         rerendered=tuple(chosen),
     )
 
@@ -202,19 +202,19 @@ def _worst(agreements: Sequence[Agreement]) -> dict[str, float]:
     return {name: float(value) for name, value in worst.items() if not np.isnan(value)}
 
 
-def write_verification(run: RunFolder, found: Verification) -> Path:
+def write_verification(run: RunFolder, verification: Verification) -> Path:
     """Write RUN/verify.json, or verify-NAME.json; return its path. It holds nothing that depends on the clock."""
-    path = open_stylization(run, found.name).file(run, "verify", ".json")
+    path = open_stylization(run, verification.name).file(run, "verify", ".json")
     write_json(
         path,
         {
-            "sound": not found.findings,
-            "samples": found.samples,
-            "failed": found.failed,
-            "findings_by_check": found.by_check,
-            "findings": [asdict(finding) for finding in found.findings],
-            "worst_agreement": _worst(found.agreements),
-            "rerendered": list(found.rerendered),
+            "sound": not verification.findings,
+            "samples": verification.samples,
+            "failed": verification.failed,
+            "findings_by_check": verification.by_check,
+            "findings": [asdict(finding) for finding in verification.findings],
+            "worst_agreement": _worst(verification.agreements),
+            "rerendered": list(verification.rerendered),
             "made_with": versions(),
         },
     )

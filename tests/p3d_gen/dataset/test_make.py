@@ -266,10 +266,10 @@ def test_commands(runs, tmp_path):
     assert checked.exit_code == 0, checked.output
     assert "no leaks, no faults" in checked.output
     for wrong, said in (
-        (["--split", "Train=1"], "is no split: NAME=SHARE"),
+        (["--split", "Train=1"], "is not a split: give NAME=SHARE"),
         (["--split", "a=1", "--split", "a=2"], "'a' is named twice"),
         (["--split", "a=0"], "shares.a = 0.0"),
-        (["--shard-size", "12 pounds"], "is no size"),
+        (["--shard-size", "12 pounds"], "is not a size"),
         (["--split-by", "cad", "--split-by", "cad"], "a kind is named twice"),
     ):
         result = invoke("make", runs[0].root, "--out", tmp_path / "e", *wrong)
