@@ -177,10 +177,7 @@ class Run:
         if device not in _TORCH_DEVICES:
             raise ConfigError(f"device = {device!r} is not known{did_you_mean(device, _TORCH_DEVICES)}")
         stylization = create_stylization(self._run, name, _settings(settings), min_survival)
-        view = _progress(progress)
-        if name and stylization.settings == self.manifest.stylize:
-            view.note(f"the stylization {name!r} has the manifest's own settings: state others by --settings")
-        return self._make((stylize_setup(self._run, stylization, device, effort),), effort, view)[0]
+        return self._make((stylize_setup(self._run, stylization, device, effort),), effort, _progress(progress))[0]
 
     def pack(
         self,

@@ -1,7 +1,6 @@
 """The public API, as a script or a notebook uses it."""
 
 import importlib
-import logging
 import pkgutil
 import subprocess
 import sys
@@ -175,10 +174,9 @@ def test_a_sample_is_read_as_the_last_stage_left_it(rendered):
     assert rendered.keys() == [sample.key for sample in rendered]
 
 
-def test_a_name_without_settings_of_its_own_is_told(rendered, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)  # which the command line takes away
-    rendered.stylize(name="same", shards="0", workers=1)
-    assert "the stylization 'same' has the manifest's own settings: state others by --settings" in caplog.messages
+def test_a_new_name_needs_settings_of_its_own(rendered):
+    with pytest.raises(p3d.RunError, match="nothing says how it differs from the manifest's own: give --settings"):
+        rendered.stylize(name="same", shards="0", workers=1)
 
 
 def test_keys_that_are_none(rendered, run):
