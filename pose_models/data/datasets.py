@@ -1,7 +1,7 @@
 """Every source of images behind one address, `KIND:PATH`.
 
-    shards:PATH               WebDataset shards of p3dgen: a folder with CATEGORY-NNNNN.tar, a run folder with shards/,
-                              or a glob of tars; shards have no splits, another run is another split
+    shards:PATH               WebDataset shards of p3dgen: a run, a folder with CATEGORY-NNNNN.tar, or a pattern of
+                              tars, at a path or URL; shards have no splits, another run is another split
     cars3d:PATH               real cars with their rotation (`pose-models convert cars3d`)
     pascal3d:PATH             PASCAL3D+ release 1.1
     objectnet3d:PATH          ObjectNet3D
@@ -9,13 +9,12 @@
     occluded-pascal3d:PATH    Occluded-PASCAL3D+; the subset is the level, L1 to L3
     csv:PATH                  any folder with a table of labels
     images:PATH               pictures without labels, to predict on or to adapt to: PATH/CATEGORY/*.jpg|png|webp
-The layouts are described where they are read. Without a kind, a path that ends in .csv is csv, and a glob or a folder
-of tars is shards.
+The layouts are described where they are read. Without a kind, a path that ends in .csv is csv; a URL, a run, a folder
+of tars and a pattern of tars are shards.
 """
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from pose_models.data.image_folder import image_folder
 from pose_models.data.ood_cv import ood_cv
 from pose_models.data.pascal3d import check_split, objectnet3d, occluded_pascal3d, pascal3d
 from pose_models.data.sample import PoseSample
-from pose_models.data.shards import read_shard
+from pose_models.data.shards import read_shard, shard_categories, shard_paths
 
 _Opened = tuple[tuple[str, ...], Callable[[str], Iterator[PoseSample]]]
 
@@ -46,23 +45,11 @@ class Dataset:
 
 
 def _shards(path: str, split: str, wanted: Sequence[str] | None) -> _Opened:
-    folder = Path(path)
-    inner = folder / "shards" if (folder / "shards").is_dir() else folder
-    paths = sorted(map(Path, glob.glob(path)) if not folder.is_dir() else inner.glob("*.tar"))  # noqa: PTH207  absolute
-    tars = [tar for tar in paths if tar.suffix == ".tar"]
-    if not tars:
-        raise DataError(f"{path} holds no CATEGORY-NNNNN.tar: give the shards folder of a run, or a glob of tars")
-
     def read(category: str) -> Iterator[PoseSample]:
-        for tar in tars:
-            if _category_of(tar) == category:
-                yield from _of_category(tar, category)
+        for tar in shard_paths(path, category):
+            yield from _of_category(tar, category)
 
-    return tuple(sorted({_category_of(tar) for tar in tars})), read
-
-
-def _category_of(tar: Path) -> str:
-    return tar.name.rsplit("-", 1)[0]
+    return tuple(shard_categories(path)), read
 
 
 def _of_category(tar: Path, category: str) -> Iterator[PoseSample]:
@@ -92,7 +79,7 @@ KINDS: tuple[str, ...] = tuple(_KINDS)
 
 def _kind_and_path(address: str) -> tuple[str, str]:
     kind, colon, path = address.partition(":")
-    if colon:
+    if colon and not path.startswith("//"):  # which follows the protocol of a URL
         if kind not in _KINDS:
             raise ConfigError(f"{address!r}: unknown kind of dataset {kind!r}{did_you_mean(kind, _KINDS)}")
         if not path:
@@ -100,7 +87,8 @@ def _kind_and_path(address: str) -> tuple[str, str]:
         return kind, path
     if address.endswith(".csv"):
         return "csv", address
-    if address.endswith(".tar") or any(Path(address).glob("*.tar")):
+    folder = Path(address)
+    if colon or address.endswith(".tar") or any(folder.glob("*.tar")) or (folder / "shards").is_dir():
         return "shards", address
     raise ConfigError(f"{address!r} does not tell its kind: write KIND:PATH with one of {', '.join(_KINDS)}")
 

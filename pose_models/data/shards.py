@@ -57,7 +57,7 @@ def _named(shards: str) -> list[Path]:
     if not any(sign in shards for sign in "*?[{") and not place(shards).exists():
         reason = f"{shards} does not exist"
     else:
-        reason = f"{shards} holds no shards, which are called CATEGORY-NNNNN.tar"
+        reason = f"{shards} holds no CATEGORY-NNNNN.tar"
     raise DataError(
         f"{reason}: give a run, a folder of shards, a shard, or several as in 'runs/x/shards/car-*.tar' or "
         "'https://host/x/shards/car-{00000..00009}.tar'"

@@ -22,7 +22,8 @@ def run(tmp_path_factory):
 def test_shards_open_as_folder_run_glob_and_without_a_kind(run):
     folder = run / "shards"
     expected = [s.key for s in read_shard(folder / "box-00000.tar")]
-    for address in (f"shards:{folder}", f"shards:{run}", f"shards:{folder}/box-*.tar", str(folder), f"{folder}/*.tar"):
+    kinds = f"shards:{folder}", f"shards:{run}", f"shards:{folder}/box-*.tar"
+    for address in (*kinds, str(folder), str(run), f"{folder}/*.tar"):
         dataset = open_dataset(address, split="val")
         assert dataset.categories == ("box",)
         assert [s.key for s in dataset.read("box")] == expected

@@ -15,6 +15,7 @@ from p3d_gen.core.errors import DataError, P3DError
 from p3d_gen.run.remote import answers_ranges, place
 from p3d_gen.run.shards import read_shard
 from pose_models.cli import main
+from pose_models.data.datasets import open_dataset
 from pose_models.data.shards import ShardSamples, entry_labels, shard_categories, shard_paths
 from tests.helpers.boxes import write_run
 from tests.helpers.commands import HOST
@@ -107,6 +108,8 @@ def test_samples_of_s3_are_those_of_the_disk(run, s3_run):
     here = shard_paths(str(run), "box")
     for address in (s3_run, f"{s3_run}/shards", f"{s3_run}/shards/box-*.tar"):
         assert_same(ShardSamples(here), ShardSamples(shard_paths(address, "box")))
+    (sample, *_) = open_dataset(s3_run, split="val").read("box")
+    assert sample.key == "box-000000"
     with pytest.raises(DataError, match=r"s3://lab/none does not exist"):
         shard_paths("s3://lab/none", "box")
 

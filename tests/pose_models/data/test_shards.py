@@ -96,7 +96,7 @@ def test_pictures_may_be_png(tmp_path):
 def test_missing_shards_name_what_is_there(run):
     with pytest.raises(ValueError, match=r"no car-\*.tar; categories found there: box"):
         shard_paths(str(run / "shards"), "car")
-    with pytest.raises(ValueError, match="holds no shards"):
+    with pytest.raises(ValueError, match="holds no CATEGORY-NNNNN"):
         shard_paths(str(run / "nowhere" / "*.tar"), "car")
 
 
