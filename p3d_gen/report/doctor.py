@@ -29,7 +29,6 @@ _PACKAGES = {
     ),
     "torch": ("torch", "pose", "diffusion pipelines and pose models", True),
     "timm": ("timm", "pose", "pose-models: backbones", True),
-    "webdataset": ("webdataset", "pose", "pose-models: reading shards", True),
     "ray": ("ray", "ray", "--engine ray: several machines", False),
     "s3fs": ("s3fs", "s3", "runs and shards under s3://", False),
 }

@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 COUNT, POSITIVE, SHARE = click.IntRange(1), click.FloatRange(0, min_open=True), click.FloatRange(0, 1)
 SEED = click.IntRange(0)
-_PACKAGES = ("torch", "timm", "safetensors", "webdataset", "accelerate")
+_PACKAGES = ("torch", "timm", "safetensors", "accelerate")
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
