@@ -31,7 +31,7 @@ _SLOW_POSES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class RasterCase:
     """Poses in a batch, side of the square map in cells, channels of a feature."""
 
     poses: int = 64
@@ -39,7 +39,7 @@ class Case:
     channels: int = 128
 
 
-AIM = Case()
+AIM = RasterCase()
 CASES = (
     AIM,
     *(replace(AIM, poses=poses) for poses in (1, 8, 256)),
@@ -52,7 +52,7 @@ CASES = (
 class Scene:
     """A case's tensors. cam_T_obj (P, 4, 4); K (P, 3, 3); vertex_features (V, D); similarity (1, side^2, V)."""
 
-    case: Case
+    case: RasterCase
     mesh: Mesh
     cam_T_obj: Tensor
     K: Tensor
@@ -70,7 +70,7 @@ class Scene:
         return self.K.device
 
 
-def scene(case: Case, device: torch.device) -> Scene:
+def scene(case: RasterCase, device: torch.device) -> Scene:
     """Make the car seen from all azimuths, elevations of -10 to 30 and in-plane turns of -10 to 10 degrees."""
     half = np.array(CAR_EXTENT) / 2
     mesh = cuboid(-half, half)
@@ -147,7 +147,7 @@ def rates(of: Scene, method: Callable[[Scene], tuple[Tensor, list[Tensor]]], at_
     return of.case.poses / taken[0], of.case.poses / taken[1]
 
 
-def figures(device: torch.device, cases: Sequence[Case], at_least_s: float) -> dict[str, Any]:
+def figures(device: torch.device, cases: Sequence[RasterCase], at_least_s: float) -> dict[str, Any]:
     """Measure all cases on one device, and the first against the yardsticks; prints them as tables."""
     measured = [_case_figures(case, device, at_least_s) for case in cases]
     columns = [f"{kind}{part}_poses_per_s" for kind in ("dense", "scoring") for part in ("_forward", "")]
@@ -167,7 +167,7 @@ def figures(device: torch.device, cases: Sequence[Case], at_least_s: float) -> d
     }
 
 
-def _case_figures(case: Case, device: torch.device, at_least_s: float) -> dict[str, Any]:
+def _case_figures(case: RasterCase, device: torch.device, at_least_s: float) -> dict[str, Any]:
     of = scene(case, device)
     row: dict[str, Any] = {"poses": case.poses, "side": case.side, "channels": case.channels}
     for name, method in (("dense", dense), ("scoring", scoring)):
@@ -175,7 +175,7 @@ def _case_figures(case: Case, device: torch.device, at_least_s: float) -> dict[s
     return row
 
 
-def _yardsticks(case: Case, device: torch.device, at_least_s: float) -> dict[str, float | None]:
+def _yardsticks(case: RasterCase, device: torch.device, at_least_s: float) -> dict[str, float | None]:
     """Measure the poses a second, forward and backward, of the dense map by PyTorch3D and by the slow reference."""
     reference = scene(replace(case, poses=1), device)
     rate_of: dict[str, float | None] = {

@@ -27,7 +27,7 @@ from pose_models.protocols.manifest import (
 
 STEPS = "steps"
 # Options that do not change the result, only where and how fast it is computed.
-_HOW = ("workers", "checkpoint-every")
+_WITHOUT_EFFECT = ("workers", "checkpoint-every")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class ProtocolJob:
     @property
     def digest(self) -> str:
         """Return a hash of everything that decides the result, that of the steps before included."""
-        kept = {name: value for name, value in self.options.items() if name not in _HOW}
+        kept = {name: value for name, value in self.options.items() if name not in _WITHOUT_EFFECT}
         before = None if self.after is None else self.after.digest
         return hashlib.sha256(json.dumps([self.command, kept, self.parts, before], sort_keys=True).encode()).hexdigest()
 

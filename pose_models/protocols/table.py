@@ -19,7 +19,7 @@ SUMMARY_FILE, TABLE = "summary.json", "table"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class ProtocolFigure:
     """One figure of one cell, in percent or degrees.
 
     group: a part of the benchmark, "" for all images. paper: as printed, its ends where that is a range, None if it is
@@ -51,14 +51,14 @@ def _measured(plan: ProtocolPlan, out: Path, row: str, setting: str, column: str
     return figures_of_seeds
 
 
-def _figures(plan: ProtocolPlan, out: Path, row: Row, setting: str, column: str) -> Iterator[Figure]:
+def _figures(plan: ProtocolPlan, out: Path, row: Row, setting: str, column: str) -> Iterator[ProtocolFigure]:
     seeds = _measured(plan, out, row.name, setting, column)
     printed = {each.group: each for each in row.published if each.column == column}
     for group in ("", *plan.protocol.groups):
         runs = [seed[group] for seed in seeds if group in seed]
         spread = over_seeds(runs) if len(runs) > 1 else {}
         for name, _, factor in FIGURES:
-            yield Figure(
+            yield ProtocolFigure(
                 setting=setting,
                 column=column,
                 row=row.name,
@@ -73,7 +73,7 @@ def _figures(plan: ProtocolPlan, out: Path, row: Row, setting: str, column: str)
             )
 
 
-def protocol_figures(plan: ProtocolPlan, out: Path) -> list[Figure]:
+def protocol_figures(plan: ProtocolPlan, out: Path) -> list[ProtocolFigure]:
     """Return every figure of a plan's rows, settings and columns that the paper printed or the run folder `out`
     holds."""
     return [
@@ -92,7 +92,7 @@ def _printed(paper: Number | None) -> str:
     return f"{paper:.1f}" if isinstance(paper, float) else f"{paper[0]:.1f} to {paper[1]:.1f}"
 
 
-def _cells(figure: Figure) -> tuple[str, str]:
+def _cells(figure: ProtocolFigure) -> tuple[str, str]:
     """Return the paper's figure and the measured one, as they are written."""
     if figure.quoted:
         return _printed(figure.paper), "quoted"
@@ -100,7 +100,7 @@ def _cells(figure: Figure) -> tuple[str, str]:
     return _printed(figure.paper), here if figure.std is None else f"{here} ± {figure.std:.1f}"
 
 
-def protocol_tables(plan: ProtocolPlan, figures: Sequence[Figure]) -> list[Table]:
+def protocol_tables(plan: ProtocolPlan, figures: Sequence[ProtocolFigure]) -> list[Table]:
     """Make one table for each setting, and, if the benchmark has parts, one for each accuracy by part."""
     names = {name: heading for name, heading, _ in FIGURES}
     tables = []
@@ -116,13 +116,15 @@ def protocol_tables(plan: ProtocolPlan, figures: Sequence[Figure]) -> list[Table
     return tables
 
 
-def _table(title: str, figures: Sequence[Figure], headings: dict[str, str], by: str, *, counted: bool) -> Table:
-    """Make a table: rows are protocol rows by column; for each heading, a value of the field `by`, stand the paper's
+def _table(
+    title: str, figures: Sequence[ProtocolFigure], headings: dict[str, str], field: str, *, counted: bool
+) -> Table:
+    """Make a table of protocol rows by column. For each heading, a value of the figures' `field`, it holds the paper's
     figure and ours."""
     header = ["", *(f"{name} {which}" for name in headings.values() for which in ("paper", "here"))]
-    lines: dict[tuple[str, str], dict[str, Figure]] = {}
+    lines: dict[tuple[str, str], dict[str, ProtocolFigure]] = {}
     for figure in figures:
-        lines.setdefault((figure.column, figure.row), {})[getattr(figure, by)] = figure
+        lines.setdefault((figure.column, figure.row), {})[getattr(figure, field)] = figure
     rows = []
     for (column, row), line in lines.items():
         first = next(iter(line.values()))
@@ -151,7 +153,7 @@ def write_protocol(out: Path, plan: ProtocolPlan) -> list[Table]:
     known = [asdict(figure) for figure in figures if figure.paper is not None or figure.mean is not None]
     file = io.StringIO()
     lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(Figure.__dataclass_fields__)
+    lines.writerow(ProtocolFigure.__dataclass_fields__)
     for figure in known:
         paper = figure["paper"]
         ends = " to ".join(map(str, paper)) if isinstance(paper, tuple) else paper

@@ -7,11 +7,11 @@ import torch
 from click.testing import CliRunner
 
 from pose_models.bench import raster
-from pose_models.bench.raster import Case, dense, pytorch3d_dense, scene, scoring
+from pose_models.bench.raster import RasterCase, dense, pytorch3d_dense, scene, scoring
 from pose_models.cli.bench import bench
 
 CPU = torch.device("cpu")
-SMALL = Case(poses=2, side=8, channels=3)
+SMALL = RasterCase(poses=2, side=8, channels=3)
 
 
 def test_the_two_methods_and_the_reference_agree():
@@ -32,7 +32,7 @@ def test_pytorch3d_renders_the_same_maps():
 
 
 def test_the_last_line_is_all_figures_as_json(monkeypatch):
-    monkeypatch.setattr(raster, "CASES", (SMALL, Case(poses=1, side=8, channels=2)))
+    monkeypatch.setattr(raster, "CASES", (SMALL, RasterCase(poses=1, side=8, channels=2)))
     monkeypatch.setenv("COLUMNS", "120")
     result = CliRunner().invoke(bench, ["raster", "--device", "cpu", "--seconds", "0"], catch_exceptions=False)
     assert result.exit_code == 0
