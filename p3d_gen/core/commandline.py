@@ -17,7 +17,6 @@ import logging
 import select
 import sys
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,22 +48,6 @@ class Choice(click.Choice[str]):
             if not near:
                 raise
             raise click.BadParameter(f"{error.message.rstrip('.')}; did you mean {near[0]!r}?", ctx, param) from None
-
-
-class AliasedOption(click.Option):
-    """An option that has older spellings too, which are accepted but not shown."""
-
-    def __init__(self, *args: Any, aliases: Sequence[str], **attributes: Any) -> None:
-        """Take the older spellings, such as `["--old-name"]`."""
-        super().__init__(*args, **attributes)
-        self._aliases = aliases
-
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Accept all spellings."""
-        shown = self.opts
-        self.opts = [*shown, *self._aliases]
-        super().add_to_parser(parser, ctx)
-        self.opts = shown
 
 
 class _EchoHandler(logging.Handler):
