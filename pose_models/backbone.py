@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -175,9 +176,11 @@ def create_body(name: str, out_indices: tuple[int, ...] | None = None) -> nn.Mod
     check_backbone(name)
     options = {"out_indices": out_indices} if out_indices else {}
     try:
-        return timm.create_model(name, features_only=True, dynamic_img_size=True, **options)
-    except TypeError:  # only ViTs are built for one size and know that option
+        with suppress(TypeError):  # only ViTs are built for one size and know the option
+            return timm.create_model(name, features_only=True, dynamic_img_size=True, **options)
         return timm.create_model(name, features_only=True, **options)
+    except Exception as error:  # timm and the hub raise whatever they do
+        raise ConfigError(f"timm gives no feature maps of {name!r}: {error}; choose another --backbone") from error
 
 
 def load_weights(net: FeatureNet, name: str, weights: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from p3d_gen.core.commandline import is_quiet
+from p3d_gen.core.commandline import Group, is_quiet
 from pose_models.cli.options import IMAGE_KINDS, POSITIVE, max_stride_option, option, training_options
 
 
-@click.group()
+@click.group(cls=Group)
 def baseline() -> None:
     """Train the baselines of the papers' tables."""
 
