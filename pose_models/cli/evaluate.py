@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from p3d_gen.core.commandline import is_quiet
+from p3d_gen.core.commandline import is_quiet, print_wide
 from pose_models.cli.common import chosen_images
 from pose_models.cli.options import (
     FILE,
@@ -24,8 +24,6 @@ from pose_models.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pose_models.api import Evaluation
 
 
@@ -88,8 +86,6 @@ def evaluate(
     """
     import json
 
-    from rich.console import Console
-
     from p3d_gen.run.files import write_json
     from pose_models.api import evaluate as evaluate_model
     from pose_models.api import load
@@ -110,22 +106,22 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(evaluation.as_dict(), indent=2))
     else:
-        _print_tables(Console(), evaluation)
+        _print_tables(evaluation)
     if json_file is not None:
         write_json(json_file, evaluation.as_dict())
     if out is not None:
         click.echo(f"{len(evaluation.write(out))} files written to {out}", err=as_json)
 
 
-def _print_tables(console: Console, evaluation: Evaluation) -> None:
+def _print_tables(evaluation: Evaluation) -> None:
     from pose_models.metrics.summary import MODEL
     from pose_models.report.tables import rich_table
 
     result = evaluation.summary
-    console.print(rich_table(evaluation.table()))
+    print_wide(rich_table(evaluation.table()))
     for name, groups in (("category", result.per_category), ("subset", result.per_subset)):
         if groups and len(groups[MODEL].groups) > 1:
-            console.print(rich_table(evaluation.tables[name]))
+            print_wide(rich_table(evaluation.tables[name]))
     kinds = {name: share for name, share in result.confusion.items() if name != "none"}
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in kinds.items())
     worst = max(kinds, key=lambda name: kinds[name])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p3d_gen.core.commandline import is_quiet
+from p3d_gen.core.commandline import is_quiet, print_wide
 from p3d_gen.core.errors import ConfigError
 from pose_models.cli.options import FILE, cads_option, option, shard_training_options, vertices_option
 
@@ -88,7 +88,6 @@ def _config(data: TrainingData, options: dict[str, Any]) -> TrainConfig | Baseli
 
 def _print_table(category: str, parts: Sequence[Sequence[float]]) -> None:
     import numpy as np
-    from rich.console import Console
 
     from pose_models.report.tables import Table, rich_table
 
@@ -100,4 +99,4 @@ def _print_table(category: str, parts: Sequence[Sequence[float]]) -> None:
         above = 100 * np.mean(np.array(degrees) > _LIMIT_DEG)
         rows.append((name, str(len(degrees)), f"{median:.1f}", f"{tail:.1f}", f"{above:.1f}"))
     header = ("", "samples", "median (deg)", "90th percentile (deg)", f"above {_LIMIT_DEG:g} deg (%)")
-    Console().print(rich_table(Table(title=f"pose residuals of {category}", header=header, rows=tuple(rows))))
+    print_wide(rich_table(Table(title=f"pose residuals of {category}", header=header, rows=tuple(rows))))

@@ -203,6 +203,8 @@ def test_json_is_printed_alone_and_written_beside_the_tables(run, trained, tmp_p
         written = call("evaluate", *given, flag, tmp_path / "figures.json")
         assert written.exit_code == 0, written.output
         assert "Acc pi/6" in written.stdout
+        rows = [line for line in written.stdout.splitlines() if line.startswith("│")]
+        assert all(row.split("│")[1].strip() for row in rows), "a row is broken into two lines"
         assert json.loads((tmp_path / "figures.json").read_text()) == json.loads(printed.stdout)
         (tmp_path / "figures.json").unlink()
 
