@@ -91,24 +91,20 @@ def expected_of(run: RunFolder, labels: dict[str, Any], members: Members) -> Exp
 def _rendered_sample(run: RunFolder, settings: Stylize, sample: tuple[str, Members]) -> _RenderedSample:
     key, members = sample
     with reading_samples(run.root / "render", key):
-        return _read_sample(run, settings, key, members)
-
-
-def _read_sample(run: RunFolder, settings: Stylize, key: str, members: Members) -> _RenderedSample:
-    rgba, labels = decode_image(members["render.png"]), json.loads(members["json"])
-    rgb = np.ascontiguousarray(rgba[..., :3])
-    return _RenderedSample(
-        key=key,
-        labels=labels,
-        rgb=rgb,
-        alpha=rgba[..., 3],
-        on_grey=on_grey(rgb, rgba[..., 3]),
-        controls=tuple(
-            control_picture(control, settings.canny, members, labels, settings.resolution)
-            for control in settings.control
-        ),
-        expected=expected_of(run, labels, members),
-    )
+        rgba, labels = decode_image(members["render.png"]), json.loads(members["json"])
+        rgb = np.ascontiguousarray(rgba[..., :3])
+        return _RenderedSample(
+            key=key,
+            labels=labels,
+            rgb=rgb,
+            alpha=rgba[..., 3],
+            on_grey=on_grey(rgb, rgba[..., 3]),
+            controls=tuple(
+                control_picture(control, settings.canny, members, labels, settings.resolution)
+                for control in settings.control
+            ),
+            expected=expected_of(run, labels, members),
+        )
 
 
 def _style(run: RunFolder, stylization: Stylization, task: Task[_RenderedSample]) -> Style:
