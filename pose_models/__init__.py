@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pose_models.api import (
+        AccuracyWatch,
         Cc3dConfig,
         Dataset,
         Evaluation,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         Pose,
         PoseModel,
         UdaConfig,
-        Watch,
         adapt_3duda,
         adapt_cc3d,
         evaluate,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AccuracyWatch",
     "Cc3dConfig",
     "Dataset",
     "Evaluation",
@@ -44,7 +45,6 @@ __all__ = [
     "Pose",
     "PoseModel",
     "UdaConfig",
-    "Watch",
     "adapt_3duda",
     "adapt_cc3d",
     "evaluate",

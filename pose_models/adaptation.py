@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class AccuracyWatch:
     """The accuracy of an adaptation on its way, by the target's labels, which are not used otherwise.
 
     every: steps of CC3D, or epochs of 3DUDA, between two measurements; limit: number of images of each category.
@@ -58,7 +58,7 @@ def adapt_cc3d(
     config: Cc3dConfig | None = None,
     source_shards: Paths = (),
     backgrounds: str | Path | None = None,
-    watch: Watch | None = None,
+    watch: AccuracyWatch | None = None,
     precision: Precision = "no",
     device: Device = "auto",
     workers: int = 0,
@@ -108,7 +108,7 @@ def _observer(
     count: int,
     config: Cc3dConfig,
     accuracy: Callable[[Estimator], Mapping[str, float]] | None,
-    watch: Watch | None,
+    watch: AccuracyWatch | None,
 ) -> Observer:
     """Return what moves the bars of labelling and training, and logs a line for each round."""
     label = bar.add_task("label", total=count * config.rounds, note="")
@@ -143,7 +143,7 @@ def adapt_3duda(
     *,
     out: str | Path,
     config: UdaConfig | None = None,
-    watch: Watch | None = None,
+    watch: AccuracyWatch | None = None,
     device: Device = "auto",
     overwrite: bool = False,
     progress: bool = True,
@@ -184,7 +184,7 @@ def _epochs(
 
 
 def _measured(
-    folder: Path, images: Images, config: UdaConfig, watch: Watch | None
+    folder: Path, images: Images, config: UdaConfig, watch: AccuracyWatch | None
 ) -> Callable[[int, NeuralMeshModel], Mapping[str, float]]:
     """Return what measures the model after an epoch, if that epoch is watched."""
     if watch is None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from p3d_gen.core.errors import ConfigError, did_you_mean
 from pose_models import evaluation
 from pose_models.adapt.config import Cc3dConfig, UdaConfig
-from pose_models.adaptation import Watch, adapt_3duda, adapt_cc3d
+from pose_models.adaptation import AccuracyWatch, adapt_3duda, adapt_cc3d
 from pose_models.data.datasets import Dataset, open_dataset
 from pose_models.data.images import Images
 from pose_models.data.sample import PoseSample
@@ -33,6 +33,7 @@ from pose_models.report.write import CASES, summary_tables, write_report
 from pose_models.solve import PRESETS
 
 __all__ = [
+    "AccuracyWatch",
     "Cc3dConfig",
     "Dataset",
     "Evaluation",
@@ -41,7 +42,6 @@ __all__ = [
     "Pose",
     "PoseModel",
     "UdaConfig",
-    "Watch",
     "adapt_3duda",
     "adapt_cc3d",
     "evaluate",

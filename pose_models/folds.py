@@ -52,7 +52,7 @@ Train = Callable[[ShardSamples, frozenset[str], Path], object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class FoldSplit:
     """The folds of samples.
 
     by: unit that was shared out, "cad" or "sample". fold_of: the fold, from 0, of each sample by key. held_out: for
@@ -64,7 +64,7 @@ class Split:
     held_out: tuple[frozenset[str], ...]
 
 
-def split_folds(cad_of: Mapping[str, str], folds: int, seed: int) -> Split:
+def split_folds(cad_of: Mapping[str, str], folds: int, seed: int) -> FoldSplit:
     """Share samples out among folds of sizes as equal as possible.
 
     They are shared out by CAD model; if there are fewer CAD models than folds, by sample, at random from `seed`.
@@ -77,7 +77,7 @@ def split_folds(cad_of: Mapping[str, str], folds: int, seed: int) -> Split:
         order = np.random.default_rng([seed, _SPLIT]).permutation(len(cad_of))
         keys = sorted(cad_of)
         of_sample = {keys[number]: place % folds for place, number in enumerate(order)}
-        return Split(by="sample", fold_of=of_sample, held_out=(frozenset(),) * folds)
+        return FoldSplit(by="sample", fold_of=of_sample, held_out=(frozenset(),) * folds)
     sizes, held_out = [0] * folds, [set[str]() for _ in range(folds)]
     # The largest first, each to the smallest fold.
     for cad, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -85,7 +85,7 @@ def split_folds(cad_of: Mapping[str, str], folds: int, seed: int) -> Split:
         sizes[fold] += count
         held_out[fold].add(cad)
     fold_of_cad = {cad: fold for fold, cads in enumerate(held_out) for cad in cads}
-    return Split(
+    return FoldSplit(
         by="cad",
         fold_of={key: fold_of_cad[cad] for key, cad in cad_of.items()},
         held_out=tuple(map(frozenset, held_out)),
@@ -104,7 +104,7 @@ def sample_labels(renders: ShardSamples) -> dict[str, dict[str, Any]]:
     return labels
 
 
-def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: Split, overwrite: bool) -> None:
+def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: FoldSplit, overwrite: bool) -> None:
     """Make sure that `folder` is empty or holds folds of the same samples and configuration.
 
     overwrite: empty it first. RunError if it holds others.
@@ -134,7 +134,7 @@ def _part(renders: ShardSamples, keys: Collection[str]) -> ShardSamples:
 def fold_residuals(
     renders: ShardSamples,
     labels: Mapping[str, Mapping[str, Any]],
-    split: Split,
+    split: FoldSplit,
     folder: Path,
     train: Train,
     device: torch.device,

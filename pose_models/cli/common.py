@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pose_models.adaptation import Watch
+    from pose_models.adaptation import AccuracyWatch
     from pose_models.data.images import Images
 
 _SAME = ("address", "split", "part", "limit", "corrupt", "severity", "occlude", "occluders", "stacked", "crop")
@@ -20,8 +20,8 @@ def chosen_images(options: dict[str, Any]) -> Images:
     return Images(categories=options["categories"] or None, seed=options["image_seed"], **same)
 
 
-def chosen_watch(options: dict[str, Any]) -> Watch | None:
+def chosen_watch(options: dict[str, Any]) -> AccuracyWatch | None:
     """Return the measurements that `watch_options` ask for."""
-    from pose_models.adaptation import Watch
+    from pose_models.adaptation import AccuracyWatch
 
-    return Watch(every=options["watch_every"], limit=options["watch_limit"]) if options["watch"] else None
+    return AccuracyWatch(every=options["watch_every"], limit=options["watch_limit"]) if options["watch"] else None
