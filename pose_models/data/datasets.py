@@ -93,10 +93,11 @@ def _kind_and_path(address: str) -> tuple[str, str]:
     raise ConfigError(f"{address!r} does not tell its kind: write KIND:PATH with one of {', '.join(_KINDS)}")
 
 
-def open_dataset(address: str, *, split: str, categories: Sequence[str] | None = None) -> Dataset:
+def open_dataset(address: str, *, split: str = "val", categories: Sequence[str] | None = None) -> Dataset:
     """Open the dataset at `KIND:PATH`, restricted to `categories` (None: all that it holds).
 
-    ValueError where kind, path, split or a category is unknown, with the nearest valid name.
+    split: such as "train" or "val"; shards have none. ConfigError if kind, path, split or a category is unknown, with
+    the nearest valid name.
     """
     kind, path = _kind_and_path(address)
     available, read = _KINDS[kind](path, split, categories)
