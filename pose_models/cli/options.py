@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from p3d_gen.core.errors import ConfigError, DependencyError, did_you_mean
+from p3d_gen.core.errors import ConfigError, DataError, DependencyError, did_you_mean
 
 if TYPE_CHECKING:
     from click.types import OptionHelpExtra
@@ -127,6 +127,13 @@ def _check_backbone(context: click.Context, _: click.Parameter, name: str | None
         from pose_models.backbone import check_backbone
 
         check_backbone(name)
+    return name
+
+
+def _check_weights(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    """Refuse a file that is not there before anything is read."""
+    if name not in (None, "", "hub") and not Path(name).is_file() and not _is_planned(context):
+        raise DataError(f"cannot read weights {name}: no such file; give a .safetensors file, or hub for those of timm")
     return name
 
 
@@ -407,6 +414,7 @@ shard_training_options = grouped(
     option(
         "--weights",
         metavar="FILE|hub",
+        callback=_check_weights,
         default_text="random weights",
         help="Pretrained weights of the backbone: a .safetensors file, or hub for those of timm.",
     ),

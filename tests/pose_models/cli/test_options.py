@@ -121,6 +121,12 @@ def test_an_unknown_backbone_is_said_before_anything_is_read():
     assert "timm has no network '##'; timm.list_models() lists all of them" in far.output
 
 
+def test_missing_weights_are_said_before_anything_is_read():
+    result = call("train", "--shards", "nowhere", "--out", "x", "--weights", "nowhere.safetensors")
+    assert result.exit_code == 1
+    assert "cannot read weights nowhere.safetensors: no such file; give a .safetensors file, or hub" in result.output
+
+
 @pytest.mark.parametrize("text", ["0", "-3", "101%", "some"])
 def test_a_wrong_number_of_labels_is_a_usage_error(text):
     result = call("finetune", "--model", "nowhere", "--real", "cars3d:x", "--out", "x", "--labels", text)
