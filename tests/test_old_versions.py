@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main as p3dgen
-from p3d_gen.run.store import STAGES, open_run, read_ledger
+from p3d_gen.run.store import open_run, read_ledger
 from p3d_gen.spec.manifest import load_manifest, manifest_hash
 from pose_models.cli import main as pose_models
-from tests.helpers.commands import shard_hashes
+from tests.helpers.commands import STAGES, shard_hashes
 
 OLD = Path(__file__).parent / "data" / "v0.1.0"
 SMALL = ["--steps", 2, "--batch", 2, "--image-size", 32, "--vertices", 60, "--backbone", "test_resnet"]

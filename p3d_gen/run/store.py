@@ -36,7 +36,6 @@ from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_
 SCHEMA_VERSION = 4
 _SHOWN_LIST = 8
 _SHOWN_DIFFERENCES = 6
-STAGES = ("render", "stylize", "shards")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 BIN = Path(sys.executable).parent / "p3dgen"
+STAGES = ("render", "stylize", "shards")
 HOST = "127.0.0.1"
 LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for this machine's address in the network
 

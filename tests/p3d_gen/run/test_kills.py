@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import STAGES, open_run, read_ledger
+from p3d_gen.run.store import open_run, read_ledger
 from p3d_gen.spec.sampling import sample_key
 from tests.helpers.assets import edit
+from tests.helpers.commands import STAGES
 
 P3DGEN = Path(sys.executable).parent / "p3dgen"
 KILLS = 20

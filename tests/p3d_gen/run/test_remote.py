@@ -19,9 +19,9 @@ from p3d_gen.core.errors import DataError, DependencyError, RunError
 from p3d_gen.run.files import atomic_file, file_sha256, read_json, write_bytes, write_json
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.shards import read_shard, write_shard
-from p3d_gen.run.store import STAGES, create_run, open_run, read_ledger
+from p3d_gen.run.store import create_run, open_run, read_ledger
 from tests.helpers.assets import edit
-from tests.helpers.commands import HOST, free_port
+from tests.helpers.commands import HOST, STAGES, free_port
 from tests.helpers.fake_runs import fake_renders
 
 SAMPLES = [("car-000000", {"json": b"{}", "mask.png": b"1"}), ("car-000001", {"json": b"[]", "mask.png": b"22"})]

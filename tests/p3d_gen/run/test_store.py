@@ -9,7 +9,6 @@ import pytest
 
 from p3d_gen.core.errors import AssetError, ManifestError, RunError
 from p3d_gen.run.store import (
-    STAGES,
     Failure,
     Remarks,
     create_run,
@@ -21,6 +20,7 @@ from p3d_gen.run.store import (
     stage_command,
     stage_inputs,
 )
+from tests.helpers.commands import STAGES
 
 SAMPLES = [("car-000000", {"json": b"{}"})]
 

@@ -14,8 +14,9 @@ from p3d_gen.cli import main
 from p3d_gen.core.errors import P3DError
 from p3d_gen.run.store import create_run, open_run
 from p3d_gen.spec.sampling import spec
+from tests.helpers.commands import STAGES
 from tests.helpers.fake_runs import packed_run
-from tests.helpers.mutations import RAW, STAGES, mutate_ledger, mutate_run, mutate_shard, rekeyed, renumbered
+from tests.helpers.mutations import RAW, mutate_ledger, mutate_run, mutate_shard, rekeyed, renumbered
 
 FAST, ALL = 200, 1000
 PATIENCE_S = 30
