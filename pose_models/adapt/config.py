@@ -13,7 +13,7 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class PoseConfig(Section):
-    """The search for poses of target images. mirror, distance: as of `estimate.EstimateConfig`."""
+    """The search for poses of target images. mirror, distance: as of `estimator.EstimateConfig`."""
 
     mirror: bool = False
     distance: Annotated[float, Field(gt=1)] | None = None
