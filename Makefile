@@ -1,4 +1,4 @@
-# make setup | demo | test | check. Everything lives in .venv; uv makes it in seconds when its cache is warm.
+# make setup | demo | test | check | examples. Everything lives in .venv; uv makes it in seconds when its cache is warm.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3.11
@@ -11,7 +11,7 @@ CATEGORIES := car aeroplane chair
 # Torch spins when its threads outnumber the free processors; here processes work side by side, one thread each.
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup system browser demo test check clean
+.PHONY: setup system browser demo test check examples clean
 
 setup: .venv/installed system
 
@@ -62,6 +62,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Run the notebooks again and store their pictures.
+examples: setup
+	$(BIN)/jupyter execute --inplace examples/*.ipynb
 
 clean:
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache
