@@ -55,11 +55,11 @@ def test_broken_lines_are_named(tmp_path, break_line, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"R_true": np.full((3, 3), np.nan)}, "R_true .* no rotation"),
-        ({"R_true": np.diag([1.0, 1.0, -1.0])}, "R_true .* no rotation"),
-        ({"R_predicted": 2 * np.eye(3)}, "R_predicted .* no rotation"),
+        ({"R_true": np.full((3, 3), np.nan)}, "R_true .* is not a rotation"),
+        ({"R_true": np.diag([1.0, 1.0, -1.0])}, "R_true .* is not a rotation"),
+        ({"R_predicted": 2 * np.eye(3)}, "R_predicted .* is not a rotation"),
         ({"R_predicted": np.eye(3, dtype=np.float32)}, "float64"),
-        ({"R_predicted": np.where(np.eye(3) > 0, 1.0, np.nan)}, "R_predicted .* no rotation"),
+        ({"R_predicted": np.where(np.eye(3) > 0, 1.0, np.nan)}, "R_predicted .* is not a rotation"),
         ({"confidence": math.nan}, "not finite"),
         ({"loss": math.inf}, "not finite"),
     ],
