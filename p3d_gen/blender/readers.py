@@ -171,7 +171,7 @@ def _missing_files(path: Path) -> tuple[str, ...]:
         return tuple(f"the file {name!r} that it refers to is not there" for name in sorted(unresolved))
     if path.suffix.lower() != ".obj":
         return ()
-    lines = (line.split(maxsplit=1) for line in path.read_text(errors="replace").splitlines())
+    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
     names = sorted({words[1].strip() for words in lines if len(words) == 2 and words[0] == "mtllib"})
     return tuple(
         f"the material library {name!r} that it names is not in {path.parent}"

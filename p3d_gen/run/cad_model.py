@@ -111,7 +111,7 @@ def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
     if not path.exists():
         return {}, SYMMETRY_ORDER[category]
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(data, dict):
             raise ValueError("it is not a JSON object {name: [x, y, z]}")
         order = data.pop("symmetry_order", SYMMETRY_ORDER[category])

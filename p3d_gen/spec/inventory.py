@@ -14,6 +14,7 @@ from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, DependencyError
+from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec.layouts import category_models, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
@@ -126,8 +127,8 @@ def _find(folder: Path, suffixes: Iterable[str], key: str) -> tuple[Asset, ...]:
     Raise AssetError if there is none, or if two files have the same id.
     """
     wanted = set(suffixes)
-    paths = [path for path in folder.glob("**/*") if path.suffix.lower() in wanted and path.is_file()]
-    assets = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(paths)}
+    paths = files_below(folder, wanted)
+    assets = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     if not assets:
         raise AssetError(f"{key}: the folder {folder} holds no {', '.join(sorted(wanted))} file; name another folder")
     if len(assets) < len(paths):
@@ -197,7 +198,8 @@ def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
                 f"texture.split: there is no {labels}/{split}1.txt or {labels}/{split}.txt; "
                 "name a DTD release as texture.source, or leave texture.split out"
             )
-        ids |= {Path(line.strip()).with_suffix("").as_posix() for line in path.read_text().split("\n") if line}
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+        ids |= {Path(line.strip()).with_suffix("").as_posix() for line in lines if line}
     return ids
 
 

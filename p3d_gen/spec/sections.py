@@ -120,10 +120,13 @@ def validated(model: type[T], data: dict[str, Any], origin: str, kind: str, erro
 
 
 def read_toml(path: Path, error: type[P3DError] = ConfigError) -> dict[str, Any]:
-    """Return the data of a TOML file. Raise `error` with the file and the line if it cannot be read."""
+    """Return the data of a TOML file. Raise `error` with the file and the line if it cannot be read.
+
+    A byte order mark, which some editors put before UTF-8 text, is passed over.
+    """
     try:
         content = path.read_bytes()
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as failure:
         raise error(f"{path} cannot be read: {failure.strerror}") from None
     except UnicodeDecodeError as fault:

@@ -43,7 +43,7 @@ def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
         return (settings.prompt,)
     path = resolve_file(settings.prompt_file, base_dir, "stylize.prompt_file")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read as text: {error}") from None
     templates = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}

@@ -17,6 +17,7 @@ import torch
 
 from p3d_gen.core.composite import composite, resized_part
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, PoseSample
@@ -108,7 +109,7 @@ class Backgrounds:
 
     def __init__(self, folder: Path) -> None:
         """Read every picture below `folder`."""
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        files = files_below(folder, IMAGE_SUFFIXES)
         if not files:
             raise DataError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
         self._images = [self._read(path) for path in files]

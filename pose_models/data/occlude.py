@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Array
 from pose_models.data.sample import Image, PoseSample
 
@@ -76,7 +77,7 @@ class FolderOccluders:
 
     def __init__(self, folder: Path) -> None:
         """Find the files below `folder`; each is read when it is drawn."""
-        self._files = sorted(folder.rglob("*.png"))
+        self._files = files_below(folder, (".png",))
         if not self._files:
             raise DataError(f"{folder} holds no PNG file: give a folder of cut-out pictures with transparency")
 

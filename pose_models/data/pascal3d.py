@@ -111,7 +111,7 @@ def annotated_sample(
 def read_names(path: Path) -> list[str]:
     """Read the image names of a list, one a line, without their suffix. ValueError naming the file."""
     try:
-        lines = path.read_text().split()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split()
     except OSError as error:
         raise DataError(f"cannot read list {path}: {error.strerror}; unpack the release again") from error
     return [line.removesuffix(".JPEG").removesuffix(".jpg") for line in lines]

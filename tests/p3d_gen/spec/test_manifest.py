@@ -151,3 +151,10 @@ def test_folders(tmp_path, monkeypatch):
         resolve_folder("gone", tmp_path, "k")
     with pytest.raises(ManifestError, match="environment variable P3D_UNSET"):
         resolve_folder("${P3D_UNSET}/x", tmp_path, "k")
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path):
+    text = 'categories = ["car"]\nsamples_per_category = 1\n'
+    (tmp_path / "plain.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "marked.toml").write_text(text, encoding="utf-8-sig")
+    assert load_manifest(tmp_path / "marked.toml") == load_manifest(tmp_path / "plain.toml")
