@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from p3d_gen.catalogue.single import render_one
 from p3d_gen.core.errors import ConfigError, ManifestError, did_you_mean
+from p3d_gen.dataset.licences import asset_uses
 from p3d_gen.pack.stage import ResidualFilter
 from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import Supervision
@@ -31,7 +32,7 @@ from p3d_gen.spec.stylize import Stylize, load_settings
 from p3d_gen.stages import core_count, models_left, pack_setup, render_setup, stylize_setup
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
 from p3d_gen.verify import Verification, verify_run
-from p3d_gen.verify.provenance import asset_uses, check_allowed
+from p3d_gen.verify.provenance import check_allowed
 
 __all__ = [
     "Manifest",

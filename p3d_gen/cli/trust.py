@@ -17,9 +17,9 @@ from p3d_gen.run.live import progress_bar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from p3d_gen.dataset.licences import AssetUse
     from p3d_gen.render.stage import Supervision
     from p3d_gen.verify import Verification
-    from p3d_gen.verify.provenance import AssetUse
 
 _SHOWN_FINDINGS = 20
 

@@ -44,7 +44,8 @@ class SourceRun:
 class DatasetSample:
     """A sample of a run, as the dataset is to hold it.
 
-    key: its key in the dataset, which begins with `prefix`. stored: the sample in the run's shard.
+    key: its key in the dataset, which begins with `prefix`. ids: of its assets by kind. occluder: the kind of thing
+    before it, "" without one. stored: the sample in the run's shard.
     """
 
     key: str
@@ -52,6 +53,7 @@ class DatasetSample:
     category: str
     cad_id: str
     ids: dict[Kind, str]
+    occluder: str
     stored: StoredSample
 
     @property
@@ -142,6 +144,7 @@ def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
                         category=labels["category"],
                         cad_id=labels["cad_id"],
                         ids=asset_ids(labels),
+                        occluder="parametric" if labels["occluder"] else "",
                         stored=stored,
                     )
                 )

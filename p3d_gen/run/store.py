@@ -12,6 +12,7 @@ The stages are render, stylize and shards, and stylize-NAME and shards-NAME of a
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
@@ -35,6 +36,8 @@ from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_
 
 SCHEMA_VERSION = 4
 _SHOWN_LIST = 8
+_SHOWN_ID = 80
+_ODD_ID = re.compile(r"(^|/)\.\.?(/|$)|^/|//|/$|[\\\0]")
 _SHOWN_DIFFERENCES = 6
 
 
@@ -113,7 +116,13 @@ class RunFolder:
         return self.root / stage / f"{shard}.tar"
 
     def cad_file(self, category: str, cad_id: str) -> Path:
-        """Return the path of a normalised CAD model."""
+        """Return the path of a normalised CAD model. RunError if an id, which may come from labels, leads out of the
+        folder."""
+        if not cad_id or _ODD_ID.search(cad_id):
+            raise RunError(
+                f"{self.root}: {cad_id[:_SHOWN_ID]!r} is not the id of a CAD model: its labels lead out of the run; "
+                "do not use what it holds"
+            )
         return self.root / "cad" / category / f"{cad_id}.npz"
 
     @property
