@@ -129,7 +129,8 @@ def uploaded_file(path: Path) -> Iterator[IO[bytes]]:
             raise RunError(f"{path} cannot be written: {error}; make the bucket first") from error
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of what may be lost: copies of remote files, and checksums."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p3dgen"
 
 
@@ -155,7 +156,7 @@ def local_copy(path: Path, *beside: Path) -> Path:
         return path
     with remote_errors(path):
         version = cast(Any, path).fs.ukey(cast(Any, path).path)
-        copy = _cache() / hashlib.sha256(f"{path} {version}".encode()).hexdigest()[:32] / path.name
+        copy = cache_folder() / hashlib.sha256(f"{path} {version}".encode()).hexdigest()[:32] / path.name
         if not copy.exists():
             for other in beside:
                 if other.exists():

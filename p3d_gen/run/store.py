@@ -1,6 +1,6 @@
 """The run folder: its identity, its shards and their ledgers. A final name never holds half a file.
 
-RUN/run.json                   manifest, sources and versions that the run was made from
+RUN/run.json                   manifest, sources, checksums of their files, and versions that the run was made from
 RUN/cad/<category>/<id>.npz    normalised CAD models, see `p3d_gen.run.cad_model.CadModel`
 RUN/cad/<category>/<id>.blend  their own materials, if they have any
 RUN/cad/models.json            what they are, and which models are left out; written last: the mark of preparation
@@ -27,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.checksums import changed_files, checksums
 from p3d_gen.run.files import file_sha256, read_json, write_json
 from p3d_gen.run.remote import place, remote_errors
 from p3d_gen.run.shards import Members, write_shard
@@ -266,6 +267,29 @@ def create_run_of(root: Path, manifest: Manifest, origin: str = "this one") -> R
     return run
 
 
+def _contents(inventory: Inventory) -> dict[str, dict[str, str]]:
+    """Return kind -> id -> sha256 of the files of all sources."""
+    contents = {}
+    for kind, files in inventory.files().items():
+        sha256 = checksums(files.values())
+        contents[kind] = {name: sha256[path] for name, path in files.items()}
+    return contents
+
+
+def _check_contents(root: Path, inventory: Inventory, recorded: dict[str, dict[str, str]]) -> None:
+    """Raise RunError if a source has another content than the run recorded."""
+    changed = []
+    for kind, files in inventory.files().items():
+        known = recorded.get(kind, {})
+        changed += changed_files({path: known[name] for name, path in files.items() if name in known})
+    if changed:
+        more = f" and {len(changed) - 1} more have" if len(changed) > 1 else " has"
+        raise RunError(
+            f"the sources of {root} have changed since it was begun: {changed[0]}{more} another content; put the "
+            "former one back, or choose another --out"
+        )
+
+
 def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
     """Open a run folder, and make it for this manifest if it does not exist.
 
@@ -280,6 +304,7 @@ def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
                 "base_dir": str(base_dir),
                 "manifest": manifest.model_dump(mode="json"),
                 "sources": inventory.listing(),
+                "sha256": _contents(inventory),
                 "versions": {"p3dgen": version("p3dgen")},
             },
         )
@@ -298,9 +323,10 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
         data = read_json(path)
         schema, values = data["schema_version"], data["manifest"]
         base_dir, sources = Path(data["base_dir"]), data["sources"]
+        contents = {kind: dict(sha256) for kind, sha256 in data.get("sha256", {}).items()}  # version 0.1.0 has none
     except FileNotFoundError:
         raise RunError(f"{root} is not a run folder: it holds no run.json; make one with `p3dgen render`") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
     if schema != SCHEMA_VERSION:
         raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
@@ -310,6 +336,7 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
     if look_at_sources and inventory.listing() != sources:
         change = difference(sources, inventory.listing())
         raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
+    _check_contents(root, inventory, contents)
     models = read_models(root)
     return RunFolder(
         root=root,

@@ -53,7 +53,10 @@ class Asset:
         return Path(self.address)
 
     def identity(self) -> str:
-        """Return the text that a resumed run compares: id, suffix and size of a file, or address and version."""
+        """Return the text in a shard's inputs: id, suffix and size of a file, or address and version of a shape.
+
+        The run records the content besides, see `run.store`.
+        """
         if self.is_parametric:
             return f"{self.id} {self.address} version {LIBRARY_VERSION}"
         return f"{self.id}{self.path.suffix} {self.path.stat().st_size}"
@@ -84,19 +87,28 @@ class Inventory:
         """Return the backgrounds of a category's samples."""
         return self.background_sets.get(category, self.backgrounds)
 
-    def listing(self) -> dict[str, list[str]]:
-        """Return the assets' identities by kind, by which a resumed run knows that its sources are the same."""
-        kinds = {
+    def _kinds(self) -> dict[str, tuple[Asset, ...]]:
+        return {
             **{f"cad/{category}": assets for category, assets in self.cads.items()},
             "texture": self.textures,
             "hdri": self.hdris,
             "background": self.backgrounds,
         }
+
+    def files(self) -> dict[str, dict[str, Path]]:
+        """Return the assets' files, kind -> id -> path, without computed shapes."""
+        return {
+            kind: {asset.id: asset.path for asset in assets if not asset.is_parametric}
+            for kind, assets in self._kinds().items()
+        }
+
+    def listing(self) -> dict[str, list[str]]:
+        """Return the assets' identities by kind: the part of a shard's inputs that its sources are."""
         viewpoints = [
             f"{category} {len(listed)} {digest([astuple(viewpoint) for viewpoint in listed])}"
             for category, listed in self.viewpoints.items()
         ]
-        listing = {kind: [asset.identity() for asset in assets] for kind, assets in kinds.items()}
+        listing = {kind: [asset.identity() for asset in assets] for kind, assets in self._kinds().items()}
         return listing | {"viewpoint": viewpoints}
 
 
