@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from blender_assets.shapes import Shape, build
 from p3d_gen.blender.client import BlenderError, BlenderWorker
@@ -17,8 +16,9 @@ from p3d_gen.blender.passes import Passes, read_passes
 from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest
 from p3d_gen.core.codecs import encode_npz
 from p3d_gen.core.cuboid import Cuboid, category_cuboid
-from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.core.errors import AssetError, DataError, RunError
 from p3d_gen.core.geometry import cam_T_obj, transform
+from p3d_gen.core.pictures import check_picture
 from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.types import Array, RenderSpec
 from p3d_gen.render.annotations import Rendered, annotate
@@ -69,10 +69,9 @@ def count_gpus(supervision: Supervision) -> int:
 def _check_picture(path: Path) -> None:
     """Raise AssetError if a texture cannot be decoded to its end: Blender itself would render it black or pink."""
     try:
-        with Image.open(path) as picture:
-            picture.load()
-    except (OSError, ValueError, SyntaxError) as error:
-        raise AssetError(f"{path} is not a readable picture: {error}") from None
+        check_picture(path)
+    except DataError as error:
+        raise AssetError(str(error)) from None
 
 
 @functools.lru_cache(maxsize=32)

@@ -18,6 +18,7 @@ import torch
 from p3d_gen.core.composite import composite, resized_part
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.folders import files_below
+from p3d_gen.core.pictures import read_picture
 from p3d_gen.core.types import Array
 from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, PoseSample
@@ -116,13 +117,11 @@ class Backgrounds:
 
     @staticmethod
     def _read(path: Path) -> Image:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"cannot read background {path}: remove it or repair it")
+        image = read_picture(path, upright=True)
         shrink = _BACKGROUND_SIDE / min(image.shape[:2])
         if shrink < 1:
-            image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(image[..., ::-1])
+            image = np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
+        return image
 
     def draw(self, rng: np.random.Generator, hw: tuple[int, ...]) -> Image:
         """Draw a random part of a random picture, mirrored half of the time, resized to `hw`."""

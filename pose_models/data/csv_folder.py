@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
-from pose_models.data.pictures import read_mask, read_picture
+from p3d_gen.core.pictures import read_picture
+from pose_models.data.pictures import read_mask
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
 
@@ -115,7 +116,7 @@ def _of_split(path: Path, rows: list[_Row], split: str) -> list[_Row]:
 def _sample(row: _Row) -> PoseSample:
     cells, folder = row.cells, row.table.parent
     try:
-        image = read_picture(folder / cells["image"])
+        image = read_picture(folder / cells["image"], upright=False)
         hw = (image.shape[0], image.shape[1])
         mask = read_mask(folder / cells["mask"], hw) if cells.get("mask") else None
     except DataError as error:

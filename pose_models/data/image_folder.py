@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.folders import visible
+from p3d_gen.core.pictures import read_picture
 from pose_models.data.augment import IMAGE_SUFFIXES
 from pose_models.data.sample import PoseSample
 
@@ -37,15 +37,13 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _sample(path: Path) -> PoseSample:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"cannot read picture {path}: remove it or repair it")
+    image = read_picture(path, upright=True)
     pose = np.full((4, 4), np.nan)
     pose[3] = 0.0, 0.0, 0.0, 1.0
     return PoseSample(
         key=path.stem,
         category=path.parent.name,
-        image=np.ascontiguousarray(image[..., ::-1]),
+        image=image,
         mask=None,
         cam_T_obj=pose,
         K=np.full((3, 3), np.nan),

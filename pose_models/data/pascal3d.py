@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
-from pose_models.data.pictures import read_picture
+from p3d_gen.core.pictures import read_picture
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
 
@@ -95,7 +95,7 @@ def annotated_sample(
     annotated: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = ""
 ) -> PoseSample:
     """Read the picture and give it the object's labels; there is no mask. ValueError if the picture cannot be read."""
-    image = read_picture(picture)
+    image = read_picture(picture, upright=False)
     return PoseSample(
         key=key,
         category=category,

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.pictures import decode_picture
 from p3d_gen.run.remote import answers_ranges, is_remote, place, remote_errors
 from p3d_gen.run.shards import StoredSample, list_samples, tar_errors
 from pose_models.data.sample import Image, PoseSample
@@ -21,6 +22,7 @@ _PICTURES = ("png", "jpg")
 _MASK, _OCCLUDER, _JSON = "mask.png", "occluders.png", "json"
 _READ = (*_PICTURES, _MASK, _OCCLUDER, _JSON)
 _LABELS = ("category", "cad_id", "cam_T_obj", "focal_px", "principal_px", "image_hw")
+_ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of JPEG and PNG
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NAME = re.compile(r"(.+)-\d+\.tar")
 
@@ -140,9 +142,12 @@ class ShardSamples(Sequence[PoseSample]):
 
 
 def _decode_image(data: bytes, flag: int, name: str) -> Image:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    """Return the stored pixels, BGR or grey as `flag` says. OpenCV is fast, and silent if a picture is cut short."""
+    if not data.endswith(_ENDS):
+        decode_picture(data, name, upright=False)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
     if image is None:
-        raise DataError(f"{name} is not a readable image")
+        raise DataError(f"{name} is not a readable picture: pack the shard again")
     return np.asarray(image, dtype=np.uint8)
 
 
