@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.geometry import meets_picture
 from p3d_gen.core.pictures import read_picture, rgb_pixels
 from p3d_gen.core.types import Array, Picture
 from pose_models.baselines.res_general import ResGeneral
@@ -38,7 +39,7 @@ def checked_box(picture: Picture, box_xyxy: Sequence[float] | None) -> Box:
     """Return the box, or that of the whole picture; ConfigError if it is empty or does not meet the picture."""
     height, width = picture.shape[:2]
     left, top, right, bottom = box_xyxy or (0.0, 0.0, float(width), float(height))
-    if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
+    if not meets_picture((left, top, right, bottom), (height, width)):
         raise ConfigError(
             f"the box {left:g} {top:g} {right:g} {bottom:g} must be X1 < X2, Y1 < Y2 in pixels and meet the picture, "
             f"which has {width} x {height}"

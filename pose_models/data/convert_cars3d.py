@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as Pictures
-from PIL import UnidentifiedImageError
 
 from p3d_gen.core.codecs import encode_jpeg
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.geometry import meets_picture
+from p3d_gen.core.pictures import MOST_PIXELS, read_picture
 from p3d_gen.run.files import write_bytes
 from pose_models.data.viewpoint import pose_of
 
@@ -112,18 +113,19 @@ def _class_names(path: Path) -> list[str]:
 
 def _crop(path: Path, box: CarBox) -> tuple[bytes, tuple[int, int], tuple[int, int]]:
     """Return the JPEG of the box, at most 256 pixels long, its (height, width), and the (width, height) of the cut."""
-    try:
-        with Pictures.open(path) as picture:
-            part = picture.convert("RGB").crop(box.box_xyxy)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"cannot read {path}: {error}; unpack cars_train.tgz again") from error
-    if min(part.size) < 1:
-        raise DataError(f"{path}: its box {box.box_xyxy} is empty; check the devkit's annotations")
-    width, height = part.size
+    pixels = read_picture(path, upright=False)
+    left, top, right, bottom = box.box_xyxy
+    width, height = right - left, bottom - top
+    if not meets_picture(box.box_xyxy, pixels.shape[:2]) or width * height > MOST_PIXELS // 2:
+        raise DataError(
+            f"{path}: its box {box.box_xyxy} is empty or lies off its {pixels.shape[1]} x {pixels.shape[0]} pixels; "
+            "check the devkit's annotations"
+        )
+    part = Pictures.fromarray(pixels).crop(box.box_xyxy)
     shrink = min(1.0, _LONGEST_SIDE / max(width, height))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    pixels = np.asarray(part.resize(size, Pictures.Resampling.LANCZOS) if shrink < 1 else part)
-    return encode_jpeg(pixels, _JPEG_QUALITY), (size[1], size[0]), (width, height)
+    cut = np.asarray(part.resize(size, Pictures.Resampling.LANCZOS) if shrink < 1 else part)
+    return encode_jpeg(cut, _JPEG_QUALITY), (size[1], size[0]), (width, height)
 
 
 def convert_cars3d(

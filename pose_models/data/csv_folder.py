@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.geometry import meets_picture
 from p3d_gen.core.pictures import read_picture
 from pose_models.data.pictures import read_mask
 from pose_models.data.sample import PoseSample
@@ -122,8 +123,11 @@ def _sample(row: _Row) -> PoseSample:
     except DataError as error:
         raise DataError(f"{row.where}: {error}") from error
     left, top, right, bottom = row.numbers(_BOX) or (0.0, 0.0, float(hw[1]), float(hw[0]))
-    if not (left < right and top < bottom):
-        raise DataError(f"{row.where}: the box {left, top, right, bottom} is empty: x1 < x2 and y1 < y2 are needed")
+    if not meets_picture((left, top, right, bottom), hw):
+        raise DataError(
+            f"{row.where}: the box {left, top, right, bottom} is empty or lies off {cells['image']}, which has "
+            f"{hw[1]} x {hw[0]} pixels: x1 < x2 and y1 < y2 in its pixels are needed"
+        )
     distance, x, y, focal = row.numbers(_CAMERA) or [UNKNOWN] * 4
     if distance <= 0 or focal <= 0:
         raise DataError(f"{row.where}: distance {distance} and focal_px {focal} must be positive")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.geometry import meets_picture
 from p3d_gen.core.pictures import read_picture
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
@@ -96,6 +97,11 @@ def annotated_sample(
 ) -> PoseSample:
     """Read the picture and give it the object's labels; there is no mask. ValueError if the picture cannot be read."""
     image = read_picture(picture, upright=False)
+    if not meets_picture(annotated.box_xyxy, image.shape[:2]):
+        raise DataError(
+            f"{picture}: its annotated box {annotated.box_xyxy} is empty or lies off its {image.shape[1]} x "
+            f"{image.shape[0]} pixels: download picture and annotation again"
+        )
     return PoseSample(
         key=key,
         category=category,

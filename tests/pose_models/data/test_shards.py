@@ -115,7 +115,7 @@ def test_a_cut_shard_is_an_error(tmp_path, keep):
         (lambda files: files[:2], "lacks mask.png"),
         (lambda files: [files[0], (files[1][0], b"{"), files[2]], "unreadable JSON"),
         (lambda files: [files[0], (files[1][0], b"{}"), files[2]], "its JSON lacks category"),
-        (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its picture is not a readable image"),
+        (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its picture is not a readable picture"),
         (lambda files: [*files[:2], (files[2][0], blank_png(0, (96, 128)))], "its mask is empty"),
         (lambda files: [*files[:2], (files[2][0], blank_png(255, (5, 5)))], "differ"),
     ],
@@ -307,3 +307,14 @@ def test_missing_and_broken_cads_are_named(tmp_path):
     (tmp_path / "car" / "x.npz").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"x.npz"):
         cad_vertices(tmp_path, "car")
+
+
+def test_members_that_are_cut_short_are_named(tmp_path):
+    path = tmp_path / "box-00000.tar"
+    whole = members(7, np.random.default_rng([0, 1]))
+    for number, (name, content) in enumerate(whole):
+        if not name.endswith("json"):
+            cut = (name, content[: len(content) * 3 // 4])
+            write_tar(path, [*whole[:number], cut, *whole[number + 1 :]])
+            with pytest.raises(ValueError, match=r"box-000007 .* is not a readable picture"):
+                list(read_shard(path))
