@@ -16,6 +16,7 @@ from p3d_gen.blender.cleaning import Surface, plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
+from p3d_gen.run.mesh_text import check_obj
 from p3d_gen.run.meshes import parse_mesh
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
@@ -60,6 +61,7 @@ def _open(path: Path) -> None:
     name, suffix = str(path), path.suffix.lower()
     try:
         if suffix == ".obj":
+            check_obj(path)
             bpy.ops.wm.obj_import(filepath=name, forward_axis="Y", up_axis="Z")
         elif suffix in (".glb", ".gltf"):
             bpy.ops.import_scene.gltf(filepath=name)

@@ -252,6 +252,8 @@ def test_what_materials_lack_is_a_warning(run, worker, look, tmp_path, mtl, pict
         ("flat.off", b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n"),
         ("nan.off", b"OFF\n3 1 0\nnan 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"),
         ("points.ply", b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n"),
+        ("nan.obj", b"v 0 0 0\nv nan 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 3 4\n"),
+        ("hole.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 3 5\n"),
         ("bad.glb", b"glTFxxxx"),
         ("bad.gltf", b"{"),
         ("bad.blend", b"BLENDER?"),
