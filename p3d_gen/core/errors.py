@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from pathlib import Path
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class P3DError(Exception):
@@ -22,6 +26,10 @@ class RunError(P3DError):
     """A run folder that cannot be used: another manifest's, incomplete, damaged, locked, or on a full disk."""
 
 
+class BusyError(RunError):
+    """A file that another process is writing."""
+
+
 class ConfigError(P3DError, ValueError):
     """An option, a configuration value or a name that is not known or does not fit."""
 
@@ -32,6 +40,15 @@ class DataError(P3DError, ValueError):
 
 class DependencyError(P3DError):
     """An optional package, system library or set of weights that is not there."""
+
+
+def unwritable(path: str | Path, error: OSError, folder: str = "") -> RunError:
+    """Return the error of a file that the disk does not take. folder: where its bytes go first, if elsewhere."""
+    remedy = f"free some space{' there' if folder else ''}" if error.errno in DISK_FULL else "correct that"
+    return RunError(
+        f"{path} cannot be written{f' by way of {folder}' if folder else ''}: {error.strerror}; {remedy} and run the "
+        "same command again: what is finished is kept"
+    )
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

@@ -157,7 +157,7 @@ def _is_planned(path: Path, entries: Sequence[DatasetSample], recipe: Recipe) ->
     """Tell if a shard is there and holds these samples, byte by byte."""
     if not path.is_file():
         return False
-    return file_sha256(path) == shard_sha256(path, _read(entries, recipe, lambda: None))
+    return file_sha256(path) == shard_sha256(_read(entries, recipe, lambda: None))
 
 
 def make_dataset(

@@ -14,7 +14,8 @@ from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import PrepareRequest
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import load_cad, materials_file
-from p3d_gen.run.files import lock_file, write_bytes, write_json
+from p3d_gen.run.disk import has_name, lock_file
+from p3d_gen.run.files import write_bytes, write_json
 from p3d_gen.run.remote import is_remote, place
 from p3d_gen.run.store import RunFolder, open_run, read_models
 from p3d_gen.spec.inventory import Asset
@@ -103,9 +104,13 @@ def _alone(run_folder: Path) -> Iterator[None]:
     if is_remote(run_folder):
         yield
         return
-    with (run_folder / "run.json").open("r+b") as file:  # an existing file: no lock file stays behind
-        lock_file(file)
-        yield
+    path = (run_folder / "run.json").resolve()  # an existing file: no lock file stays behind
+    while True:
+        with path.open("r+b") as file:
+            lock_file(file)
+            if has_name(file, path):  # else it was replaced in the meantime
+                yield
+                return
 
 
 def _summary(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import DataError
-from p3d_gen.run.files import lock_file
+from p3d_gen.run.disk import lock_file
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.run.shards import read_entries
 from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 import os
+import secrets
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 from p3d_gen.core.errors import DependencyError, P3DError, RunError, did_you_mean
+from p3d_gen.run.disk import DiskFile, disk_errors, renamed_file
 
 # protocol -> the extra of this package that brings its driver
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
@@ -105,23 +109,39 @@ def _upload(local: str, path: Any) -> None:
     if path.protocol in (*_OBJECT_STORES, "memory"):
         path.fs.put_file(local, path.path)
         return
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.fs.put_file(local, partial.path)
-    path.fs.mv(partial.path, path.path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)  # and there are no locks: each writer has a file of its own
+    try:
+        path.fs.put_file(local, partial.path)
+        path.fs.mv(partial.path, path.path)
+    except BaseException:
+        with suppress(Exception):  # what is wrong with the upload is said already
+            path.fs.rm_file(partial.path)
+        raise
 
 
 @contextmanager
-def uploaded_file(path: Path) -> Iterator[IO[bytes]]:
+def uploaded_file(path: Path, optional: bool = False) -> Iterator[IO[bytes]]:
     """Open a binary file, local and without a name, that becomes the remote `path` if the block ends without an
     exception.
 
     The remote file is whole or not there: object stores show an upload when it is complete, and elsewhere a file takes
-    its name after the upload. Of two writers the last one wins.
+    its name after the upload. Of two writers the last one wins. optional: nothing is uploaded if nothing is written.
     """
-    with tempfile.TemporaryFile() as file:
-        yield file
-        file.flush()
+    folder = tempfile.gettempdir()
+    with ExitStack() as stack:
+        with disk_errors(path, folder):
+            raw = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            raw = stack.enter_context(DiskFile(os.dup(raw.fileno()), path, folder))
+        file = io.BufferedRandom(raw)
+        try:
+            yield file
+            file.flush()
+        except BaseException:
+            raw.close()  # else the buffer would try once more to write what the disk has refused
+            raise
+        if optional and not os.fstat(raw.fileno()).st_size:
+            return
         try:
             with remote_errors(path):
                 _upload(f"/dev/fd/{file.fileno()}", path)
@@ -135,15 +155,13 @@ def cache_folder() -> Path:
 
 
 def _fetch(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        try:
-            with path.open("rb") as source:
-                shutil.copyfileobj(source, file)
-            Path(file.name).replace(target)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+    with renamed_file(target, patience_s=math.inf, optional=True) as file:
+        if target.exists():  # another process has fetched it in the meantime
+            return
+        with path.open("rb") as source:
+            shutil.copyfileobj(source, file)
+        if not file.tell():
+            raise RunError(f"{path} is empty: delete it, and the run makes it again")
 
 
 def local_copy(path: Path, *beside: Path) -> Path:

@@ -16,19 +16,20 @@ import re
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.checksums import changed_files, checksums
-from p3d_gen.run.files import file_sha256, read_json, write_json
+from p3d_gen.run.files import atomic_file, file_sha256, json_bytes, read_json
 from p3d_gen.run.remote import place, remote_errors
 from p3d_gen.run.shards import Members, write_shard
 from p3d_gen.run.versions import command, versions
@@ -244,7 +245,8 @@ def _is_begun(root: Path) -> bool:
     """Tell if a folder is already a run's; RunError if it holds something else."""
     with remote_errors(root):
         names = {path.name for path in root.iterdir()} if root.exists() else set()
-    if "run.json" not in names and names - {".run.json.partial"}:  # which another process may be writing just now
+    if "run.json" not in names and any(not name.startswith(".run.json.") for name in names):
+        # which another process may be writing just now
         raise RunError(f"{root} is not empty and not a run folder: choose another --out")
     return "run.json" in names
 
@@ -297,17 +299,17 @@ def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
     """
     inventory = take_inventory(manifest, base_dir)
     if not _is_begun(root):
-        write_json(
-            root / "run.json",
-            {
-                "schema_version": SCHEMA_VERSION,
-                "base_dir": str(base_dir),
-                "manifest": manifest.model_dump(mode="json"),
-                "sources": inventory.listing(),
-                "sha256": _contents(inventory),
-                "versions": {"p3dgen": version("p3dgen")},
-            },
-        )
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "base_dir": str(base_dir),
+            "manifest": manifest.model_dump(mode="json"),
+            "sources": inventory.listing(),
+            "sha256": _contents(inventory),
+            "versions": {"p3dgen": version("p3dgen")},
+        }
+        with atomic_file(root / "run.json", optional=True) as file:
+            if not _is_begun(root):  # by another process in the meantime
+                file.write(json_bytes(content))
     return open_run(root)
 
 
@@ -348,6 +350,15 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
     )
 
 
+def claimed(run: RunFolder, stage: str, shard: str) -> AbstractContextManager[IO[bytes]]:
+    """Open the file of a shard's ledger, which this process alone may make for the time of the block.
+
+    BusyError if another process is making the shard. The ledger stays as it is if nothing is written to the file. Under
+    a URL there are no claims: all processes write the same bytes, and the last one wins.
+    """
+    return atomic_file(run.tar(stage, shard).with_suffix(".json"), wait=False, optional=True)
+
+
 def seal(
     run: RunFolder,
     stage: str,
@@ -356,9 +367,13 @@ def seal(
     samples: Iterable[tuple[str, Members]],
     failures: list[Failure],
     remarks: Remarks | None = None,
+    record: IO[bytes] | None = None,
 ) -> Ledger:
     """Write a shard and then its ledger. `failures` and `remarks` are read after the last sample, so that samples may
-    fill them."""
+    fill them. record: the open file of the ledger, if the shard is claimed already; see `claimed`."""
+    if record is None:
+        with claimed(run, stage, shard) as record:
+            return seal(run, stage, shard, inputs, samples, failures, remarks, record)
     remarks = remarks or Remarks()
     start = time.perf_counter()
     count, sha256 = write_shard(run.tar(stage, shard), samples)
@@ -375,7 +390,7 @@ def seal(
         made_with=versions(),
         command=command(),
     )
-    write_json(run.tar(stage, shard).with_suffix(".json"), asdict(ledger))
+    record.write(json_bytes(asdict(ledger)))
     return ledger
 
 
@@ -384,4 +399,4 @@ def forget_failures(run: RunFolder, stages: Iterable[str], shards: Iterable[str]
     for stage, shard in product(stages, shards):
         ledger = read_ledger(run, stage, shard)
         if ledger and ledger.failures:
-            run.tar(stage, shard).with_suffix(".json").unlink()
+            run.tar(stage, shard).with_suffix(".json").unlink(missing_ok=True)

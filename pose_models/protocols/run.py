@@ -15,7 +15,8 @@ from typing import IO, Any
 import click
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import lock_file, read_record, write_json
+from p3d_gen.run.disk import lock_file
+from p3d_gen.run.files import read_record, write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.planner import STEPS, ProtocolJob, arguments, output

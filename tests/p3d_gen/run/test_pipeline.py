@@ -3,17 +3,21 @@
 import functools
 import json
 import logging
+import multiprocessing
 import os
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import BusyError, RunError
 from p3d_gen.run import pipeline
+from p3d_gen.run.local import run_shards
 from p3d_gen.run.pipeline import Effort, Silent, StageSetup
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, open_run, read_ledger
+from p3d_gen.run.store import Failure, claimed, open_run, read_ledger
 
 
 def _samples(refused, run, shard, failures):
@@ -111,6 +115,62 @@ def test_workers_are_processes_of_their_own(run):
     made_by = {json.loads(members["json"])["pid"] for members in samples}
     assert os.getpid() not in made_by
     assert len(made_by) <= 2
+
+
+def slowly(run_dir, shard, log):
+    """A stage that writes down which shards it makes."""
+
+    def samples(run, shard, failures):
+        time.sleep(0.3)
+        with log.open("a") as file:
+            file.write(f"{shard} {os.getpid()}\n")
+        yield from _samples((), run, shard, failures)
+
+    return make_shard(open_run(run_dir), "render", shard, (), samples)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_two_equal_runs_each_makes_what_the_other_does_not(run, tmp_path, workers):
+    log = tmp_path / "log"
+    stage = setup(make=functools.partial(slowly, log=log), workers=int)
+    both = [
+        multiprocessing.get_context("spawn").Process(
+            target=pipeline.run_stage, args=(run, stage, Effort(workers=workers), Silent())
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    made = [line.split() for line in log.read_text().splitlines()]
+    assert sorted(shard for shard, _ in made) == run.all_shards()
+    assert len(pipeline.finished_ledgers(run, stage, run.all_shards())) == 4
+    assert not list(run.root.rglob(".*"))
+
+
+def test_a_shard_whose_maker_is_killed_is_made_here(run):
+    """The others are made first."""
+    with claimed(run, "render", "car-00000"), pytest.raises(BusyError):
+        number(str(run.root), "car-00000")
+    release = threading.Event()
+
+    def hold():
+        with claimed(run, "render", "car-00000"):
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    while not list(run.root.rglob(".*")):
+        time.sleep(0.01)
+    order = []
+    for ledger in run_shards(number, str(run.root), run.all_shards(), 1, lambda: None):
+        order.append(ledger.shard)
+        if len(order) == 3:
+            release.set()
+    holder.join()
+    assert order == [*run.all_shards()[1:], "car-00000"]
 
 
 def test_without_a_view_notes_are_logged(caplog, monkeypatch):

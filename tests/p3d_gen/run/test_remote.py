@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_where_uploads_are_seen_a_file_takes_its_name_at_the_end(tmp_path, monke
     with pytest.warns(UserWarning, match="shelf"):
         root = UPath("shelf://run", folder=str(tmp_path))
     write_json(root / "sub" / "a.json", [1])
-    assert [Path(path).name for path in seen] == [".a.json.partial"]
+    assert [re.sub(r"\.[0-9a-f]{8}\.", ".", Path(path).name) for path in seen] == [".a.json.partial"]
     assert read_json(root / "sub" / "a.json") == [1]
     assert [path.name for path in (tmp_path / "run" / "sub").iterdir()] == ["a.json"]
 
