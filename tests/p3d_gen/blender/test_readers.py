@@ -202,7 +202,7 @@ def test_obj_keeps_materials_textures_and_texture_coordinates(run, worker, look,
     assert (skin["name"], skin["pictures_wh"]) == ("001:skin", [[96, 64]])
     assert sum(skin["first_pixels"][0]) > 0  # decoded
     # next to the library, wherever that lies: nothing tells of the machine that it was made on
-    assert skin["picture_paths"] == [str(path.parent / "green.png")]
+    assert skin["picture_paths"] == ["//green.png", str(path.parent / "green.png")]
 
 
 def test_glb_keeps_its_material_and_texture(run, worker, look, tmp_path):
