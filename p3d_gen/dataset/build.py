@@ -92,8 +92,11 @@ def _model_sha256(run: RunFolder, file: Path) -> str:
     if not is_remote(file) and not file.resolve().is_relative_to(run.root.resolve()):
         raise RunError(f"{file} is a link to {file.resolve()}, outside the run: put the model itself there")
     if not file.is_file():
-        raise RunError(f"{file} is not there: delete {run.models_file} and run `p3dgen render` again")
-    return file_sha256(file)
+        raise RunError(f"{file} is not there: run `p3dgen render` again")
+    sha256 = file_sha256(file)
+    if run.prepared_sha256.get(f"{file.parent.name}/{file.name}", sha256) != sha256:
+        raise RunError(f"{file} is not what the run prepared, its content has changed: run `p3dgen render` again")
+    return sha256
 
 
 def _models(entries: Sequence[DatasetSample], sources: Sequence[SourceRun]) -> dict[str, Path]:

@@ -20,7 +20,6 @@ from p3d_gen.core.types import Backdrop, Picture
 from p3d_gen.pack.backgrounds import background, surroundings
 from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
 from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
-from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import compact_json, file_sha256
 from p3d_gen.run.shards import Members, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
@@ -77,7 +76,7 @@ def _hidden(run: RunFolder, labels: dict[str, Any]) -> NDArray[np.float32] | Non
     wanted = run.manifest.background
     if not wanted.shadow:
         return None
-    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    model = run.load_model(labels["category"], labels["cad_id"])
     ground = cad_ground(model, tuple(labels["stretch_xyz"]), wanted.shadow_softness)
     return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
 

@@ -167,17 +167,18 @@ def _fetch(path: Path, target: Path) -> None:
 def local_copy(path: Path, *beside: Path) -> Path:
     """Return a local file with the content of `path`: itself, or a copy of a remote one.
 
-    A copy is fetched once for each version of the file, into `~/.cache/p3dgen`. beside: files of the same folder that
+    A copy is fetched once for each version of the files, into `~/.cache/p3dgen`. beside: files of the same folder that
     are copied next to it, if they are there.
     """
     if not is_remote(path):
         return path
     with remote_errors(path):
-        version = cast(Any, path).fs.ukey(cast(Any, path).path)
-        copy = cache_folder() / hashlib.sha256(f"{path} {version}".encode()).hexdigest()[:32] / path.name
+        others = [other for other in beside if other.exists()]
+        versions = [cast(Any, each).fs.ukey(cast(Any, each).path) for each in (path, *others)]
+        name = hashlib.sha256(" ".join(map(str, (path, *versions))).encode()).hexdigest()[:32]
+        copy = cache_folder() / name / path.name
         if not copy.exists():
-            for other in beside:
-                if other.exists():
-                    _fetch(other, copy.with_name(other.name))
+            for other in others:
+                _fetch(other, copy.with_name(other.name))
             _fetch(path, copy)
     return copy

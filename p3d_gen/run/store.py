@@ -28,9 +28,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.cad_model import CadModel, check_materials, load_cad, materials_file
 from p3d_gen.run.checksums import changed_files, checksums
 from p3d_gen.run.files import atomic_file, file_sha256, json_bytes, read_json
-from p3d_gen.run.remote import place, remote_errors
+from p3d_gen.run.remote import local_copy, place, remote_errors
 from p3d_gen.run.shards import Members, write_shard
 from p3d_gen.run.versions import command, versions
 from p3d_gen.spec.inventory import Inventory, take_inventory
@@ -87,7 +88,8 @@ class RunFolder:
     """An open run folder.
 
     root: a Path, or a UPath, see `remote.place`. base_dir: the folder at which the manifest's relative paths start.
-    prepared: True once its CAD models are prepared. inventory: the sources that its samples are drawn from; if unusable
+    prepared: True once its CAD models are prepared. prepared_sha256: of their files, by their paths below RUN/cad; runs
+    of version 0.1.0 have none. inventory: the sources that its samples are drawn from; if unusable
     models are to be left out, it is certain only once the models are prepared.
     """
 
@@ -97,6 +99,8 @@ class RunFolder:
     manifest_hash: str
     inventory: Inventory
     prepared: bool
+
+    prepared_sha256: dict[str, str] = field(default_factory=dict)
 
     def shards(self, category: str) -> list[str]:
         """Return the names of a category's shards."""
@@ -127,6 +131,22 @@ class RunFolder:
             )
         return self.root / "cad" / category / f"{cad_id}.npz"
 
+    def load_model(self, category: str, cad_id: str) -> CadModel:
+        """Return a prepared CAD model. RunError if its file is damaged, or is not the one that the run prepared."""
+        path = self.cad_file(category, cad_id)
+        return load_cad(path, self.prepared_sha256.get(f"{category}/{path.name}", ""))
+
+    def local_model(self, category: str, cad_id: str) -> Path:
+        """Return a local npz of a prepared CAD model, for Blender, with its materials beside it, if it has any.
+
+        RunError if these are not the ones that the run prepared. `load_model` checks the npz itself.
+        """
+        path = self.cad_file(category, cad_id)
+        copy = local_copy(path, materials_file(path))
+        if sha256 := self.prepared_sha256.get(f"{category}/{materials_file(path).name}"):
+            check_materials(materials_file(copy), sha256)
+        return copy
+
     @property
     def models_file(self) -> Path:
         """The path of the list of its prepared CAD models."""
@@ -147,6 +167,8 @@ def read_models(run_folder: Path) -> dict[str, Any] | None:
         models = read_json(path)
         if not all(isinstance(reason, str) for reason in models["quarantined"].values()):
             raise TypeError("a reason is not a text")
+        if not all(isinstance(sha256, str) for sha256 in _prepared_sha256(models).values()):
+            raise TypeError("a checksum is not a text")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -154,6 +176,18 @@ def read_models(run_folder: Path) -> dict[str, Any] | None:
             f"{path} is not a list of models: {error!r}; delete it, and the run prepares them again"
         ) from None
     return dict(models)
+
+
+def _prepared_sha256(models: dict[str, Any]) -> dict[str, str]:
+    """Return path below RUN/cad -> sha256 of the prepared models' files, as far as it is recorded."""
+    return {
+        f"{category}/{name}{suffix}": fact[key]
+        for category, facts in models.items()
+        if category != "quarantined"
+        for name, fact in facts.items()
+        for key, suffix in (("sha256", ".npz"), ("materials_sha256", ".blend"))
+        if key in fact
+    }
 
 
 def _without(inventory: Inventory, quarantined: Container[str]) -> Inventory:
@@ -347,6 +381,7 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
         manifest_hash=manifest_hash(manifest),
         inventory=_without(inventory, models["quarantined"]) if models else inventory,
         prepared=models is not None,
+        prepared_sha256=_prepared_sha256(models or {}),
     )
 
 

@@ -13,7 +13,7 @@ from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import Amodal, amodal, camera_of
 from p3d_gen.core.types import Array, Camera, RenderSpec
 from p3d_gen.render.annotations import Rendered, json_labels
-from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.cad_model import stretched
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
@@ -94,7 +94,7 @@ def render_labels(
     They follow from the drawn sample, the stored pose and camera, and its decoded members. Labels that cannot be known
     from these are left out: the pose and camera themselves, and keypoints that an occluder may hide.
     """
-    model = load_cad(run.cad_file(sample.category, sample.cad_id))
+    model = run.load_model(sample.category, sample.cad_id)
     mask, depth = decoded["mask.png"] > 0, decoded.get("depth.npz")
     occluders = decoded["occluders.png"] > 0 if "occluders.png" in decoded else np.zeros_like(mask)
     passes = Passes(
@@ -130,7 +130,7 @@ def stylize_labels(
     asked = style(run.manifest, settings, stylization.templates, render["category"], render["index"], attempt)
     rgba = decoded["render.png"]
     hidden = decoded["occluders.png"] > 0 if "occluders.png" in decoded else None
-    model = load_cad(run.cad_file(render["category"], render["cad_id"]))
+    model = run.load_model(render["category"], render["cad_id"])
     vertices = stretched(model, render["stretch_xyz"])
     expected = expected_edges(vertices, model.faces, np.array(render["cam_T_obj"]), camera_of(render), hidden)
     picture = decoded["stylized.png"] if settings.stylizer != "none" else on_grey(rgba[..., :3], rgba[..., 3])

@@ -14,7 +14,6 @@ from typing import cast
 import numpy as np
 
 from p3d_gen.render.stage import Supervision
-from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import write_json
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.stage import Stage, enter
@@ -88,8 +87,9 @@ def _models(run: RunFolder) -> Iterator[Finding]:
             findings = Findings(stage="cad", shard=category)
             path = run.cad_file(category, cad.id)
             with findings.guard("content", f"{path} cannot be read"):
-                load_cad(path)
-            remedy = f"delete {run.models_file} and {path} and run `p3dgen render` again"
+                run.load_model(category, cad.id)
+                run.local_model(category, cad.id)
+            remedy = f"delete {path} and run `p3dgen render` again"
             yield from (Finding(**asdict(finding) | {"remedy": remedy}) for finding in findings.found)
 
 
