@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +28,22 @@ class Section(BaseModel):
 
 
 T = TypeVar("T", bound=Section)
+
+
+def check_template(template: str, *fields: str) -> None:
+    """Raise ValueError unless a text can be filled in, and asks only for these fields, each by its name alone.
+
+    Formats and attributes, as in {colour:>9} or {colour.real}, are refused: a width alone could fill the memory.
+    """
+    valid = ", ".join(f"{{{name}}}" for name in fields)
+    try:
+        asked = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"template {template!r}: {error}; valid fields: {valid}") from None
+    for name, form, conversion in asked:
+        if name not in fields or form or conversion:
+            text = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
+            raise ValueError(f"template {template!r}: {text!r}; valid fields: {valid}")
 
 
 def ordered(name: str, low: float, high: float) -> None:
