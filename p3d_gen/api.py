@@ -51,12 +51,19 @@ _SHOWN_SAMPLES = 4
 _TORCH_DEVICES = ("auto", "cpu", "cuda")
 
 
-def _effort(workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool) -> Effort:
+def _effort(
+    workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool, check: bool = False
+) -> Effort:
     if engine not in ("local", "ray") and not isinstance(engine, RayCluster):
         raise ConfigError(f"engine = {engine!r}: use 'local', 'ray' or a RayCluster")
     cluster = RayCluster() if engine == "ray" else engine if isinstance(engine, RayCluster) else None
     return Effort(
-        workers=workers, shards=shards, cluster=cluster, allow_failures=allow_failures, retry_failed=retry_failed
+        workers=workers,
+        shards=shards,
+        cluster=cluster,
+        allow_failures=allow_failures,
+        retry_failed=retry_failed,
+        check=check,
     )
 
 
@@ -222,13 +229,17 @@ class Run:
         engine: Engine = "local",
         allow_failures: int = 0,
         retry_failed: bool = False,
+        check: bool = False,
         progress: bool | Progress = False,
     ) -> tuple[StageResult, ...]:
         """Render, stylize and pack. The arguments are those of `render` and `pack`.
 
+        check: read all finished shards, and make again those whose checksums are not those of their ledgers. Without it
+        type, size and time of the files tell.
+
         With device="cpu" the stylizer computes on the CPU as well; else it takes GPUs if there are any.
         """
-        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        effort = _effort(workers, shards, engine, allow_failures, retry_failed, check)
         stylization = create_stylization(self._run)
         _check_licenses(self._run, stylization, allow_licenses)
         setups = (
@@ -271,7 +282,7 @@ class Run:
                 result = pipeline.run_stage(self._run, setup, effort, progress)
                 if setup.name == "pack":
                     files = {"shards": result.folder}
-                    if is_sheet_due:
+                    if is_sheet_due and result.samples:
                         files["contact sheet"] = write_contact_sheet(self._run, name=name)
                     result = replace(result, files=files)
                 progress.done(result)

@@ -157,10 +157,16 @@ def pack(
 @_manifest
 @_out
 @licence_option
+@click.option("--check", is_flag=True, help="Compare the checksums of finished shards, and make damaged ones again.")
 @stage_options
 @stage_blender_options
 def run(
-    manifest: Path, out: Path, allow_licenses: tuple[str, ...], stage: StageOptions, blender: BlenderOptions
+    manifest: Path,
+    out: Path,
+    allow_licenses: tuple[str, ...],
+    check: bool,
+    stage: StageOptions,
+    blender: BlenderOptions,
 ) -> None:
     """Render, stylize and pack. Interrupted runs resume when you repeat the command.
 
@@ -173,4 +179,5 @@ def run(
     from p3d_gen.api import create_run
 
     opened = create_run(out, manifest)
-    _conclude(opened.generate(allow_licenses=allow_licenses, **blender, **stage, progress=LiveProgress(click.echo)))
+    progress = LiveProgress(click.echo)
+    _conclude(opened.generate(allow_licenses=allow_licenses, check=check, **blender, **stage, progress=progress))

@@ -39,6 +39,10 @@ class SourceRun:
         """Return the sha256 of its packed shards by name. RunError if one is missing or differs from its ledger."""
         return {shard: upstream_ledger(self.run, self.stage, shard).sha256 for shard in self.run.all_shards()}
 
+    def has_samples(self, shard: str) -> bool:
+        """Tell if one of its packed shards holds any sample."""
+        return upstream_ledger(self.run, self.stage, shard).count > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSample:
@@ -126,7 +130,7 @@ def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
     for source in sources:
         for shard in source.run.all_shards():
             tar = source.run.tar(source.stage, shard)
-            for stored, labels in scan_shard(tar):
+            for stored, labels in scan_shard(tar) if source.has_samples(shard) else ():
                 if faults := label_faults(labels):
                     told = "; ".join(faults[:_SHOWN])
                     raise RunError(f"{tar}: {stored.key} is not of this schema ({told}): pack it again")

@@ -19,7 +19,7 @@ from p3d_gen.core.types import Array, Picture
 from p3d_gen.pack.stage import joined
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.shards import Members, read_shard, reading_samples
-from p3d_gen.run.store import RunFolder
+from p3d_gen.run.store import RunFolder, read_ledger
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization
@@ -115,7 +115,10 @@ def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -
     rows = []
     stylization = open_stylization(run, name)
     for category in run.manifest.categories:
-        shard = run.shards(category)[0]
+        ledgers = ((shard, read_ledger(run, stylization.packed, shard)) for shard in run.shards(category))
+        shard = next((shard for shard, ledger in ledgers if ledger is None or ledger.count), None)
+        if shard is None:  # all of its samples have failed
+            continue
         packed = dict(islice(read_shard(run.tar(stylization.packed, shard)), per_category))
         shown = {render_key(key) for key in packed}
         sources = {key: members for key, members in joined(run, stylization, shard) if key in shown}

@@ -12,6 +12,7 @@ from p3d_gen.run.store import (
     Remarks,
     RunFolder,
     claimed,
+    is_whole,
     read_ledger,
     seal,
     stage_inputs,
@@ -61,7 +62,7 @@ def make_shard(
 
     def finished() -> Ledger | None:
         ledger = read_ledger(run, stage, shard)
-        return ledger if ledger and ledger.inputs == inputs else None
+        return ledger if ledger and ledger.inputs == inputs and is_whole(run, stage, shard, ledger) else None
 
     ledger = finished()
     if ledger is None:

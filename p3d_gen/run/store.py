@@ -7,32 +7,36 @@ RUN/cad/models.json            what they are, and which models are left out; wri
 RUN/<stage>/<shard>.tar        samples; <shard> is <category>-NNNNN in every stage
 RUN/<stage>/<shard>.json       its ledger, written last: the mark that the shard is finished
 
-The stages are render, stylize and shards, and stylize-NAME and shards-NAME of a stylization with a name.
+The stages are render, stylize and shards, and stylize-NAME and shards-NAME of a stylization with a name. A packed shard
+without samples has a ledger alone: readers of tars stop at an empty one.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
-from itertools import product
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import IO, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import RunError, unwritable
 from p3d_gen.run.cad_model import CadModel, check_materials, load_cad, materials_file
 from p3d_gen.run.checksums import changed_files, checksums
 from p3d_gen.run.files import atomic_file, file_sha256, json_bytes, read_json
-from p3d_gen.run.remote import local_copy, place, remote_errors
-from p3d_gen.run.shards import Members, write_shard
+from p3d_gen.run.remote import is_remote, local_copy, place, remote_errors
+from p3d_gen.run.shards import Members, shard_sha256, write_shard
 from p3d_gen.run.versions import command, versions
 from p3d_gen.spec.inventory import Inventory, take_inventory
 from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_manifest
@@ -59,7 +63,7 @@ class Ledger:
     count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time.
     model_seconds: the part of it in which a model was at work. notes: other events, such as retries, and their number.
     made_with: the versions of the software that made it. command: its command line. Only the last five may differ if
-    the same shard is made twice.
+    the same shard is made twice. size: bytes of the tar; version 0.1.0 did not record it, which 0 stands for.
     """
 
     stage: str
@@ -68,6 +72,7 @@ class Ledger:
     sha256: str
     inputs: str
     failures: tuple[Failure, ...]
+    size: int = field(default=0, kw_only=True)
     seconds: float
     model_seconds: float = 0.0
     notes: dict[str, int] = field(default_factory=dict)
@@ -201,6 +206,11 @@ def _without(inventory: Inventory, quarantined: Container[str]) -> Inventory:
 _ledger = cache(lambda: TypeAdapter(Ledger))
 
 
+def is_packed(stage: str) -> bool:
+    """Tell if a stage is one whose shards others read: shards, or shards-NAME."""
+    return stage.partition("-")[0] == "shards"
+
+
 def read_ledger(run: RunFolder, stage: str, shard: str) -> Ledger | None:
     """Return the ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
@@ -213,8 +223,39 @@ def read_ledger(run: RunFolder, stage: str, shard: str) -> Ledger | None:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise RunError(f"{path} is not a ledger ({faults}): delete it, and the run makes the shard again") from None
+    if is_packed(stage) and not ledger.count:
+        return ledger
     with remote_errors(tar):
         return ledger if tar.exists() else None
+
+
+def is_whole(run: RunFolder, stage: str, shard: str, ledger: Ledger, check: bool = False) -> bool:
+    """Tell if a shard is the one that its ledger says.
+
+    Type and size tell that, and the checksum if the file was written after its ledger, or with `check`. A shard that
+    was only copied after its ledger is read once: the ledger is then marked as the newer one.
+    """
+    tar = run.tar(stage, shard)
+    path = tar.with_suffix(".json")
+    try:
+        with remote_errors(tar):
+            there = tar.stat()
+            newer = not is_remote(tar) and there.st_mtime_ns > path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return is_packed(stage) and not ledger.count
+    if stat.S_ISDIR(there.st_mode) or not _may_be(there.st_size, ledger):
+        return False
+    if (check or newer) and file_sha256(tar) != ledger.sha256:
+        return False
+    if newer:
+        with suppress(OSError):  # of a read-only run, which is then read each time
+            os.utime(path)
+    return True
+
+
+def _may_be(size: int, ledger: Ledger) -> bool:
+    """Tell if a tar of a ledger may have this size; some web servers do not tell it."""
+    return not size or size == ledger.size or (not ledger.size and size % tarfile.RECORDSIZE == 0)
 
 
 def stage_inputs(run: RunFolder, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
@@ -250,6 +291,8 @@ def upstream_ledger(run: RunFolder, stage: str, shard: str) -> Ledger:
     ledger = read_ledger(run, stage, shard)
     if ledger is None:
         raise RunError(f"{run.tar(stage, shard)} is not there: run `{command}` first")
+    if is_packed(stage) and not ledger.count:
+        return ledger
     if file_sha256(run.tar(stage, shard)) != ledger.sha256:
         raise RunError(f"{run.tar(stage, shard)} is not what its ledger says: delete it and run `{command}` again")
     return ledger
@@ -385,6 +428,15 @@ def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
     )
 
 
+def remove(path: Path) -> None:
+    """Delete a file if it is there. RunError if the disk refuses it."""
+    try:
+        with remote_errors(path):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def claimed(run: RunFolder, stage: str, shard: str) -> AbstractContextManager[IO[bytes]]:
     """Open the file of a shard's ledger, which this process alone may make for the time of the block.
 
@@ -411,7 +463,14 @@ def seal(
             return seal(run, stage, shard, inputs, samples, failures, remarks, record)
     remarks = remarks or Remarks()
     start = time.perf_counter()
-    count, sha256 = write_shard(run.tar(stage, shard), samples)
+    tar, samples = run.tar(stage, shard), iter(samples)
+    first = list(islice(samples, 1))
+    if first or not is_packed(stage):
+        count, sha256 = write_shard(tar, chain(first, samples))
+        size = tar.stat().st_size
+    else:
+        count, sha256, size = 0, shard_sha256(()), 0
+        remove(tar)
     ledger = Ledger(
         stage=stage,
         shard=shard,
@@ -419,6 +478,7 @@ def seal(
         sha256=sha256,
         inputs=inputs,
         failures=tuple(failures),
+        size=size,
         seconds=round(time.perf_counter() - start, 3),
         model_seconds=round(remarks.model_seconds, 3),
         notes=dict(remarks.notes),

@@ -70,11 +70,18 @@ def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> 
     }
 
 
+def packed_labels(run: RunFolder, stage: str, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the samples of a packed shard in order, as (key, labels). RunError if it is missing or differs from its
+    ledger."""
+    if upstream_ledger(run, stage, shard).count:
+        yield from read_labels(run.tar(stage, shard))
+
+
 def _shard_provenance(
     run: RunFolder, stylization: Stylization, uses: Sequence[AssetUse], shard: str
 ) -> Iterator[dict[str, Any]]:
     made_by = _made_by(run, ("render", stylization.stage, stylization.packed), shard)
-    for _, labels in read_labels(run.tar(stylization.packed, shard)):
+    for _, labels in packed_labels(run, stylization.packed, shard):
         yield _entry(run, _used(run, uses, labels), labels) | {"shard": shard, "made_by": made_by}
 
 
@@ -113,8 +120,7 @@ def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse
     """
     uses, counts = asset_uses(run, stylization), Counter[AssetUse]()
     for shard in run.all_shards():
-        upstream_ledger(run, stylization.packed, shard)
-        for _, labels in read_labels(run.tar(stylization.packed, shard)):
+        for _, labels in packed_labels(run, stylization.packed, shard):
             counts.update(_used(run, uses, labels))
     return [(each, counts[each]) for each in uses if counts[each]]
 

@@ -118,7 +118,7 @@ def composed(run: RunFolder, number: int, members: Members, packed: Members) -> 
 def _stored(run: RunFolder, stage: str, shard: str, keys: Sequence[str]) -> dict[str, Members]:
     """Return those of the samples that the run holds; RunError if it holds none."""
     ledger = upstream_ledger(run, stage, shard)
-    there = dict(read_shard(run.tar(stage, shard), keys=keys))
+    there = dict(read_shard(run.tar(stage, shard), keys=keys)) if ledger.count else {}
     if not there:
         reasons = [failure.reason for failure in ledger.failures if failure.key in keys]
         raise RunError(f"{run.tar(stage, shard)} holds no {keys[0]}, which failed: {', '.join(reasons[:1])}")
