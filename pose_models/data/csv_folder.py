@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _ANGLES = ("azimuth_deg", "elevation_deg", "theta_deg")
 _NEEDED = ("image", "category", *_ANGLES)
 _CAMERA = ("distance", "principal_x", "principal_y", "focal_px")
 _BOX = ("x1", "y1", "x2", "y2")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # they would spoil tables, and terminals obey some
 _OPTIONAL = (*_CAMERA, *_BOX, "mask", "subset", "split")
 
 
@@ -98,6 +100,8 @@ def _rows(path: Path, split: str) -> list[_Row]:
                 empty = [name for name in _NEEDED if not cells[name]]
                 if empty:
                     raise DataError(f"{where}: {', '.join(empty)} may not be empty")
+                if spoilt := [name for name, cell in cells.items() if _CONTROL.search(cell)]:
+                    raise DataError(f"{where}: {', '.join(spoilt)} holds a line break or another control character")
                 rows.append(_Row(path, table.line_num, cells))
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}; it must be a CSV file in UTF-8") from error

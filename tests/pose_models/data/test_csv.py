@@ -93,6 +93,8 @@ HEAD = "image,category,azimuth_deg,elevation_deg,theta_deg"
             "line 2: distance -1.0 .* must be positive",
         ),
         ([HEAD + ",mask", "pictures/a.png,car,1,2,3,none.png"], r"line 2: .*none.png: no such file"),
+        ([HEAD + ",subset", 'pictures/a.png,car,1,2,3,"a\nb"'], "line 3: subset holds a line break"),
+        ([HEAD + ",subset", "pictures/a.png,car,1,2,3,\x1b[2Jx"], "line 2: subset holds .* control character"),
         ([HEAD + ",split", "pictures/a.png,car,1,2,3,vall"], "no row of split 'val'; did you mean 'vall'"),
         ([HEAD, '"pictures/a.png,car,1,2,3'], "must be a CSV file"),
     ],
