@@ -25,7 +25,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
-from p3d_gen.core.errors import P3DError
+from p3d_gen.core.errors import DISK_FULL, P3DError, unwritable
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
@@ -58,6 +58,17 @@ class _EchoHandler(logging.Handler):
         click.echo(self.format(record), err=True)
 
 
+class _LogFile(logging.FileHandler):
+    """The log file. A full disk ends the command: what the user asked to keep would be lost without a word."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Raise RunError if the disk refuses a message."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            raise unwritable(self.baseFilename, error) from error
+        super().handleError(record)
+
+
 def _configure_logging(settings: dict[str, Any]) -> None:
     """Send the messages of both packages to stderr, and to the log file if one was named."""
     level = logging.DEBUG if settings.get(_VERBOSE) else logging.WARNING if settings.get(_QUIET) else logging.INFO
@@ -65,7 +76,7 @@ def _configure_logging(settings: dict[str, Any]) -> None:
     shown.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if settings.get(_VERBOSE) else None))
     handlers: list[logging.Handler] = [shown]
     if settings.get(_LOG_FILE):
-        file = logging.FileHandler(settings[_LOG_FILE])
+        file = _LogFile(settings[_LOG_FILE])
         file.setFormatter(logging.Formatter(_FILE_FORMAT))
         handlers.append(file)
     for name in LOGGERS:
@@ -191,6 +202,10 @@ class Group(click.Group):
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _reader_is_gone():
                 raise
+            if isinstance(error, OSError) and error.errno in DISK_FULL:  # of the output, or of a library's own files
+                if ctx.meta.get(_DEBUG):
+                    click.echo(traceback.format_exc(), err=True, nl=False)
+                raise click.ClickException(str(unwritable(error.filename or "the output", error))) from error
             click.echo(f"{traceback.format_exc()}\n{_BUG}", err=True)
             raise click.exceptions.Exit(1) from error
 

@@ -195,7 +195,7 @@ def _writing(run: RunFolder, stage: str) -> tuple[Writing, ...]:
     writing = []
     for partial in sorted((run.root / stage).glob(".*.tar.partial")):
         try:
-            if _is_locked(partial):
+            if partial.is_file() and not partial.is_symlink() and _is_locked(partial):
                 shard = partial.name.removeprefix(".").removesuffix(".tar.partial")
                 size = partial.stat().st_size
                 writing.append(Writing(shard=shard, samples=_samples_in(partial), size_bytes=size))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from p3d_gen.core.errors import ConfigError
+from p3d_gen.run.disk import appended_file
 from p3d_gen.run.files import write_bytes
 from pose_models.config import LoopConfig, save_config
 from pose_models.data.sample import Batch
@@ -105,14 +106,14 @@ class _Log:
         path = out / LOG_FILE
         kept = path.read_text().splitlines(keepends=True)[:step] if step else []
         write_bytes(path, "".join(kept).encode())
-        self._file = path.open("a")
+        self._file = appended_file(path)
         self._curves = SummaryWriter(str(out / CURVES), purge_step=step + 1)
 
     def write(self, step: Step) -> None:
         if not self._main:
             return
         numbers = step.as_dict()
-        self._file.write(json.dumps(numbers) + "\n")
+        self._file.write((json.dumps(numbers) + "\n").encode())
         self._file.flush()
         for name in numbers.keys() - {"step"}:
             self._curves.add_scalar(name, numbers[name], step.step)
