@@ -18,6 +18,7 @@ from p3d_gen.cli.common import (
     stage_blender_options,
     stage_options,
 )
+from p3d_gen.core.masking import masked
 from p3d_gen.run.live import LiveProgress
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _conclude(results: Sequence[StageResult]) -> None:
     if not any(result.new_shards or result.files for result in results):
         failed = sum(len(result.failures) for result in results)
         counts = f"{last.samples} samples in {last.shards} shards, {failed} failed"
-        click.echo(f"nothing to do: {last.folder} is finished ({counts})")
+        click.echo(masked(f"nothing to do: {last.folder} is finished ({counts})"))
 
 
 @click.command()

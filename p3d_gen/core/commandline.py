@@ -26,6 +26,7 @@ from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
 from p3d_gen.core.errors import DISK_FULL, P3DError, unwritable
+from p3d_gen.core.masking import masked
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
@@ -48,6 +49,14 @@ class Choice(click.Choice[str]):
             if not near:
                 raise
             raise click.BadParameter(f"{error.message.rstrip('.')}; did you mean {near[0]!r}?", ctx, param) from None
+
+
+class _MaskedFormatter(logging.Formatter):
+    """A formatter that hides passwords, keys and tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of one log message."""
+        return masked(super().format(record))
 
 
 class _EchoHandler(logging.Handler):
@@ -73,11 +82,11 @@ def _configure_logging(settings: dict[str, Any]) -> None:
     """Send the messages of both packages to stderr, and to the log file if one was named."""
     level = logging.DEBUG if settings.get(_VERBOSE) else logging.WARNING if settings.get(_QUIET) else logging.INFO
     shown = _EchoHandler(level)
-    shown.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if settings.get(_VERBOSE) else None))
+    shown.setFormatter(_MaskedFormatter("%(levelname)s %(name)s: %(message)s" if settings.get(_VERBOSE) else None))
     handlers: list[logging.Handler] = [shown]
     if settings.get(_LOG_FILE):
         file = _LogFile(settings[_LOG_FILE])
-        file.setFormatter(logging.Formatter(_FILE_FORMAT))
+        file.setFormatter(_MaskedFormatter(_FILE_FORMAT))
         handlers.append(file)
     for name in LOGGERS:
         logger = logging.getLogger(name)
@@ -188,13 +197,16 @@ class Group(click.Group):
         _configure_logging(ctx.meta)
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            if ctx.meta.get(_DEBUG) and isinstance(sys.exception(), click.ClickException):
-                click.echo(traceback.format_exc(), err=True, nl=False)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except click.ClickException as error:
+            vars(error)["message"] = masked(error.message)  # click declares it as final
+            if ctx.meta.get(_DEBUG):
+                click.echo(masked(traceback.format_exc()), err=True, nl=False)
             raise
         except P3DError as error:
             if ctx.meta.get(_DEBUG):
-                click.echo(traceback.format_exc(), err=True, nl=False)
+                click.echo(masked(traceback.format_exc()), err=True, nl=False)
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             click.echo("\nInterrupted: repeat the command to resume.", err=True)
@@ -204,9 +216,9 @@ class Group(click.Group):
                 raise
             if isinstance(error, OSError) and error.errno in DISK_FULL:  # of the output, or of a library's own files
                 if ctx.meta.get(_DEBUG):
-                    click.echo(traceback.format_exc(), err=True, nl=False)
+                    click.echo(masked(traceback.format_exc()), err=True, nl=False)
                 raise click.ClickException(str(unwritable(error.filename or "the output", error))) from error
-            click.echo(f"{traceback.format_exc()}\n{_BUG}", err=True)
+            click.echo(f"{masked(traceback.format_exc())}\n{_BUG}", err=True)
             raise click.exceptions.Exit(1) from error
 
 

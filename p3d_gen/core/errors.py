@@ -7,11 +7,17 @@ import errno
 from collections.abc import Iterable
 from pathlib import Path
 
+from p3d_gen.core.masking import masked
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class P3DError(Exception):
-    """Base of all errors whose message names the file, the value and the remedy."""
+    """Base of all errors whose message names the file, the value and the remedy; it hides passwords of addresses."""
+
+    def __init__(self, *args: object) -> None:
+        """Keep the message, with passwords, keys and tokens hidden."""
+        super().__init__(*(masked(each) if isinstance(each, str) else each for each in args))
 
 
 class ManifestError(P3DError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.masking import masked
 from p3d_gen.run.disk import lock_file
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.run.shards import read_entries
@@ -101,7 +102,7 @@ class Watch:
         stages = {folder: self._finished(folder) for folder in _folders(self._run)}
         everything = sorted((each for stage in stages.values() for each in stage), key=lambda each: -each.time)
         return RunStatus(
-            run=str(self._run.root),
+            run=masked(str(self._run.root)),
             models_prepared=self._run.models_file.exists(),
             stages=tuple(_stage_status(self._run, folder, finished, now) for folder, finished in stages.items()),
             news=tuple(_news(each) for each in everything[:_SHOWN_NEWS]),

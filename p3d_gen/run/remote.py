@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import secrets
 import shutil
 import tarfile
@@ -24,6 +25,8 @@ _WEB = ("http", "https")
 _PARTIAL_CONTENT = 206  # the status of an answer to a request for a range
 # An upload to these takes its name when it is complete; listings are not to be remembered, other processes write too.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"}
+# user:password@bucket; an Amazon Resource Name may hold colons, too
+_PASSWORD = re.compile(r"(?!arn:)[^/@]*:[^@]*@")
 
 
 def _options(protocol: str) -> dict[str, Any]:
@@ -38,7 +41,8 @@ def _options(protocol: str) -> dict[str, Any]:
 def place(address: str | Path) -> Path:
     """Return the folder at a local path, or at a URL: then a UPath, which is used as a Path is; see `is_remote`.
 
-    DependencyError if the driver of its protocol is not installed, RunError if there is no such protocol.
+    DependencyError if the driver of its protocol is not installed, RunError if there is no such protocol, or if the
+    address of an object store holds a password.
     """
     if not isinstance(address, str):
         return address
@@ -47,6 +51,11 @@ def place(address: str | Path) -> Path:
         return Path(address)
     if protocol in ("file", "local"):
         return Path(rest)
+    if protocol in _OBJECT_STORES and _PASSWORD.match(rest):
+        raise RunError(
+            f"{address}: this address holds a password, which {protocol} does not take there: give it as its driver "
+            "asks for it, such as by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and write protocol://bucket/folder"
+        )
     from upath import UPath
 
     try:

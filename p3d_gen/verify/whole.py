@@ -13,6 +13,7 @@ from typing import cast
 
 import numpy as np
 
+from p3d_gen.core.masking import masked
 from p3d_gen.render.stage import Supervision
 from p3d_gen.run.files import write_json
 from p3d_gen.run.local import run_shards
@@ -157,7 +158,7 @@ def _rerendered(run: RunFolder, stylization: Stylization, keys: Sequence[str], a
                 shard=replay.shard,
                 key=replay.key,
                 what=f"made again, {told}{build}",
-                remedy=f"look at what `p3dgen replay {run.root} {replay.key}{name} --out FOLDER` writes",
+                remedy=masked(f"look at what `p3dgen replay {run.root} {replay.key}{name} --out FOLDER` writes"),
             )
 
 
