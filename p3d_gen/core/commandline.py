@@ -6,6 +6,7 @@ Rules for the commands:
   exception is a bug: it keeps its traceback.
 - `--json` is a flag: it prints JSON on stdout instead of text. A file to write JSON to is named by `--json-file`.
 - `--device` is the device of torch. `--render-device` is the device of Cycles.
+- What a command writes is never a file that it reads: the parameters of `_OUTPUTS` are compared with the others.
 - Results go to stdout, progress and log messages to stderr. `--quiet` hides progress and log messages.
 """
 
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
 import logging
+import os
 import select
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,13 +29,19 @@ import click
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
+<<<<<<< HEAD
 from p3d_gen.core.errors import DISK_FULL, P3DError, unwritable
 from p3d_gen.core.masking import masked
+=======
+from p3d_gen.core.errors import ConfigError, P3DError
+from p3d_gen.core.outputs import overwritten_input
+>>>>>>> 69d2ff1 (No command writes over what it reads, or over a file that it did not make)
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _DEBUG, _QUIET, _VERBOSE, _LOG_FILE = (f"p3d_gen.{name}" for name in ("debug", "quiet", "verbose", "log_file"))
+_OUTPUTS = ("out", "json_file", "json_target", "picture")  # parameters of both command lines that name what is written
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _UNLIMITED = 100_000
 _BUG = "This is a bug. Please report it with the traceback above and the output of `p3dgen doctor --json`."
@@ -140,6 +150,43 @@ def _reader_is_gone() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
+def _named_files(value: Any) -> Iterator[Path]:
+    """Yield the files that the value of a parameter may name; a dataset has its kind before a colon."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _named_files(each)
+    elif isinstance(value, str | Path):
+        yield from (Path(text) for text in (str(value), str(value).partition(":")[2]) if text)
+
+
+def _check_outputs(context: click.Context) -> None:
+    """Refuse a command that would write over a file, or delete a folder, that another of its parameters names."""
+    given = context.params | {_LOG_FILE: context.meta.get(_LOG_FILE)}
+    outputs = [path for name in (*_OUTPUTS, _LOG_FILE) for path in _named_files(given.get(name))]
+    inputs = [path for name, value in context.params.items() if name not in _OUTPUTS for path in _named_files(value)]
+    if lost := overwritten_input((path for path in outputs if path.is_file()), inputs):
+        raise ConfigError(f"{lost[0]} would be overwritten, and is {lost[1]}, which the command reads: name another")
+    folder = context.params.get("out")
+    if context.params.get("overwrite") and isinstance(folder, Path) and folder.is_dir():
+        whole = folder.resolve()
+        if inside := [path for path in inputs if os.path.lexists(path) and path.resolve().is_relative_to(whole)]:
+            raise ConfigError(f"--overwrite would delete {inside[0]}, which the command reads: choose another --out")
+
+
+def _careful(command: click.Command) -> None:
+    """Let a command look at its outputs before it begins."""
+    callback = command.callback
+    if callback is None:
+        return
+
+    @functools.wraps(callback)
+    def checked(*args: Any, **values: Any) -> Any:
+        _check_outputs(click.get_current_context())
+        return callback(*args, **values)
+
+    command.callback = checked
+
+
 class Group(click.Group):
     """A group of commands that keeps the contract of this module."""
 
@@ -161,6 +208,7 @@ class Group(click.Group):
                 if isinstance(option, click.Option) and option.callback is _remember:
                     option.hidden = True
         else:
+            _careful(cmd)
             cmd.params += [option for option in _shared_options(hidden=True) if option.name not in own]
 
     def add_alias(self, name: str, cmd: click.Command) -> None:
