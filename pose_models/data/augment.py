@@ -110,7 +110,7 @@ class Backgrounds:
 
     def __init__(self, folder: Path) -> None:
         """Read every picture below `folder`."""
-        files = files_below(folder, IMAGE_SUFFIXES)
+        files = files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
         if not files:
             raise DataError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
         self._images = [self._read(path) for path in files]

@@ -78,7 +78,7 @@ class FolderOccluders:
 
     def __init__(self, folder: Path) -> None:
         """Find the files below `folder`; each is read when it is drawn."""
-        self._files = files_below(folder, (".png",))
+        self._files = files_below(folder, (".png",)) if folder.is_dir() else []
         if not self._files:
             raise DataError(f"{folder} holds no PNG file: give a folder of cut-out pictures with transparency")
 
