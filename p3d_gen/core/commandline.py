@@ -29,13 +29,9 @@ import click
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
-<<<<<<< HEAD
-from p3d_gen.core.errors import DISK_FULL, P3DError, unwritable
+from p3d_gen.core.errors import DISK_FULL, ConfigError, P3DError, unwritable
 from p3d_gen.core.masking import masked
-=======
-from p3d_gen.core.errors import ConfigError, P3DError
 from p3d_gen.core.outputs import overwritten_input
->>>>>>> 69d2ff1 (No command writes over what it reads, or over a file that it did not make)
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
