@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from p3d_gen.core.composite import composite, resized_part
+from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.folders import files_below
 from p3d_gen.core.pictures import read_picture
 from p3d_gen.core.types import Array
+from p3d_gen.run.files import file_sha256
 from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, PoseSample
 
@@ -104,6 +106,7 @@ def mirrored(sample: PoseSample) -> PoseSample:
 
 class Backgrounds:
     """The pictures of a folder, searched recursively, kept in memory at a shorter side of at most 512 pixels.
+    identity: a digest of their names and files.
 
     DataError naming the folder if it has none, or the file that cannot be read.
     """
@@ -114,6 +117,7 @@ class Backgrounds:
         if not files:
             raise DataError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
         self._images = [self._read(path) for path in files]
+        self.identity = digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in files])
 
     @staticmethod
     def _read(path: Path) -> Image:
