@@ -65,6 +65,9 @@ def test_places_that_cannot_be(monkeypatch):
         place("gs://lab/run")
     with pytest.raises(RunError, match=r"s4://lab/run is not a folder.*did you mean 's3'"):
         place("s4://lab/run")
+    for secret in ("s3cret", "s3/cr/et"):
+        with pytest.raises(RunError, match=r"^s3://\*\*\*@lab/run: this address holds a password.*AWS_ACCESS_KEY_ID"):
+            place(f"s3://AKIA:{secret}@lab/run")
 
 
 def test_shard_round_trip_in_memory():
