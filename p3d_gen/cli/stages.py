@@ -12,6 +12,7 @@ from p3d_gen.cli.common import (
     BlenderOptions,
     RunFolderType,
     StageOptions,
+    base_dir_option,
     licence_option,
     name_option,
     run_folder_argument,
@@ -77,6 +78,7 @@ def render(manifest: Path, out: Path, stage: StageOptions, blender: BlenderOptio
     show_default=True,
     help="Device of the diffusion pipeline; auto takes all GPUs, one process each, or the CPU if there is none.",
 )
+@base_dir_option
 @stage_options
 def stylize(
     run_folder: Path,
@@ -84,6 +86,7 @@ def stylize(
     settings: Path | None,
     min_survival: float | None,
     device: str,
+    base_dir: Path | None,
     stage: StageOptions,
 ) -> None:
     """Turn renders into realistic pictures: Canny edges and a colour prompt guide a ControlNet pipeline.
@@ -97,7 +100,7 @@ def stylize(
     """
     from p3d_gen.api import open_run
 
-    result = open_run(run_folder).stylize(
+    result = open_run(run_folder, base_dir).stylize(
         name=name,
         settings=settings,
         min_survival=min_survival,
@@ -125,6 +128,7 @@ def stylize(
     help="Leave out samples with a larger pose residual, in degrees.",
 )
 @licence_option
+@base_dir_option
 @stage_options
 def pack(
     run_folder: Path,
@@ -132,6 +136,7 @@ def pack(
     residuals: tuple[Path, ...],
     max_residual: float,
     allow_licenses: tuple[str, ...],
+    base_dir: Path | None,
     stage: StageOptions,
 ) -> None:
     """Composite the stylized pictures on random backgrounds into WebDataset shards.
@@ -143,7 +148,7 @@ def pack(
     """
     from p3d_gen.api import open_run
 
-    result = open_run(run_folder).pack(
+    result = open_run(run_folder, base_dir).pack(
         name=name,
         residuals=residuals,
         max_residual_deg=max_residual,

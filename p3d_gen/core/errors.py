@@ -10,6 +10,7 @@ from pathlib import Path
 from p3d_gen.core.masking import masked
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class P3DError(Exception):
@@ -51,6 +52,8 @@ class DependencyError(P3DError):
 def unwritable(path: str | Path, error: OSError, folder: str = "") -> RunError:
     """Return the error of a file that the disk does not take. folder: where its bytes go first, if elsewhere."""
     remedy = f"free some space{' there' if folder else ''}" if error.errno in DISK_FULL else "correct that"
+    if error.errno in _FORBIDDEN:
+        remedy = "make that place writable, or name another one by --out,"
     return RunError(
         f"{path} cannot be written{f' by way of {folder}' if folder else ''}: {error.strerror}; {remedy} and run the "
         "same command again: what is finished is kept"

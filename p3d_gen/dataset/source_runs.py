@@ -96,7 +96,7 @@ def open_sources(given: Sequence[str], stylization: str = "") -> list[SourceRun]
             raise RunError(f"two runs are called {name!r}: give one as OTHER_NAME={folder}")
     sources = []
     for name, folder in named:
-        run = open_run(folder, look_at_sources=False)
+        run = open_run(folder, needs=None)
         stage = open_stylization(run, stylization).packed
         sources.append(SourceRun(name=name, prefix=f"{name}-" if len(named) > 1 else "", run=run, stage=stage))
     return sources

@@ -95,7 +95,7 @@ def open_input(folder: Path, stylization: str = "") -> ExportInput:
         marks = [folder / DATASET, *(folder / split / INDEX for split in splits)]
         origin = [file_sha256(mark) for mark in marks]
         return ExportInput(name=folder.resolve().name, splits=splits, cad=folder / "cad", origin=origin)
-    run = open_run(folder, look_at_sources=False)
+    run = open_run(folder, needs=None)
     stage = open_stylization(run, stylization).packed
     ledgers = [upstream_ledger(run, stage, shard) for shard in run.all_shards()]
     shards = [run.tar(stage, ledger.shard) for ledger in ledgers if ledger.count]

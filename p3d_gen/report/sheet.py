@@ -107,8 +107,8 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
     return np.vstack([caption, row])
 
 
-def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -> Path:
-    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, and return its path.
+def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "", out: Path | None = None) -> Path:
+    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, or `out`; return its path.
 
     It shows the first packed samples of every category. Raise RunError if no sample was packed.
     """
@@ -128,6 +128,6 @@ def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -
         raise RunError(
             f"{run.root / stylization.packed} holds no sample to show on a contact sheet: run `p3dgen pack` first"
         )
-    path = stylization.file(run, "contact_sheet", ".jpg")
+    path = out or stylization.file(run, "contact_sheet", ".jpg")
     write_bytes(path, encode_jpeg(np.vstack(rows), quality=90))
     return path

@@ -93,7 +93,7 @@ class Watch:
 
     def __init__(self, folder: str | Path) -> None:
         """Open a run folder, without its sources. Raise RunError if it is not one."""
-        self._run = open_run(folder, look_at_sources=False)
+        self._run = open_run(folder, needs=None)
         self._known: dict[tuple[str, str], _Finished] = {}
 
     def look(self) -> RunStatus:

@@ -19,7 +19,7 @@ import stat
 import tarfile
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -31,14 +31,15 @@ from typing import IO, Any
 from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
-from p3d_gen.core.errors import RunError, unwritable
+from p3d_gen.core.errors import AssetError, ManifestError, P3DError, RunError, unwritable
 from p3d_gen.run.cad_model import CadModel, check_materials, load_cad, materials_file
 from p3d_gen.run.checksums import changed_files, checksums
-from p3d_gen.run.files import atomic_file, file_sha256, json_bytes, read_json
+from p3d_gen.run.disk import disk_errors
+from p3d_gen.run.files import atomic_file, file_sha256, json_bytes, read_json, write_json
 from p3d_gen.run.remote import is_remote, local_copy, place, remote_errors
 from p3d_gen.run.shards import Members, shard_sha256, write_shard
 from p3d_gen.run.versions import command, versions
-from p3d_gen.spec.inventory import Inventory, take_inventory
+from p3d_gen.spec.inventory import KINDS, Inventory, recorded_inventory, take_inventory
 from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_manifest
 
 SCHEMA_VERSION = 4
@@ -94,8 +95,8 @@ class RunFolder:
 
     root: a Path, or a UPath, see `remote.place`. base_dir: the folder at which the manifest's relative paths start.
     prepared: True once its CAD models are prepared. prepared_sha256: of their files, by their paths below RUN/cad; runs
-    of version 0.1.0 have none. inventory: the sources that its samples are drawn from; if unusable
-    models are to be left out, it is certain only once the models are prepared.
+    of version 0.1.0 have none. inventory: the sources that its samples are drawn from; its `lacking` names those whose
+    files are not there. If unusable models are to be left out, it is certain only once the models are prepared.
     """
 
     root: Path
@@ -338,12 +339,7 @@ def create_run(root: Path, manifest_path: Path) -> RunFolder:
 
 def create_run_of(root: Path, manifest: Manifest, origin: str = "this one") -> RunFolder:
     """Open the run folder of a manifest, as `create_run` does. origin: the manifest's name in messages."""
-    run = begin_run(root, manifest, manifest.base_dir)
-    stored, given = (each.model_dump(mode="json") for each in (run.manifest, manifest))
-    if stored != given:
-        change = difference(stored, given)
-        raise RunError(f"{root} was made from another manifest than {origin} ({change}): choose another --out")
-    return run
+    return begin_run(root, manifest, manifest.base_dir, origin)
 
 
 def _contents(inventory: Inventory) -> dict[str, dict[str, str]]:
@@ -355,30 +351,87 @@ def _contents(inventory: Inventory) -> dict[str, dict[str, str]]:
     return contents
 
 
-def _check_contents(root: Path, inventory: Inventory, recorded: dict[str, dict[str, str]]) -> None:
-    """Raise RunError if a source has another content than the run recorded."""
-    changed = []
+def _changed(inventory: Inventory, recorded: dict[str, dict[str, str]]) -> dict[str, dict[str, Path]]:
+    """Return the sources that have another content than the run recorded, kind -> id -> path."""
+    changed: dict[str, dict[str, Path]] = {}
     for kind, files in inventory.files().items():
         known = recorded.get(kind, {})
-        changed += changed_files({path: known[name] for name, path in files.items() if name in known})
-    if changed:
-        more = f" and {len(changed) - 1} more have" if len(changed) > 1 else " has"
-        raise RunError(
-            f"the sources of {root} have changed since it was begun: {changed[0]}{more} another content; put the "
-            "former one back, or choose another --out"
-        )
+        edited = set(changed_files({path: known[name] for name, path in files.items() if name in known}))
+        if edited:
+            changed[kind] = {name: path for name, path in files.items() if path in edited}
+    return changed
 
 
-def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
+def stored_base_dir(root: Path, base_dir: Path) -> dict[str, str]:
+    """Return a base folder as the files of a run record it: by itself, and by its way from the run folder.
+
+    So it is found again if both are moved together.
+    """
+    if is_remote(root):
+        return {"base_dir": str(base_dir)}
+    way = os.path.relpath(base_dir, root.resolve()) if root.absolute().drive == base_dir.absolute().drive else ""
+    return {"base_dir": str(base_dir), "base_dir_from_run": way}
+
+
+def base_dirs(root: Path, record: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Return the places of a recorded base folder: the same way from the run folder as before, then the old path."""
+    way = str(record.get("base_dir_from_run", ""))
+    beside = [(root.resolve() / way).resolve()] if way and not is_remote(root) else []
+    return tuple(dict.fromkeys([*beside, Path(record["base_dir"])]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """The content of run.json.
+
+    base_dirs: see `base_dirs`. sources: a listing, see `Inventory.listing`. contents: kind -> id -> sha256 of their
+    files.
+    """
+
+    manifest: Manifest
+    base_dirs: tuple[Path, ...]
+    sources: dict[str, Any]
+    contents: dict[str, dict[str, str]]
+
+    def inventory(self, base_dir: Path | None) -> Inventory:
+        """Return the inventory, with the files as far as they are at this base folder with the recorded content.
+
+        None looks for no file.
+        """
+        inventory = recorded_inventory(self.manifest, base_dir, self.sources)
+        for kind, files in _changed(inventory, self.contents).items():
+            reason = f"{kind}: {next(iter(files.values()))} has another content than it had"
+            inventory = inventory.without(kind, files.keys(), reason)
+        return inventory
+
+
+def _read_record(root: Path) -> _Record:
+    path = root / "run.json"
+    try:
+        data = read_json(path)
+        schema, values = data["schema_version"], data["manifest"]
+        bases, sources = base_dirs(root, data), data["sources"]
+        contents = {kind: dict(sha256) for kind, sha256 in data.get("sha256", {}).items()}  # version 0.1.0 has none
+    except FileNotFoundError:
+        raise RunError(f"{root} is not a run folder: it holds no run.json; make one with `p3dgen render`") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    if schema != SCHEMA_VERSION:
+        raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
+    return _Record(manifest=parse_manifest(values, str(path)), base_dirs=bases, sources=sources, contents=contents)
+
+
+def begin_run(root: Path, manifest: Manifest, base_dir: Path, origin: str = "this one") -> RunFolder:
     """Open a run folder, and make it for this manifest if it does not exist.
 
-    base_dir: the folder at which the manifest's relative paths start. RunError if the folder holds something else.
+    base_dir: the folder at which the manifest's relative paths start. origin: the manifest's name in messages. RunError
+    if the folder holds something else, or was made from another manifest or other sources.
     """
-    inventory = take_inventory(manifest, base_dir)
     if not _is_begun(root):
+        inventory = take_inventory(manifest, base_dir)
         content = {
             "schema_version": SCHEMA_VERSION,
-            "base_dir": str(base_dir),
+            **stored_base_dir(root, base_dir),
             "manifest": manifest.model_dump(mode="json"),
             "sources": inventory.listing(),
             "sha256": _contents(inventory),
@@ -387,40 +440,96 @@ def begin_run(root: Path, manifest: Manifest, base_dir: Path) -> RunFolder:
         with atomic_file(root / "run.json", optional=True) as file:
             if not _is_begun(root):  # by another process in the meantime
                 file.write(json_bytes(content))
-    return open_run(root)
+    stored, given = (each.model_dump(mode="json") for each in (_read_record(root).manifest, manifest))
+    if stored != given:
+        change = difference(stored, given)
+        raise RunError(f"{root} was made from another manifest than {origin} ({change}): choose another --out")
+    return open_run(root, base_dir=base_dir)
 
 
-def open_run(folder: str | Path, look_at_sources: bool = True) -> RunFolder:
+def _refuse(root: Path, record: _Record, base_dir: Path) -> None:
+    """Raise the reason why the sources at a base folder are not those of a run."""
+    try:
+        inventory = take_inventory(record.manifest, base_dir)
+    except (ManifestError, AssetError) as error:
+        moved = "if the manifest and its sources were moved, name their folder by --base-dir"
+        raise type(error)(f"{error}; {moved}" if base_dir in record.base_dirs else str(error)) from None
+    if inventory.listing() != record.sources:
+        change = difference(record.sources, inventory.listing())
+        raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
+    changed = [path for files in _changed(inventory, record.contents).values() for path in files.values()]
+    more = f" and {len(changed) - 1} more have" if len(changed) > 1 else " has"
+    raise RunError(
+        f"the sources of {root} have changed since it was begun: {changed[0]}{more} another content; put the "
+        "former one back, or choose another --out"
+    )
+
+
+def _take_sources(
+    root: Path, record: _Record, places: Sequence[Path], needs: Collection[str]
+) -> tuple[Path, Inventory]:
+    """Return the base folder that holds most of the sources of a run, and the inventory there.
+
+    An error says what is wrong if none holds all that is needed.
+    """
+    views: list[tuple[Path, Inventory]] = []
+    for base_dir in places:
+        inventory = record.inventory(base_dir)
+        if not inventory.lacking:
+            return base_dir, inventory
+        views.append((base_dir, inventory))
+    base_dir, inventory = min(views, key=lambda view: (len(view[1].lacking.keys() & set(needs)), len(view[1].lacking)))
+    if inventory.lacking.keys() & set(needs):
+        _refuse(root, record, base_dir)
+    return base_dir, inventory
+
+
+def _find_sources(
+    root: Path, record: _Record, needs: Collection[str] | None, base_dir: Path | None
+) -> tuple[Path, Inventory]:
+    try:
+        if needs is None:
+            return record.base_dirs[0], record.inventory(None)
+        return _take_sources(root, record, record.base_dirs if base_dir is None else (base_dir,), needs)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, P3DError):
+            raise
+        raise RunError(f"{root / 'run.json'} is damaged: its sources cannot be read: {error}") from None
+
+
+def _record_base_dir(root: Path, record: _Record, base_dir: Path, inventory: Inventory) -> None:
+    """Record where the sources of a run lie now, unless what is recorded leads to as many. An error if it is wrong."""
+    if base_dir in record.base_dirs:
+        return
+    recorded = [record.inventory(place) for place in record.base_dirs]
+    if len(inventory.lacking) < min(len(each.lacking) for each in recorded):
+        write_json(root / "run.json", read_json(root / "run.json") | stored_base_dir(root, base_dir))
+    elif inventory.lacking:
+        _refuse(root, record, base_dir)
+
+
+def open_run(
+    folder: str | Path, needs: Collection[str] | None = KINDS, base_dir: str | Path | None = None
+) -> RunFolder:
     """Open an existing run folder, at a path or under a URL; its inventory lacks the models that could not be prepared.
 
-    look_at_sources: without it the inventory is empty, and the run is good for looking at what it holds. RunError if it
-    is not a run, is damaged, or its sources have changed since.
+    needs: the kinds of sources whose files are to be read, which must be there as they were when the run was made; ()
+    to read files only as far as they are there, None to look for none. base_dir: the folder at which the manifest's
+    relative paths start, if it was moved; the run remembers it. RunError if the folder is not a run or is damaged, or
+    if the sources that it needs have changed; ManifestError or AssetError if they are not there.
     """
     root = place(folder)
-    path = root / "run.json"
-    try:
-        data = read_json(path)
-        schema, values = data["schema_version"], data["manifest"]
-        base_dir, sources = Path(data["base_dir"]), data["sources"]
-        contents = {kind: dict(sha256) for kind, sha256 in data.get("sha256", {}).items()}  # version 0.1.0 has none
-    except FileNotFoundError:
-        raise RunError(f"{root} is not a run folder: it holds no run.json; make one with `p3dgen render`") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from None
-    if schema != SCHEMA_VERSION:
-        raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
-    manifest = parse_manifest(values, str(path))
-    nothing = Inventory(cads={}, textures=(), hdris=(), backgrounds=())
-    inventory = take_inventory(manifest, base_dir) if look_at_sources else nothing
-    if look_at_sources and inventory.listing() != sources:
-        change = difference(sources, inventory.listing())
-        raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
-    _check_contents(root, inventory, contents)
+    record = _read_record(root)
+    manifest = record.manifest
+    given = None if base_dir is None else Path(base_dir).resolve()
+    found_dir, inventory = _find_sources(root, record, needs, given)
+    if given is not None:
+        _record_base_dir(root, record, given, inventory)
     models = read_models(root)
     return RunFolder(
         root=root,
         manifest=manifest,
-        base_dir=base_dir,
+        base_dir=found_dir,
         manifest_hash=manifest_hash(manifest),
         inventory=_without(inventory, models["quarantined"]) if models else inventory,
         prepared=models is not None,
@@ -494,4 +603,6 @@ def forget_failures(run: RunFolder, stages: Iterable[str], shards: Iterable[str]
     for stage, shard in product(stages, shards):
         ledger = read_ledger(run, stage, shard)
         if ledger and ledger.failures:
-            run.tar(stage, shard).with_suffix(".json").unlink(missing_ok=True)
+            mark = run.tar(stage, shard).with_suffix(".json")
+            with disk_errors(mark):
+                mark.unlink(missing_ok=True)

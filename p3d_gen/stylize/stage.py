@@ -290,7 +290,7 @@ def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto"
     name: name of the stylization, "" for the manifest's own. device: `auto` for a GPU if there is one, `cpu` or `cuda`;
     pixels are the same on one build and device.
     """
-    run = open_run(run_dir)
+    run = open_run(run_dir, needs=())
     stylization = open_stylization(run, name)
     remarks = Remarks()
     make = functools.partial(_samples, stylization, device, remarks)

@@ -18,7 +18,7 @@ from p3d_gen.run.files import write_bytes, write_json
 from p3d_gen.run.shards import read_labels
 from p3d_gen.run.store import RunFolder, upstream_ledger
 from p3d_gen.spec.licences import is_allowed
-from p3d_gen.spec.sampling import spec
+from p3d_gen.spec.sampling import render_seed
 from p3d_gen.stylize.stylization import Stylization
 from p3d_gen.verify.replay import find_sample
 
@@ -57,8 +57,8 @@ def _made_by(run: RunFolder, stages: Iterable[str], shard: str) -> dict[str, dic
 
 
 def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> dict[str, Any]:
-    sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
-    seeds = {"manifest": run.manifest.seed, "render": sample.render_seed, "stylize": labels["stylize_seed"]}
+    seed = render_seed(run.manifest, labels["category"], labels["index"])
+    seeds = {"manifest": run.manifest.seed, "render": seed, "stylize": labels["stylize_seed"]}
     return {
         "key": labels["key"],
         "made_of": [each.entry() for each in used],
@@ -106,9 +106,9 @@ def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") 
         ) from None
 
 
-def write_provenance(run: RunFolder, stylization: Stylization) -> Path:
-    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; return its path."""
-    path = stylization.file(run, "provenance", ".jsonl")
+def write_provenance(run: RunFolder, stylization: Stylization, out: Path | None = None) -> Path:
+    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, or `out`, a line per packed sample; return its path."""
+    path = out or stylization.file(run, "provenance", ".jsonl")
     write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance_entries(run, stylization)).encode())
     return path
 
@@ -125,9 +125,11 @@ def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse
     return [(each, counts[each]) for each in uses if counts[each]]
 
 
-def write_licences(run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]]) -> Path:
-    """Write RUN/licences.json, or licences-NAME.json, with the assets of `used_assets`; return its path."""
-    path = stylization.file(run, "licences", ".json")
+def write_licences(
+    run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]], out: Path | None = None
+) -> Path:
+    """Write RUN/licences.json, or licences-NAME.json, or `out`, with the assets of `used_assets`; return its path."""
+    path = out or stylization.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
     entries = [each.entry() | {"samples": samples} for each, samples in used]
     write_json(path, {"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries})

@@ -73,7 +73,7 @@ def test_a_source_edited_to_the_same_size(run, assets):
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(RunError, match=r"sources of .* have changed since it was begun: .*b2\.jpg has another content"):
         open_run(run.root)
-    assert not open_run(run.root, look_at_sources=False).inventory.backgrounds
+    assert open_run(run.root, needs=()).inventory.lacking.keys() == {"background"}
     path.write_bytes(before)
     assert open_run(run.root).inventory == run.inventory
 
