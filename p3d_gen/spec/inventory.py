@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from fnmatch import fnmatch
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from blender_assets.shapes import LIBRARY_VERSION
@@ -28,7 +28,7 @@ ENVIRONMENT_SUFFIXES = (".hdr", ".exr")
 # The kinds of sources, as a run records them.
 KINDS = ("cad", "texture", "hdri", "background", "viewpoint")
 _RECORDED_SHAPE = re.compile(rf"(?P<id>.+) (?P<address>{PARAMETRIC}\S+) version \d+")
-_RECORDED_FILE = re.compile(r"(?P<name>.+\.\w+) \d+( \w+)?")
+_RECORDED_FILE = re.compile(r"(?P<id>.+)\.\w+ \d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -357,7 +357,7 @@ def _recorded_asset(text: str) -> Asset:
     if shape := _RECORDED_SHAPE.fullmatch(text):
         return Asset(id=shape["id"], address=shape["address"], recorded=text)
     if file := _RECORDED_FILE.fullmatch(text):
-        return Asset(id=PurePosixPath(file["name"]).with_suffix("").as_posix(), address="", recorded=text)
+        return Asset(id=file["id"], address="", recorded=text)
     raise ValueError(f"{text!r} is not a recorded asset")
 
 
