@@ -34,7 +34,6 @@ from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, ManifestError, P3DError, RunError, unwritable
 from p3d_gen.run.cad_model import CadModel, check_materials, load_cad, materials_file
 from p3d_gen.run.checksums import changed_files, checksums
-from p3d_gen.run.disk import disk_errors
 from p3d_gen.run.files import atomic_file, file_sha256, json_bytes, read_json, write_json
 from p3d_gen.run.remote import is_remote, local_copy, place, remote_errors
 from p3d_gen.run.shards import Members, shard_sha256, write_shard
@@ -603,6 +602,4 @@ def forget_failures(run: RunFolder, stages: Iterable[str], shards: Iterable[str]
     for stage, shard in product(stages, shards):
         ledger = read_ledger(run, stage, shard)
         if ledger and ledger.failures:
-            mark = run.tar(stage, shard).with_suffix(".json")
-            with disk_errors(mark):
-                mark.unlink(missing_ok=True)
+            remove(run.tar(stage, shard).with_suffix(".json"))
