@@ -183,6 +183,11 @@ def _careful(command: click.Command) -> None:
     command.callback = checked
 
 
+def _is_disk_full(error: OSError) -> bool:
+    """Return if a disk takes no more bytes. The search for a folder of temporary files tries to write to each."""
+    return error.errno in DISK_FULL or str(error.strerror).startswith("No usable temporary directory")
+
+
 class Group(click.Group):
     """A group of commands that keeps the contract of this module."""
 
@@ -258,7 +263,7 @@ class Group(click.Group):
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _reader_is_gone():
                 raise
-            if isinstance(error, OSError) and error.errno in DISK_FULL:  # of the output, or of a library's own files
+            if isinstance(error, OSError) and _is_disk_full(error):  # of the output, or of a library's own files
                 if ctx.meta.get(_DEBUG):
                     click.echo(masked(traceback.format_exc()), err=True, nl=False)
                 raise click.ClickException(str(unwritable(error.filename or "the output", error))) from error

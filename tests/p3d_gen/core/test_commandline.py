@@ -198,3 +198,17 @@ def test_a_log_file_on_a_full_disk_ends_the_command():
     assert (done.returncode, done.stdout) == (1, "")
     assert "Error: /dev/full cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_room_for_temporary_files_is_one_line():
+    resource = pytest.importorskip("resource")
+    code = LOGGED.replace('click.echo("done")', "import tempfile; tempfile.TemporaryFile()")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "lines"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    assert done.returncode == 1
+    assert "No usable temporary directory" in done.stderr
+    assert "Traceback" not in done.stderr
