@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import islice
@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from p3d_gen.catalogue.single import render_one
 from p3d_gen.core.errors import ConfigError, ManifestError, did_you_mean
+from p3d_gen.dataset.licences import asset_uses
+from p3d_gen.pack.stage import NEEDS as PACK_NEEDS
 from p3d_gen.pack.stage import ResidualFilter
 from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import Supervision
@@ -24,6 +26,7 @@ from p3d_gen.run.pipeline import Effort, Progress, RayCluster, StageResult, Stag
 from p3d_gen.run.remote import place
 from p3d_gen.run.store import Failure, RunFolder, create_run_of, read_ledger
 from p3d_gen.run.store import open_run as open_folder
+from p3d_gen.spec.inventory import KINDS
 from p3d_gen.spec.licences import spdx
 from p3d_gen.spec.manifest import Manifest, load_manifest
 from p3d_gen.spec.sections import validated
@@ -31,7 +34,7 @@ from p3d_gen.spec.stylize import Stylize, load_settings
 from p3d_gen.stages import core_count, models_left, pack_setup, render_setup, stylize_setup
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
 from p3d_gen.verify import Verification, verify_run
-from p3d_gen.verify.provenance import asset_uses, check_allowed
+from p3d_gen.verify.provenance import check_allowed
 
 __all__ = [
     "Manifest",
@@ -50,12 +53,19 @@ _SHOWN_SAMPLES = 4
 _TORCH_DEVICES = ("auto", "cpu", "cuda")
 
 
-def _effort(workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool) -> Effort:
+def _effort(
+    workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool, check: bool = False
+) -> Effort:
     if engine not in ("local", "ray") and not isinstance(engine, RayCluster):
         raise ConfigError(f"engine = {engine!r}: use 'local', 'ray' or a RayCluster")
     cluster = RayCluster() if engine == "ray" else engine if isinstance(engine, RayCluster) else None
     return Effort(
-        workers=workers, shards=shards, cluster=cluster, allow_failures=allow_failures, retry_failed=retry_failed
+        workers=workers,
+        shards=shards,
+        cluster=cluster,
+        allow_failures=allow_failures,
+        retry_failed=retry_failed,
+        check=check,
     )
 
 
@@ -111,6 +121,11 @@ class Run:
         """Wrap an open run folder; use `create_run` or `open_run` instead."""
         self._run = opened
 
+    def _need(self, kinds: Collection[str]) -> None:
+        """Open the run again if sources of these kinds, which are to be read, are not there. An error says which."""
+        if self._run.inventory.lacking.keys() & set(kinds):
+            self._run = open_folder(self._run.root, kinds)
+
     @property
     def folder(self) -> Path:
         """The run folder."""
@@ -150,6 +165,7 @@ class Run:
         which a Blender process is replaced by a fresh one.
         """
         effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        self._need(KINDS)
         setup = render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort)
         return self._make((setup,), effort, _progress(progress))[0]
 
@@ -200,6 +216,7 @@ class Run:
         checkpoints under other or unknown licences are refused. Without ids everything is allowed.
         """
         effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        self._need(PACK_NEEDS)
         stylization = open_stylization(self._run, name)
         _check_licenses(self._run, stylization, allow_licenses)
         files = tuple(Path(path).resolve() for path in residuals)
@@ -221,13 +238,18 @@ class Run:
         engine: Engine = "local",
         allow_failures: int = 0,
         retry_failed: bool = False,
+        check: bool = False,
         progress: bool | Progress = False,
     ) -> tuple[StageResult, ...]:
         """Render, stylize and pack. The arguments are those of `render` and `pack`.
 
+        check: read all finished shards, and make again those whose checksums are not those of their ledgers. Without it
+        type, size and time of the files tell.
+
         With device="cpu" the stylizer computes on the CPU as well; else it takes GPUs if there are any.
         """
-        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        effort = _effort(workers, shards, engine, allow_failures, retry_failed, check)
+        self._need(KINDS)
         stylization = create_stylization(self._run)
         _check_licenses(self._run, stylization, allow_licenses)
         setups = (
@@ -270,7 +292,7 @@ class Run:
                 result = pipeline.run_stage(self._run, setup, effort, progress)
                 if setup.name == "pack":
                     files = {"shards": result.folder}
-                    if is_sheet_due:
+                    if is_sheet_due and result.samples:
                         files["contact sheet"] = write_contact_sheet(self._run, name=name)
                     result = replace(result, files=files)
                 progress.done(result)
@@ -286,12 +308,12 @@ class Run:
         """
         return verify_run(self._run, name, workers or core_count())
 
-    def write_report(self, *, name: str = "") -> Path:
+    def write_report(self, *, name: str = "", out: str | Path | None = None) -> Path:
         """Write RUN/report.html, a page about the samples made so far, and return its path.
 
-        name: of the stylization, "" for the manifest's own.
+        name: of the stylization, "" for the manifest's own. out: another file to write it to.
         """
-        return write_report(self._run, name)
+        return write_report(self._run, name, out=None if out is None else Path(out))
 
     def keys(self, name: str = "") -> list[str]:
         """Return the keys of the samples made so far, in order. name: of the stylization."""
@@ -343,6 +365,10 @@ def create_run(folder: str | Path, manifest: Manifest | str | Path) -> Run:
     return Run(create_run_of(place(folder), loaded, "this one" if isinstance(manifest, Manifest) else str(manifest)))
 
 
-def open_run(folder: str | Path) -> Run:
-    """Open an existing run folder, at a path or a URL. RunError if it is not one or its sources have changed."""
-    return Run(open_folder(folder))
+def open_run(folder: str | Path, base_dir: str | Path | None = None) -> Run:
+    """Open an existing run folder, at a path or a URL. RunError if it is not one.
+
+    Looking at its samples needs nothing but the folder; making more of them needs the models and pictures that it was
+    made from, unchanged. base_dir: the folder at which the manifest's relative paths start, if it was moved.
+    """
+    return Run(open_folder(folder, needs=(), base_dir=base_dir))

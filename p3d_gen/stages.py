@@ -8,6 +8,7 @@ from dataclasses import replace
 from p3d_gen.core.errors import ConfigError
 from p3d_gen.pack.stage import ResidualFilter, pack_shard
 from p3d_gen.pack.stage import made_from as packed_from
+from p3d_gen.render.prepare import models_to_prepare
 from p3d_gen.render.stage import Supervision, render_shard
 from p3d_gen.render.stage import count_gpus as count_render_gpus
 from p3d_gen.run.local import available_cores
@@ -79,5 +80,4 @@ def pack_setup(run: RunFolder, stylization: Stylization, residual_filter: Residu
 
 def models_left(run: RunFolder) -> bool:
     """Return True if a CAD model of the run is still to be prepared."""
-    cads = ((category, cad) for category, assets in run.inventory.cads.items() for cad in assets)
-    return not run.prepared or not all(run.cad_file(category, cad.id).exists() for category, cad in cads)
+    return not run.prepared or bool(models_to_prepare(run))

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.geometry import meets_picture
+from p3d_gen.core.pictures import read_picture, rgb_pixels
 from p3d_gen.core.types import Array, Picture
 from pose_models.baselines.res_general import ResGeneral
 from pose_models.data.augment import collate, place
@@ -23,21 +24,12 @@ from pose_models.pose import Box, Hypothesis, Pose
 from pose_models.solve import Candidate, candidates, infer_category, views_of
 
 
-def read_picture(path: Path) -> Picture:
-    """Return the pixels (H, W, 3) RGB of an image file; DataError if it cannot be read."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        fault = "not a picture that can be read" if path.exists() else "no such file"
-        raise DataError(f"cannot read image {path}: {fault}; give a JPEG, PNG or WebP file")
-    return np.ascontiguousarray(pixels[..., ::-1], dtype=np.uint8)
-
-
 def as_picture(image: str | Path | Image.Image | Picture) -> Picture:
     """Return the pixels (H, W, 3) RGB of a file, a PIL picture or a uint8 array; DataError for anything else."""
     if isinstance(image, str | Path):
-        return read_picture(Path(image))
+        return read_picture(Path(image), upright=True)
     if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return rgb_pixels(image, upright=True)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise DataError(f"the picture is an array {image.shape} of {image.dtype}: give (H, W, 3) RGB of uint8")
     return image
@@ -47,7 +39,7 @@ def checked_box(picture: Picture, box_xyxy: Sequence[float] | None) -> Box:
     """Return the box, or that of the whole picture; ConfigError if it is empty or does not meet the picture."""
     height, width = picture.shape[:2]
     left, top, right, bottom = box_xyxy or (0.0, 0.0, float(width), float(height))
-    if not (left < right and top < bottom and left < width and top < height and right > 0 and bottom > 0):
+    if not meets_picture((left, top, right, bottom), (height, width)):
         raise ConfigError(
             f"the box {left:g} {top:g} {right:g} {bottom:g} must be X1 < X2, Y1 < Y2 in pixels and meet the picture, "
             f"which has {width} x {height}"

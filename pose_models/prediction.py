@@ -103,6 +103,16 @@ def _read(path: Path) -> Iterator[Prediction]:
             raise DataError(f"{path} line {number}: {fault}; write the file again by evaluating") from error
 
 
+def is_predictions(path: Path) -> bool:
+    """Return if a file begins as those of `write_predictions` do."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            _parsed(file.readline())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
 def read_predictions(path: Path) -> list[Prediction]:
     """Read the predictions of `write_predictions`. DataError names a line that is not a prediction."""
     return list(_read(path))

@@ -40,7 +40,8 @@ def write(out: Path) -> int:
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as stream:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as stream:  # which follows no link
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -17,7 +17,6 @@ from p3d_gen.blender.protocol import RenderAnswer, RenderRequest, TimedAnswer, T
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
-from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
@@ -59,12 +58,12 @@ class Scenes:
     def request(self, category: str, index: int) -> RenderRequest:
         """Return the stage's request for a sample."""
         sample = spec(self._run.manifest, self._run.inventory, category, index)
-        return self._renderers[category].request(sample, load_cad(self._run.cad_file(category, sample.cad_id)))
+        return self._renderers[category].request(sample, self._run.load_model(category, sample.cad_id))
 
     def members(self, category: str, index: int, answer: RenderAnswer, passes: Passes) -> Members:
         """Return the members that the stage makes of a sample's render."""
         sample = spec(self._run.manifest, self._run.inventory, category, index)
-        model = load_cad(self._run.cad_file(category, sample.cad_id))
+        model = self._run.load_model(category, sample.cad_id)
         return self._renderers[category].members(sample, model, answer, passes)
 
     def render(self, request: RenderRequest, settings: dict[str, Any], write: bool = False) -> TimedAnswer:

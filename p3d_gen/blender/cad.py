@@ -21,6 +21,7 @@ from p3d_gen.run.files import write_bytes
 _AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 _UV_ANGLE_RAD = np.radians(66.0)
 _WHITE = (1.0, 1.0, 1.0, 1.0)
+_LONGEST_PATH = "/" * 1023
 
 
 def clear() -> None:
@@ -116,13 +117,21 @@ def _tame(material: bpy.types.Material) -> None:
 
 
 def _packed(image: bpy.types.Image) -> bool:
-    """Pack an image into its file; returns False if that fails or the image cannot be decoded."""
+    """Pack an image into its file, without the folder it came from; returns False if that fails or the image cannot be
+    decoded."""
     try:
         if not image.packed_files:
             image.pack()
     except RuntimeError:
         return False
-    return bool(image.packed_files) and image.size[0] > 0
+    if not image.packed_files or image.size[0] == 0:
+        return False
+    name = f"//{bpy.path.basename(image.filepath)}"
+    for path in (_LONGEST_PATH, name):  # the first one overwrites what a shorter name leaves behind its end
+        image.filepath_raw = path
+        for packed in image.packed_files:
+            packed.filepath = path
+    return True
 
 
 def _drop_picture(node: bpy.types.Node) -> None:

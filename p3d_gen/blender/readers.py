@@ -16,6 +16,7 @@ from p3d_gen.blender.cleaning import Surface, plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
+from p3d_gen.run.mesh_text import check_obj
 from p3d_gen.run.meshes import parse_mesh
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
@@ -60,6 +61,7 @@ def _open(path: Path) -> None:
     name, suffix = str(path), path.suffix.lower()
     try:
         if suffix == ".obj":
+            check_obj(path)
             bpy.ops.wm.obj_import(filepath=name, forward_axis="Y", up_axis="Z")
         elif suffix in (".glb", ".gltf"):
             bpy.ops.import_scene.gltf(filepath=name)
@@ -171,7 +173,7 @@ def _missing_files(path: Path) -> tuple[str, ...]:
         return tuple(f"the file {name!r} that it refers to is not there" for name in sorted(unresolved))
     if path.suffix.lower() != ".obj":
         return ()
-    lines = (line.split(maxsplit=1) for line in path.read_text(errors="replace").splitlines())
+    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
     names = sorted({words[1].strip() for words in lines if len(words) == 2 and words[0] == "mtllib"})
     return tuple(
         f"the material library {name!r} that it names is not in {path.parent}"

@@ -25,6 +25,8 @@ def _redirect(log: Path) -> int:
 def main(log: Path, device: str, ordinal: int) -> None:
     """Answer the requests of `protocol` until stdin closes."""
     with os.fdopen(_redirect(log), "wb") as answers:
+        # Blender believes it, but programs that start others in another folder leave it as it is.
+        os.environ["PWD"] = str(Path.cwd())
         import bpy  # prints from its import on
 
         from p3d_gen.blender import cad, exchange, protocol, scene, timing

@@ -8,6 +8,7 @@ from pathlib import Path
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError, did_you_mean
+from p3d_gen.core.folders import visible
 from p3d_gen.spec.inventory import Asset, folder_cads, parametric_assets, take_cads
 from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, recognise
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
@@ -52,7 +53,7 @@ def _files(paths: list[Path], folder: Path, wanted: Wanted) -> Collection:
 
 
 def _folder(root: Path, wanted: Wanted) -> Collection:
-    flat = sorted(path for path in root.iterdir() if path.suffix.lower() in CAD_SUFFIXES and path.is_file())
+    flat = visible(root.iterdir(), root, CAD_SUFFIXES)
     if flat and wanted.layout == "auto":
         return _files(flat, root.resolve(), wanted)
     among = (wanted.category,) if wanted.category else CATEGORIES

@@ -16,6 +16,7 @@ from p3d_gen.blender.protocol import ExportRequest
 from p3d_gen.catalogue.check import discard, prepare, reason
 from p3d_gen.core.categories import SYMMETRY_ORDER
 from p3d_gen.core.errors import AssetError
+from p3d_gen.core.outputs import check_outputs
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.run.files import write_bytes
 from p3d_gen.spec.inventory import Asset
@@ -99,6 +100,17 @@ def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Pa
         discard(cad)
 
 
+def _check_sources(cads: dict[str, tuple[Asset, ...]], out: Path) -> None:
+    """Raise RunError if a file of a model that is read would be overwritten or removed."""
+    sources, targets = [], []
+    for category, assets in cads.items():
+        for asset in assets:
+            targets += [out / category / f"{asset.id}{suffix}" for suffix in (".ply", ".glb", ".keypoints.json")]
+            if not asset.is_parametric:
+                sources += [asset.path, asset.path.with_name(f"{asset.path.stem}.keypoints.json")]
+    check_outputs(targets, sources, is_own=True)
+
+
 def convert(
     worker: BlenderWorker, cads: dict[str, tuple[Asset, ...]], out: Path, roots: Mapping[str, Path | None]
 ) -> Iterator[tuple[Asset, Path | None, str]]:
@@ -107,8 +119,9 @@ def convert(
     A parametric shape, or a file written from one, becomes PLY with its parts and keypoints. A model with materials or
     texture coordinates becomes GLB, any other PLY. Keypoints from a file next to the model are copied, and so is its
     licence, as <file>.license, if the source states one. roots: the source of each asset by its address, see
-    `asset_licence`.
+    `asset_licence`. RunError before anything is written if a source lies where its new file would.
     """
+    _check_sources(cads, out)
     for category, assets in cads.items():
         for asset in assets:
             folder = out / category

@@ -33,6 +33,17 @@ class RunFolderType(click.ParamType[Path]):
 
 
 run_folder_argument = click.argument("run_folder", metavar="RUN", type=RunFolderType(exists=True))
+out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="File to write, instead of one in RUN; for a run that cannot be written to.",
+)
+base_dir_option = click.option(
+    "--base-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder at which the manifest's relative paths start, if it was moved; RUN remembers it.",
+)
 name_option = click.option("--name", default="", help="Name of the stylization; the manifest's own by default.")
 
 

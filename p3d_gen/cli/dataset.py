@@ -134,8 +134,8 @@ def check(folder: Path) -> None:
     Example:
       p3dgen dataset check datasets/quickstart
     """
+    from p3d_gen.dataset.check import check_dataset
     from p3d_gen.dataset.folder import open_dataset
-    from p3d_gen.dataset.survey import check_dataset
 
     _conclude(check_dataset(open_dataset(folder)))
     click.echo("no leaks, no faults")

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from p3d_gen.cli.common import name_option, run_folder_argument
+from p3d_gen.cli.common import name_option, out_option, run_folder_argument
 
 
 @click.command()
 @run_folder_argument
 @name_option
 @click.option("--per-category", type=click.IntRange(min=1), default=4, show_default=True, help="Rows per category.")
-def sheet(run_folder: Path, name: str, per_category: int) -> None:
+@out_option
+def sheet(run_folder: Path, name: str, per_category: int, out: Path | None) -> None:
     """Write RUN/contact_sheet.jpg: render, control, stylized picture, and composite with its labels drawn.
 
     \b
@@ -23,7 +24,7 @@ def sheet(run_folder: Path, name: str, per_category: int) -> None:
     from p3d_gen.report.sheet import write_contact_sheet
     from p3d_gen.run.store import open_run
 
-    click.echo(write_contact_sheet(open_run(run_folder), per_category, name))
+    click.echo(write_contact_sheet(open_run(run_folder, needs=None), per_category, name, out))
 
 
 @click.command()
@@ -37,7 +38,8 @@ def sheet(run_folder: Path, name: str, per_category: int) -> None:
     help="Number of samples in the gallery: half of them the worst, the others chosen by chance.",
 )
 @click.option("--follow", is_flag=True, help="Update the report as shards are finished, until the run is complete.")
-def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
+@out_option
+def report(run_folder: Path, name: str, samples: int, follow: bool, out: Path | None) -> None:
     """Write RUN/report.html: gallery, counts, failures, viewpoints, colours, use of assets, masks, times.
 
     It shows the finished shards, so it can be written while the run is being made.
@@ -53,7 +55,7 @@ def report(run_folder: Path, name: str, samples: int, follow: bool) -> None:
 
     with reading_samples(run_folder):
         if follow:
-            for path in follow_run(run_folder, name, samples):
+            for path in follow_run(run_folder, name, samples, out):
                 click.echo(path)
         else:
-            click.echo(write_report(open_run(run_folder), name, samples))
+            click.echo(write_report(open_run(run_folder, needs=None), name, samples, out))

@@ -12,12 +12,14 @@ from p3d_gen.cli.common import (
     BlenderOptions,
     RunFolderType,
     StageOptions,
+    base_dir_option,
     licence_option,
     name_option,
     run_folder_argument,
     stage_blender_options,
     stage_options,
 )
+from p3d_gen.core.masking import masked
 from p3d_gen.run.live import LiveProgress
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def _conclude(results: Sequence[StageResult]) -> None:
     if not any(result.new_shards or result.files for result in results):
         failed = sum(len(result.failures) for result in results)
         counts = f"{last.samples} samples in {last.shards} shards, {failed} failed"
-        click.echo(f"nothing to do: {last.folder} is finished ({counts})")
+        click.echo(masked(f"nothing to do: {last.folder} is finished ({counts})"))
 
 
 @click.command()
@@ -76,6 +78,7 @@ def render(manifest: Path, out: Path, stage: StageOptions, blender: BlenderOptio
     show_default=True,
     help="Device of the diffusion pipeline; auto takes all GPUs, one process each, or the CPU if there is none.",
 )
+@base_dir_option
 @stage_options
 def stylize(
     run_folder: Path,
@@ -83,6 +86,7 @@ def stylize(
     settings: Path | None,
     min_survival: float | None,
     device: str,
+    base_dir: Path | None,
     stage: StageOptions,
 ) -> None:
     """Turn renders into realistic pictures: Canny edges and a colour prompt guide a ControlNet pipeline.
@@ -96,7 +100,7 @@ def stylize(
     """
     from p3d_gen.api import open_run
 
-    result = open_run(run_folder).stylize(
+    result = open_run(run_folder, base_dir).stylize(
         name=name,
         settings=settings,
         min_survival=min_survival,
@@ -124,6 +128,7 @@ def stylize(
     help="Leave out samples with a larger pose residual, in degrees.",
 )
 @licence_option
+@base_dir_option
 @stage_options
 def pack(
     run_folder: Path,
@@ -131,6 +136,7 @@ def pack(
     residuals: tuple[Path, ...],
     max_residual: float,
     allow_licenses: tuple[str, ...],
+    base_dir: Path | None,
     stage: StageOptions,
 ) -> None:
     """Composite the stylized pictures on random backgrounds into WebDataset shards.
@@ -142,7 +148,7 @@ def pack(
     """
     from p3d_gen.api import open_run
 
-    result = open_run(run_folder).pack(
+    result = open_run(run_folder, base_dir).pack(
         name=name,
         residuals=residuals,
         max_residual_deg=max_residual,
@@ -157,10 +163,16 @@ def pack(
 @_manifest
 @_out
 @licence_option
+@click.option("--check", is_flag=True, help="Compare the checksums of finished shards, and make damaged ones again.")
 @stage_options
 @stage_blender_options
 def run(
-    manifest: Path, out: Path, allow_licenses: tuple[str, ...], stage: StageOptions, blender: BlenderOptions
+    manifest: Path,
+    out: Path,
+    allow_licenses: tuple[str, ...],
+    check: bool,
+    stage: StageOptions,
+    blender: BlenderOptions,
 ) -> None:
     """Render, stylize and pack. Interrupted runs resume when you repeat the command.
 
@@ -173,4 +185,5 @@ def run(
     from p3d_gen.api import create_run
 
     opened = create_run(out, manifest)
-    _conclude(opened.generate(allow_licenses=allow_licenses, **blender, **stage, progress=LiveProgress(click.echo)))
+    progress = LiveProgress(click.echo)
+    _conclude(opened.generate(allow_licenses=allow_licenses, check=check, **blender, **stage, progress=progress))

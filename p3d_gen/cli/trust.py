@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from p3d_gen.cli.common import blender_options, licence_option, name_option, run_folder_argument
+from p3d_gen.cli.common import (
+    base_dir_option,
+    blender_options,
+    licence_option,
+    name_option,
+    out_option,
+    run_folder_argument,
+)
 from p3d_gen.core.commandline import print_wide
 from p3d_gen.run.live import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from p3d_gen.dataset.licences import AssetUse
     from p3d_gen.render.stage import Supervision
     from p3d_gen.verify import Verification
-    from p3d_gen.verify.provenance import AssetUse
 
 _SHOWN_FINDINGS = 20
 
@@ -59,6 +66,8 @@ def _show(verification: Verification, path: Path) -> None:
     print_wide(table)
     again = f", {len(verification.rerendered)} of them made again" if verification.rerendered else ""
     click.echo(f"{verification.samples} packed samples{again}, {verification.failed} known failures: {path}")
+    for told in verification.unchecked:
+        click.echo(f"not checked: {told}", err=True)
     for finding in verification.findings[:_SHOWN_FINDINGS]:
         click.echo(f"  {finding}", err=True)
 
@@ -80,6 +89,8 @@ def _show(verification: Verification, path: Path) -> None:
     show_default=True,
     help="Seed of the choice of samples for --rerender.",
 )
+@out_option
+@base_dir_option
 @blender_options
 def verify(
     run_folder: Path,
@@ -87,11 +98,15 @@ def verify(
     workers: int | None,
     rerender: Callable[[int], int] | None,
     seed: int,
+    out: Path | None,
+    base_dir: Path | None,
     supervision: Supervision,
 ) -> None:
     """Check a run: checksums, counts, schema, labels, geometry, composites, duplicates.
 
     The findings are written to RUN/verify.json, each with its place and remedy. The exit status is 1 if there are any.
+    Models and pictures that the run was made from need not be there, except for --rerender; what cannot be checked
+    without them is said.
 
     \b
     Example:
@@ -100,16 +115,17 @@ def verify(
     """
     from p3d_gen.run.local import available_cores
     from p3d_gen.run.store import open_run
+    from p3d_gen.spec.inventory import KINDS
     from p3d_gen.verify import Rerender, verify_run, write_verification
 
-    run = open_run(run_folder)
+    run = open_run(run_folder, needs=KINDS if rerender else (), base_dir=base_dir)
     device = "cpu" if supervision.device == "CPU" else "auto"
     again = Rerender(how_many=rerender, seed=seed, supervision=supervision, device=device) if rerender else None
     with progress_bar() as progress:
         total = len(run.manifest.categories) * run.manifest.samples_per_category
         on_sample = partial(progress.advance, progress.add_task("verify", total=total))
         verification = verify_run(run, name, workers or len(available_cores()), on_sample, again)
-    path = write_verification(run, verification)
+    path = write_verification(run, verification, out)
     _show(verification, path)
     if verification.findings:
         raise click.ClickException(f"{len(verification.findings)} findings, listed in {path}")
@@ -122,8 +138,11 @@ def verify(
 @click.argument("key")
 @name_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to which the members of the sample are written.")
+@base_dir_option
 @blender_options
-def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision: Supervision) -> None:
+def replay(
+    run_folder: Path, key: str, name: str, out: Path | None, base_dir: Path | None, supervision: Supervision
+) -> None:
     """Make one sample of a run again through all stages, and compare it bit by bit with the stored one.
 
     The exit status is 1 if they differ. Pixels are the same on one build and device.
@@ -137,7 +156,7 @@ def replay(run_folder: Path, key: str, name: str, out: Path | None, supervision:
     from p3d_gen.stylize.stylization import open_stylization
     from p3d_gen.verify.replay import replay_samples, write_members
 
-    run = open_run(run_folder)
+    run = open_run(run_folder, base_dir=base_dir)
     device = "cpu" if supervision.device == "CPU" else "auto"
     (replayed,) = replay_samples(run, open_stylization(run, name), [key], supervision, device)
     if out:
@@ -169,7 +188,11 @@ def _licence_table(used: Sequence[tuple[AssetUse, int]]) -> Table:
 @run_folder_argument
 @name_option
 @licence_option
-def licenses(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> None:
+@out_option
+@base_dir_option
+def licenses(
+    run_folder: Path, name: str, allow_licenses: tuple[str, ...], out: Path | None, base_dir: Path | None
+) -> None:
     """List the assets of a finished run's samples with their licences, and write RUN/licences.json.
 
     A folder of assets states licences by <file>.license, licences.toml ("<glob>" = "<SPDX id>") or a LICENSE file. A
@@ -184,12 +207,12 @@ def licenses(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
     from p3d_gen.stylize.stylization import open_stylization
     from p3d_gen.verify.provenance import check_allowed, used_assets, write_licences
 
-    run = open_run(run_folder)
+    run = open_run(run_folder, needs=(), base_dir=base_dir)
     stylization = open_stylization(run, name)
     with reading_samples(run_folder):
         used = used_assets(run, stylization)
     print_wide(_licence_table(used))
-    click.echo(write_licences(run, stylization, used))
+    click.echo(write_licences(run, stylization, used, out))
     if allow_licenses:
         check_allowed([each for each, _ in used], allow_licenses)
 
@@ -198,7 +221,9 @@ def licenses(run_folder: Path, name: str, allow_licenses: tuple[str, ...]) -> No
 @run_folder_argument
 @click.argument("key", default="")
 @name_option
-def provenance(run_folder: Path, key: str, name: str) -> None:
+@out_option
+@base_dir_option
+def provenance(run_folder: Path, key: str, name: str, out: Path | None, base_dir: Path | None) -> None:
     """Write the origin of every sample of a finished run to RUN/provenance.jsonl, or print that of one KEY.
 
     It consists of assets with their sha256 and licences, prompt, stylizer, seeds, and the command and versions of each
@@ -214,10 +239,10 @@ def provenance(run_folder: Path, key: str, name: str) -> None:
     from p3d_gen.stylize.stylization import open_stylization
     from p3d_gen.verify.provenance import provenance_entries, write_provenance
 
-    run = open_run(run_folder)
+    run = open_run(run_folder, needs=(), base_dir=base_dir)
     stylization = open_stylization(run, name)
     with reading_samples(run_folder):
         if key:
             click.echo(json.dumps(next(provenance_entries(run, stylization, key)), indent=2))
         else:
-            click.echo(write_provenance(run, stylization))
+            click.echo(write_provenance(run, stylization, out))

@@ -6,6 +6,7 @@ Rules for the commands:
   exception is a bug: it keeps its traceback.
 - `--json` is a flag: it prints JSON on stdout instead of text. A file to write JSON to is named by `--json-file`.
 - `--device` is the device of torch. `--render-device` is the device of Cycles.
+- What a command writes is never a file that it reads: the parameters of `_OUTPUTS` are compared with the others.
 - Results go to stdout, progress and log messages to stderr. `--quiet` hides progress and log messages.
 """
 
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
 import logging
+import os
 import select
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,12 +29,15 @@ import click
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
-from p3d_gen.core.errors import P3DError
+from p3d_gen.core.errors import DISK_FULL, ConfigError, P3DError, unwritable
+from p3d_gen.core.masking import masked
+from p3d_gen.core.outputs import overwritten_input
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _DEBUG, _QUIET, _VERBOSE, _LOG_FILE = (f"p3d_gen.{name}" for name in ("debug", "quiet", "verbose", "log_file"))
+_OUTPUTS = ("out", "json_file", "json_target", "picture")  # parameters of both command lines that name what is written
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _UNLIMITED = 100_000
 _BUG = "This is a bug. Please report it with the traceback above and the output of `p3dgen doctor --json`."
@@ -50,6 +57,14 @@ class Choice(click.Choice[str]):
             raise click.BadParameter(f"{error.message.rstrip('.')}; did you mean {near[0]!r}?", ctx, param) from None
 
 
+class _MaskedFormatter(logging.Formatter):
+    """A formatter that hides passwords, keys and tokens."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of one log message."""
+        return masked(super().format(record))
+
+
 class _EchoHandler(logging.Handler):
     """A handler that writes to the stderr of the moment, which a live progress bar may have replaced."""
 
@@ -58,15 +73,26 @@ class _EchoHandler(logging.Handler):
         click.echo(self.format(record), err=True)
 
 
+class _LogFile(logging.FileHandler):
+    """The log file. A full disk ends the command: what the user asked to keep would be lost without a word."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Raise RunError if the disk refuses a message."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            raise unwritable(self.baseFilename, error) from error
+        super().handleError(record)
+
+
 def _configure_logging(settings: dict[str, Any]) -> None:
     """Send the messages of both packages to stderr, and to the log file if one was named."""
     level = logging.DEBUG if settings.get(_VERBOSE) else logging.WARNING if settings.get(_QUIET) else logging.INFO
     shown = _EchoHandler(level)
-    shown.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s" if settings.get(_VERBOSE) else None))
+    shown.setFormatter(_MaskedFormatter("%(levelname)s %(name)s: %(message)s" if settings.get(_VERBOSE) else None))
     handlers: list[logging.Handler] = [shown]
     if settings.get(_LOG_FILE):
-        file = logging.FileHandler(settings[_LOG_FILE])
-        file.setFormatter(logging.Formatter(_FILE_FORMAT))
+        file = _LogFile(settings[_LOG_FILE])
+        file.setFormatter(_MaskedFormatter(_FILE_FORMAT))
         handlers.append(file)
     for name in LOGGERS:
         logger = logging.getLogger(name)
@@ -120,6 +146,48 @@ def _reader_is_gone() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
+def _named_files(value: Any) -> Iterator[Path]:
+    """Yield the files that the value of a parameter may name; a dataset has its kind before a colon."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _named_files(each)
+    elif isinstance(value, str | Path):
+        yield from (Path(text) for text in (str(value), str(value).partition(":")[2]) if text)
+
+
+def _check_outputs(context: click.Context) -> None:
+    """Refuse a command that would write over a file, or delete a folder, that another of its parameters names."""
+    given = context.params | {_LOG_FILE: context.meta.get(_LOG_FILE)}
+    outputs = [path for name in (*_OUTPUTS, _LOG_FILE) for path in _named_files(given.get(name))]
+    inputs = [path for name, value in context.params.items() if name not in _OUTPUTS for path in _named_files(value)]
+    if lost := overwritten_input((path for path in outputs if path.is_file()), inputs):
+        raise ConfigError(f"{lost[0]} would be overwritten, and is {lost[1]}, which the command reads: name another")
+    folder = context.params.get("out")
+    if context.params.get("overwrite") and isinstance(folder, Path) and folder.is_dir():
+        whole = folder.resolve()
+        if inside := [path for path in inputs if os.path.lexists(path) and path.resolve().is_relative_to(whole)]:
+            raise ConfigError(f"--overwrite would delete {inside[0]}, which the command reads: choose another --out")
+
+
+def _careful(command: click.Command) -> None:
+    """Let a command look at its outputs before it begins."""
+    callback = command.callback
+    if callback is None:
+        return
+
+    @functools.wraps(callback)
+    def checked(*args: Any, **values: Any) -> Any:
+        _check_outputs(click.get_current_context())
+        return callback(*args, **values)
+
+    command.callback = checked
+
+
+def _is_disk_full(error: OSError) -> bool:
+    """Return if a disk takes no more bytes. The search for a folder of temporary files tries to write to each."""
+    return error.errno in DISK_FULL or str(error.strerror).startswith("No usable temporary directory")
+
+
 class Group(click.Group):
     """A group of commands that keeps the contract of this module."""
 
@@ -141,6 +209,7 @@ class Group(click.Group):
                 if isinstance(option, click.Option) and option.callback is _remember:
                     option.hidden = True
         else:
+            _careful(cmd)
             cmd.params += [option for option in _shared_options(hidden=True) if option.name not in own]
 
     def add_alias(self, name: str, cmd: click.Command) -> None:
@@ -177,13 +246,16 @@ class Group(click.Group):
         _configure_logging(ctx.meta)
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            if ctx.meta.get(_DEBUG) and isinstance(sys.exception(), click.ClickException):
-                click.echo(traceback.format_exc(), err=True, nl=False)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except click.ClickException as error:
+            vars(error)["message"] = masked(error.message)  # click declares it as final
+            if ctx.meta.get(_DEBUG):
+                click.echo(masked(traceback.format_exc()), err=True, nl=False)
             raise
         except P3DError as error:
             if ctx.meta.get(_DEBUG):
-                click.echo(traceback.format_exc(), err=True, nl=False)
+                click.echo(masked(traceback.format_exc()), err=True, nl=False)
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             click.echo("\nInterrupted: repeat the command to resume.", err=True)
@@ -191,7 +263,11 @@ class Group(click.Group):
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _reader_is_gone():
                 raise
-            click.echo(f"{traceback.format_exc()}\n{_BUG}", err=True)
+            if isinstance(error, OSError) and _is_disk_full(error):  # of the output, or of a library's own files
+                if ctx.meta.get(_DEBUG):
+                    click.echo(masked(traceback.format_exc()), err=True, nl=False)
+                raise click.ClickException(str(unwritable(error.filename or "the output", error))) from error
+            click.echo(f"{masked(traceback.format_exc())}\n{_BUG}", err=True)
             raise click.exceptions.Exit(1) from error
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from pathlib import Path
+
+from p3d_gen.core.masking import masked
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 class P3DError(Exception):
-    """Base of all errors whose message names the file, the value and the remedy."""
+    """Base of all errors whose message names the file, the value and the remedy; it hides passwords of addresses."""
+
+    def __init__(self, *args: object) -> None:
+        """Keep the message, with passwords, keys and tokens hidden."""
+        super().__init__(*(masked(each) if isinstance(each, str) else each for each in args))
 
 
 class ManifestError(P3DError):
@@ -22,6 +33,10 @@ class RunError(P3DError):
     """A run folder that cannot be used: another manifest's, incomplete, damaged, locked, or on a full disk."""
 
 
+class BusyError(RunError):
+    """A file that another process is writing."""
+
+
 class ConfigError(P3DError, ValueError):
     """An option, a configuration value or a name that is not known or does not fit."""
 
@@ -32,6 +47,17 @@ class DataError(P3DError, ValueError):
 
 class DependencyError(P3DError):
     """An optional package, system library or set of weights that is not there."""
+
+
+def unwritable(path: str | Path, error: OSError, folder: str = "") -> RunError:
+    """Return the error of a file that the disk does not take. folder: where its bytes go first, if elsewhere."""
+    remedy = f"free some space{' there' if folder else ''}" if error.errno in DISK_FULL else "correct that"
+    if error.errno in _FORBIDDEN:
+        remedy = "make that place writable, or name another one by --out,"
+    return RunError(
+        f"{path} cannot be written{f' by way of {folder}' if folder else ''}: {error.strerror}; {remedy} and run the "
+        "same command again: what is finished is kept"
+    )
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ Pixels are continuous: pixel (i, j) covers [i, i+1) x [j, j+1), x to the right a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,3 +191,10 @@ def distance_crop(
         left=centre_x - out_hw[1] // 2,
         out_hw=out_hw,
     )
+
+
+def meets_picture(box_xyxy: Sequence[float], image_hw: Sequence[int]) -> bool:
+    """Return if a box is not empty and has a part in a picture of this size; False if one of its numbers is NaN."""
+    left, top, right, bottom = box_xyxy
+    height, width = image_hw
+    return max(left, 0) < min(right, width) and max(top, 0) < min(bottom, height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,36 +18,36 @@ from p3d_gen.dataset.folder import (
     RECIPE,
     DatasetFolder,
     is_dataset,
+    is_listed,
+    kept_models,
+    listed_shards,
     open_dataset,
     read_part,
     write_new,
 )
+from p3d_gen.dataset.licences import stated_licences
 from p3d_gen.dataset.source_runs import DatasetSample, SourceRun, samples_of
-from p3d_gen.dataset.splits import KINDS, Recipe
-from p3d_gen.dataset.survey import Survey, survey
+from p3d_gen.dataset.splits import Recipe
+from p3d_gen.dataset.summary import dataset_summary, kept_files, split_index
+from p3d_gen.dataset.survey import survey
 from p3d_gen.run.files import file_sha256, read_json, write_bytes, write_json
-from p3d_gen.run.shards import Members, write_shard
-from p3d_gen.run.store import difference
+from p3d_gen.run.remote import is_remote
+from p3d_gen.run.shards import Members, shard_sha256, write_shard
+from p3d_gen.run.store import RunFolder, difference
 
+_log = logging.getLogger(__name__)
 _SHOWN = 10
 
 
-def _licences(source: SourceRun) -> list[dict[str, str]]:
-    """Return the licences of the assets that the run's samples show, as `p3dgen licences` wrote them; none if it did
-    not run."""
-    path = source.run.root / f"licences{source.stage.removeprefix('shards')}.json"
-    try:
-        return [{key: each[key] for key in ("kind", "id", "licence")} for each in read_json(path)["assets"]]
-    except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged: {error!r}; make it again by `p3dgen licences {source.run.root}`") from None
-
-
-def _made_from(sources: Sequence[SourceRun], recipe: Recipe) -> dict[str, Any]:
-    """Return the content of recipe.json. RunError if a run is not finished."""
+def _made_from(
+    sources: Sequence[SourceRun],
+    shards: Sequence[dict[str, str]],
+    entries: Sequence[DatasetSample],
+    recipe: Recipe,
+) -> dict[str, Any]:
+    """Return the content of recipe.json. shards: sha256 by name, of each source."""
     runs = []
-    for source in sources:
+    for source, its_shards in zip(sources, shards, strict=True):
         about = read_json(source.run.root / "run.json")
         runs.append(
             {
@@ -57,11 +57,22 @@ def _made_from(sources: Sequence[SourceRun], recipe: Recipe) -> dict[str, Any]:
                 "manifest_sha256": source.run.manifest_hash,
                 "assets": about["sources"],
                 "versions": about["versions"],
-                "licences": _licences(source),
-                "shards": source.shards(),
+                "licences": stated_licences(source, [each for each in entries if each.prefix == source.prefix]),
+                "shards": its_shards,
             }
         )
     return {"format_version": FORMAT_VERSION, "recipe": recipe.model_dump(mode="json"), "sources": runs}
+
+
+def _without_licences(made_from: Any) -> Any:
+    """Return the content of a recipe.json without licences, which decide no sample and may be stated later."""
+    if not isinstance(made_from, dict) or not isinstance(made_from.get("sources"), list):
+        return made_from
+    sources = [
+        {key: value for key, value in source.items() if key != "licences"} if isinstance(source, dict) else source
+        for source in made_from["sources"]
+    ]
+    return made_from | {"sources": sources}
 
 
 def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
@@ -69,29 +80,41 @@ def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
     if not is_dataset(root):
         if root.exists() and any(root.iterdir()):
             raise RunError(f"{root} is not empty and not a dataset: choose another --out")
-        write_json(root / RECIPE, made_from)
-    elif (begun := read_part(root / RECIPE)) != made_from:
+    elif _without_licences(begun := read_part(root / RECIPE)) != _without_licences(made_from):
         raise RunError(f"{root} is made from something else ({difference(begun, made_from)}): choose another --out")
+    write_json(root / RECIPE, made_from)
     return open_dataset(root)
+
+
+def _model_sha256(run: RunFolder, file: Path) -> str:
+    """Return the sha256 of a file in a run's cad/. RunError if it is not there, or a link leads out of the run: what a
+    run from somebody else points to is not handed on."""
+    if not is_remote(file) and not file.resolve().is_relative_to(run.root.resolve()):
+        raise RunError(f"{file} is a link to {file.resolve()}, outside the run: put the model itself there")
+    if not file.is_file():
+        raise RunError(f"{file} is not there: run `p3dgen render` again")
+    sha256 = file_sha256(file)
+    if run.prepared_sha256.get(f"{file.parent.name}/{file.name}", sha256) != sha256:
+        raise RunError(f"{file} is not what the run prepared, its content has changed: run `p3dgen render` again")
+    return sha256
 
 
 def _models(entries: Sequence[DatasetSample], sources: Sequence[SourceRun]) -> dict[str, Path]:
     """Return the files that the dataset keeps in cad/, by their names there.
 
     They are the models that samples show, and the categories' cuboids if samples hold theirs. RunError if two runs mean
-    different files by the same name.
+    different files by the same name, or a file does not lie in its run.
     """
     by_prefix = {source.prefix: source for source in sources}
-    wanted: dict[str, set[Path]] = {}
+    wanted: dict[str, dict[Path, RunFolder]] = {}
     for entry in entries:
         run = by_prefix[entry.prefix].run
-        cad = run.cad_file(entry.category, entry.cad_id)
-        wanted.setdefault(f"{entry.category}/{cad.name}", set()).add(cad)
+        wanted.setdefault(f"{entry.category}/{entry.cad_id}.npz", {})[run.cad_file(entry.category, entry.cad_id)] = run
         if "cuboid.npz" in entry.stored.places:
             name = f"{entry.category}.cuboid.npz"
-            wanted.setdefault(name, set()).add(run.root / "cad" / name)
+            wanted.setdefault(name, {})[run.root / "cad" / name] = run
     for files in wanted.values():
-        if len({file_sha256(file) for file in files}) > 1:
+        if len({_model_sha256(run, file) for file, run in files.items()}) > 1:
             raise RunError(
                 f"{' and '.join(map(str, sorted(files)))} differ: samples of one dataset share their models; "
                 "make a dataset of each run"
@@ -107,52 +130,37 @@ def _read(
         on_sample()
 
 
-def _write_shards(root: Path, assignment: Assignment, recipe: Recipe, on_sample: Callable[[], None]) -> None:
-    """Write the shards that are not there yet; those that are there are whole."""
+def _write_shards(dataset: DatasetFolder, assignment: Assignment, on_sample: Callable[[], None]) -> None:
+    """Write the shards that are not there, and those that are not what the index says, or without an index the plan.
+
+    RunError if the folder of a split holds another shard.
+    """
+    recipe = dataset.recipe
+    listed = {split: listed_shards(dataset, split) for split in recipe.shares}
+    for split in recipe.shares:
+        for path in dataset.shards(split):
+            if f"{split}/{path.stem}" not in assignment.shards:
+                raise RunError(f"{path} does not belong to this dataset: take it out of the folder")
     for name, entries in assignment.shards.items():
-        path = root / f"{name}.tar"
-        if not path.exists():
+        path = dataset.root / f"{name}.tar"
+        entry = listed[name.partition("/")[0]].get(path.name)
+        if is_listed(path, entry):
+            for _ in entries:
+                on_sample()
+        elif entry is not None or not _is_planned(path, entries, recipe):
+            if path.exists():
+                _log.warning("%s is not what it should be, and is made again", path)
             write_shard(path, _read(entries, recipe, on_sample))
         else:
             for _ in entries:
                 on_sample()
 
 
-def _by_licence(dataset: DatasetFolder) -> dict[str, int]:
-    """Count the assets under each licence; {} if that is not known of all runs."""
-    stated = {
-        (source["name"], each["kind"], each["id"]): each["licence"]
-        for source in dataset.sources
-        for each in source["licences"]
-    }
-    known = all(source["licences"] for source in dataset.sources)
-    return dict(sorted(Counter(stated.values()).items())) if known else {}
-
-
-def _summary(dataset: DatasetFolder, assignment: Assignment, contents: Survey) -> dict[str, Any]:
-    """Return the content of dataset.json."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "name": dataset.root.resolve().name,
-        "recipe": dataset.recipe.model_dump(mode="json"),
-        "splits": {
-            name: {
-                "samples": split.samples.total(),
-                "shards": len(split.shards),
-                "bytes": sum(shard["filesize"] for shard in split.shards),
-                "categories": dict(sorted(split.samples.items())),
-                "assets": {kind: len([asset for asset in split.assets[kind] if asset]) for kind in KINDS},
-            }
-            for name, split in contents.splits.items()
-        },
-        "left_out": assignment.left_out,
-        "assets_in_several_splits": {kind: len(contents.shared(kind)) for kind in KINDS},
-        **contents.shape,
-        "licences": _by_licence(dataset),
-        "sources": [
-            {key: source[key] for key in ("name", "stage", "manifest_sha256", "versions")} for source in dataset.sources
-        ],
-    }
+def _is_planned(path: Path, entries: Sequence[DatasetSample], recipe: Recipe) -> bool:
+    """Tell if a shard is there and holds these samples, byte by byte."""
+    if not path.is_file():
+        return False
+    return file_sha256(path) == shard_sha256(_read(entries, recipe, lambda: None))
 
 
 def make_dataset(
@@ -162,10 +170,12 @@ def make_dataset(
     read.
 
     root: a folder that is new, or the same dataset begun. on_sample: called after each sample with the total number.
+    What stands in the folder is compared with its index, or made again to be compared; it is replaced if it differs.
     RunError if a run is not finished, samples do not go together, or a split gets none.
     """
-    made_from = _made_from(sources, recipe)
+    shards = [source.shards() for source in sources]
     entries = samples_of(sources)
+    made_from = _made_from(sources, shards, entries, recipe)
     if recipe.depth16 and entries and "depth.npz" not in entries[0].stored.places:
         shard = entries[0].stored.shard
         raise RunError(f"{shard} holds no depth.npz: leave depth as it is, or name depth in output.members")
@@ -173,16 +183,21 @@ def make_dataset(
     kept = [entry for shard in assignment.shards.values() for entry in shard]
     models = _models(kept, sources)
     dataset = _begin(root, made_from)
+    for name, path in kept_models(dataset).items():
+        if name not in models:
+            raise RunError(f"{path} does not belong to this dataset: take it out of the folder")
     for name, file in models.items():
         write_new(root / "cad" / name, file.read_bytes())
-    _write_shards(root, assignment, recipe, lambda: on_sample(len(kept)))
+    _write_shards(dataset, assignment, lambda: on_sample(len(kept)))
     contents = survey(dataset)
     if contents.findings:
         raise RunError(f"{root} is not what it should be: " + "\n".join(contents.findings[:_SHOWN]))
-    summary = _summary(dataset, assignment, contents)
-    for name, split in contents.splits.items():
-        index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": f"{summary['name']}-{name}"}
-        write_json(root / name / INDEX, index | {"shardlist": split.shards})
+    name = root.resolve().name
+    summary = dataset_summary(dataset, contents, name=name, left_out=assignment.left_out) | {
+        "files": kept_files(dataset, models)
+    }
+    for split, content in contents.splits.items():
+        write_json(root / split / INDEX, split_index(name, split, content))
     write_bytes(root / CARD, dataset_card(summary).encode())
     write_json(root / DATASET, summary)
     return summary

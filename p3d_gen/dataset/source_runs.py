@@ -39,12 +39,17 @@ class SourceRun:
         """Return the sha256 of its packed shards by name. RunError if one is missing or differs from its ledger."""
         return {shard: upstream_ledger(self.run, self.stage, shard).sha256 for shard in self.run.all_shards()}
 
+    def has_samples(self, shard: str) -> bool:
+        """Tell if one of its packed shards holds any sample."""
+        return upstream_ledger(self.run, self.stage, shard).count > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSample:
     """A sample of a run, as the dataset is to hold it.
 
-    key: its key in the dataset, which begins with `prefix`. stored: the sample in the run's shard.
+    key: its key in the dataset, which begins with `prefix`. ids: of its assets by kind. occluder: the kind of thing
+    before it, "" without one. stored: the sample in the run's shard.
     """
 
     key: str
@@ -52,6 +57,7 @@ class DatasetSample:
     category: str
     cad_id: str
     ids: dict[Kind, str]
+    occluder: str
     stored: StoredSample
 
     @property
@@ -90,7 +96,7 @@ def open_sources(given: Sequence[str], stylization: str = "") -> list[SourceRun]
             raise RunError(f"two runs are called {name!r}: give one as OTHER_NAME={folder}")
     sources = []
     for name, folder in named:
-        run = open_run(folder, look_at_sources=False)
+        run = open_run(folder, needs=None)
         stage = open_stylization(run, stylization).packed
         sources.append(SourceRun(name=name, prefix=f"{name}-" if len(named) > 1 else "", run=run, stage=stage))
     return sources
@@ -124,7 +130,7 @@ def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
     for source in sources:
         for shard in source.run.all_shards():
             tar = source.run.tar(source.stage, shard)
-            for stored, labels in scan_shard(tar):
+            for stored, labels in scan_shard(tar) if source.has_samples(shard) else ():
                 if faults := label_faults(labels):
                     told = "; ".join(faults[:_SHOWN])
                     raise RunError(f"{tar}: {stored.key} is not of this schema ({told}): pack it again")
@@ -142,6 +148,7 @@ def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
                         category=labels["category"],
                         cad_id=labels["cad_id"],
                         ids=asset_ids(labels),
+                        occluder="parametric" if labels["occluder"] else "",
                         stored=stored,
                     )
                 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.core.errors import P3DError, RunError
-from p3d_gen.dataset.folder import INDEX, DatasetFolder, read_part
+from p3d_gen.core.errors import P3DError
+from p3d_gen.dataset.folder import DatasetFolder
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.source_runs import sample_shape, scan_shard
 from p3d_gen.dataset.splits import KINDS, Kind, asset_ids, split_of
@@ -104,22 +104,4 @@ def survey(dataset: DatasetFolder) -> Survey:
             _look_through(contents, dataset, name, path, keys)
     for kind in dataset.recipe.split_by:
         contents.findings += _leaks(contents, kind)
-    return contents
-
-
-def check_dataset(dataset: DatasetFolder) -> Survey:
-    """Look through all shards, and compare them with their indices. RunError if the dataset is not finished."""
-    if not dataset.finished:
-        raise RunError(f"{dataset.root} is not finished: run the `p3dgen dataset make` that began it again")
-    contents = survey(dataset)
-    for name, split in contents.splits.items():
-        index = dataset.root / name / INDEX
-        listed = {shard["url"]: shard for shard in read_part(index)["shardlist"]}
-        there = {shard["url"]: shard for shard in split.shards}
-        for url in sorted(listed.keys() | there.keys()):
-            if listed.get(url) != there.get(url):
-                how = difference(listed.get(url), there.get(url)) if url in there else "it is not there"
-                contents.findings.append(
-                    f"{index.with_name(url)} is not what {INDEX} says ({how}): make the dataset again"
-                )
     return contents

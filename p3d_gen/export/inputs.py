@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Array
+from p3d_gen.dataset.check import check_models, checked_shards
 from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
 from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
 from p3d_gen.run.files import file_sha256, read_json, write_json
@@ -89,13 +90,12 @@ def open_input(folder: Path, stylization: str = "") -> ExportInput:
     """Open a finished dataset or run. RunError if it is neither, or not finished."""
     if is_dataset(folder):
         dataset = open_dataset(folder)
-        if not dataset.finished:
-            raise RunError(f"{folder} is not finished: run the `p3dgen dataset make` that began it again")
-        splits = {split: dataset.shards(split) for split in dataset.recipe.shares}
+        splits = {split: checked_shards(dataset, split) for split in dataset.recipe.shares}
+        check_models(dataset)
         marks = [folder / DATASET, *(folder / split / INDEX for split in splits)]
         origin = [file_sha256(mark) for mark in marks]
         return ExportInput(name=folder.resolve().name, splits=splits, cad=folder / "cad", origin=origin)
-    run = open_run(folder, look_at_sources=False)
+    run = open_run(folder, needs=None)
     stage = open_stylization(run, stylization).packed
     ledgers = [upstream_ledger(run, stage, shard) for shard in run.all_shards()]
     shards = [run.tar(stage, ledger.shard) for ledger in ledgers if ledger.count]

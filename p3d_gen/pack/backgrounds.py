@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from p3d_gen.core.colour import srgb_bytes
 from p3d_gen.core.composite import resized_part
 from p3d_gen.core.environment import mean_radiance, read_environment, tone_map, view_environment, view_light
-from p3d_gen.core.errors import AssetError
+from p3d_gen.core.errors import AssetError, DataError
+from p3d_gen.core.pictures import read_picture
 from p3d_gen.core.types import Array, Camera, Environment, Window
 from p3d_gen.spec.inventory import ENVIRONMENT_SUFFIXES
 
@@ -31,10 +31,9 @@ def _mean_radiance(path: Path) -> float:
 @functools.lru_cache(maxsize=64)
 def _picture(path: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise AssetError(f"{path} is not a readable picture: {error}") from None
+        return read_picture(path, upright=True)
+    except DataError as error:
+        raise AssetError(str(error)) from None
 
 
 def _crop(pixels: NDArray[np.uint8], image_hw: tuple[int, int], window: Window) -> NDArray[np.uint8]:

@@ -20,7 +20,6 @@ from p3d_gen.core.types import Backdrop, Picture
 from p3d_gen.pack.backgrounds import background, surroundings
 from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
 from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
-from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import compact_json, file_sha256
 from p3d_gen.run.shards import Members, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
@@ -31,6 +30,8 @@ from p3d_gen.spec.scene_sections import Background
 from p3d_gen.stylize.judge import read_residuals
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 
+MATCH_LABELS = ("match_colour", "blur_px", "shadow")  # of the changes that match object and background, in their order
+NEEDS = ("background",)  # the kinds of sources whose files this stage reads
 _FILES = {
     "mask": "mask.png",
     "amodal": "amodal.png",
@@ -77,7 +78,7 @@ def _hidden(run: RunFolder, labels: dict[str, Any]) -> NDArray[np.float32] | Non
     wanted = run.manifest.background
     if not wanted.shadow:
         return None
-    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    model = run.load_model(labels["category"], labels["cad_id"])
     ground = cad_ground(model, tuple(labels["stretch_xyz"]), wanted.shadow_softness)
     return hidden_light(ground, np.array(labels["cam_T_obj"]), camera_of(labels))
 
@@ -126,16 +127,30 @@ def _image(wanted: Background, foreground: _Foreground, scene: Picture) -> tuple
 
 def _packed(run: RunFolder, foreground: _Foreground, number: int, more: dict[str, Any]) -> Members:
     """Return the fixed members of composite `number` of a render. more: further labels."""
-    wanted, output, labels = run.manifest.background, run.manifest.output, foreground.labels
-    before = backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
-    image, done = _image(wanted, foreground, _scene(run, labels, before))
-    own = {"key": packed_key(run.manifest, labels["key"], number), "background_id": before.background_id}
-    which = {"composite": number} if wanted.per_render > 1 else {}
+    output, before = run.manifest.output, _backdrop(run, foreground.labels, number)
+    image, done = _image(run.manifest.background, foreground, _scene(run, foreground.labels, before))
     return {
         output.image_format: _encode(image, output),
-        **foreground.members,
-        "json": compact_json(labels | own | more | which | done),
+        **_around(run, foreground, number, before, more, done),
     }
+
+
+def _backdrop(run: RunFolder, labels: dict[str, Any], number: int) -> Backdrop:
+    return backdrop(run.manifest, run.inventory, labels["category"], labels["index"], number)
+
+
+def _around(
+    run: RunFolder,
+    foreground: _Foreground,
+    number: int,
+    before: Backdrop,
+    more: dict[str, Any],
+    done: dict[str, Any],
+) -> Members:
+    """Return the members of a composite except its picture. done: the labels of the changes that match it."""
+    own = {"key": packed_key(run.manifest, foreground.labels["key"], number), "background_id": before.background_id}
+    which = {"composite": number} if run.manifest.background.per_render > 1 else {}
+    return {**foreground.members, "json": compact_json(foreground.labels | own | more | which | done)}
 
 
 def pack_sample(run: RunFolder, members: Members, number: int = 0, more: dict[str, Any] | None = None) -> Members:
@@ -144,6 +159,21 @@ def pack_sample(run: RunFolder, members: Members, number: int = 0, more: dict[st
     more: further labels, such as a filter's. Raise AssetError if the background cannot be read.
     """
     return _packed(run, _foreground(run, members), number, more or {})
+
+
+def has_background(run: RunFolder, labels: dict[str, Any], number: int) -> bool:
+    """Return True if the background of composite `number` of a render with these labels is there."""
+    return _backdrop(run, labels, number).background_id in run.inventory.background_files
+
+
+def pack_around(run: RunFolder, members: Members, number: int, more: dict[str, Any], stored: dict[str, Any]) -> Members:
+    """Return the members that `pack_sample` returns, except the picture: that needs the background.
+
+    stored: the labels of the packed sample, from which those that follow from the background are taken over.
+    """
+    foreground = _foreground(run, members)
+    done = {name: stored[name] for name in MATCH_LABELS if name in stored}
+    return _around(run, foreground, number, _backdrop(run, foreground.labels, number), more, done)
 
 
 def joined(run: RunFolder, stylization: Stylization, shard: str) -> Iterator[tuple[str, Members]]:
@@ -224,7 +254,7 @@ def pack_shard(run_dir: str, shard: str, name: str = "", residual_filter: Residu
     name: name of the stylization, "" for the manifest's own. residual_filter: leaves out the samples whose pose
     residual is too large.
     """
-    run = open_run(run_dir)
+    run = open_run(run_dir, needs=NEEDS)
     stylization = open_stylization(run, name)
     make = functools.partial(_samples, stylization, residual_filter)
     inputs = made_from(run, residual_filter)

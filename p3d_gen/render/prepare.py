@@ -14,8 +14,10 @@ from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import PrepareRequest
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import load_cad, materials_file
-from p3d_gen.run.files import lock_file, write_bytes, write_json
-from p3d_gen.run.remote import is_remote, place
+from p3d_gen.run.checksums import changed_files
+from p3d_gen.run.disk import has_name, lock_file
+from p3d_gen.run.files import file_sha256, write_bytes, write_json
+from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.store import RunFolder, open_run, read_models
 from p3d_gen.spec.inventory import Asset
 
@@ -45,13 +47,11 @@ def prepare_request(category: str, asset: Asset, target: Path) -> PrepareRequest
 
 
 def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
-    """Prepare one model unless it exists. A failure is tried once more: Blender may have been killed.
+    """Prepare one model. A failure is tried once more: Blender may have been killed.
 
     RunError if the run folder cannot be written, which is not the model's fault.
     """
     target = run.cad_file(category, asset.id)
-    if target.exists():
-        return
     for last in (False, True):
         try:
             with _local_target(target) as local:
@@ -65,7 +65,7 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
 
 
 def prepare_model(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> str:
-    """Prepare one model unless it exists; returns the reason why it cannot be used, or ""."""
+    """Prepare one model; return the reason why it cannot be used, or ""."""
     try:
         _prepare(run, worker, category, asset)
     except BlenderError as error:
@@ -103,21 +103,29 @@ def _alone(run_folder: Path) -> Iterator[None]:
     if is_remote(run_folder):
         yield
         return
-    with (run_folder / "run.json").open("r+b") as file:  # an existing file: no lock file stays behind
-        lock_file(file)
-        yield
+    path = (run_folder / "run.json").resolve()  # an existing file: no lock file stays behind
+    while True:
+        with path.open("r+b") as file:
+            lock_file(file)
+            if has_name(file, path):  # else it was replaced in the meantime
+                yield
+                return
 
 
 def _summary(path: Path) -> dict[str, Any]:
     model = load_cad(path)
+    copy = local_copy(path, materials_file(path))
+    has_materials = materials_file(copy).exists()
     return {
         "vertices": len(model.vertices),
         "faces": len(model.faces),
         "part_names": list(model.part_names),
-        "has_materials": materials_file(path).exists(),
+        "has_materials": has_materials,
         "has_keypoints": bool(model.keypoints),
         "symmetry_order": model.symmetry_order,
         "warnings": list(model.warnings),
+        "sha256": file_sha256(copy),
+        **({"materials_sha256": file_sha256(materials_file(copy))} if has_materials else {}),
     }
 
 
@@ -135,13 +143,58 @@ def _check(run: RunFolder, broken: list[tuple[str, Asset, str]]) -> None:
 
 
 def _facts(run: RunFolder, broken: Container[str]) -> dict[str, dict[str, Any]]:
-    """Return category -> id -> summary of the prepared model, independent of the clock and of earlier attempts."""
+    """Return category -> id -> summary of the prepared model. Only the checksums of materials depend on the attempt."""
     return {
         category: {
             cad.id: _summary(run.cad_file(category, cad.id)) for cad in cads if f"{category}/{cad.id}" not in broken
         }
         for category, cads in run.inventory.cads.items()
     }
+
+
+def models_to_prepare(run: RunFolder) -> list[tuple[str, Asset]]:
+    """Return the models, with their categories, whose files are not there or not what the run prepared.
+
+    Contents are compared on local disks only: elsewhere each model would have to be fetched. Where a model is used, its
+    content is compared in any case.
+    """
+    files = {
+        (category, cad): run.cad_file(category, cad.id) for category, cads in run.inventory.cads.items() for cad in cads
+    }
+    todo = {model for model, path in files.items() if not path.exists()}
+    if not is_remote(run.root):
+        recorded = {}  # file -> its model and checksum
+        for model, path in files.items():
+            for file in (path, materials_file(path)):
+                if sha256 := run.prepared_sha256.get(f"{model[0]}/{file.name}"):
+                    recorded[file] = model, sha256
+        todo |= {model for file, (model, _) in recorded.items() if not file.exists()}
+        there = {file: sha256 for file, (model, sha256) in recorded.items() if model not in todo}
+        todo |= {recorded[file][0] for file in changed_files(there)}
+    return [model for model in files if model in todo]
+
+
+def _record_again(run: RunFolder, models: list[tuple[str, Asset]]) -> list[str]:
+    """Record the materials of models that were prepared again, and return notes for the user.
+
+    The models themselves come out as before, byte by byte. Blender never writes the same materials as the same bytes.
+    RunError if a model is another one now.
+    """
+    listed, notes, is_changed = read_models(run.root) or {}, [], False
+    for category, cad in models:
+        path, recorded = run.cad_file(category, cad.id), listed[category][cad.id]
+        facts = _summary(path)
+        if facts["sha256"] != recorded.get("sha256", facts["sha256"]):
+            raise RunError(
+                f"{path} was not what {run.models_file} says, and comes out differently now: {cad.address}, or the "
+                "software, has changed since; put the former file back, or choose another --out"
+            )
+        notes.append(f"{category}/{cad.id} was missing or damaged, and is prepared again")
+        if "sha256" in recorded and facts != recorded:
+            listed[category][cad.id], is_changed = facts, True
+    if is_changed:
+        write_json(run.models_file, listed)
+    return notes
 
 
 def _notes(models: dict[str, Any]) -> list[str]:
@@ -159,23 +212,26 @@ def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None
     """Prepare all CAD models of a run and list them in RUN/cad/models.json, which is written last.
 
     workers: largest number of Blender processes. on_model: called after each model.
-    Returns notes for the user: models left out, and pictures missing from materials.
+    Returns notes for the user: models prepared again, models left out, and pictures missing from materials.
     AssetError lists the models that cannot be used. If cad.quarantine is true they are left out of the run instead;
     open the run again to see its new inventory.
     """
     with _alone(run.root):
         run = open_run(run.root)  # another process may have prepared it in the meantime
-        models = [(category, cad) for category, cads in run.inventory.cads.items() for cad in cads]
-        todo = [(category, cad) for category, cad in models if not run.cad_file(category, cad.id).exists()]
-        for _ in range(len(models) - len(todo)):
+        count = sum(len(cads) for cads in run.inventory.cads.values())
+        todo = models_to_prepare(run)
+        for _ in range(count - len(todo)):
             on_model()
         reasons = list(_reasons(run, todo, min(workers, len(todo)), on_model)) if todo else []
         broken = [(category, cad, reason) for (category, cad), reason in zip(todo, reasons, strict=True) if reason]
         _check(run, broken)
+        again = []
         if not run.prepared:
             left_out = {f"{category}/{cad.id}": reason for category, cad, reason in broken}
             write_json(run.models_file, {**_facts(run, left_out), "quarantined": left_out})
-    return _notes(read_models(run.root) or {})
+        elif todo:
+            again = _record_again(run, todo)
+    return again + _notes(read_models(run.root) or {})
 
 
 def ensure_models(run_folder: str | Path) -> None:

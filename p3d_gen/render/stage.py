@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from blender_assets.shapes import Shape, build
 from p3d_gen.blender.client import BlenderError, BlenderWorker
@@ -17,16 +16,16 @@ from p3d_gen.blender.passes import Passes, read_passes
 from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest
 from p3d_gen.core.codecs import encode_npz
 from p3d_gen.core.cuboid import Cuboid, category_cuboid
-from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.core.errors import AssetError, DataError, RunError
 from p3d_gen.core.geometry import cam_T_obj, transform
+from p3d_gen.core.pictures import check_picture
 from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.types import Array, RenderSpec
 from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.arrange import arrange
 from p3d_gen.render.prepare import ensure_models
-from p3d_gen.run.cad_model import CadModel, load_cad, materials_file, stretched
+from p3d_gen.run.cad_model import CadModel, materials_file, stretched
 from p3d_gen.run.files import compact_json, write_bytes
-from p3d_gen.run.remote import local_copy
 from p3d_gen.run.shards import Members
 from p3d_gen.run.stage import make_shard, tick, worker_number
 from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
@@ -69,10 +68,9 @@ def count_gpus(supervision: Supervision) -> int:
 def _check_picture(path: Path) -> None:
     """Raise AssetError if a texture cannot be decoded to its end: Blender itself would render it black or pink."""
     try:
-        with Image.open(path) as picture:
-            picture.load()
-    except (OSError, ValueError, SyntaxError) as error:
-        raise AssetError(f"{path} is not a readable picture: {error}") from None
+        check_picture(path)
+    except DataError as error:
+        raise AssetError(str(error)) from None
 
 
 @functools.lru_cache(maxsize=32)
@@ -93,11 +91,12 @@ def _placed(shape: Shape, sample: RenderSpec, cam_T_occluder: Array) -> Occluder
 
 def cuboid_of(run: RunFolder, category: str) -> Cuboid:
     """Return the cuboid around all models of a category, and keep it as RUN/cad/<category>.cuboid.npz."""
-    models = (load_cad(run.cad_file(category, cad.id)) for cad in run.inventory.cads[category])
+    models = (run.load_model(category, cad.id) for cad in run.inventory.cads[category])
     cuboid = category_cuboid(model.vertices for model in models)
     path = run.root / "cad" / f"{category}.cuboid.npz"
-    if not path.exists():
-        write_bytes(path, encode_npz(vertices=cuboid.vertices, faces=cuboid.faces, normals=cuboid.normals))
+    content = encode_npz(vertices=cuboid.vertices, faces=cuboid.faces, normals=cuboid.normals)
+    if not path.exists() or path.read_bytes() != content:
+        write_bytes(path, content)
     return cuboid
 
 
@@ -126,7 +125,7 @@ class ShardRenderer:
             (occluder.vertices, occluder.faces) if occluder else None,
         )
         place, manifest = arrangement.cam_T_occluder, self._run.manifest
-        cad = self._run.cad_file(sample.category, sample.cad_id)
+        cad = self._run.local_model(sample.category, sample.cad_id)
         native = manifest.texture.kind == "native"
         if "keypoints" in manifest.output.members and not model.keypoints:
             raise AssetError(
@@ -142,7 +141,7 @@ class ShardRenderer:
             labels=tuple(manifest.output.members),
             samples=manifest.render.samples,
             denoise=manifest.render.denoise,
-            cad=local_copy(cad, materials_file(cad)),
+            cad=cad,
             native=native,
             texture=texture.resolve() if texture else None,
             hdri=hdri.resolve() if hdri else None,
@@ -172,7 +171,7 @@ class ShardRenderer:
 
     def sample(self, sample: RenderSpec) -> Members:
         """Render one sample, and return its members."""
-        model = load_cad(self._run.cad_file(sample.category, sample.cad_id))
+        model = self._run.load_model(sample.category, sample.cad_id)
         answer, passes = self._render(self.request(sample, model))
         return self.members(sample, model, answer, passes)
 

@@ -38,8 +38,8 @@ def _lead(run: RunFolder, stylization: Stylization, ledgers: Ledgers, labels: Sa
     )
 
 
-def write_report(run: RunFolder, name: str = "", count: int = 120) -> Path:
-    """Write RUN/report.html, or report-NAME.html of a named stylization, and return its path.
+def write_report(run: RunFolder, name: str = "", count: int = 120, out: Path | None = None) -> Path:
+    """Write RUN/report.html, or report-NAME.html of a named stylization, or `out`; return its path.
 
     It shows every finished shard as the last stage left it. count: number of samples in the gallery.
     Raise RunError if the run holds no finished sample.
@@ -62,7 +62,7 @@ def write_report(run: RunFolder, name: str = "", count: int = 120) -> Path:
         making_section(ledgers),
         manifest_section(run, stylization),
     )
-    path = stylization.file(run, "report", ".html")
+    path = out or stylization.file(run, "report", ".html")
     shown = sample_gallery(run, stylization, ledgers, labels, count)
     title = f"Report of {run.root.resolve().name}"
     write_bytes(path, run_page(title, _lead(run, stylization, ledgers, labels), shown, sections).encode())

@@ -73,7 +73,10 @@ def read_samples(run: RunFolder, stylization: Stylization, ledgers: Ledgers) -> 
     labels: SampleRows = {}
     for shard in run.all_shards():
         category, _ = run.members_of(shard)
-        for _, each in _shard_labels(run, stylization, shard, furthest(ledgers, shard)):
+        command = furthest(ledgers, shard)
+        if command and not ledgers[command][shard].count:
+            continue
+        for _, each in _shard_labels(run, stylization, shard, command):
             kept = {name: each[name] for name in (*LABELS, *STYLIZED_LABELS) if name in each}
             labels.setdefault(category, []).append({**kept, "shard": shard})
     if not labels:

@@ -202,7 +202,7 @@ def _step(
         reason = failures[0].reason if failures else "no sample was handed on"
         raise RunError(f"{name}: all samples of the calibration failed, so nothing can be estimated: {reason}")
     seconds = sum(ledger.seconds for ledger in ledgers)
-    size = sum(run.tar(folder, ledger.shard).stat().st_size for ledger in ledgers)
+    size = sum(run.tar(folder, ledger.shard).stat().st_size for ledger in ledgers if ledger.count)
     step = Step(
         name=name,
         pieces=pieces,

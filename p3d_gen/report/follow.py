@@ -20,20 +20,20 @@ def _finished(status: RunStatus, stages: tuple[str, ...]) -> dict[str, int]:
     return {stage.stage: stage.shards_done for stage in status.stages if stage.stage in stages}
 
 
-def follow_run(run_folder: str | Path, name: str = "", count: int = 120) -> Iterator[Path]:
+def follow_run(run_folder: str | Path, name: str = "", count: int = 120, out: Path | None = None) -> Iterator[Path]:
     """Write the report of a stylization whenever more shards are finished, until all are packed. Yield its path.
 
     The arguments are those of `write_report`.
     """
     watch = Watch(run_folder)
-    stylization = open_stylization(open_run(run_folder), name)
+    stylization = open_stylization(open_run(run_folder, needs=None), name)
     stages = tuple(stage_name(folder) for folder in ("render", stylization.stage, stylization.packed))
     seen: dict[str, int] = {}
     while True:
         status, start = watch.look(), time.monotonic()
         finished = _finished(status, stages)
         if finished != seen and any(finished.values()):
-            yield write_report(open_run(run_folder), name, count)
+            yield write_report(open_run(run_folder, needs=None), name, count, out)
             seen = finished
         if all(stage.state == "done" for stage in status.stages if stage.stage in stages):
             return

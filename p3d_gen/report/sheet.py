@@ -19,7 +19,7 @@ from p3d_gen.core.types import Array, Picture
 from p3d_gen.pack.stage import joined
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.shards import Members, read_shard, reading_samples
-from p3d_gen.run.store import RunFolder
+from p3d_gen.run.store import RunFolder, read_ledger
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization
@@ -107,15 +107,18 @@ def _row(sources: Members, packed: Members, image_format: str) -> Picture:
     return np.vstack([caption, row])
 
 
-def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -> Path:
-    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, and return its path.
+def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "", out: Path | None = None) -> Path:
+    """Write RUN/contact_sheet.jpg, or contact_sheet-NAME.jpg of a named stylization, or `out`; return its path.
 
     It shows the first packed samples of every category. Raise RunError if no sample was packed.
     """
     rows = []
     stylization = open_stylization(run, name)
     for category in run.manifest.categories:
-        shard = run.shards(category)[0]
+        ledgers = ((shard, read_ledger(run, stylization.packed, shard)) for shard in run.shards(category))
+        shard = next((shard for shard, ledger in ledgers if ledger is None or ledger.count), None)
+        if shard is None:  # all of its samples have failed
+            continue
         packed = dict(islice(read_shard(run.tar(stylization.packed, shard)), per_category))
         shown = {render_key(key) for key in packed}
         sources = {key: members for key, members in joined(run, stylization, shard) if key in shown}
@@ -125,6 +128,6 @@ def write_contact_sheet(run: RunFolder, per_category: int = 4, name: str = "") -
         raise RunError(
             f"{run.root / stylization.packed} holds no sample to show on a contact sheet: run `p3dgen pack` first"
         )
-    path = stylization.file(run, "contact_sheet", ".jpg")
+    path = out or stylization.file(run, "contact_sheet", ".jpg")
     write_bytes(path, encode_jpeg(np.vstack(rows), quality=90))
     return path

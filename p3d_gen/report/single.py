@@ -124,9 +124,10 @@ def _furthest(run: RunFolder, stylization: Stylization, shard: str) -> tuple[str
 
 
 def _finished(run: RunFolder, stylization: Stylization) -> Iterator[tuple[str, str, Ledger]]:
-    """Yield (shard, last stage that has finished it, its ledger) of all shards that any stage has finished."""
+    """Yield (shard, last stage that has finished it, its ledger) of all shards that any stage has finished, except
+    those without samples."""
     for shard in run.all_shards():
-        if furthest := _furthest(run, stylization, shard):
+        if (furthest := _furthest(run, stylization, shard)) and furthest[1].count:
             yield shard, *furthest
 
 
@@ -163,13 +164,14 @@ def read_sample(run: RunFolder, stylization: Stylization, key: str) -> Sample:
     tar = run.tar(stage, shard)
     stages = ("render", stage) if stage == stylization.stage else (stage,)
     members: Members = {}
-    for each in stages:
+    for each in stages if ledger.count else ():
         members |= next((content for _, content in read_shard(run.tar(each, shard), keys={key})), {})
     if "json" in members and (len(stages) == 1 or "stylize.json" in members):
         return _sample(key, members, tar)
     for failure in ledger.failures:
         if failure.key == key:
             raise RunError(f"{key} could not be made: {failure.reason}")
-    of_render = [sample.key for sample in list_samples(tar) if render_key(sample.key) == render_key(key)]
+    stored = list_samples(tar) if ledger.count else ()
+    of_render = [sample.key for sample in stored if render_key(sample.key) == render_key(key)]
     hint = did_you_mean(key, of_render) if of_render else "; it failed in an earlier stage, see Run.failures"
     raise RunError(f"{tar} holds no sample {key!r}{hint}")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import DataError
-from p3d_gen.run.files import lock_file
+from p3d_gen.core.masking import masked
+from p3d_gen.run.disk import lock_file
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.run.shards import read_entries
 from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger
@@ -92,7 +93,7 @@ class Watch:
 
     def __init__(self, folder: str | Path) -> None:
         """Open a run folder, without its sources. Raise RunError if it is not one."""
-        self._run = open_run(folder, look_at_sources=False)
+        self._run = open_run(folder, needs=None)
         self._known: dict[tuple[str, str], _Finished] = {}
 
     def look(self) -> RunStatus:
@@ -101,7 +102,7 @@ class Watch:
         stages = {folder: self._finished(folder) for folder in _folders(self._run)}
         everything = sorted((each for stage in stages.values() for each in stage), key=lambda each: -each.time)
         return RunStatus(
-            run=str(self._run.root),
+            run=masked(str(self._run.root)),
             models_prepared=self._run.models_file.exists(),
             stages=tuple(_stage_status(self._run, folder, finished, now) for folder, finished in stages.items()),
             news=tuple(_news(each) for each in everything[:_SHOWN_NEWS]),
@@ -195,7 +196,7 @@ def _writing(run: RunFolder, stage: str) -> tuple[Writing, ...]:
     writing = []
     for partial in sorted((run.root / stage).glob(".*.tar.partial")):
         try:
-            if _is_locked(partial):
+            if partial.is_file() and not partial.is_symlink() and _is_locked(partial):
                 shard = partial.name.removeprefix(".").removesuffix(".tar.partial")
                 size = partial.stat().st_size
                 writing.append(Writing(shard=shard, samples=_samples_in(partial), size_bytes=size))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.categories import KEYPOINTS, SYMMETRY_ORDER
 from p3d_gen.core.codecs import encode_npz
-from p3d_gen.core.errors import did_you_mean
+from p3d_gen.core.errors import P3DError, RunError, did_you_mean
 from p3d_gen.core.types import Array
+from p3d_gen.run.checksums import changed_files
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.remote import local_copy
 
 _FAR = 1.0
+_REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,16 +65,32 @@ def save_cad(path: Path, model: CadModel) -> None:
     write_bytes(path, content)
 
 
-def load_cad(path: Path) -> CadModel:
-    """Return the normalised CAD model of a file written by `save_cad`."""
-    copy = local_copy(path)
-    return _loaded(copy, copy.stat().st_mtime_ns)
+def load_cad(path: Path, sha256: str = "") -> CadModel:
+    """Return the normalised CAD model of a file written by `save_cad`.
+
+    sha256: of its content; "" if that is not known. RunError if the file has another content, or is damaged.
+    """
+    try:
+        copy = local_copy(path)
+        about = copy.stat()
+        return _loaded(copy, sha256, about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+    except P3DError:
+        raise
+    except Exception as error:  # numpy raises whatever damaged bytes lead to
+        raise RunError(f"{path} cannot be read as a prepared CAD model ({_said(error)}); {_REMEDY}") from None
+
+
+def _said(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
 
 
 @functools.lru_cache(maxsize=16)
-def _loaded(path: Path, mtime_ns: int) -> CadModel:
-    """Return the model of the file as it was at that time: a run may be deleted, and another made in its place."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # closed if it is damaged
+def _loaded(path: Path, sha256: str, *_: int) -> CadModel:
+    """Return the model of the file as its last arguments say it is: another may be put in its place."""
+    content = path.read_bytes()
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise RunError(f"{path} is not what the run prepared, its content has changed; {_REMEDY}")
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
         names = [str(name) for name in arrays["keypoint_names"]]
         return CadModel(
             vertices=arrays["vertices"],
@@ -83,6 +103,12 @@ def _loaded(path: Path, mtime_ns: int) -> CadModel:
             symmetry_order=int(arrays["symmetry_order"]),
             warnings=tuple(str(warning) for warning in arrays["warnings"]),
         )
+
+
+def check_materials(path: Path, sha256: str) -> None:
+    """Raise RunError if the materials of a prepared CAD model, a local file, are not there, or have another content."""
+    if not path.exists() or changed_files({path: sha256}):
+        raise RunError(f"{path} is not what the run prepared, or not there; {_REMEDY}")
 
 
 def materials_file(cad: Path) -> Path:
@@ -111,7 +137,7 @@ def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
     if not path.exists():
         return {}, SYMMETRY_ORDER[category]
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(data, dict):
             raise ValueError("it is not a JSON object {name: [x, y, z]}")
         order = data.pop("symmetry_order", SYMMETRY_ORDER[category])

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from p3d_gen.core.commandline import is_quiet
+from p3d_gen.core.masking import masked
 
 if TYPE_CHECKING:
     from p3d_gen.run.pipeline import StageResult
@@ -143,14 +144,14 @@ class LiveProgress:
 
     def note(self, text: str) -> None:
         """Write a line."""
-        Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(masked(text), markup=False, highlight=False, soft_wrap=True)
 
     def done(self, result: StageResult) -> None:
         """Write the result of a stage, its first failures, and the files that a user may look for."""
-        self._write(str(result))
+        self._write(masked(str(result)))
         for failure in result.failures[:_SHOWN_FAILURES]:
             self.note(f"  {failure.key}: {failure.reason}")
         if len(result.failures) > _SHOWN_FAILURES:
             self.note(f"  and {len(result.failures) - _SHOWN_FAILURES} more, in the ledgers of {result.folder}")
         for name, path in result.files.items():
-            self._write(f"{name}: {path}")
+            self._write(masked(f"{name}: {path}"))

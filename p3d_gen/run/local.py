@@ -7,18 +7,22 @@ import multiprocessing as mp
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from types import ModuleType
 from typing import Any
 
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import BusyError, RunError
 from p3d_gen.run.remote import in_this_process_only
 from p3d_gen.run.stage import Stage, enter
 from p3d_gen.run.store import Ledger
+from p3d_gen.run.turns import Turns
+
+_GLANCE_S = 0.2
 
 
 def available_cores() -> list[int]:
@@ -71,16 +75,24 @@ def _pool(
     context = mp.get_context("spawn")  # a fork would inherit locks of Blender's and torch's threads
     ticks, started = context.SimpleQueue(), context.Value("i", 0)
     with ProcessPoolExecutor(workers, context, _start_worker, (ticks, started, workers if spread else 0)) as pool:
-        with _without_main_module():
-            pending = {pool.submit(stage, run_dir, shard) for shard in shards}
+        turns, pending = Turns(shards), dict[Future[Ledger], str]()
         try:
-            while pending:
-                done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            while turns or pending:
+                while len(pending) < 2 * workers and (shard := turns.next()):
+                    with _without_main_module():
+                        pending[pool.submit(stage, run_dir, shard)] = shard
+                if not pending:
+                    time.sleep(_GLANCE_S)
+                done, _ = wait(pending, timeout=_GLANCE_S, return_when=FIRST_COMPLETED)
                 while not ticks.empty():
                     ticks.get()
                     on_sample()
                 for future in done:
-                    yield future.result()
+                    shard = pending.pop(future)
+                    try:
+                        yield future.result()
+                    except BusyError:
+                        turns.put_off(shard)
         except BrokenProcessPool:
             raise RunError(
                 "a worker process died (out of memory?): run the same command again with fewer --workers; "
@@ -103,14 +115,22 @@ def run_shards(
     Of several workers each has one core of its own; with `spread`, an equal share of all cores, for its threads. A run
     in memory:// is seen by this process alone, so that it makes the shards itself.
 
-    The first error of a stage stops the run and is raised here. What a shard holds does not depend on `workers`.
+    Shards that another process is making are put off until it is done or gone. The first error of a stage stops the run
+    and is raised here. What a shard holds does not depend on `workers`.
     """
     if workers > 1 and len(shards) > 1 and not in_this_process_only(run_dir):
         yield from _pool(stage, run_dir, shards, min(workers, len(shards)), on_sample, spread)
         return
     enter(on_sample)
-    for shard in shards:
-        yield stage(run_dir, shard)
+    turns = Turns(shards)
+    while turns:
+        if (shard := turns.next()) is None:
+            time.sleep(_GLANCE_S)
+            continue
+        try:
+            yield stage(run_dir, shard)
+        except BusyError:
+            turns.put_off(shard)
 
 
 @contextmanager

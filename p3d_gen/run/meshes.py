@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
+from p3d_gen.run.mesh_text import check_obj, check_off, check_stl
+from p3d_gen.run.ply import read_mixed_ply
 from p3d_gen.run.remote import local_copy
 
 MESH_SUFFIXES = (".npz", ".glb", ".obj", ".off", ".ply")
+_CHECKS = {".obj": check_obj, ".off": check_off, ".stl": check_stl}
 
 
 def parse_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
@@ -21,6 +24,12 @@ def parse_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
     """
     import trimesh  # takes a second, which processes that read no such file need not wait for
 
+    suffix = path.suffix.lower()
+    if suffix in _CHECKS:
+        _CHECKS[suffix](path)
+    mixed = read_mixed_ply(path) if suffix == ".ply" else None
+    if mixed is not None:
+        return mixed[0], trimesh.geometry.triangulate_quads(mixed[1])
     try:
         mesh = trimesh.load(path, process=False, force="mesh")
     except Exception as error:  # its parsers raise whatever they stumble over

@@ -16,7 +16,7 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.stage import Stage
-from p3d_gen.run.store import Failure, Ledger, RunFolder, forget_failures, read_ledger, stage_inputs
+from p3d_gen.run.store import Failure, Ledger, RunFolder, forget_failures, is_whole, read_ledger, remove, stage_inputs
 
 _logger = logging.getLogger(__name__)
 _READERS = 8
@@ -45,6 +45,7 @@ class Effort:
     cluster: None for processes of this machine.
     allow_failures: number of failed samples that is not an error.
     retry_failed: make shards with failed samples again.
+    check: compare the checksums of all finished shards with their ledgers.
     """
 
     workers: int | None = None
@@ -52,6 +53,7 @@ class Effort:
     cluster: RayCluster | None = None
     allow_failures: int = 0
     retry_failed: bool = False
+    check: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,23 +165,51 @@ class Silent:
         self.note(news)
 
 
-def finished_ledgers(run: RunFolder, stage: StageSetup, shards: Iterable[str]) -> dict[str, Ledger]:
-    """Return shard -> ledger of those shards that need not be made: their ledgers, and those of all that they were made
-    from, are still the right ones. The contents of the shards are not read."""
-    if run.manifest.cad.quarantine and not run.prepared:  # it is open which models will be left out
+def _judged(run: RunFolder, stage: StageSetup, shard: str, made_from: Any, check: bool) -> tuple[Ledger | None, bool]:
+    """Return the ledger of a shard that need not be made, else None, and True if the shard is damaged."""
+    ledger = read_ledger(run, stage.folder, shard)
+    upstream = [read_ledger(run, folder, shard) for folder in stage.upstream] if ledger else []
+    known = [each for each in upstream if each]
+    if ledger is None or len(known) < len(upstream):
+        return None, False
+    if ledger.inputs != stage_inputs(run, stage.folder, *known, made_from=made_from):
+        return None, False
+    wanted = stage.per_render * (known[-1].count if known else len(run.members_of(shard)[1]))
+    if ledger.count + len(ledger.failures) != wanted or not is_whole(run, stage.folder, shard, ledger, check):
+        return None, True
+    return ledger, False
+
+
+def _is_open(run: RunFolder) -> bool:
+    """Tell if it is open which models will be left out."""
+    return run.manifest.cad.quarantine and not run.prepared
+
+
+def finished_ledgers(
+    run: RunFolder, stage: StageSetup, shards: Iterable[str], check: bool = False
+) -> dict[str, Ledger]:
+    """Return shard -> ledger of those shards that need not be made: they are what their ledgers say, and those of all
+    that they were made from are still the right ones. check: see `store.is_whole`."""
+    if _is_open(run):
         return {}
     made_from = stage.made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()}
 
     def finished(shard: str) -> Ledger | None:
-        ledger = read_ledger(run, stage.folder, shard)
-        upstream = [read_ledger(run, folder, shard) for folder in stage.upstream] if ledger else []
-        known = [each for each in upstream if each]
-        if ledger is None or len(known) < len(upstream):
-            return None
-        return ledger if ledger.inputs == stage_inputs(run, stage.folder, *known, made_from=made_from) else None
+        return _judged(run, stage, shard, made_from, check)[0]
 
     with ThreadPoolExecutor(_READERS) as pool:  # a store under a URL takes its time for each of many small files
         return {ledger.shard: ledger for ledger in pool.map(finished, shards) if ledger}
+
+
+def _forget_damaged(run: RunFolder, stage: StageSetup, shards: Iterable[str], check: bool) -> Iterator[Path]:
+    """Unmark those of these shards that are not what their ledgers say, so that workers make them again; yield them."""
+    if _is_open(run):
+        return
+    for shard in shards:
+        if _judged(run, stage, shard, stage.made_from, check)[1]:
+            tar = run.tar(stage.folder, shard)
+            remove(tar.with_suffix(".json"))
+            yield tar
 
 
 def begin(run: RunFolder, folders: Iterable[str], effort: Effort) -> None:
@@ -239,9 +269,11 @@ def run_stage(run: RunFolder, stage: StageSetup, effort: Effort, progress: Progr
     No engine is started if none is left. The first error of the stage itself ends it and is raised here.
     """
     shards = chosen_shards(run, effort.shards)
-    ledgers = finished_ledgers(run, stage, shards)
+    ledgers = finished_ledgers(run, stage, shards, effort.check)
     left = [shard for shard in shards if shard not in ledgers]
     if left:
+        for tar in _forget_damaged(run, stage, left, effort.check):
+            progress.note(f"{tar} is not what its ledger says; it is made again")
         samples = stage.per_render * sum(len(run.members_of(shard)[1]) for shard in shards)
         with progress.stage(stage.name, len(shards), samples) as view:
             for ledger in ledgers.values():
@@ -259,7 +291,7 @@ def unchanged_results(run: RunFolder, stages: Iterable[StageSetup], effort: Effo
     shards = chosen_shards(run, effort.shards)
     results = []
     for stage in stages:
-        ledgers = finished_ledgers(run, stage, shards)
+        ledgers = finished_ledgers(run, stage, shards, effort.check)
         if len(ledgers) < len(shards):
             return ()
         results.append(_result(run, stage, list(ledgers.values()), 0))

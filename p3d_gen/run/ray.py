@@ -12,21 +12,24 @@ import logging
 import os
 import secrets
 import socket
-from collections import Counter, deque
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from p3d_gen.core.errors import DependencyError, P3DError, RunError
+from p3d_gen.core.errors import BusyError, DependencyError, P3DError, RunError
 from p3d_gen.run.remote import in_this_process_only
 from p3d_gen.run.stage import Stage, enter
 from p3d_gen.run.store import Ledger
+from p3d_gen.run.turns import Turns
 from p3d_gen.run.versions import COMMAND_VARIABLE, command
 
 _TRIES = 4
 _PATIENCE_S = 10.0
 _IN_FLIGHT = 1000
+_GLANCE_S = 0.5
 _LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for this machine's address in the network
 # The stages choose among all GPUs by their number: a process that has used one of them cannot be shown another.
 _ENVIRONMENT = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
@@ -144,16 +147,22 @@ def run_shards_on_ray(
     ray = connect(address)
     _check_reach(ray, run_dir, needs)
     task = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0, max_calls=0)(_make)
-    waiting, lost = deque(shards), Counter[str]()
+    turns, lost = Turns(shards), Counter[str]()
     running: dict[Any, str] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < (at_once or _IN_FLIGHT):
-                shard = waiting.popleft()
+        while turns or running:
+            while len(running) < (at_once or _IN_FLIGHT) and (shard := turns.next()):
                 running[task.remote(stage, run_dir, shard)] = shard
-            for reference in ray.wait(list(running))[0]:
+            if not running:
+                time.sleep(_GLANCE_S)
+                continue
+            for reference in ray.wait(list(running), timeout=_GLANCE_S if turns else None)[0]:
                 shard = running.pop(reference)
-                outcome = _ledger(ray, reference)
+                try:
+                    outcome = _ledger(ray, reference)
+                except BusyError:
+                    turns.put_off(shard)
+                    continue
                 if isinstance(outcome, Ledger):
                     yield outcome
                     continue
@@ -164,7 +173,7 @@ def run_shards_on_ray(
                         "memory?) and run the same command again: finished shards are kept"
                     )
                 on_news(f"{shard} was lost and is made again: {outcome}")
-                waiting.append(shard)
+                turns.again(shard)
     finally:
         for reference in running:
             ray.cancel(reference)

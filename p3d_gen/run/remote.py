@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 import os
+import re
+import secrets
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 from p3d_gen.core.errors import DependencyError, P3DError, RunError, did_you_mean
+from p3d_gen.run.disk import DiskFile, disk_errors, renamed_file
 
 # protocol -> the extra of this package that brings its driver
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
@@ -20,6 +25,8 @@ _WEB = ("http", "https")
 _PARTIAL_CONTENT = 206  # the status of an answer to a request for a range
 # An upload to these takes its name when it is complete; listings are not to be remembered, other processes write too.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"}
+# user:password@bucket; an Amazon Resource Name may hold colons, too
+_PASSWORD = re.compile(r"(?!arn:)[^/@]*:[^@]*@")
 
 
 def _options(protocol: str) -> dict[str, Any]:
@@ -34,7 +41,8 @@ def _options(protocol: str) -> dict[str, Any]:
 def place(address: str | Path) -> Path:
     """Return the folder at a local path, or at a URL: then a UPath, which is used as a Path is; see `is_remote`.
 
-    DependencyError if the driver of its protocol is not installed, RunError if there is no such protocol.
+    DependencyError if the driver of its protocol is not installed, RunError if there is no such protocol, or if the
+    address of an object store holds a password.
     """
     if not isinstance(address, str):
         return address
@@ -43,6 +51,11 @@ def place(address: str | Path) -> Path:
         return Path(address)
     if protocol in ("file", "local"):
         return Path(rest)
+    if protocol in _OBJECT_STORES and _PASSWORD.match(rest):
+        raise RunError(
+            f"{address}: this address holds a password, which {protocol} does not take there: give it as its driver "
+            "asks for it, such as by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and write protocol://bucket/folder"
+        )
     from upath import UPath
 
     try:
@@ -105,23 +118,39 @@ def _upload(local: str, path: Any) -> None:
     if path.protocol in (*_OBJECT_STORES, "memory"):
         path.fs.put_file(local, path.path)
         return
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.fs.put_file(local, partial.path)
-    path.fs.mv(partial.path, path.path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)  # and there are no locks: each writer has a file of its own
+    try:
+        path.fs.put_file(local, partial.path)
+        path.fs.mv(partial.path, path.path)
+    except BaseException:
+        with suppress(Exception):  # what is wrong with the upload is said already
+            path.fs.rm_file(partial.path)
+        raise
 
 
 @contextmanager
-def uploaded_file(path: Path) -> Iterator[IO[bytes]]:
+def uploaded_file(path: Path, optional: bool = False) -> Iterator[IO[bytes]]:
     """Open a binary file, local and without a name, that becomes the remote `path` if the block ends without an
     exception.
 
     The remote file is whole or not there: object stores show an upload when it is complete, and elsewhere a file takes
-    its name after the upload. Of two writers the last one wins.
+    its name after the upload. Of two writers the last one wins. optional: nothing is uploaded if nothing is written.
     """
-    with tempfile.TemporaryFile() as file:
-        yield file
-        file.flush()
+    folder = tempfile.gettempdir()
+    with ExitStack() as stack:
+        with disk_errors(path, folder):
+            raw = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            raw = stack.enter_context(DiskFile(os.dup(raw.fileno()), path, folder))
+        file = io.BufferedRandom(raw)
+        try:
+            yield file
+            file.flush()
+        except BaseException:
+            raw.close()  # else the buffer would try once more to write what the disk has refused
+            raise
+        if optional and not os.fstat(raw.fileno()).st_size:
+            return
         try:
             with remote_errors(path):
                 _upload(f"/dev/fd/{file.fileno()}", path)
@@ -129,36 +158,36 @@ def uploaded_file(path: Path) -> Iterator[IO[bytes]]:
             raise RunError(f"{path} cannot be written: {error}; make the bucket first") from error
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of what may be lost: copies of remote files, and checksums."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p3dgen"
 
 
 def _fetch(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        try:
-            with path.open("rb") as source:
-                shutil.copyfileobj(source, file)
-            Path(file.name).replace(target)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+    with renamed_file(target, patience_s=math.inf, optional=True) as file:
+        if target.exists():  # another process has fetched it in the meantime
+            return
+        with path.open("rb") as source:
+            shutil.copyfileobj(source, file)
+        if not file.tell():
+            raise RunError(f"{path} is empty: delete it, and the run makes it again")
 
 
 def local_copy(path: Path, *beside: Path) -> Path:
     """Return a local file with the content of `path`: itself, or a copy of a remote one.
 
-    A copy is fetched once for each version of the file, into `~/.cache/p3dgen`. beside: files of the same folder that
+    A copy is fetched once for each version of the files, into `~/.cache/p3dgen`. beside: files of the same folder that
     are copied next to it, if they are there.
     """
     if not is_remote(path):
         return path
     with remote_errors(path):
-        version = cast(Any, path).fs.ukey(cast(Any, path).path)
-        copy = _cache() / hashlib.sha256(f"{path} {version}".encode()).hexdigest()[:32] / path.name
+        others = [other for other in beside if other.exists()]
+        versions = [cast(Any, each).fs.ukey(cast(Any, each).path) for each in (path, *others)]
+        name = hashlib.sha256(" ".join(map(str, (path, *versions))).encode()).hexdigest()[:32]
+        copy = cache_folder() / name / path.name
         if not copy.exists():
-            for other in beside:
-                if other.exists():
-                    _fetch(other, copy.with_name(other.name))
+            for other in others:
+                _fetch(other, copy.with_name(other.name))
             _fetch(path, copy)
     return copy

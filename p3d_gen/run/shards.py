@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from p3d_gen.core.errors import DataError, P3DError, RunError
-from p3d_gen.run.files import atomic_file, disk_errors
+from p3d_gen.run.files import atomic_file
 from p3d_gen.run.remote import is_http, is_remote, place, remote_errors
 
 Members = dict[str, bytes]
@@ -29,23 +29,50 @@ _ENDING = 2 * tarfile.BLOCKSIZE
 _NAME = re.compile(r"[A-Za-z0-9_-]+\.[a-z0-9_.]+")
 
 
+def _write_tar(file: IO[bytes], samples: Iterable[tuple[str, Members]]) -> int:
+    """Write the tar of a shard to an open file; return the number of samples."""
+    count = 0
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for key, members in samples:
+            for member, content in members.items():
+                info = tarfile.TarInfo(f"{key}.{member}")
+                info.size, info.mode = len(content), 0o444
+                tar.addfile(info, BytesIO(content))
+            count += 1
+    return count
+
+
 def write_shard(path: Path, samples: Iterable[tuple[str, Members]]) -> tuple[int, str]:
     """Write samples, (key, {member: bytes}), to a tar, byte-identical for identical samples.
 
     Returns the number of samples and the sha256 of the tar.
     """
-    count = 0
     with atomic_file(path) as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for key, members in samples:
-                for member, content in members.items():
-                    info = tarfile.TarInfo(f"{key}.{member}")
-                    info.size, info.mode = len(content), 0o444
-                    with disk_errors(path):
-                        tar.addfile(info, BytesIO(content))
-                count += 1
+        count = _write_tar(file, samples)
         file.seek(0)
         return count, hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a buffered file
+
+
+class _Digest:
+    """A file that keeps the sha256 of the bytes that are written to it, and nothing else."""
+
+    def __init__(self) -> None:
+        self.sha256, self._size = hashlib.sha256(), 0
+
+    def write(self, content: bytes) -> int:
+        self.sha256.update(content)
+        self._size += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._size
+
+
+def shard_sha256(samples: Iterable[tuple[str, Members]]) -> str:
+    """Return the sha256 of the tar that `write_shard` would write; nothing is written."""
+    digest = _Digest()
+    _write_tar(cast(IO[bytes], digest), samples)
+    return digest.sha256.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

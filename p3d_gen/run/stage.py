@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from p3d_gen.run.shards import Members
-from p3d_gen.run.store import Failure, Ledger, Remarks, RunFolder, read_ledger, seal, stage_inputs, upstream_ledger
+from p3d_gen.run.store import (
+    Failure,
+    Ledger,
+    Remarks,
+    RunFolder,
+    claimed,
+    is_whole,
+    read_ledger,
+    seal,
+    stage_inputs,
+    upstream_ledger,
+)
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced by the engine
@@ -42,14 +53,24 @@ def make_shard(
 ) -> Ledger:
     """Do the common work of all stages: return the ledger of a finished shard, else make its samples and seal them.
 
+    BusyError if another process is making the shard.
+
     upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends those
     that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: filled by `make`.
     """
     inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream), made_from=made_from)
-    ledger = read_ledger(run, stage, shard)
-    if ledger and ledger.inputs == inputs:
-        for _ in range(ledger.count + len(ledger.failures)):
-            tick()
-        return ledger
-    failures: list[Failure] = []
-    return seal(run, stage, shard, inputs, make(run, shard, failures), failures, remarks)
+
+    def finished() -> Ledger | None:
+        ledger = read_ledger(run, stage, shard)
+        return ledger if ledger and ledger.inputs == inputs and is_whole(run, stage, shard, ledger) else None
+
+    ledger = finished()
+    if ledger is None:
+        with claimed(run, stage, shard) as record:
+            ledger = finished()  # by another process in the meantime
+            if ledger is None:
+                failures: list[Failure] = []
+                return seal(run, stage, shard, inputs, make(run, shard, failures), failures, remarks, record)
+    for _ in range(ledger.count + len(ledger.failures)):
+        tick()
+    return ledger

@@ -10,6 +10,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from p3d_gen.core.masking import masked
+
 # Processes on other machines are started by a command of their own: an engine that uses such hands this one on.
 COMMAND_VARIABLE = "P3DGEN_COMMAND"
 # Whatever decides a sample's bytes, or could.
@@ -57,5 +59,8 @@ def changed(recorded: dict[str, str]) -> str:
 
 
 def command() -> str:
-    """Return the command line of this process, or that of the one which started it on another machine."""
-    return os.environ.get(COMMAND_VARIABLE) or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return the command line of this process, or that of the one which started it on another machine.
+
+    Passwords, keys and tokens are hidden.
+    """
+    return masked(os.environ.get(COMMAND_VARIABLE) or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, field
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.digest import digest
-from p3d_gen.core.errors import AssetError, DependencyError
+from p3d_gen.core.errors import AssetError, DependencyError, P3DError
+from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec.layouts import category_models, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
@@ -23,6 +25,10 @@ from p3d_gen.spec.viewpoint_files import read_viewpoints
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 ENVIRONMENT_SUFFIXES = (".hdr", ".exr")
+# The kinds of sources, as a run records them.
+KINDS = ("cad", "texture", "hdri", "background", "viewpoint")
+_RECORDED_SHAPE = re.compile(rf"(?P<id>.+) (?P<address>{PARAMETRIC}\S+) version \d+")
+_RECORDED_FILE = re.compile(r"(?P<id>.+)\.\w+ \d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +36,17 @@ class Asset:
     """One CAD model, texture, environment map or background of a source.
 
     id: path below the source without the suffix, with '/' between parts, or the name of a parametric shape.
-    address: path of a file, or `parametric:<category>?variant=<n>`.
+    address: path of a file, or `parametric:<category>?variant=<n>`; "" for a file that a run was made from and that is
+    not there any more.
     up, front: axes of a CAD as the manifest or its layout states them; "auto" stands for those of the file format.
+    recorded: the identity of a file that is not there any more, as its run records it.
     """
 
     id: str
     address: str
     up: str = "auto"
     front: str = "auto"
+    recorded: str = ""
 
     @property
     def is_parametric(self) -> bool:
@@ -45,14 +54,26 @@ class Asset:
         return self.address.startswith(PARAMETRIC)
 
     @property
+    def is_here(self) -> bool:
+        """Return False for a file that a run was made from and that is not there any more."""
+        return not self.recorded
+
+    @property
     def path(self) -> Path:
-        """Return the file. Raise ValueError for a parametric shape, which has none."""
+        """Return the file. Raise ValueError for a parametric shape, which has none, AssetError if it is not there."""
         if self.is_parametric:
             raise ValueError(f"{self.address} is computed; there is no file of it")
+        if not self.is_here:
+            raise AssetError(f"the file that was recorded as {self.recorded!r} is not there any more: bring it back")
         return Path(self.address)
 
     def identity(self) -> str:
-        """Return the text that a resumed run compares: id, suffix and size of a file, or address and version."""
+        """Return the text in a shard's inputs: id, suffix and size of a file, or address and version of a shape.
+
+        The run records the content besides, see `run.store`.
+        """
+        if self.recorded:
+            return self.recorded
         if self.is_parametric:
             return f"{self.id} {self.address} version {LIBRARY_VERSION}"
         return f"{self.id}{self.path.suffix} {self.path.stat().st_size}"
@@ -65,6 +86,7 @@ class Inventory:
     hdris: environment maps that light the scene; empty if lamps or the sun do.
     viewpoints: those of viewpoint.source for each category, at distance 1; empty if there is no such list.
     background_sets: the backgrounds of each category that has its own.
+    lacking: kind -> reason, of the sources that are not there, or not as the run that they belong to records them.
     """
 
     cads: dict[str, tuple[Asset, ...]]
@@ -73,30 +95,66 @@ class Inventory:
     backgrounds: tuple[Asset, ...]
     viewpoints: dict[str, tuple[Viewpoint, ...]] = field(default_factory=dict)
     background_sets: dict[str, tuple[Asset, ...]] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def background_files(self) -> dict[str, Path]:
-        """Return the files of all backgrounds by id."""
-        return {asset.id: asset.path for asset in self.backgrounds}
+        """Return the files of those backgrounds that are there, by id."""
+        return {asset.id: asset.path for asset in self.backgrounds if asset.is_here}
 
     def backgrounds_of(self, category: str) -> tuple[Asset, ...]:
         """Return the backgrounds of a category's samples."""
         return self.background_sets.get(category, self.backgrounds)
 
-    def listing(self) -> dict[str, list[str]]:
-        """Return the assets' identities by kind, by which a resumed run knows that its sources are the same."""
-        kinds = {
+    def _kinds(self) -> dict[str, tuple[Asset, ...]]:
+        return {
             **{f"cad/{category}": assets for category, assets in self.cads.items()},
             "texture": self.textures,
             "hdri": self.hdris,
             "background": self.backgrounds,
         }
-        viewpoints = [
-            f"{category} {len(listed)} {digest([astuple(viewpoint) for viewpoint in listed])}"
-            for category, listed in self.viewpoints.items()
-        ]
-        listing = {kind: [asset.identity() for asset in assets] for kind, assets in kinds.items()}
-        return listing | {"viewpoint": viewpoints}
+
+    def files(self) -> dict[str, dict[str, Path]]:
+        """Return those of the assets' files that are there, kind -> id -> path, without computed shapes."""
+        return {
+            kind: {asset.id: asset.path for asset in assets if asset.is_here and not asset.is_parametric}
+            for kind, assets in self._kinds().items()
+        }
+
+    def listing(self) -> dict[str, list[str]]:
+        """Return the assets' identities by kind: the part of a shard's inputs that its sources are."""
+        listing = {kind: [asset.identity() for asset in assets] for kind, assets in self._kinds().items()}
+        return listing | {"viewpoint": _viewpoint_listing(self.viewpoints)}
+
+    def without(self, kind: str, ids: Collection[str], reason: str) -> Inventory:
+        """Return the inventory without some files of a kind, whose assets stay. reason: why they cannot be used."""
+        assets = {
+            section: tuple(
+                replace(asset, address="", recorded=asset.identity()) if section == kind and asset.id in ids else asset
+                for asset in listed
+            )
+            for section, listed in self._kinds().items()
+        }
+        backgrounds = {asset.id: asset for asset in assets["background"]}
+        return replace(
+            self,
+            cads={category: assets[f"cad/{category}"] for category in self.cads},
+            textures=assets["texture"],
+            hdris=assets["hdri"],
+            backgrounds=assets["background"],
+            background_sets={
+                category: tuple(backgrounds[asset.id] for asset in listed)
+                for category, listed in self.background_sets.items()
+            },
+            lacking={kind.partition("/")[0]: reason, **self.lacking},
+        )
+
+
+def _viewpoint_listing(viewpoints: Mapping[str, Sequence[Viewpoint]]) -> list[str]:
+    return [
+        f"{category} {len(listed)} {digest([astuple(viewpoint) for viewpoint in listed])}"
+        for category, listed in viewpoints.items()
+    ]
 
 
 def embedded_folder(kind: str) -> Path:
@@ -126,8 +184,8 @@ def _find(folder: Path, suffixes: Iterable[str], key: str) -> tuple[Asset, ...]:
     Raise AssetError if there is none, or if two files have the same id.
     """
     wanted = set(suffixes)
-    paths = [path for path in folder.glob("**/*") if path.suffix.lower() in wanted and path.is_file()]
-    assets = {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(paths)}
+    paths = files_below(folder, wanted)
+    assets = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
     if not assets:
         raise AssetError(f"{key}: the folder {folder} holds no {', '.join(sorted(wanted))} file; name another folder")
     if len(assets) < len(paths):
@@ -197,7 +255,8 @@ def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
                 f"texture.split: there is no {labels}/{split}1.txt or {labels}/{split}.txt; "
                 "name a DTD release as texture.source, or leave texture.split out"
             )
-        ids |= {Path(line.strip()).with_suffix("").as_posix() for line in path.read_text().split("\n") if line}
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+        ids |= {Path(line.strip()).with_suffix("").as_posix() for line in lines if line}
     return ids
 
 
@@ -291,3 +350,93 @@ def take_inventory(manifest: Manifest, base_dir: Path) -> Inventory:
         viewpoints=_viewpoints(manifest, base_dir),
         background_sets=_background_sets(manifest, backgrounds),
     )
+
+
+def _recorded_asset(text: str) -> Asset:
+    """Return the asset of an identity, without its file. Raise ValueError for any other text."""
+    if shape := _RECORDED_SHAPE.fullmatch(text):
+        return Asset(id=shape["id"], address=shape["address"], recorded=text)
+    if file := _RECORDED_FILE.fullmatch(text):
+        return Asset(id=file["id"], address="", recorded=text)
+    raise ValueError(f"{text!r} is not a recorded asset")
+
+
+def _lacking(kind: str, recorded: Sequence[str], there: Iterable[str]) -> str:
+    """Return the reason why a kind of sources is not what was recorded; "" if it is."""
+    told = list(there)
+    if told == list(recorded):
+        return ""
+    gone = [text for text in recorded if text not in set(told)]
+    come = [text for text in told if text not in set(recorded)]
+    parts = [f"{len(listed)} {name} ({listed[0]})" for name, listed in (("gone", gone), ("new", come)) if listed]
+    return f"{kind}: {', '.join(parts) or 'they stand in another order'}"
+
+
+def _as_recorded(
+    section: str, recorded: Sequence[str], take: Callable[[], Iterable[Asset]]
+) -> tuple[tuple[Asset, ...], str]:
+    """Return the recorded assets, with the files of those that are there unchanged; and the reason if some are not."""
+    there: dict[str, Asset] = {}
+    try:
+        there = {asset.identity(): asset for asset in take()}
+        reason = _lacking(section, recorded, there)
+    except (P3DError, OSError) as error:
+        reason = str(error)
+    return tuple(there.get(text) or _recorded_asset(text) for text in recorded), reason
+
+
+def _recorded_viewpoints(
+    manifest: Manifest, base_dir: Path, recorded: Sequence[str]
+) -> tuple[dict[str, tuple[Viewpoint, ...]], str]:
+    """Return the listed viewpoints and "", or none and the reason if their list is not there or was changed."""
+    try:
+        there = _viewpoints(manifest, base_dir)
+    except (P3DError, OSError) as error:
+        return {}, str(error)
+    reason = _lacking("viewpoint", recorded, _viewpoint_listing(there))
+    return ({} if reason else there), reason
+
+
+def _assets_only(listing: Mapping[str, Sequence[str]]) -> dict[str, tuple[Asset, ...]]:
+    return {section: tuple(map(_recorded_asset, texts)) for section, texts in listing.items() if section != "viewpoint"}
+
+
+def _inventory(
+    manifest: Manifest,
+    assets: Mapping[str, tuple[Asset, ...]],
+    viewpoints: dict[str, tuple[Viewpoint, ...]],
+    lacking: dict[str, str],
+) -> Inventory:
+    """Return an inventory of the assets of each section of a listing."""
+    return Inventory(
+        cads={name: assets[f"cad/{name}"] for name in manifest.categories},
+        textures=assets["texture"],
+        hdris=assets["hdri"],
+        backgrounds=assets["background"],
+        viewpoints=viewpoints,
+        background_sets=_background_sets(manifest, assets["background"]),
+        lacking=lacking,
+    )
+
+
+def recorded_inventory(manifest: Manifest, base_dir: Path | None, listing: Mapping[str, Sequence[str]]) -> Inventory:
+    """Return the inventory of a run as its `listing` records it, with the files as far as they are there unchanged.
+
+    Samples are drawn from it as from the sources themselves, except from lists of viewpoints that are not there.
+    base_dir: None if no file is to be looked for. ValueError or KeyError if it is not a listing of this manifest.
+    """
+    if base_dir is None:
+        return _inventory(manifest, _assets_only(listing), {}, dict.fromkeys(KINDS, "its files were not looked for"))
+    models = functools.cache(lambda: take_cads(manifest, base_dir))
+    takes: dict[str, Callable[[], Iterable[Asset]]] = {
+        **{f"cad/{name}": functools.partial(lambda name: models()[name], name) for name in manifest.categories},
+        "texture": lambda: _textures(manifest, base_dir),
+        "hdri": lambda: _environments(manifest, base_dir),
+        "background": lambda: _backgrounds(manifest, base_dir),
+    }
+    assets, reasons = {}, {}
+    for section, take in takes.items():
+        assets[section], reasons[section] = _as_recorded(section, listing[section], take)
+    viewpoints, reasons["viewpoint"] = _recorded_viewpoints(manifest, base_dir, listing["viewpoint"])
+    lacking = {section.partition("/")[0]: reason for section, reason in reasons.items() if reason}
+    return _inventory(manifest, assets, viewpoints, lacking)

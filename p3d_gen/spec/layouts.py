@@ -17,6 +17,7 @@ from pathlib import Path
 
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError
+from p3d_gen.core.folders import visible
 
 CAD_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".blend", ".usd", ".usda", ".usdc", ".usdz")
 # Both synsets of boats occur in ShapeNetCore v1; watercraft, the second, holds the boats and more.
@@ -61,11 +62,13 @@ class Pattern:
         return [root / name for name in dict.fromkeys(names)]
 
     def files(self, root: Path, category: str) -> list[Path]:
-        """Return the category's model files in the first folder that holds any, sorted; an empty list for none."""
+        """Return the category's model files in the first folder that holds any, sorted; an empty list for none.
+
+        Names that begin with a dot are passed over.
+        """
         for folder in self.folders(root, category):
-            files = [p for p in folder.glob(self.glob) if p.suffix.lower() in self.suffixes and p.is_file()]
-            if files:
-                return sorted(files)
+            if files := visible(folder.glob(self.glob), folder, self.suffixes):
+                return files
         return []
 
     def name(self, path: Path) -> str:

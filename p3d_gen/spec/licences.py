@@ -83,7 +83,7 @@ def _mtime(path: Path) -> int:
 @functools.lru_cache(maxsize=1024)
 def _read_text(path: Path, _: int) -> str:
     """Return the licence that a text names by its id or title; `UNKNOWN` if it names none."""
-    text = path.read_text(errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     tag = _TAG.search(text)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     if tag is None and lines:
@@ -132,8 +132,12 @@ def _below(path: Path, root: Path) -> str:
 
 
 def file_licence(path: Path, root: Path) -> Licence:
-    """Return the licence of a file of the source at `root`. Raise AssetError if a `licences.toml` cannot be used."""
-    path, root = path.resolve(), root.resolve()
+    """Return the licence of a file of the source at `root`. Raise AssetError if a `licences.toml` cannot be used.
+
+    A file that is reached through a link has the licence that is stated where the link stands.
+    """
+    path = root.resolve() / path.relative_to(root) if path.is_relative_to(root) else path.resolve()
+    root = root.resolve() if path.is_relative_to(root.resolve()) else path.parent
     sidecar = path.with_name(f"{path.name}.license")
     if sidecar.is_file():
         return Licence(id=_read_text(sidecar, _mtime(sidecar)), stated_in=_below(sidecar, root))

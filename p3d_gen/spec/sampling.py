@@ -143,6 +143,11 @@ def backdrop(manifest: Manifest, inventory: Inventory, category: str, index: int
     return Backdrop(background_id=light.hdri_id if light else drawn, window=_window(rng), environment=light)
 
 
+def render_seed(manifest: Manifest, category: str, index: int) -> int:
+    """Return the seed of Blender's noise in sample `index` of `category`."""
+    return int(stream(manifest, Stream.RENDER, category, index).integers(2**31))
+
+
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
     """Return the resolved sample `index` of `category`."""
     viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
@@ -172,5 +177,5 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         background_id=before.background_id,
         background_window=before.window,
         colour=colour,
-        render_seed=int(stream(manifest, Stream.RENDER, category, index).integers(2**31)),
+        render_seed=render_seed(manifest, category, index),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +28,22 @@ class Section(BaseModel):
 
 
 T = TypeVar("T", bound=Section)
+
+
+def check_template(template: str, *fields: str) -> None:
+    """Raise ValueError unless a text can be filled in, and asks only for these fields, each by its name alone.
+
+    Formats and attributes, as in {colour:>9} or {colour.real}, are refused: a width alone could fill the memory.
+    """
+    valid = ", ".join(f"{{{name}}}" for name in fields)
+    try:
+        asked = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"template {template!r}: {error}; valid fields: {valid}") from None
+    for name, form, conversion in asked:
+        if name not in fields or form or conversion:
+            text = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
+            raise ValueError(f"template {template!r}: {text!r}; valid fields: {valid}")
 
 
 def ordered(name: str, low: float, high: float) -> None:
@@ -120,10 +137,13 @@ def validated(model: type[T], data: dict[str, Any], origin: str, kind: str, erro
 
 
 def read_toml(path: Path, error: type[P3DError] = ConfigError) -> dict[str, Any]:
-    """Return the data of a TOML file. Raise `error` with the file and the line if it cannot be read."""
+    """Return the data of a TOML file. Raise `error` with the file and the line if it cannot be read.
+
+    A byte order mark, which some editors put before UTF-8 text, is passed over.
+    """
     try:
         content = path.read_bytes()
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as failure:
         raise error(f"{path} cannot be read: {failure.strerror}") from None
     except UnicodeDecodeError as fault:

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from p3d_gen.core.categories import Category
-from p3d_gen.spec.sections import Section, Unit, load_section, ordered
+from p3d_gen.spec.sections import Section, Unit, check_template, load_section, ordered
 
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 Thresholds = tuple[Threshold, Threshold]
+PROMPT_FIELDS = ("colour", "category", "word")
 SD15, SD15_CANNY = "stable-diffusion-v1-5/stable-diffusion-v1-5", "lllyasviel/control_v11p_sd15_canny"
 
 
@@ -173,12 +174,7 @@ class Stylize(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Stylize:
-        try:
-            self.prompt.format(colour="", category="", word="")
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"prompt {self.prompt!r}: {error}; valid fields: {{colour}}, {{category}}, {{word}}"
-            ) from None
+        check_template(self.prompt, *PROMPT_FIELDS)
         if self.max_residual_deg < 180 and not self.pose_model:
             raise ValueError(f"max_residual_deg = {self.max_residual_deg} needs a pose_model to judge by")
         if self.form == "image" and int(self.steps * self.strength) == 0:

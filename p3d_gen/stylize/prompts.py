@@ -11,10 +11,9 @@ from typing import cast
 from p3d_gen.core.categories import Category
 from p3d_gen.core.errors import ManifestError
 from p3d_gen.spec.manifest import Manifest, resolve_file
+from p3d_gen.spec.sections import check_template
 from p3d_gen.spec.streams import Stream, pick, stream
-from p3d_gen.spec.stylize import Stylize
-
-_FIELDS = ("colour", "category", "word")
+from p3d_gen.spec.stylize import PROMPT_FIELDS, Stylize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +25,6 @@ class Style:
     seed: int
 
 
-def _check_template(template: str, where: str) -> None:
-    try:
-        template.format(**dict.fromkeys(_FIELDS, ""))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        fields = ", ".join(f"{{{name}}}" for name in _FIELDS)
-        raise ManifestError(f"{where}: {template!r}: {error}; valid fields: {fields}") from None
-
-
 def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
     """Return the prompt templates of a stylization: the lines of its prompt file without blank ones, or its prompt.
 
@@ -43,14 +34,17 @@ def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
         return (settings.prompt,)
     path = resolve_file(settings.prompt_file, base_dir, "stylize.prompt_file")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read as text: {error}") from None
     templates = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
     if not templates:
         raise ManifestError(f"{path} holds no prompt: write one on each line")
     for number, template in templates.items():
-        _check_template(template, f"{path}, line {number}")
+        try:
+            check_template(template, *PROMPT_FIELDS)
+        except ValueError as error:
+            raise ManifestError(f"{path}, line {number}: {error}") from None
     return tuple(templates.values())
 
 

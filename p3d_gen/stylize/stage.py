@@ -24,7 +24,7 @@ from p3d_gen.core.errors import DependencyError
 from p3d_gen.core.silhouette import camera_of
 from p3d_gen.core.types import Picture
 from p3d_gen.run.ahead import ahead
-from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.cad_model import stretched
 from p3d_gen.run.files import compact_json
 from p3d_gen.run.local import available_cores
 from p3d_gen.run.shards import Members, read_shard, reading_samples
@@ -82,7 +82,7 @@ Make = Callable[[Sequence[Task[_RenderedSample]]], list[_Made]]
 
 def expected_of(run: RunFolder, labels: dict[str, Any], members: Members) -> Expected:
     """Return the edges that the label of a render predicts."""
-    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    model = run.load_model(labels["category"], labels["cad_id"])
     hidden = decode_image(members["occluders.png"]) > 0 if "occluders.png" in members else None
     vertices = stretched(model, labels["stretch_xyz"])
     return expected_edges(vertices, model.faces, np.array(labels["cam_T_obj"]), camera_of(labels), hidden)
@@ -290,7 +290,7 @@ def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto"
     name: name of the stylization, "" for the manifest's own. device: `auto` for a GPU if there is one, `cpu` or `cuda`;
     pixels are the same on one build and device.
     """
-    run = open_run(run_dir)
+    run = open_run(run_dir, needs=())
     stylization = open_stylization(run, name)
     remarks = Remarks()
     make = functools.partial(_samples, stylization, device, remarks)

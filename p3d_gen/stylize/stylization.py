@@ -7,37 +7,52 @@ RUN/shards-NAME/<shard>.tar     the samples packed from them
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.core.errors import ManifestError, RunError, did_you_mean
+from p3d_gen.core.errors import DependencyError, ManifestError, RunError, did_you_mean
 from p3d_gen.run.files import read_json, write_json
-from p3d_gen.run.store import SCHEMA_VERSION, RunFolder, difference
+from p3d_gen.run.store import SCHEMA_VERSION, RunFolder, base_dirs, difference, stored_base_dir
 from p3d_gen.spec.manifest import Manifest, resolve_folder
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import needed_members
 from p3d_gen.stylize.prompts import check_words, load_templates
-from p3d_gen.stylize.weights import check_weights
+from p3d_gen.stylize.weights import all_weights, check_weights
 
 Given = tuple[Stylize, Path]
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_NOWHERE = Path(os.devnull)  # no file is below it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stylization:
     """One way to stylize a run's renders.
 
-    name: its name, "" for the manifest's own. base_dir: folder in which relative paths start. templates: templates of
-    its prompts.
+    name: its name, "" for the manifest's own. base_dir: folder in which relative paths start.
     """
 
     name: str
     settings: Stylize
     base_dir: Path
-    templates: tuple[str, ...]
+
+    @cached_property
+    def templates(self) -> tuple[str, ...]:
+        """Return the templates of its prompts. ManifestError if its prompt file cannot be read."""
+        return load_templates(self.settings, self.base_dir)
+
+    @cached_property
+    def lacking(self) -> str:
+        """Return the reason why its prompt file cannot be read, "" if it can."""
+        try:
+            load_templates(self.settings, self.base_dir)
+        except ManifestError as error:
+            return str(error)
+        return ""
 
     def _named(self, kind: str) -> str:
         return f"{kind}-{self.name}" if self.name else kind
@@ -87,29 +102,49 @@ def _stored(path: Path) -> dict[str, Any] | None:
         data = read_json(path)
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, but this p3dgen reads {SCHEMA_VERSION}")
-        return {"schema_version": SCHEMA_VERSION, "base_dir": str(data["base_dir"]), "settings": data["settings"]}
+        return {**data, "base_dir": str(data["base_dir"]), "settings": data["settings"]}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} cannot be used: {error}; delete its folder, or choose another --name") from None
 
 
-def _content(settings: Stylize, base_dir: Path) -> dict[str, Any]:
+def _content(run: RunFolder, settings: Stylize, base_dir: Path) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
-        "base_dir": str(base_dir),
+        **stored_base_dir(run.root, base_dir),
         "settings": settings.model_dump(mode="json"),
     }
 
 
-def _of(name: str, settings: Stylize, base_dir: Path) -> Stylization:
-    return Stylization(name=name, settings=settings, base_dir=base_dir, templates=load_templates(settings, base_dir))
+def _is_complete(settings: Stylize, base_dir: Path) -> bool:
+    """Return True if all files that the settings name by relative paths are below this folder."""
+    try:
+        load_templates(settings, base_dir)
+        if settings.stylizer != "none":
+            all_weights(settings, base_dir)
+    except (ManifestError, DependencyError):
+        return False
+    return True
+
+
+def _base_dir(run: RunFolder, settings: Stylize, stored: dict[str, Any]) -> Path:
+    """Return the folder in which the relative paths of stored settings start, which may have been moved since."""
+    places = base_dirs(run.root, stored)
+    return next((place for place in (*places, run.base_dir) if _is_complete(settings, place)), places[-1])
+
+
+def _is_elsewhere(run: RunFolder, settings: Stylize, stored: dict[str, Any], base_dir: Path) -> bool:
+    """Return True if stored settings name other files than the same settings in `base_dir` do."""
+    places = base_dirs(run.root, stored)
+    names_files = not _is_complete(settings, _NOWHERE)
+    return names_files and base_dir not in places and any(_is_complete(settings, place) for place in places)
 
 
 def open_stylization(run: RunFolder, name: str = "") -> Stylization:
     """Open the manifest's own stylization, or the one of that name. Raise RunError if there is none."""
     if not name:
-        return _of("", run.manifest.stylize, run.base_dir)
+        return Stylization(name="", settings=run.manifest.stylize, base_dir=run.base_dir)
     _check_name(name)
     path = _settings_file(run, name)
     data = _stored(path)
@@ -118,7 +153,7 @@ def open_stylization(run: RunFolder, name: str = "") -> Stylization:
         known = did_you_mean(name, names) if names else "; it has no stylization with a name"
         raise RunError(f"{run.root} has no stylization {name!r}{known}; `p3dgen stylize --name {name}` makes it")
     settings = validated(Stylize, data["settings"], str(path), "stylization")
-    return _of(name, settings, Path(data["base_dir"]))
+    return Stylization(name=name, settings=settings, base_dir=_base_dir(run, settings, data))
 
 
 def check_settings(manifest: Manifest, settings: Stylize, base_dir: Path) -> None:
@@ -148,7 +183,7 @@ def _wanted(
         wanted, base_dir = given
     elif stored is not None:
         wanted = validated(Stylize, stored["settings"], str(where), "stylization")
-        base_dir = Path(stored["base_dir"])
+        base_dir = _base_dir(run, wanted, stored)
     else:
         wanted, base_dir = run.manifest.stylize, run.base_dir
     if min_survival is not None:
@@ -188,10 +223,11 @@ def create_stylization(
             "give --settings FILE or --min-survival, or leave --name out"
         )
     wanted, base_dir = _wanted(run, stored, path, given, min_survival)
-    content = _content(wanted, base_dir)
-    if stored not in (None, content):
-        raise RunError(f"{path} holds other settings ({difference(stored, content)}): choose another --name")
+    content = _content(run, wanted, base_dir)
+    if stored and (stored["settings"] != content["settings"] or _is_elsewhere(run, wanted, stored, base_dir)):
+        change = difference(*({name: each[name] for name in ("base_dir", "settings")} for each in (stored, content)))
+        raise RunError(f"{path} holds other settings ({change}): choose another --name")
     _checked(run, wanted, base_dir)
-    if stored is None:
+    if stored is None or base_dir not in base_dirs(run.root, stored):
         write_json(path, content)
-    return _of(name, wanted, base_dir)
+    return Stylization(name=name, settings=wanted, base_dir=base_dir)

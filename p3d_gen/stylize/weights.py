@@ -73,6 +73,13 @@ def model_weights(name: str, part: str, base_dir: Path, key: str) -> Weights:
     return model
 
 
+def names_of_weights(settings: Stylize) -> list[str]:
+    """Return the names of all weights that the settings name, in the order of `all_weights`."""
+    controls = [control.weights for control in settings.control if control.weights]
+    vae = [settings.speed.vae] if settings.speed.vae else []
+    return [settings.base, *controls, *vae, *(x.weights for x in settings.lora), *settings.textual_inversion]
+
+
 def all_weights(settings: Stylize, base_dir: Path) -> dict[str, list[Weights]]:
     """Return all weights that the settings name, by their purpose.
 

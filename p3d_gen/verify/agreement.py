@@ -12,7 +12,7 @@ from p3d_gen.core.codecs import decode_image, decode_nocs, decode_npz
 from p3d_gen.core.geometry import project, transform
 from p3d_gen.core.silhouette import camera_of, mask_box, mask_iou, ray_cast
 from p3d_gen.core.types import Array, Camera
-from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.cad_model import stretched
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder
 
@@ -61,7 +61,7 @@ def measure_agreement(run: RunFolder, key: str, members: Members) -> Agreement:
     labels = json.loads(members["json"])
     camera, pose = camera_of(labels), np.array(labels["cam_T_obj"])
     stretch_xyz = np.array(labels["stretch_xyz"])
-    model = load_cad(run.cad_file(labels["category"], labels["cad_id"]))
+    model = run.load_model(labels["category"], labels["cad_id"])
     vertices = stretched(model, stretch_xyz)
     mask = decode_image(members["mask.png"]) > 0
     cast, _ = ray_cast(vertices, model.faces, pose, camera)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ import numpy as np
 from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
 from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import Amodal, amodal, camera_of
-from p3d_gen.core.types import Array, Camera, RenderSpec
+from p3d_gen.core.types import Array, Camera, RenderSpec, Viewpoint
 from p3d_gen.render.annotations import Rendered, json_labels
-from p3d_gen.run.cad_model import load_cad, stretched
+from p3d_gen.run.cad_model import stretched
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
@@ -81,9 +82,14 @@ def _check_in_view(vertices: Array, pose: Array, camera: Camera) -> None:
         raise ValueError("cam_T_obj puts the object out of the picture")
 
 
-def drawn_sample(run: RunFolder, category: str, index: int) -> RenderSpec:
-    """Return the sample as the manifest draws it."""
-    return spec(run.manifest, run.inventory, category, index)
+def drawn_sample(run: RunFolder, category: str, index: int, labels: dict[str, Any]) -> RenderSpec:
+    """Return the sample as the manifest draws it; with its labels' viewpoint if the list of viewpoints is not there."""
+    if "viewpoint" not in run.inventory.lacking or not run.manifest.viewpoint.source:
+        return spec(run.manifest, run.inventory, category, index)
+    names = ("azimuth_rad", "elevation_rad", "theta_rad", "distance")
+    viewpoint = Viewpoint(**{name: float(labels[name]) for name in names})
+    known = replace(run.inventory, viewpoints={category: (viewpoint,)})
+    return replace(spec(run.manifest, known, category, index), viewpoint=viewpoint)
 
 
 def render_labels(
@@ -94,7 +100,7 @@ def render_labels(
     They follow from the drawn sample, the stored pose and camera, and its decoded members. Labels that cannot be known
     from these are left out: the pose and camera themselves, and keypoints that an occluder may hide.
     """
-    model = load_cad(run.cad_file(sample.category, sample.cad_id))
+    model = run.load_model(sample.category, sample.cad_id)
     mask, depth = decoded["mask.png"] > 0, decoded.get("depth.npz")
     occluders = decoded["occluders.png"] > 0 if "occluders.png" in decoded else np.zeros_like(mask)
     passes = Passes(
@@ -121,23 +127,25 @@ def stylize_labels(
 ) -> dict[str, Any]:
     """Return the labels of a stylized sample that follow from its render's labels and the pictures of both.
 
-    These are the request of the stored attempt, and the label survival.
+    These are the request of the stored attempt, without the prompt if the prompt file is not there, and the label
+    survival.
     """
     settings = stylization.settings
     attempt = stored["attempts"] - 1
     if not 0 <= attempt <= settings.retries:
         raise ValueError(f"attempts is {shown(stored['attempts'])}, up to {settings.retries + 1} are made")
-    asked = style(run.manifest, settings, stylization.templates, render["category"], render["index"], attempt)
+    templates = ("",) if stylization.lacking else stylization.templates
+    asked = style(run.manifest, settings, templates, render["category"], render["index"], attempt)
     rgba = decoded["render.png"]
     hidden = decoded["occluders.png"] > 0 if "occluders.png" in decoded else None
-    model = load_cad(run.cad_file(render["category"], render["cad_id"]))
+    model = run.load_model(render["category"], render["cad_id"])
     vertices = stretched(model, render["stretch_xyz"])
     expected = expected_edges(vertices, model.faces, np.array(render["cam_T_obj"]), camera_of(render), hidden)
     picture = decoded["stylized.png"] if settings.stylizer != "none" else on_grey(rgba[..., :3], rgba[..., 3])
     survived = survival(picture, expected)
     return {
         "colour": asked.colour,
-        "prompt": asked.prompt,
+        **({} if stylization.lacking else {"prompt": asked.prompt}),
         "negative_prompt": settings.negative_prompt,
         "stylize_seed": asked.seed,
         "survival": survived.score,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from p3d_gen.core.errors import P3DError
 from p3d_gen.run.store import stage_command
 
 CHECKS = ("ledger", "checksum", "count", "schema", "content", "labels", "geometry", "duplicate", "rerender")
@@ -62,5 +63,5 @@ class Findings:
         try:
             yield
         except Exception as error:
-            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            told = str(error) if isinstance(error, ValueError | P3DError) else f"{type(error).__name__}: {error}"
             self.add(check, f"{message}: {' '.join(told.split())[:_SHOWN_CHARS]}", key)

@@ -45,12 +45,14 @@ def open_shard(run: RunFolder, stage: str, shard: str) -> Opened:
     findings, tar = Findings(stage=stage, shard=shard), run.tar(stage, shard)
     ledger, samples = None, None
     path, make = tar.with_suffix(".json"), f"run `{stage_command(stage)}`"
-    if not tar.exists():
+    with findings.guard("ledger", f"{path} cannot be used"):
+        ledger = read_ledger(run, stage, shard)
+    if ledger is not None and not ledger.count and not tar.exists():
+        samples = {}
+    elif not tar.exists():
         findings.add("count", f"{tar} is not there", remedy=make)
     elif not path.exists():
         findings.add("ledger", f"{path} is not there, so the shard counts as unfinished", remedy=make)
-    with findings.guard("ledger", f"{path} cannot be used"):
-        ledger = read_ledger(run, stage, shard)
     if tar.exists():
         with findings.guard("content", f"{tar} cannot be opened"):
             samples = read_contents(tar, findings)

@@ -6,118 +6,23 @@ module brings them together. None of it decides a sample's bytes.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.core.errors import DependencyError, RunError
-from p3d_gen.run.files import file_sha256, write_bytes, write_json
+from p3d_gen.core.errors import RunError
+from p3d_gen.dataset.licences import AssetUse, asset_uses
+from p3d_gen.run.files import write_bytes, write_json
 from p3d_gen.run.shards import read_labels
 from p3d_gen.run.store import RunFolder, upstream_ledger
-from p3d_gen.spec.inventory import Asset, background_folder, embedded_folder, light_folder
-from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, is_allowed, stated_licence
-from p3d_gen.spec.manifest import resolve_file, resolve_folder
-from p3d_gen.spec.sampling import spec
-from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.licences import is_allowed
+from p3d_gen.spec.sampling import render_seed
 from p3d_gen.stylize.stylization import Stylization
-from p3d_gen.stylize.weights import all_weights, licence, pinned
 from p3d_gen.verify.replay import find_sample
 
 _SHOWN_ASSETS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class AssetUse:
-    """An asset that samples are made of. kind: cad, texture, hdri, background, viewpoints, occluder or checkpoint.
-
-    id: as the samples' labels spell it; <category>/<id> for a CAD model. file: its path below its source, the address
-    of a computed one, or "". path: of its file, None if it has none. licence: the stated one, and the place that states
-    it.
-    """
-
-    kind: str
-    id: str
-    file: str
-    path: Path | None
-    licence: Licence
-
-    def entry(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {
-            "kind": self.kind,
-            "id": self.id,
-            "file": self.file,
-            "sha256": _sha256(self.path) if self.path else "",
-            "licence": self.licence.id,
-            "stated_in": self.licence.stated_in,
-        }
-
-
-_sha256 = functools.cache(file_sha256)
-
-
-def _root(run: RunFolder, kind: str) -> Path | None:
-    """Return the folder of a source, up to which licences are looked for; None if its shapes are computed."""
-    manifest, base_dir = run.manifest, run.base_dir
-    if kind == "cad":
-        source = manifest.cad.source
-        return None if source == EMBEDDED else resolve_folder(source, base_dir, "cad.source")
-    if kind == "texture":
-        source = manifest.texture.source
-        embedded = embedded_folder("textures").parent  # where their licence lies
-        return embedded if source == EMBEDDED else resolve_folder(source, base_dir, "texture.source")
-    return (light_folder if kind == "hdri" else background_folder)(manifest, base_dir)
-
-
-def _asset_use(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUse:
-    stated = asset_licence(asset, root)
-    if asset.is_parametric or root is None:
-        return AssetUse(kind=kind, id=name, file=asset.address, path=None, licence=stated)
-    file = asset.path.relative_to(root).as_posix()
-    return AssetUse(kind=kind, id=name, file=file, path=asset.path, licence=stated)
-
-
-def _assets(run: RunFolder) -> Iterator[AssetUse]:
-    kinds = {
-        "cad": [(f"{category}/{cad.id}", cad) for category, cads in run.inventory.cads.items() for cad in cads],
-        "texture": [(asset.id, asset) for asset in run.inventory.textures],
-        "hdri": [(asset.id, asset) for asset in run.inventory.hdris],
-        "background": [(asset.id, asset) for asset in run.inventory.backgrounds],
-    }
-    for kind, assets in kinds.items():
-        root = _root(run, kind) if assets else None
-        yield from (_asset_use(kind, name, asset, root) for name, asset in assets)
-    if run.manifest.occlusion.level != "none":
-        yield _asset_use("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
-    if source := run.manifest.viewpoint.source:
-        path = resolve_file(source, run.base_dir, "viewpoint.source")
-        yield AssetUse(kind="viewpoints", id=source, file=path.name, path=path, licence=file_licence(path, path.parent))
-
-
-def _checkpoints(stylization: Stylization) -> Iterator[AssetUse]:
-    """Yield the weights that a stylization names. If a model card cannot be reached, its licence is unknown."""
-    if stylization.settings.stylizer == "none":
-        return
-    by_model = all_weights(stylization.settings, stylization.base_dir)
-    for weights in chain.from_iterable(by_model.values()):
-        try:
-            stated = stated_licence(licence(pinned(weights)))
-        except DependencyError:
-            stated = UNKNOWN
-        stated_in = "" if stated == UNKNOWN else "its model card"
-        part = f"/{weights.path.name}" if weights.name == EMBEDDED and weights.path else ""
-        name = weights.name + part
-        yield AssetUse(kind="checkpoint", id=name, file="", path=None, licence=Licence(id=stated, stated_in=stated_in))
-
-
-def asset_uses(run: RunFolder, stylization: Stylization) -> list[AssetUse]:
-    """Return all assets that samples of a run may be made of. AssetError if a `licences.toml` cannot be used."""
-    return [*_assets(run), *dict.fromkeys(_checkpoints(stylization))]
 
 
 def check_allowed(uses: Iterable[AssetUse], allowed: Iterable[str]) -> None:
@@ -152,8 +57,8 @@ def _made_by(run: RunFolder, stages: Iterable[str], shard: str) -> dict[str, dic
 
 
 def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> dict[str, Any]:
-    sample = spec(run.manifest, run.inventory, labels["category"], labels["index"])
-    seeds = {"manifest": run.manifest.seed, "render": sample.render_seed, "stylize": labels["stylize_seed"]}
+    seed = render_seed(run.manifest, labels["category"], labels["index"])
+    seeds = {"manifest": run.manifest.seed, "render": seed, "stylize": labels["stylize_seed"]}
     return {
         "key": labels["key"],
         "made_of": [each.entry() for each in used],
@@ -165,11 +70,18 @@ def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> 
     }
 
 
+def packed_labels(run: RunFolder, stage: str, shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the samples of a packed shard in order, as (key, labels). RunError if it is missing or differs from its
+    ledger."""
+    if upstream_ledger(run, stage, shard).count:
+        yield from read_labels(run.tar(stage, shard))
+
+
 def _shard_provenance(
     run: RunFolder, stylization: Stylization, uses: Sequence[AssetUse], shard: str
 ) -> Iterator[dict[str, Any]]:
     made_by = _made_by(run, ("render", stylization.stage, stylization.packed), shard)
-    for _, labels in read_labels(run.tar(stylization.packed, shard)):
+    for _, labels in packed_labels(run, stylization.packed, shard):
         yield _entry(run, _used(run, uses, labels), labels) | {"shard": shard, "made_by": made_by}
 
 
@@ -194,9 +106,9 @@ def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") 
         ) from None
 
 
-def write_provenance(run: RunFolder, stylization: Stylization) -> Path:
-    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, a line per packed sample; return its path."""
-    path = stylization.file(run, "provenance", ".jsonl")
+def write_provenance(run: RunFolder, stylization: Stylization, out: Path | None = None) -> Path:
+    """Write RUN/provenance.jsonl, or provenance-NAME.jsonl, or `out`, a line per packed sample; return its path."""
+    path = out or stylization.file(run, "provenance", ".jsonl")
     write_bytes(path, "".join(json.dumps(entry) + "\n" for entry in provenance_entries(run, stylization)).encode())
     return path
 
@@ -208,15 +120,16 @@ def used_assets(run: RunFolder, stylization: Stylization) -> list[tuple[AssetUse
     """
     uses, counts = asset_uses(run, stylization), Counter[AssetUse]()
     for shard in run.all_shards():
-        upstream_ledger(run, stylization.packed, shard)
-        for _, labels in read_labels(run.tar(stylization.packed, shard)):
+        for _, labels in packed_labels(run, stylization.packed, shard):
             counts.update(_used(run, uses, labels))
     return [(each, counts[each]) for each in uses if counts[each]]
 
 
-def write_licences(run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]]) -> Path:
-    """Write RUN/licences.json, or licences-NAME.json, with the assets of `used_assets`; return its path."""
-    path = stylization.file(run, "licences", ".json")
+def write_licences(
+    run: RunFolder, stylization: Stylization, used: Sequence[tuple[AssetUse, int]], out: Path | None = None
+) -> Path:
+    """Write RUN/licences.json, or licences-NAME.json, or `out`, with the assets of `used_assets`; return its path."""
+    path = out or stylization.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
     entries = [each.entry() | {"samples": samples} for each, samples in used]
     write_json(path, {"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries})

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.errors import AssetError, RunError, did_you_mean
 from p3d_gen.core.types import RenderSpec
-from p3d_gen.pack.stage import pack_sample
+from p3d_gen.pack.stage import pack_around, pack_sample
 from p3d_gen.render.stage import ShardRenderer, Supervision
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.shards import Members, read_shard
@@ -110,15 +111,24 @@ def composed(run: RunFolder, number: int, members: Members, packed: Members) -> 
     If the run's own composite, `packed`, has a pose residual from `p3dgen pack --residuals`, that is taken over: no
     stage makes it.
     """
+    return pack_sample(run, members, number, _residual(members, packed))
+
+
+def _residual(members: Members, packed: Members) -> dict[str, Any]:
     theirs, mine = json.loads(packed["json"]), json.loads(members["stylize.json"])
     given = {"pose_residual_deg"} & (theirs.keys() - mine.keys())
-    return pack_sample(run, members, number, {name: theirs[name] for name in given})
+    return {name: theirs[name] for name in given}
+
+
+def composed_around(run: RunFolder, number: int, members: Members, packed: Members) -> Members:
+    """Make what `composed` makes, except the picture, whose background is not there."""
+    return pack_around(run, members, number, _residual(members, packed), json.loads(packed["json"]))
 
 
 def _stored(run: RunFolder, stage: str, shard: str, keys: Sequence[str]) -> dict[str, Members]:
     """Return those of the samples that the run holds; RunError if it holds none."""
     ledger = upstream_ledger(run, stage, shard)
-    there = dict(read_shard(run.tar(stage, shard), keys=keys))
+    there = dict(read_shard(run.tar(stage, shard), keys=keys)) if ledger.count else {}
     if not there:
         reasons = [failure.reason for failure in ledger.failures if failure.key in keys]
         raise RunError(f"{run.tar(stage, shard)} holds no {keys[0]}, which failed: {', '.join(reasons[:1])}")

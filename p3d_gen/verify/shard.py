@@ -92,7 +92,7 @@ def _filtered(packed: Opened) -> bool:
 
 def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
     """Check one shard through all stages; name: that of the stylization. Any damage is a finding."""
-    run = open_run(run_dir)
+    run = open_run(run_dir, needs=())
     stylization = open_stylization(run, name)
     category, indices = run.members_of(shard)
     render, stylized, packed = opened = [
@@ -104,7 +104,8 @@ def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
     check_keys(packed, [packed_key(run.manifest, key, n) for key in stylized.keys for n in composites])
     agreements = _check_shard(run, stylization, shard, render, stylized, packed)
     check_inputs(run, render, [], None)
-    check_inputs(run, stylized, [render], stylization.made_from(run))
+    if not stylization.lacking:
+        check_inputs(run, stylized, [render], stylization.made_from(run))
     if not _filtered(packed):
         check_inputs(run, packed, [render, stylized], None)
     return ShardReport(

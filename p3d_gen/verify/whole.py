@@ -13,8 +13,8 @@ from typing import cast
 
 import numpy as np
 
+from p3d_gen.core.masking import masked
 from p3d_gen.render.stage import Supervision
-from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import write_json
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.stage import Stage, enter
@@ -36,7 +36,7 @@ class Verification:
     """The result of the checks of a run.
 
     samples: number of packed ones. failed: number of those that its ledgers name as failed. rerendered: the keys of
-    those made again. agreements: of all renders' poses.
+    those made again. agreements: of all renders' poses. unchecked: what could not be checked, and why.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Verification:
     findings: tuple[Finding, ...]
     agreements: tuple[Agreement, ...]
     rerendered: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def by_check(self) -> dict[str, int]:
@@ -88,8 +89,9 @@ def _models(run: RunFolder) -> Iterator[Finding]:
             findings = Findings(stage="cad", shard=category)
             path = run.cad_file(category, cad.id)
             with findings.guard("content", f"{path} cannot be read"):
-                load_cad(path)
-            remedy = f"delete {run.models_file} and {path} and run `p3dgen render` again"
+                run.load_model(category, cad.id)
+                run.local_model(category, cad.id)
+            remedy = f"delete {path} and run `p3dgen render` again"
             yield from (Finding(**asdict(finding) | {"remedy": remedy}) for finding in findings.found)
 
 
@@ -157,8 +159,24 @@ def _rerendered(run: RunFolder, stylization: Stylization, keys: Sequence[str], a
                 shard=replay.shard,
                 key=replay.key,
                 what=f"made again, {told}{build}",
-                remedy=f"look at what `p3dgen replay {run.root} {replay.key}{name} --out FOLDER` writes",
+                remedy=masked(f"look at what `p3dgen replay {run.root} {replay.key}{name} --out FOLDER` writes"),
             )
+
+
+def _unchecked(run: RunFolder, stylization: Stylization) -> Iterator[str]:
+    """Yield what cannot be checked without the sources that are not there."""
+    lacking = run.inventory.lacking
+    if "background" in lacking:
+        backgrounds = run.inventory.backgrounds
+        gone = sum(not each.is_here for each in backgrounds)
+        yield (
+            f"composites on {gone} of {len(backgrounds)} backgrounds were not made again, only their other members and "
+            f"labels: {lacking['background']}"
+        )
+    if "viewpoint" in lacking:
+        yield f"viewpoints were not drawn again, only compared with the poses: {lacking['viewpoint']}"
+    if stylization.lacking:
+        yield f"prompts were not drawn again: {stylization.lacking}"
 
 
 def verify_run(
@@ -190,6 +208,7 @@ def verify_run(
         findings=tuple(findings),
         agreements=tuple(agreement for report in reports for agreement in report.agreements),
         rerendered=tuple(chosen),
+        unchecked=tuple(_unchecked(run, stylization)),
     )
 
 
@@ -202,9 +221,10 @@ def _worst(agreements: Sequence[Agreement]) -> dict[str, float]:
     return {name: float(value) for name, value in worst.items() if not np.isnan(value)}
 
 
-def write_verification(run: RunFolder, verification: Verification) -> Path:
-    """Write RUN/verify.json, or verify-NAME.json; return its path. It holds nothing that depends on the clock."""
-    path = open_stylization(run, verification.name).file(run, "verify", ".json")
+def write_verification(run: RunFolder, verification: Verification, out: Path | None = None) -> Path:
+    """Write RUN/verify.json, or verify-NAME.json, or `out`; return its path. It holds nothing that depends on the
+    clock."""
+    path = out or open_stylization(run, verification.name).file(run, "verify", ".json")
     write_json(
         path,
         {
@@ -215,6 +235,7 @@ def write_verification(run: RunFolder, verification: Verification) -> Path:
             "findings": [asdict(finding) for finding in verification.findings],
             "worst_agreement": _worst(verification.agreements),
             "rerendered": list(verification.rerendered),
+            **({"unchecked": list(verification.unchecked)} if verification.unchecked else {}),
             "made_with": versions(),
         },
     )

@@ -89,7 +89,10 @@ def evaluate(
     from p3d_gen.run.files import write_json
     from pose_models.api import evaluate as evaluate_model
     from pose_models.api import load
+    from pose_models.report.write import check_folder
 
+    if out is not None:
+        check_folder(out)
     as_json = json_target == _STDOUT
     if json_target is not None and not as_json:  # --json FILE, as before there was --json-file
         json_file = Path(json_target)
@@ -107,10 +110,10 @@ def evaluate(
         click.echo(json.dumps(evaluation.as_dict(), indent=2))
     else:
         _print_tables(evaluation)
-    if json_file is not None:
-        write_json(json_file, evaluation.as_dict())
     if out is not None:
         click.echo(f"{len(evaluation.write(out))} files written to {out}", err=as_json)
+    if json_file is not None:
+        write_json(json_file, evaluation.as_dict())
 
 
 def _print_tables(evaluation: Evaluation) -> None:

@@ -51,7 +51,8 @@ def predict(
     """Find the pose of the object in photographs.
 
     For each image OUT/NAME.json holds the pose in the image's pixels, the angles in degrees, the loss, the confidence
-    and the other hypotheses. OUT/NAME.png shows the pose: the box with a yellow front, x red, y green, z blue.
+    and the other hypotheses. OUT/NAME.png shows the pose: the box with a yellow front, x red, y green, z blue. Files of
+    these names that are not answers of this command are never overwritten.
 
     \b
     Example:
@@ -65,6 +66,7 @@ def predict(
     from pose_models.model import load
 
     _check_names(images, box)
+    _check_answers(images, cad, out)
     model, shape = load(model_folder, device), None if cad is None else read_mesh(cad)
     for first in range(0, len(images), _AT_ONCE):
         chunk = images[first : first + _AT_ONCE]
@@ -73,6 +75,28 @@ def predict(
             write_json(out / f"{path.stem}.json", {"image": str(path), **pose.as_dict()})
             write_bytes(out / f"{path.stem}.png", encode_png(np.asarray(pose.draw(shape))))
             click.echo(f"{path}: {pose}")
+
+
+def _check_answers(images: tuple[Path, ...], cad: Path | None, out: Path) -> None:
+    """Refuse to write over a photograph, or over a file that is not the answer for an image of the same name."""
+    from p3d_gen.core.outputs import check_outputs
+
+    answers = [(out / f"{path.stem}.json", out / f"{path.stem}.png") for path in images]
+    inputs = [*images, *([] if cad is None else [cad])]
+    check_outputs([path for answer in answers for path in answer], inputs, is_own=True)
+    for answer in answers:
+        check_outputs(answer, [], is_own=_is_answer(answer[0]))
+
+
+def _is_answer(path: Path) -> bool:
+    """Return if a file is the JSON of this command, which is written before the picture."""
+    from p3d_gen.run.files import read_json
+
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"image", "category", "hypotheses", "cam_T_obj"} <= content.keys()
 
 
 def _check_names(images: tuple[Path, ...], box: tuple[float, ...] | None) -> None:

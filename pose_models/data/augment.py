@@ -16,8 +16,12 @@ import numpy as np
 import torch
 
 from p3d_gen.core.composite import composite, resized_part
+from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.folders import files_below
+from p3d_gen.core.pictures import read_picture
 from p3d_gen.core.types import Array
+from p3d_gen.run.files import file_sha256
 from pose_models.config import AugmentConfig
 from pose_models.data.sample import Batch, Image, PoseSample
 
@@ -102,26 +106,26 @@ def mirrored(sample: PoseSample) -> PoseSample:
 
 class Backgrounds:
     """The pictures of a folder, searched recursively, kept in memory at a shorter side of at most 512 pixels.
+    identity: a digest of their names and files.
 
     DataError naming the folder if it has none, or the file that cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read every picture below `folder`."""
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        files = files_below(folder, IMAGE_SUFFIXES) if folder.is_dir() else []
         if not files:
             raise DataError(f"--backgrounds {folder}: no picture ({', '.join(IMAGE_SUFFIXES)}) found in it")
         self._images = [self._read(path) for path in files]
+        self.identity = digest([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in files])
 
     @staticmethod
     def _read(path: Path) -> Image:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"cannot read background {path}: remove it or repair it")
+        image = read_picture(path, upright=True)
         shrink = _BACKGROUND_SIDE / min(image.shape[:2])
         if shrink < 1:
-            image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(image[..., ::-1])
+            image = np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
+        return image
 
     def draw(self, rng: np.random.Generator, hw: tuple[int, ...]) -> Image:
         """Draw a random part of a random picture, mirrored half of the time, resized to `hw`."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.pictures import read_picture
 from pose_models.data.sample import PoseSample
 
 Cars3dSplit = Literal["train", "val"]
@@ -34,18 +34,14 @@ def cars3d_samples(folder: Path, split: Cars3dSplit, limit: int | None = None) -
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not a file of `pose-models convert cars3d`: {error!r}; make it again") from error
     for name in names[:limit]:
-        image = cv2.imread(str(folder / "images" / name))
-        if image is None:
-            raise DataError(
-                f"cannot read image {folder / 'images' / name}: make it again with `pose-models convert cars3d`"
-            )
+        image = read_picture(folder / "images" / name, upright=False)
         pose = np.full((4, 4), np.nan)
         pose[:3, :3] = rotations[name]
         pose[3] = [0.0, 0.0, 0.0, 1.0]
         yield PoseSample(
             key=f"cars3d-{Path(name).stem}",
             category="car",
-            image=np.ascontiguousarray(image[..., ::-1]),
+            image=image,
             mask=None,
             cam_T_obj=pose,
             K=np.full((3, 3), np.nan),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +19,20 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as Pictures
-from PIL import UnidentifiedImageError
 
 from p3d_gen.core.codecs import encode_jpeg
 from p3d_gen.core.errors import DataError
-from p3d_gen.run.files import write_bytes
+from p3d_gen.core.geometry import meets_picture
+from p3d_gen.core.outputs import check_outputs
+from p3d_gen.core.pictures import MOST_PIXELS, read_picture
+from p3d_gen.run.files import read_json, write_bytes
 from pose_models.data.viewpoint import pose_of
 
 _ANGLES = ("azimuth", "elevation", "theta")
 _LONGEST_SIDE = 256
 _JPEG_QUALITY = 92
+_PLAIN_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\x7f]+")
+_MARK = ".conversion"  # a conversion that was not finished may be begun again
 _NUMPY_NAMES = {
     (module, name)
     for module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
@@ -112,18 +117,19 @@ def _class_names(path: Path) -> list[str]:
 
 def _crop(path: Path, box: CarBox) -> tuple[bytes, tuple[int, int], tuple[int, int]]:
     """Return the JPEG of the box, at most 256 pixels long, its (height, width), and the (width, height) of the cut."""
-    try:
-        with Pictures.open(path) as picture:
-            part = picture.convert("RGB").crop(box.box_xyxy)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"cannot read {path}: {error}; unpack cars_train.tgz again") from error
-    if min(part.size) < 1:
-        raise DataError(f"{path}: its box {box.box_xyxy} is empty; check the devkit's annotations")
-    width, height = part.size
+    pixels = read_picture(path, upright=False)
+    left, top, right, bottom = box.box_xyxy
+    width, height = right - left, bottom - top
+    if not meets_picture(box.box_xyxy, pixels.shape[:2]) or width * height > MOST_PIXELS // 2:
+        raise DataError(
+            f"{path}: its box {box.box_xyxy} is empty or lies off its {pixels.shape[1]} x {pixels.shape[0]} pixels; "
+            "check the devkit's annotations"
+        )
+    part = Pictures.fromarray(pixels).crop(box.box_xyxy)
     shrink = min(1.0, _LONGEST_SIDE / max(width, height))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    pixels = np.asarray(part.resize(size, Pictures.Resampling.LANCZOS) if shrink < 1 else part)
-    return encode_jpeg(pixels, _JPEG_QUALITY), (size[1], size[0]), (width, height)
+    cut = np.asarray(part.resize(size, Pictures.Resampling.LANCZOS) if shrink < 1 else part)
+    return encode_jpeg(cut, _JPEG_QUALITY), (size[1], size[0]), (width, height)
 
 
 def convert_cars3d(
@@ -131,18 +137,39 @@ def convert_cars3d(
 ) -> int:
     """Write `out`/images/*.jpg and `out`/annotations.json, and return how many images have both a box and a pose.
 
-    Pictures are cut to the devkit's box and shrunk to a longest side of at most 256. ValueError names what is broken.
+    Pictures are cut to the devkit's box and shrunk to a longest side of at most 256. DataError names what is broken,
+    such as a name that leads out of a folder. RunError before a file is overwritten that no conversion made.
     """
     poses, boxes = read_poses(annotations), read_boxes(devkit)
     names = sorted(poses.keys() & boxes.keys())
     if not names:
         raise DataError(f"{annotations} and {devkit} name no image in common: take both of train, or both of test")
+    for name in names:
+        if not _PLAIN_NAME.fullmatch(name):
+            raise DataError(f"{annotations} and {devkit}: {name!r} is not a plain file name; download them again")
+    record, mark = out / "annotations.json", out / _MARK
+    outputs = [record, *(out / "images" / name for name in names)]
+    inputs = [annotations, devkit, *(images / name for name in names)]
+    check_outputs(outputs, inputs, is_own=mark.exists() or _is_converted(record))
+    write_bytes(mark, b"{}\n")
     written = {}
     for name in names:
         written[name] = _write(images / name, out / "images" / name, boxes[name], poses[name])
         on_image()
-    write_bytes(out / "annotations.json", json.dumps(written, indent=0, allow_nan=False).encode())
+    write_bytes(record, json.dumps(written, indent=0, allow_nan=False).encode())
+    mark.unlink()
     return len(names)
+
+
+def _is_converted(record: Path) -> bool:
+    """Return if a file is the annotations.json of a conversion."""
+    try:
+        entries = read_json(record)
+    except (OSError, ValueError):
+        return False
+    return isinstance(entries, dict) and all(
+        isinstance(entry, dict) and "R_cam_obj_opencv" in entry for entry in entries.values()
+    )
 
 
 def _write(source: Path, target: Path, box: CarBox, angles_deg: tuple[float, float, float]) -> Mapping[str, Any]:

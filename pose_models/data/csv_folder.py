@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
-from pose_models.data.pictures import read_mask, read_picture
+from p3d_gen.core.geometry import meets_picture
+from p3d_gen.core.pictures import read_picture
+from pose_models.data.pictures import read_mask
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
 
@@ -33,6 +36,7 @@ _ANGLES = ("azimuth_deg", "elevation_deg", "theta_deg")
 _NEEDED = ("image", "category", *_ANGLES)
 _CAMERA = ("distance", "principal_x", "principal_y", "focal_px")
 _BOX = ("x1", "y1", "x2", "y2")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # they would spoil tables, and terminals obey some
 _OPTIONAL = (*_CAMERA, *_BOX, "mask", "subset", "split")
 
 
@@ -96,6 +100,8 @@ def _rows(path: Path, split: str) -> list[_Row]:
                 empty = [name for name in _NEEDED if not cells[name]]
                 if empty:
                     raise DataError(f"{where}: {', '.join(empty)} may not be empty")
+                if spoilt := [name for name, cell in cells.items() if _CONTROL.search(cell)]:
+                    raise DataError(f"{where}: {', '.join(spoilt)} holds a line break or another control character")
                 rows.append(_Row(path, table.line_num, cells))
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}; it must be a CSV file in UTF-8") from error
@@ -115,14 +121,17 @@ def _of_split(path: Path, rows: list[_Row], split: str) -> list[_Row]:
 def _sample(row: _Row) -> PoseSample:
     cells, folder = row.cells, row.table.parent
     try:
-        image = read_picture(folder / cells["image"])
+        image = read_picture(folder / cells["image"], upright=False)
         hw = (image.shape[0], image.shape[1])
         mask = read_mask(folder / cells["mask"], hw) if cells.get("mask") else None
     except DataError as error:
         raise DataError(f"{row.where}: {error}") from error
     left, top, right, bottom = row.numbers(_BOX) or (0.0, 0.0, float(hw[1]), float(hw[0]))
-    if not (left < right and top < bottom):
-        raise DataError(f"{row.where}: the box {left, top, right, bottom} is empty: x1 < x2 and y1 < y2 are needed")
+    if not meets_picture((left, top, right, bottom), hw):
+        raise DataError(
+            f"{row.where}: the box {left, top, right, bottom} is empty or lies off {cells['image']}, which has "
+            f"{hw[1]} x {hw[0]} pixels: x1 < x2 and y1 < y2 in its pixels are needed"
+        )
     distance, x, y, focal = row.numbers(_CAMERA) or [UNKNOWN] * 4
     if distance <= 0 or focal <= 0:
         raise DataError(f"{row.where}: distance {distance} and focal_px {focal} must be positive")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.masking import masked
 from pose_models.data.cars3d import cars3d_samples
 from pose_models.data.csv_folder import csv_folder
 from pose_models.data.image_folder import image_folder
@@ -105,7 +106,7 @@ def open_dataset(address: str, *, split: str = "val", categories: Sequence[str] 
         if category not in available:
             raise ConfigError(f"{address} {split} has no category {category!r}{did_you_mean(category, available)}")
     kept = available if categories is None else tuple(categories)
-    return Dataset(name=f"{kind}:{path} {split}", categories=kept, read=_checked(kept, read, address))
+    return Dataset(name=masked(f"{kind}:{path} {split}"), categories=kept, read=_checked(kept, read, address))
 
 
 def _checked(

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.folders import files_below
+from p3d_gen.core.pictures import read_cutout
 from p3d_gen.core.types import Array
 from pose_models.data.sample import Image, PoseSample
 
@@ -76,21 +78,18 @@ class FolderOccluders:
 
     def __init__(self, folder: Path) -> None:
         """Find the files below `folder`; each is read when it is drawn."""
-        self._files = sorted(folder.rglob("*.png"))
+        self._files = files_below(folder, (".png",)) if folder.is_dir() else []
         if not self._files:
             raise DataError(f"{folder} holds no PNG file: give a folder of cut-out pictures with transparency")
 
     def draw(self, rng: np.random.Generator) -> Image:
         """Read one of them, cut to its opaque part."""
         path = self._files[rng.integers(len(self._files))]
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
-            raise DataError(f"{path} is not an 8-bit RGBA picture: give cut-outs with transparency, or remove it")
+        picture = read_cutout(path)
         rows, columns = (np.flatnonzero((picture[..., 3] >= 128).any(axis=axis)) for axis in (1, 0))
         if len(rows) == 0:
             raise DataError(f"{path} is transparent everywhere: remove it")
-        part = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return np.ascontiguousarray(part[..., [2, 1, 0, 3]])
+        return np.ascontiguousarray(picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
-from pose_models.data.pictures import read_picture
+from p3d_gen.core.geometry import meets_picture
+from p3d_gen.core.pictures import read_picture
 from pose_models.data.sample import PoseSample
 from pose_models.data.viewpoint import UNKNOWN, camera_matrix, pose_of
 
@@ -95,7 +96,12 @@ def annotated_sample(
     annotated: AnnotatedObject, picture: Path, *, key: str, category: str, subset: str = ""
 ) -> PoseSample:
     """Read the picture and give it the object's labels; there is no mask. ValueError if the picture cannot be read."""
-    image = read_picture(picture)
+    image = read_picture(picture, upright=False)
+    if not meets_picture(annotated.box_xyxy, image.shape[:2]):
+        raise DataError(
+            f"{picture}: its annotated box {annotated.box_xyxy} is empty or lies off its {image.shape[1]} x "
+            f"{image.shape[0]} pixels: download picture and annotation again"
+        )
     return PoseSample(
         key=key,
         category=category,
@@ -111,7 +117,7 @@ def annotated_sample(
 def read_names(path: Path) -> list[str]:
     """Read the image names of a list, one a line, without their suffix. ValueError naming the file."""
     try:
-        lines = path.read_text().split()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split()
     except OSError as error:
         raise DataError(f"cannot read list {path}: {error.strerror}; unpack the release again") from error
     return [line.removesuffix(".JPEG").removesuffix(".jpg") for line in lines]

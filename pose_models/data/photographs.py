@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,16 +61,37 @@ def shrunk(sample: PoseSample, long_side: int) -> PoseSample:
     )
 
 
+class _Digest:
+    """The digest of samples as they were read: keys, pixels and labels."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+
+    def over(self, samples: Iterable[PoseSample]) -> Iterator[PoseSample]:
+        """Hand the samples on."""
+        for sample in samples:
+            labels = repr((sample.key, sample.category, sample.image.shape, sample.box_xyxy))
+            self._sha256.update(labels.encode() + sample.image.tobytes())
+            self._sha256.update(sample.cam_T_obj.astype(np.float64).tobytes() + sample.K.astype(np.float64).tobytes())
+            yield sample
+
+    def hex(self) -> str:
+        """Return the digest of those handed on."""
+        return self._sha256.hexdigest()
+
+
 class Encoded(Sequence[PoseSample]):
-    """Samples in memory, their pictures as JPEG."""
+    """Samples in memory, their pictures as JPEG. identity: a digest of what was read."""
 
     def __init__(self, samples: Iterable[PoseSample]) -> None:
         """Keep the samples; masks and occluders stay as they are."""
         self._kept = []
-        for sample in samples:
+        digest = _Digest()
+        for sample in digest.over(samples):
             ok, data = cv2.imencode(".jpg", sample.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             assert ok
             self._kept.append((replace(sample, image=np.empty((0, 0, 3), np.uint8)), data))
+        self.identity = digest.hex()
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -88,4 +110,6 @@ class Photographs(Encoded):
         self, samples: Iterable[PoseSample], outlines: Mapping[str, Tensor], distance: float, long_side: int
     ) -> None:
         """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category."""
-        super().__init__(with_camera(shrunk(s, long_side), outlines[s.category], distance) for s in samples)
+        read = _Digest()  # before its numbers depend on the versions of libraries
+        super().__init__(with_camera(shrunk(s, long_side), outlines[s.category], distance) for s in read.over(samples))
+        self.identity = read.hex()

@@ -6,21 +6,27 @@ import glob
 import json
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.pictures import decode_picture
 from p3d_gen.run.remote import answers_ranges, is_remote, place, remote_errors
 from p3d_gen.run.shards import StoredSample, list_samples, tar_errors
+from pose_models.data.checksums import checked_sha256
 from pose_models.data.sample import Image, PoseSample
 
 _PICTURES = ("png", "jpg")
 _MASK, _OCCLUDER, _JSON = "mask.png", "occluders.png", "json"
 _READ = (*_PICTURES, _MASK, _OCCLUDER, _JSON)
 _LABELS = ("category", "cad_id", "cam_T_obj", "focal_px", "principal_px", "image_hw")
+_ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of JPEG and PNG
+_READERS = 4
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NAME = re.compile(r"(.+)-\d+\.tar")
 
@@ -85,11 +91,14 @@ def shard_categories(shards: str) -> list[str]:
     return sorted({match[1] for path in _named(shards) if (match := _NAME.fullmatch(path.name))})
 
 
-def shard_entries(path: Path) -> list[StoredSample]:
+def shard_entries(path: Path, check: bool = True) -> list[StoredSample]:
     """Return the samples of one shard in order; of a server that sends whole files only, with what a training reads.
 
-    DataError naming the shard if it is cut, or a sample incomplete.
+    check: compare a shard on a disk with the checksum that was recorded of it. DataError naming the shard if it is cut
+    or changed, or a sample incomplete.
     """
+    if check and not is_remote(path):
+        checked_sha256(path)
     with tar_errors(path):
         hold = () if answers_ranges(path) else _READ
     entries = list(list_samples(path, hold))
@@ -117,18 +126,29 @@ def _labels(entry: StoredSample, content: bytes) -> dict[str, Any]:
     return labels
 
 
-def read_shard(path: Path) -> Iterator[PoseSample]:
-    """Yield the decoded samples of one shard in order; errors as `shard_entries` and `decode`."""
-    for entry in shard_entries(path):
+def read_shard(path: Path, check: bool = True) -> Iterator[PoseSample]:
+    """Yield the decoded samples of one shard in order; check, and errors, as of `shard_entries` and `decode`."""
+    for entry in shard_entries(path, check):
         yield decode(entry)
 
 
 class ShardSamples(Sequence[PoseSample]):
-    """The samples of many shards, each read and decoded when it is asked for."""
+    """The samples of many shards, each read and decoded when it is asked for.
+
+    identity: by name the checksum of each shard, or under a URL that of the places of its samples.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        """List the samples of the shards; errors as `shard_entries`."""
-        self.entries = [entry for path in paths for entry in shard_entries(path)]
+        """List the samples of the shards, and compare checksums; errors as `shard_entries`."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            sums = list(pool.map(lambda path: "" if is_remote(path) else checked_sha256(path), paths))
+        self.entries: list[StoredSample] = []
+        self.identity: dict[str, str] = {}
+        for path, sha256 in zip(paths, sums, strict=True):
+            entries = shard_entries(path, check=False)
+            self.entries += entries
+            name = path.name if path.name not in self.identity else f"{path.parent.parent.name}/{path.name}"
+            self.identity[name] = sha256 or digest([[entry.key, entry.places] for entry in entries])
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -140,9 +160,12 @@ class ShardSamples(Sequence[PoseSample]):
 
 
 def _decode_image(data: bytes, flag: int, name: str) -> Image:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    """Return the stored pixels, BGR or grey as `flag` says. OpenCV is fast, and silent if a picture is cut short."""
+    if not data.endswith(_ENDS):
+        decode_picture(data, name, upright=False)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
     if image is None:
-        raise DataError(f"{name} is not a readable image")
+        raise DataError(f"{name} is not a readable picture: pack the shard again")
     return np.asarray(image, dtype=np.uint8)
 
 

@@ -41,6 +41,12 @@ class Views(Dataset[PoseSample]):
                 raise ConfigError(f"real_share = {config.real_share} needs {name} images, but none are given")
         self._canvas_hw, self._config, self._backgrounds = canvas_hw, config, backgrounds
 
+    @property
+    def sources(self) -> tuple[Sequence[PoseSample], Sequence[PoseSample], Backgrounds | None]:
+        """Renders, photographs and backgrounds; empty sequences for those that are never shown."""
+        renders, real = (source if share > 0 else () for source, share in zip(self._sources, self._shares, strict=True))
+        return renders, real, self._backgrounds
+
     def __len__(self) -> int:
         """Return the number of views of the whole run."""
         return self._config.steps * self._config.batch

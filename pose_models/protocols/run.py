@@ -15,7 +15,8 @@ from typing import IO, Any
 import click
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import lock_file, read_record, write_json
+from p3d_gen.run.disk import appended_file, lock_file
+from p3d_gen.run.files import read_record, write_json
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.planner import STEPS, ProtocolJob, arguments, output
@@ -132,7 +133,7 @@ def _run(job: ProtocolJob, main: click.Command, steps: Path, device: str, record
 def _locked(folder: Path) -> Iterator[int]:
     """Lock the folder. The job's process holds the lock too, so that it also reveals an orphan at work."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
+    with appended_file(folder / ".lock") as file:
         try:
             lock_file(file, wait=False)
         except BlockingIOError:
@@ -141,7 +142,7 @@ def _locked(folder: Path) -> Iterator[int]:
 
 
 def _logged(job: ProtocolJob, words: Sequence[str], log: Path, lock: int, call: Call) -> None:
-    with log.open("ab") as file:
+    with appended_file(log) as file:
         file.write(f"$ pose-models {' '.join(words)}\n".encode())
         file.flush()
         status = call(words, file, lock)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from pose_models.metrics.bootstrap import over_seeds
 from pose_models.metrics.summary import MODEL
 from pose_models.protocols.manifest import Number, Row
 from pose_models.protocols.planner import STEPS, ProtocolPlan, output
-from pose_models.report.tables import FIGURES, NO_VALUE, Table, as_markdown, as_text
+from pose_models.report.tables import FIGURES, NO_VALUE, Table, as_markdown, as_text, csv_text
 
 SUMMARY_FILE, TABLE = "summary.json", "table"
 
@@ -151,17 +149,15 @@ def write_protocol(out: Path, plan: ProtocolPlan) -> list[Table]:
     tables = protocol_tables(plan, figures)
     below = notes(plan)
     known = [asdict(figure) for figure in figures if figure.paper is not None or figure.mean is not None]
-    file = io.StringIO()
-    lines = csv.writer(file, lineterminator="\n")
-    lines.writerow(ProtocolFigure.__dataclass_fields__)
+    lines = [list(ProtocolFigure.__dataclass_fields__)]
     for figure in known:
         paper = figure["paper"]
         ends = " to ".join(map(str, paper)) if isinstance(paper, tuple) else paper
-        lines.writerow({**figure, "paper": ends}.values())
+        lines.append(list({**figure, "paper": ends}.values()))
     text = "\n".join([*map(as_text, tables), *below]) + "\n"
     marked = "\n".join([*map(as_markdown, tables), *(f"- {line}" for line in below)]) + "\n"
     write_bytes(out / f"{TABLE}.txt", text.encode())
     write_bytes(out / f"{TABLE}.md", marked.encode())
-    write_bytes(out / f"{TABLE}.csv", file.getvalue().encode())
+    write_bytes(out / f"{TABLE}.csv", csv_text(lines).encode())
     write_json(out / f"{TABLE}.json", {"title": plan.protocol.title, "figures": known})
     return tables

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pose_models.metrics.accuracy import PoseMetrics
 from pose_models.metrics.bootstrap import Intervals
@@ -25,6 +26,10 @@ _MEANS: dict[Mean, str] = {
     "weighted": "groups weighted by images",
     "unweighted": "groups weighted equally",
 }
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the latter are their wide forms
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {sign: f"\\{sign}" for sign in "\\`*|~"})
+# What opens a picture, ends the text of a link, or stresses a word; brackets alone are those of intervals.
+_LINK = re.compile(r"!(?=\[)|\](?=[\[(:])|(?<!\w)_|_(?!\w)")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -93,21 +98,45 @@ def as_text(table: Table) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
+def plain_markdown(text: str) -> str:
+    """Return the text as Markdown that shows it as it is: without tags, links, pictures, code or emphasis."""
+    return _LINK.sub(r"\\\g<0>", " ".join(text.splitlines()).translate(_MARKDOWN))
+
+
 def as_markdown(table: Table) -> str:
     """Write the table in GitHub's Markdown, the title in bold above it."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(plain_markdown, cells)) + " |"
 
     rule = "|" + "|".join([" --- ", *[" ---: "] * (len(table.header) - 1)]) + "|"
-    return "\n".join([f"**{table.title}**", "", line(table.header), rule, *map(line, table.rows)]) + "\n"
+    return (
+        "\n".join([f"**{plain_markdown(table.title)}**", "", line(table.header), rule, *map(line, table.rows)]) + "\n"
+    )
+
+
+def _inert(cell: Any) -> Any:
+    """Return a cell of a CSV file, with an apostrophe before a text that a spreadsheet would compute."""
+    if not isinstance(cell, str) or not cell.lstrip().startswith(_FORMULA) or cell == NO_VALUE:
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Write rows as RFC 4180 has them, except that lines end in a line feed. Texts that begin as formulas do, and are
+    not numbers, have an apostrophe before them."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(map(_inert, row) for row in rows)
+    return file.getvalue()
 
 
 def as_csv(table: Table) -> str:
-    """Write the header and rows as RFC 4180 has them, except that lines end in a line feed; the title is left out."""
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([table.header, *table.rows])
-    return file.getvalue()
+    """Write the header and rows as `csv_text` does; the title is left out."""
+    return csv_text([table.header, *table.rows])
 
 
 def _latex(cell: str) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p3d_gen.core.codecs import encode_png
+from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.types import Picture
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
-from pose_models.prediction import Prediction, write_predictions
+from pose_models.prediction import Prediction, is_predictions, write_predictions
 from pose_models.report.cases import Case, case_sheet, worst_and_typical
 from pose_models.report.curves import risk_coverage_figure
 from pose_models.report.draw import rendered
@@ -29,6 +30,9 @@ from pose_models.report.tables import (
 
 CASES = 8
 _MOST_COLUMNS = 16
+_PREDICTIONS, _SUMMARY = "predictions.jsonl", "summary.json"
+_FORMATS = {"txt": as_text, "md": as_markdown, "tex": as_latex}
+_PICTURES = ("sphere", "risk_coverage", "cases")
 _SUFFIXES = ("acc_pi_6", "acc_pi_18", "median")
 
 
@@ -58,8 +62,7 @@ def summary_tables(result: Summary, title: str, mean: Mean = "pooled") -> dict[s
 
 def write_tables(folder: Path, tables: dict[str, Table]) -> list[Path]:
     """Write tables.txt, tables.md and tables.tex with all tables, and tables/NAME.csv; returns the paths."""
-    formats = {"txt": as_text, "md": as_markdown, "tex": as_latex}
-    paths = {folder / f"tables.{name}": "\n".join(map(form, tables.values())) for name, form in formats.items()}
+    paths = {folder / f"tables.{name}": "\n".join(map(form, tables.values())) for name, form in _FORMATS.items()}
     paths |= {folder / "tables" / f"{name}.csv": as_csv(table) for name, table in tables.items()}
     for path, text in paths.items():
         write_bytes(path, text.encode())
@@ -90,6 +93,13 @@ def pictures(
     return drawn
 
 
+def check_folder(folder: Path) -> None:
+    """Raise RunError if the files of a report would overwrite others than those of an earlier report."""
+    tables = (f"tables.{suffix}" for suffix in _FORMATS)
+    names = (_PREDICTIONS, _SUMMARY, *tables, *(f"{name}.png" for name in _PICTURES))
+    check_outputs((folder / name for name in names), [], is_own=is_predictions(folder / _PREDICTIONS))
+
+
 def write_report(
     folder: Path,
     predictions: Sequence[Prediction],
@@ -102,9 +112,10 @@ def write_report(
     """Write predictions.jsonl, summary.json, the tables and the pictures into a folder; returns the paths.
 
     `result` is the `summary` of `predictions`. mean: of the papers' tables. case_of: image, poses and box of a
-    prediction, for the sheet of the worst and typical ones, which is left out without it.
+    prediction, for the sheet of the worst and typical ones, which is left out without it. RunError: see `check_folder`.
     """
-    lines, figures = folder / "predictions.jsonl", folder / "summary.json"
+    check_folder(folder)
+    lines, figures = folder / _PREDICTIONS, folder / _SUMMARY
     write_predictions(lines, predictions)
     write_json(figures, result.as_dict())
     paths = [lines, figures, *write_tables(folder, summary_tables(result, title, mean))]

@@ -15,6 +15,7 @@ from pose_models.data.photographs import Photographs
 from pose_models.data.sample import PoseSample
 from pose_models.data.views import Views
 from pose_models.nmm import NeuralMeshModel, load_model
+from pose_models.training.identity import cads_identity
 from pose_models.training.loop import LoopOptions, Step, fit
 from pose_models.training.source_similarity import write_source_similarity
 from pose_models.training.spec import build, model_spec, outlines_of
@@ -49,7 +50,7 @@ def train(
     real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
     model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
     views = Views(sources.renders, real, model.spec.canvas_hw, config, sources.backgrounds)
-    fit(MeshTrainee(model, config), views, config, out, options, on_step)
+    fit(MeshTrainee(model, config), views, config, out, options, on_step, cads_identity(sources.cads))
     if PartialState().is_main_process:
         shares = ((sources.renders, 1 - config.real_share), (real, config.real_share))
         used = ConcatDataset([source for source, share in shares if share > 0])

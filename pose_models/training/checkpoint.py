@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.store import difference
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -23,25 +26,51 @@ def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def save_checkpoint(folder: Path, step: int, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
-    """Write modules and optimiser after `step` steps, atomically."""
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    modules: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Write modules and optimiser after `step` steps, atomically. data: the identity of what it is trained on."""
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     tensors |= _optimiser_tensors(optimiser)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(folder / CHECKPOINT_FILE, save(state, metadata={"step": str(step)}))
+    about = {"step": str(step)} | ({} if data is None else {"data": json.dumps(data)})
+    write_bytes(folder / CHECKPOINT_FILE, save(state, metadata=about))
 
 
-def load_checkpoint(folder: Path, modules: dict[str, nn.Module], optimiser: torch.optim.Optimizer) -> int:
+def _check_data(path: Path, recorded: str, data: dict[str, Any]) -> None:
+    """Raise RunError if a checkpoint was trained on other data."""
+    began_with = json.loads(recorded)
+    if began_with != data:
+        raise RunError(
+            f"{path} was trained on other data ({difference(began_with, data)}): give the same data again, choose "
+            "another --out, or give --overwrite"
+        )
+
+
+def load_checkpoint(
+    folder: Path,
+    modules: dict[str, nn.Module],
+    optimiser: torch.optim.Optimizer,
+    data: dict[str, Any] | None = None,
+) -> int:
     """Restore modules and optimiser; return the number of finished steps, 0 if there is no checkpoint.
 
-    RunError, naming the file, if it cannot be read or belongs to another model.
+    data: as JSON the identity of what it is trained on now. RunError, naming the file, if it cannot be read, belongs to
+    another model, or was trained on other data. Version 0.1.0 recorded no data: such a checkpoint is resumed on any.
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return 0
     try:
         with safe_open(path, framework="pt") as file:
-            step = int(file.metadata()["step"])
+            about = file.metadata()
+            step = int(about["step"])
+            if data is not None and "data" in about:
+                _check_data(path, about["data"], data)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
         for name, module in modules.items():
             prefix = f"{name}."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.run.disk import appended_file
 from p3d_gen.run.files import write_bytes
 
 HISTORY_FILE = "history.jsonl"
@@ -25,8 +26,8 @@ class History:
         if not self._begun:
             self._begun = True
             write_bytes(self._path, "".join(self._before((entry["round"], entry["step"]))).encode())
-        with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        with appended_file(self._path) as file:
+            file.write((json.dumps(entry) + "\n").encode())
 
     def _before(self, place: tuple[Any, ...]) -> list[str]:
         if not self._path.is_file():

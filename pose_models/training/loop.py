@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from p3d_gen.core.errors import ConfigError
+from p3d_gen.run.disk import appended_file
 from p3d_gen.run.files import write_bytes
 from pose_models.config import LoopConfig, save_config
 from pose_models.data.sample import Batch
 from pose_models.data.views import Views, loader
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from pose_models.training.identity import data_identity
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -105,14 +107,14 @@ class _Log:
         path = out / LOG_FILE
         kept = path.read_text().splitlines(keepends=True)[:step] if step else []
         write_bytes(path, "".join(kept).encode())
-        self._file = path.open("a")
+        self._file = appended_file(path)
         self._curves = SummaryWriter(str(out / CURVES), purge_step=step + 1)
 
     def write(self, step: Step) -> None:
         if not self._main:
             return
         numbers = step.as_dict()
-        self._file.write(json.dumps(numbers) + "\n")
+        self._file.write((json.dumps(numbers) + "\n").encode())
         self._file.flush()
         for name in numbers.keys() - {"step"}:
             self._curves.add_scalar(name, numbers[name], step.step)
@@ -126,7 +128,9 @@ class _Log:
 class _Fit:
     """A trainee on its device with its optimiser and averaged weights, resumed from its last checkpoint."""
 
-    def __init__(self, trainee: Trainee, config: LoopConfig, out: Path, accelerator: Accelerator) -> None:
+    def __init__(
+        self, trainee: Trainee, config: LoopConfig, out: Path, accelerator: Accelerator, data: dict[str, Any]
+    ) -> None:
         from timm.utils import ModelEmaV3
 
         self._trainee, self._config, self._out, self._accelerator = trainee, config, out, accelerator
@@ -135,7 +139,8 @@ class _Fit:
         self._largest = [group["lr"] for group in self._optimiser.param_groups]
         self._average = ModelEmaV3(trainee.net, decay=config.ema, use_warmup=True) if config.ema else None
         self._kept = {"module": trainee.module} | ({"average": self._average.module} if self._average else {})
-        self.done = load_checkpoint(out, self._kept, self._optimiser)
+        self._data = data
+        self.done = load_checkpoint(out, self._kept, self._optimiser, data)
         self._net, self._wrapped = accelerator.prepare(trainee.net, self._optimiser)
         trainee.training()
 
@@ -161,7 +166,7 @@ class _Fit:
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
-        save_checkpoint(self._out, self.done, self._kept, self._optimiser)
+        save_checkpoint(self._out, self.done, self._kept, self._optimiser, self._data)
 
     def finish(self) -> None:
         """Write the model, with the averaged weights if there are any, and remove the checkpoint."""
@@ -185,13 +190,20 @@ def _accelerator(config: LoopConfig, options: LoopOptions) -> Accelerator:
 
 
 def fit(
-    trainee: Trainee, views: Views, config: LoopConfig, out: Path, options: LoopOptions, on_step: Callable[[Step], None]
+    trainee: Trainee,
+    views: Views,
+    config: LoopConfig,
+    out: Path,
+    options: LoopOptions,
+    on_step: Callable[[Step], None],
+    cads: Mapping[str, str] | None = None,
 ) -> None:
     """Train, and write configuration, log, curves, checkpoints and the model to `out`.
 
     An interrupted run resumes from its last checkpoint, on the CPU with the same bits as an uninterrupted one. Every
-    process of an `accelerate launch` calls this; `config.batch` is the batch of all of them. ConfigError if the loss
-    becomes non-finite.
+    process of an `accelerate launch` calls this; `config.batch` is the batch of all of them. cads: the identity of the
+    CAD models that the trainee is made from. ConfigError if the loss becomes non-finite, RunError if `out` was begun on
+    other data.
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = _accelerator(config, options)
@@ -204,7 +216,8 @@ def fit(
     main = accelerator.is_main_process
     if main:
         save_config(config, out / CONFIG_FILE)
-    fitting = _Fit(trainee, config, out, accelerator)
+    data = data_identity(*views.sources) | ({"cads": dict(cads)} if cads else {})
+    fitting = _Fit(trainee, config, out, accelerator, data)
     batches = loader(
         views, config, first=fitting.done, workers=options.workers, rank=everyone.rank, processes=everyone.count
     )

@@ -25,6 +25,7 @@ def described(material):
         "base_colour": list(nodes["Principled BSDF"].inputs["Base Color"].default_value),
         "factors": [list(socket.default_value) for node in nodes for socket in node.inputs if socket.type == "RGBA"],
         "pictures_wh": [list(image.size) for image in images],
+        "picture_paths": sorted({each.filepath for image in images for each in (image, *image.packed_files)}),
         "first_pixels": [list(image.pixels[:3]) for image in images],
     }
 

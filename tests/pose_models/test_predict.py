@@ -193,3 +193,20 @@ def test_bad_input_to_the_command(folder, tmp_path):
     missing = call(folder / "c.png", *options)
     assert missing.exit_code == 1
     assert "c.png: no such file" in missing.output
+
+
+def test_photographs_and_files_of_others_are_not_overwritten(folder, tmp_path):
+    photo, options = tmp_path / "a.png", ("--model", folder / "model", "--device", "cpu", "--out", tmp_path)
+    photo.write_bytes((folder / "a.png").read_bytes())
+    before = photo.read_bytes()
+    itself = call(photo, *options)
+    assert itself.exit_code == 1
+    assert f"{photo} would overwrite {photo}, which this command reads" in itself.output.replace("\n", "")
+    others = call(folder / "a.png", *options)
+    assert others.exit_code == 1
+    assert "a.png exists and was not made by this command" in others.output
+    (tmp_path / "a.json").write_text('{"my": "notes"}')
+    assert call(folder / "a.png", *options).exit_code == 1
+    assert photo.read_bytes() == before
+    for _ in range(2):  # its own answers may be made again
+        assert call(folder / "b.jpg", *options).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import zlib
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import atomic_file, write_json
+from p3d_gen.run.files import write_bytes, write_json
 from p3d_gen.stylize.training.networks import Networks, build, save, words_of
 from p3d_gen.stylize.training.pairs import Example, Pair, example
 from p3d_gen.stylize.training.recipe import Phase, Recipe
@@ -107,8 +108,9 @@ def _fit(training: _Training, recipe: Recipe, pairs: Sequence[Pair], out: Path, 
             )
         on_step(training.name, step + 1, training.steps, value)
         if (step + 1) % recipe.checkpoint == 0 or step + 1 == training.steps:
-            with atomic_file(path) as file:
-                torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step + 1}, file)
+            content = io.BytesIO()  # torch's writer would hide the reason if the disk is full
+            torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step + 1}, content)
+            write_bytes(path, content.getvalue())
     average.copy_to(module.parameters())
     module.eval()
 

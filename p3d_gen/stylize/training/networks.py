@@ -20,6 +20,8 @@ from diffusers import (
 from tokenizers import AddedToken
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from p3d_gen.run.disk import disk_errors
+from p3d_gen.run.files import write_bytes
 from p3d_gen.stylize.training.recipe import Recipe
 
 # The noise is complete at the last step (zero terminal signal-to-noise ratio). Otherwise a picture's mean colour leaks
@@ -148,9 +150,11 @@ def save(networks: Networks, folder: Path, licence: str) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(folder / "base")
-    networks.controlnet.save_pretrained(folder / "controlnet")
+    with tempfile.TemporaryDirectory(prefix="p3dgen-") as scratch, disk_errors(folder, scratch):
+        pipeline.save_pretrained(Path(scratch) / "base")
+        networks.controlnet.save_pretrained(Path(scratch) / "controlnet")
+        for path in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
+            write_bytes(folder / path.relative_to(scratch), path.read_bytes())
     for part in ("base", "controlnet"):
-        (folder / part / "README.md").write_text(
-            f"---\nlicense: {licence}\nlibrary_name: diffusers\n---\nMade by `p3dgen train-stylizer`.\n"
-        )
+        text = f"---\nlicense: {licence}\nlibrary_name: diffusers\n---\nMade by `p3dgen train-stylizer`.\n"
+        write_bytes(folder / part / "README.md", text.encode())

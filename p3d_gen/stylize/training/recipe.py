@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from p3d_gen.spec.sections import Positive, Section, Unit, load_section, ordered
+from p3d_gen.spec.sections import Positive, Section, Unit, check_template, load_section, ordered
 
 Count = Annotated[int, Field(ge=1)]
 Size = Annotated[int, Field(ge=64, le=1024, multiple_of=64)]
@@ -125,10 +125,7 @@ class Recipe(Section):
         ordered("canny_high", *self.canny_high)
         ordered("canny_low and canny_high", self.canny_low[1], self.canny_high[0])
         for template in self.templates:
-            try:
-                template.format(colour="", category="")
-            except (KeyError, IndexError, ValueError, AttributeError) as error:
-                raise ValueError(f"template {template!r}: {error}; valid fields: {{colour}}, {{category}}") from None
+            check_template(template, "colour", "category")
         return self
 
 

@@ -1,6 +1,7 @@
 """CAD models of every format, what is kept of them, and what bad ones cost."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -200,6 +201,8 @@ def test_obj_keeps_materials_textures_and_texture_coordinates(run, worker, look,
     assert (red["name"], red["base_colour"], red["pictures_wh"]) == ("000:red", [1, 0, 0, 1], [])
     assert (skin["name"], skin["pictures_wh"]) == ("001:skin", [[96, 64]])
     assert sum(skin["first_pixels"][0]) > 0  # decoded
+    # next to the library, wherever that lies: nothing tells of the machine that it was made on
+    assert skin["picture_paths"] == ["//green.png", str(path.parent / "green.png")]
 
 
 def test_glb_keeps_its_material_and_texture(run, worker, look, tmp_path):
@@ -252,6 +255,8 @@ def test_what_materials_lack_is_a_warning(run, worker, look, tmp_path, mtl, pict
         ("flat.off", b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n"),
         ("nan.off", b"OFF\n3 1 0\nnan 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"),
         ("points.ply", b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n0\n"),
+        ("nan.obj", b"v 0 0 0\nv nan 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 3 4\n"),
+        ("hole.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 3 5\n"),
         ("bad.glb", b"glTFxxxx"),
         ("bad.gltf", b"{"),
         ("bad.blend", b"BLENDER?"),
@@ -350,6 +355,15 @@ def test_nothing_in_a_blend_file_runs(run, worker, look, made):
     assert not marker.exists()
     look("run", made / "evil.blend")
     assert set(marker.read_text().split()) == {"module", "register", "handler", "driver"}  # so it would have shown
+
+
+@pytest.mark.parametrize("name", ["model.blend", "model.usda", "wedge.obj"])
+def test_a_relative_path_starts_at_the_folder_of_the_process(made, name):
+    """Programs that start others in another folder leave PWD as it is."""
+    write_obj(made / "wedge.obj", "none.mtl")
+    command = ["p3dgen", "assets", "check", name, "--category", "car"]
+    done = subprocess.run(command, cwd=made, env={**os.environ, "PWD": "/"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

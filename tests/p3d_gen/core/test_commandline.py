@@ -167,3 +167,48 @@ def test_a_wrong_choice_suggests_the_nearest_name():
 def test_windows_is_refused_in_one_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert run("inner", "act").exception.code == "Error: Windows is not supported. Use Linux, macOS or WSL 2."
+
+
+FULL = "/dev/full"  # a device on which every write fails as on a full disk
+LOGGED = """
+import logging
+import click
+from p3d_gen.core.commandline import Group
+@click.group(cls=Group)
+def main(): pass
+@main.command()
+def lines():
+    logging.getLogger("p3d_gen").info("kept")
+    click.echo("done")
+main()
+"""
+
+
+def test_a_full_disk_below_the_output_is_one_line():
+    with open(FULL, "w") as full:  # noqa: PTH123  as a shell opens it
+        done = subprocess.run([sys.executable, "-c", PIPED, "lines"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the output cannot be written: No space left on device; free some space")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_log_file_on_a_full_disk_ends_the_command():
+    command = [sys.executable, "-c", LOGGED, "lines", "--log-file", FULL]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Error: /dev/full cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_room_for_temporary_files_is_one_line():
+    resource = pytest.importorskip("resource")
+    code = LOGGED.replace('click.echo("done")', "import tempfile; tempfile.TemporaryFile()")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "lines"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    assert done.returncode == 1
+    assert "No usable temporary directory" in done.stderr
+    assert "Traceback" not in done.stderr

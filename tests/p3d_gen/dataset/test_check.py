@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from p3d_gen.cli import main
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.build import make_dataset
+from p3d_gen.dataset.check import check_dataset
 from p3d_gen.dataset.folder import open_dataset
 from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe
-from p3d_gen.dataset.survey import check_dataset
 from p3d_gen.run.files import compact_json
 from p3d_gen.run.shards import write_shard
 from tests.helpers.dataset_runs import labels_of, make_assets, packed_run, samples_of

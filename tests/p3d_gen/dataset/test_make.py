@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import logging
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +17,14 @@ from click.testing import CliRunner
 from p3d_gen.cli import main
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.build import make_dataset
+from p3d_gen.dataset.check import check_dataset
 from p3d_gen.dataset.folder import open_dataset
 from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe, asset_ids, place_in_order
-from p3d_gen.dataset.survey import check_dataset
+from p3d_gen.export.inputs import open_input
+from p3d_gen.run.files import compact_json
 from p3d_gen.run.remote import place
+from p3d_gen.run.shards import write_shard
 from tests.helpers.dataset_runs import labels_of, make_assets, packed_run, run_samples, samples_of, tree
 
 HALVES = {"train": 1.0, "test": 1.0}
@@ -225,27 +230,137 @@ def test_runs_and_datasets_may_lie_under_urls(runs, tmp_path):
     assert not check_dataset(open_dataset(out)).findings
 
 
-def test_licences_are_those_that_the_runs_state(runs, tmp_path):
-    """One, several, or not known of all: what the card says is never a guess."""
-    summary, _ = make(tmp_path / "unstated", runs[0])
-    assert summary["licences"] == {}
-    stated = [run.root / "licences.json" for run in runs]
-    for licences, wanted, card in (
-        (("CC0-1.0", "CC0-1.0"), {"CC0-1.0": 2}, "cc0-1.0"),
-        (("CC0-1.0", "CC-BY-4.0"), {"CC-BY-4.0": 1, "CC0-1.0": 1}, "other"),
-        (("CC0-1.0", "unknown"), {"CC0-1.0": 1, "unknown": 1}, "unknown"),
+def test_licences_are_those_that_the_sources_state(tmp_path):
+    """One, several, or not known of all: what the card says is never a guess, and no other command is needed for it."""
+    make_assets(tmp_path)
+    run, assets = packed_run(tmp_path / "a", samples=4), tmp_path / "assets"
+    folders = [assets / name for name in ("cad", "textures", "backgrounds")]
+    out = tmp_path / "d"
+    before = None
+    for licences, card in (
+        (("", "", ""), "unknown"),
+        (("CC0-1.0", "CC0-1.0", "CC0-1.0"), "cc0-1.0"),
+        (("CC0-1.0", "CC-BY-4.0", "CC0-1.0"), "other"),
     ):
-        for i, (path, licence) in enumerate(zip(stated, licences, strict=True)):
-            asset = {"kind": "cad", "id": f"car/m{i}", "licence": licence, "stated_in": "LICENSE", "samples": 3}
-            path.write_text(json.dumps({"assets": [asset]}))
-        summary, _ = make(tmp_path / f"{card}-d", *runs)
-        assert summary["licences"] == wanted
-        assert f"\nlicense: {card}\n" in (tmp_path / f"{card}-d" / "README.md").read_text()
-    stated[0].write_text("{}")
-    with pytest.raises(RunError, match="make it again by `p3dgen licences"):
-        make(tmp_path / "damaged", runs[0])
-    for path in stated:
+        for folder, licence in zip(folders, licences, strict=True):
+            (folder / "licences.toml").write_text(f'"**" = "{licence}"\n' if licence else "")
+        summary, _ = make(out, run)
+        assert summary["licences"].keys() == {licence or "unknown" for licence in licences}
+        assert f"\nlicense: {card}\n" in (out / "README.md").read_text()
+        assert not check_dataset(open_dataset(out)).findings
+        shards = {name: content for name, content in tree(out).items() if name.endswith((".tar", "index.json"))}
+        assert shards == (before or shards)  # a licence that is stated later changes no sample
+        before = shards
+
+
+def test_without_its_sources_a_run_has_the_licences_that_were_written(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)
+    make_assets(tmp_path)
+    run, written = packed_run(tmp_path / "a", samples=4), tmp_path / "a" / "licences.json"
+    shutil.rmtree(tmp_path / "assets")
+    with caplog.at_level(logging.WARNING):
+        assert make(tmp_path / "unknown", run)[0]["licences"] == {}
+    assert any("so the card states none" in message for message in caplog.messages)
+    asset = {"kind": "cad", "id": "car/m0", "licence": "CC0-1.0", "stated_in": "LICENSE", "samples": 3}
+    written.write_text(json.dumps({"assets": [asset]}))
+    assert make(tmp_path / "known", run)[0]["licences"] == {"CC0-1.0": 1}
+    written.write_text("{}")
+    with pytest.raises(RunError, match="make it again by `p3dgen licenses"):
+        make(tmp_path / "damaged", run)
+
+
+def _flip(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:700] + bytes([content[700] ^ 255]) + content[701:])
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1024])
+
+
+def _without_a_sample(path):
+    write_shard(path, list(samples_of([path]).items())[1:])
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("damage", [_flip, _cut, _without_a_sample, Path.unlink])
+@pytest.mark.parametrize("place", ["train/car-00000.tar", "cad/car/*.npz"])
+def test_what_is_damaged_is_made_again(runs, tmp_path, finished, damage, place):
+    """In a finished dataset the index tells it, in one that is only begun the plan does."""
+    if damage is _without_a_sample and place.startswith("cad"):
+        damage = _flip
+    out = tmp_path / "d"
+    make(out, runs[0])
+    before = tree(out)
+    if not finished:
+        for name in ("dataset.json", "README.md", "train/index.json", "test/index.json"):
+            (out / name).unlink()
+    damage(sorted(out.glob(place))[0])
+    if finished:
+        assert check_dataset(open_dataset(out)).findings
+        with pytest.raises(RunError, match="make the dataset again"):
+            open_input(out)
+    make(out, runs[0])
+    assert tree(out) == before
+    assert open_input(out).name == "d"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("recipe.json", ('"licences": [', '"licences": [ '), "recipe.json is not what dataset.json says"),
+        ("dataset.json", ('"samples": ', '"samples": 1'), "dataset.json is not what the shards say"),
+        ("train/index.json", ("d-train", "e-train"), "index.json is not what the shards say"),
+        ("train/index.json", ('"nsamples": ', '"nsamples": 1'), "is not what index.json says (nsamples"),
+    ],
+)
+def test_damaged_descriptions_are_found_and_made_again(runs, tmp_path, name, change, said):
+    out = tmp_path / "d"
+    make(out, runs[0])
+    before, path = tree(out), out / name
+    path.write_text(path.read_text().replace(*change, 1))
+    assert any(said in each for each in check_dataset(open_dataset(out)).findings)
+    make(out, runs[0])
+    assert tree(out) == before
+
+
+@pytest.mark.parametrize("name", ["train/car-00099.tar", "cad/car/m99.npz"])
+def test_what_does_not_belong_to_it_is_named(runs, tmp_path, name):
+    out = tmp_path / "d"
+    make(out, runs[0])
+    shutil.copy(sorted((out / name).parent.iterdir())[0], out / name)
+    assert any(name in each for each in check_dataset(open_dataset(out)).findings)
+    with pytest.raises(RunError, match=f"{name} does not belong to this dataset: take it out"):
+        make(out, runs[0])
+
+
+def test_no_file_outside_a_run_is_copied_from_it(tmp_path):
+    """A run from somebody else may name any file by the labels, or by a link."""
+    make_assets(tmp_path)
+    run = packed_run(tmp_path / "a", samples=4)
+    private = tmp_path / "private.npz"
+    private.write_bytes(b"private")
+    model = sorted((run.root / "cad" / "car").glob("*.npz"))[0]
+    content = model.read_bytes()
+    for path in (run.root / "cad" / "car").glob("*.npz"):
         path.unlink()
+        path.symlink_to(private)
+    with pytest.raises(RunError, match=r"is a link to .*outside the run"):
+        make(tmp_path / "d", run, shares={"all": 1.0})
+    for path in (run.root / "cad" / "car").glob("*.npz"):
+        path.unlink()
+        path.write_bytes(content)
+    shard = run.tar("shards", "car-00000")
+    samples = list(samples_of([shard]).items())
+    for cad_id in ("../../../private", str(private.with_suffix("")), "x/../../../private"):
+        key, members = samples[0]
+        labels = compact_json(labels_of(members) | {"cad_id": cad_id})
+        _, sha256 = write_shard(shard, [(key, members | {"json": labels}), *samples[1:]])
+        ledger = shard.with_suffix(".json")
+        ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"sha256": sha256}))
+        with pytest.raises(RunError, match="is not the id of a CAD model"):
+            make(tmp_path / "d", run, shares={"all": 1.0})
+    assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.parametrize("command", ["dataset make", "dataset check", "dataset schema", "export"])

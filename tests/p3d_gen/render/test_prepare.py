@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,8 +16,9 @@ import pytest
 import p3d_gen.render.prepare as cads
 from p3d_gen.blender.client import BlenderError
 from p3d_gen.core.errors import AssetError, RunError
-from p3d_gen.render.prepare import ensure_models, prepare_model, prepare_models
-from p3d_gen.run.cad_model import CadModel, load_cad, save_cad
+from p3d_gen.render.prepare import ensure_models, models_to_prepare, prepare_model, prepare_models
+from p3d_gen.run.cad_model import CadModel, load_cad, materials_file, save_cad
+from p3d_gen.run.files import file_sha256
 from p3d_gen.run.store import create_run, open_run, stage_inputs
 from p3d_gen.spec.sampling import spec
 from tests.helpers.assets import wedge
@@ -120,11 +122,110 @@ def test_models_are_prepared_once(run, fake, workers):
         "has_keypoints": True,
         "symmetry_order": 2,
         "warnings": ["a picture is missing"],
+        "sha256": file_sha256(run.cad_file("car", "m0")),
     }
     assert open_run(run.root).prepared
     run.cad_file("car", "m0").unlink()
-    prepare_models(run, workers)
+    assert prepare_models(run, workers) == ["car/m0 was missing or damaged, and is prepared again", *notes]
     assert fake.asked[4:] == ["car/m0"]
+
+
+class Shapes(FakeWorker):
+    """Stands for Blender: every model is another one, and its materials are other bytes each time, as Blender's are."""
+
+    written = 0
+
+    def ask(self, request):
+        super().ask(request)
+        height = 1.0 + 0.1 * len(request.target.parent.name) + 0.01 * int(request.target.stem[1:])
+        save_cad(request.target, replace(MODEL, vertices=MODEL.vertices * (1.0, 1.0, height)))
+        Shapes.written += 1
+        materials_file(request.target).write_bytes(b"materials %d" % Shapes.written)
+
+
+@pytest.fixture
+def shapes(fake, monkeypatch):
+    monkeypatch.setattr(cads, "BlenderWorker", Shapes)
+    return fake
+
+
+def swapped(first, second):
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+
+
+DAMAGES = {
+    "swapped": swapped,
+    "copied": lambda first, second: first.write_bytes(second.read_bytes()),
+    "cut": lambda first, _: os.truncate(first, 5),
+    "emptied": lambda first, _: os.truncate(first, 0),
+    "flipped": lambda first, _: first.write_bytes(first.read_bytes()[:-1] + b"?"),
+    "gone": lambda first, _: first.unlink(),
+}
+
+
+def use(run, category, cad_id):
+    run.load_model(category, cad_id)
+    run.local_model(category, cad_id)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".blend"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_models_are_not_used_and_prepared_again(run, shapes, damage, suffix):
+    prepare_models(run)
+    run = open_run(run.root)
+    assert not models_to_prepare(run)
+    before = {path: path.read_bytes() for path in (run.root / "cad").rglob("*.npz")}
+    models = [("car", "m0"), ("chair", "m1")]
+    for each in models:
+        use(run, *each)
+    files = [run.cad_file(*each).with_suffix(suffix) for each in models]
+    DAMAGES[damage](*files)
+    damaged = models if damage == "swapped" else models[:1]
+    for (category, cad_id), file in zip(damaged, files, strict=False):
+        with pytest.raises(RunError, match=f"{file} .*; delete it, and `p3dgen render`"):
+            use(run, category, cad_id)
+    assert [(category, cad.id) for category, cad in models_to_prepare(run)] == damaged
+    notes = prepare_models(run)
+    again = ["/".join(each) for each in damaged]
+    assert notes[: len(again)] == [f"{name} was missing or damaged, and is prepared again" for name in again]
+    assert shapes.asked[4:] == again
+    assert {path: path.read_bytes() for path in before} == before
+    for each in models:
+        use(open_run(run.root), *each)
+    assert not models_to_prepare(open_run(run.root))
+
+
+def test_a_model_that_comes_out_differently_is_not_used(run, shapes, monkeypatch):
+    prepare_models(run)
+    path = run.cad_file("car", "m0")
+    path.unlink()
+    monkeypatch.setattr(cads, "BlenderWorker", FakeWorker)
+    for _ in range(2):
+        with pytest.raises(RunError, match=rf"{path} was not what .*models\.json says, and comes out differently now"):
+            prepare_models(run)
+    with pytest.raises(RunError, match="its content has changed"):
+        open_run(run.root).load_model("car", "m0")
+
+
+def test_models_of_version_0_1_0_have_no_checksums(run, shapes):
+    prepare_models(run)
+    listed = json.loads(run.models_file.read_text())
+    for category in ("car", "chair"):
+        for fact in listed[category].values():
+            del fact["sha256"], fact["materials_sha256"]
+    run.models_file.write_text(json.dumps(listed, indent=2) + "\n")
+    written, run = run.models_file.read_bytes(), open_run(run.root)
+    assert not models_to_prepare(run)
+    swapped(run.cad_file("car", "m0"), run.cad_file("car", "m1"))
+    use(run, "car", "m0")
+    os.truncate(run.cad_file("car", "m0"), 1000)
+    with pytest.raises(RunError, match=r"m0\.npz cannot be read as a prepared CAD model .*; delete it, and"):
+        use(run, "car", "m0")
+    run.cad_file("car", "m0").unlink()
+    prepare_models(run)
+    assert run.models_file.read_bytes() == written
 
 
 def test_what_fails_is_tried_again_once(run, fake):

@@ -3,17 +3,21 @@
 import functools
 import json
 import logging
+import multiprocessing
 import os
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import BusyError, RunError
 from p3d_gen.run import pipeline
+from p3d_gen.run.local import run_shards
 from p3d_gen.run.pipeline import Effort, Silent, StageSetup
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, open_run, read_ledger
+from p3d_gen.run.store import Failure, claimed, open_run, read_ledger, upstream_ledger
 
 
 def _samples(refused, run, shard, failures):
@@ -30,6 +34,11 @@ def _samples(refused, run, shard, failures):
 def number(run_dir, shard, refused=()):
     """A stage whose samples say which process made them."""
     return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, refused))
+
+
+def in_folder(run_dir, shard, folder, refused):
+    """The same stage under another name."""
+    return make_shard(open_run(run_dir), folder, shard, (), functools.partial(_samples, refused))
 
 
 def setup(refused=(), **others):
@@ -100,6 +109,82 @@ def test_failures_are_counted_and_forgotten(run):
     assert ([failure.key for failure in again.failures], again.new_shards) == (["chair-000002"], 1)
 
 
+def _flip(tar):
+    content = tar.read_bytes()
+    tar.write_bytes(content[:700] + bytes([content[700] ^ 255]) + content[701:])
+
+
+def _quietly(tar):
+    """As a bad disk does it: no time tells."""
+    times = tar.stat()
+    _flip(tar)
+    os.utime(tar, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _cut(tar):
+    times = tar.stat()
+    tar.write_bytes(tar.read_bytes()[:-512])
+    os.utime(tar, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _count(tar):
+    path = tar.with_suffix(".json")
+    path.write_text(path.read_text().replace('"count": 2', '"count": 1'))
+
+
+@pytest.mark.parametrize("size", ["recorded", "not recorded"])
+@pytest.mark.parametrize(("damage", "check"), [(_flip, False), (_quietly, True), (_cut, False), (_count, False)])
+def test_a_damaged_shard_is_named_and_made_again(run, damage, check, size, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)
+    first = pipeline.run_stage(run, setup(), Effort(), Silent())
+    tar = run.tar("render", "car-00000")
+    whole, ledger = tar.read_bytes(), tar.with_suffix(".json")
+    if size == "not recorded":  # as version 0.1.0 left it
+        ledger.write_text(json.dumps({k: v for k, v in json.loads(ledger.read_text()).items() if k != "size"}))
+    damage(tar)
+    effort = Effort(check=check)
+    with caplog.at_level(logging.WARNING):
+        again = pipeline.run_stage(run, setup(), effort, Silent())
+    assert again.new_shards == 1
+    assert f"{tar} is not what its ledger says; it is made again" in caplog.messages
+    assert tar.read_bytes() == whole
+    assert again.samples == first.samples
+    assert pipeline.run_stage(run, setup(), Effort(check=True), Silent()).new_shards == 0
+
+
+def test_a_directory_in_the_place_of_a_shard_is_named(run):
+    pipeline.run_stage(run, setup(), Effort(), Silent())
+    tar = run.tar("render", "car-00000")
+    tar.unlink()
+    tar.mkdir()
+    with pytest.raises(RunError, match=r"car-00000\.tar cannot be written: Is a directory"):
+        pipeline.run_stage(run, setup(), Effort(), Silent())
+    tar.rmdir()
+    assert pipeline.run_stage(run, setup(), Effort(), Silent()).samples == 6
+
+
+def test_a_shard_that_was_only_copied_is_not_made_again(run):
+    pipeline.run_stage(run, setup(), Effort(), Silent())
+    tar = run.tar("render", "car-00000")
+    os.utime(tar)
+    ledger = tar.with_suffix(".json")
+    assert tar.stat().st_mtime_ns > ledger.stat().st_mtime_ns
+    assert pipeline.run_stage(run, setup(), Effort(), Silent()).new_shards == 0
+    assert tar.stat().st_mtime_ns <= ledger.stat().st_mtime_ns  # it is read once
+
+
+def test_a_packed_shard_without_samples_is_a_ledger_alone(run):
+    """Readers of tars stop at an empty one."""
+    all_fail = [f"{category}-{index:06d}" for category in ("car", "chair") for index in range(3)]
+    for folder, there in (("render", True), ("shards", False), ("shards-other", False)):
+        stage = setup(folder=folder, make=functools.partial(in_folder, folder=folder, refused=all_fail))
+        result = pipeline.run_stage(run, stage, Effort(), Silent())
+        assert (result.samples, len(result.failures)) == (0, 6)
+        assert [run.tar(folder, shard).exists() for shard in run.all_shards()] == [there] * 4
+        assert pipeline.run_stage(run, stage, Effort(check=True), Silent()).new_shards == 0
+        assert {upstream_ledger(run, folder, shard).count for shard in run.all_shards()} == {0}
+
+
 def test_wrong_numbers_are_refused_before_anything_is_made(run):
     with pytest.raises(RunError, match="--shards 9"):
         pipeline.begin(run, ["render"], Effort(shards="9"))
@@ -111,6 +196,62 @@ def test_workers_are_processes_of_their_own(run):
     made_by = {json.loads(members["json"])["pid"] for members in samples}
     assert os.getpid() not in made_by
     assert len(made_by) <= 2
+
+
+def slowly(run_dir, shard, log):
+    """A stage that writes down which shards it makes."""
+
+    def samples(run, shard, failures):
+        time.sleep(0.3)
+        with log.open("a") as file:
+            file.write(f"{shard} {os.getpid()}\n")
+        yield from _samples((), run, shard, failures)
+
+    return make_shard(open_run(run_dir), "render", shard, (), samples)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_of_two_equal_runs_each_makes_what_the_other_does_not(run, tmp_path, workers):
+    log = tmp_path / "log"
+    stage = setup(make=functools.partial(slowly, log=log), workers=int)
+    both = [
+        multiprocessing.get_context("spawn").Process(
+            target=pipeline.run_stage, args=(run, stage, Effort(workers=workers), Silent())
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    made = [line.split() for line in log.read_text().splitlines()]
+    assert sorted(shard for shard, _ in made) == run.all_shards()
+    assert len(pipeline.finished_ledgers(run, stage, run.all_shards())) == 4
+    assert not list(run.root.rglob(".*"))
+
+
+def test_a_shard_whose_maker_is_killed_is_made_here(run):
+    """The others are made first."""
+    with claimed(run, "render", "car-00000"), pytest.raises(BusyError):
+        number(str(run.root), "car-00000")
+    release = threading.Event()
+
+    def hold():
+        with claimed(run, "render", "car-00000"):
+            release.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    while not list(run.root.rglob(".*")):
+        time.sleep(0.01)
+    order = []
+    for ledger in run_shards(number, str(run.root), run.all_shards(), 1, lambda: None):
+        order.append(ledger.shard)
+        if len(order) == 3:
+            release.set()
+    holder.join()
+    assert order == [*run.all_shards()[1:], "car-00000"]
 
 
 def test_without_a_view_notes_are_logged(caplog, monkeypatch):

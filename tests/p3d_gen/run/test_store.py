@@ -1,6 +1,7 @@
 """Run folders know what they were made from."""
 
 import json
+import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +24,7 @@ from p3d_gen.run.store import (
 from tests.helpers.commands import STAGES
 
 SAMPLES = [("car-000000", {"json": b"{}"})]
+NO_CONTENTS = '{"schema_version": 4, "manifest": {}, "base_dir": "", "sources": {}, "sha256": [1]}'
 
 
 def sealed(run, stage="render", failures=()):
@@ -64,6 +66,29 @@ def test_changed_sources(run, assets):
         open_run(run.root)
 
 
+def test_a_source_edited_to_the_same_size(run, assets):
+    path = assets / "backgrounds" / "b2.jpg"
+    before, times = path.read_bytes(), path.stat()
+    path.write_bytes(before[::-1])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(RunError, match=r"sources of .* have changed since it was begun: .*b2\.jpg has another content"):
+        open_run(run.root)
+    assert open_run(run.root, needs=()).inventory.lacking.keys() == {"background"}
+    path.write_bytes(before)
+    assert open_run(run.root).inventory == run.inventory
+
+
+def test_a_run_that_recorded_no_contents_is_opened(run, assets):
+    """Version 0.1.0 knew its sources by their names and sizes alone."""
+    path = run.root / "run.json"
+    content = json.loads(path.read_text())
+    assert list(content.pop("sha256")["background"]) == [asset.id for asset in run.inventory.backgrounds]
+    path.write_text(json.dumps(content))
+    background = assets / "backgrounds" / "b2.jpg"
+    background.write_bytes(background.read_bytes()[::-1])
+    assert open_run(run.root).inventory == run.inventory
+
+
 def test_folders_that_are_no_runs(tmp_path, manifest_path):
     with pytest.raises(RunError, match=r"holds no run\.json"):
         open_run(tmp_path)
@@ -71,7 +96,7 @@ def test_folders_that_are_no_runs(tmp_path, manifest_path):
         create_run(tmp_path, manifest_path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}', NO_CONTENTS])
 def test_damaged_run_json(run, content):
     (run.root / "run.json").write_text(content)
     with pytest.raises((RunError, ManifestError), match=r"run\.json"):

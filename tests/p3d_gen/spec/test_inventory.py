@@ -256,3 +256,25 @@ def test_any_tree_of_pictures_is_a_texture_source(tmp_path):
 @pytest.mark.parametrize("kind", ["naive", "native", "realistic"])
 def test_surfaces_without_pictures_need_no_textures(tmp_path, kind):
     assert textures(tmp_path, kind=kind, source="gone") == []
+
+
+def test_models_with_hidden_names_are_passed_over(tmp_path):
+    plant(tmp_path / "cad", ("car/a.obj", "car/._b.obj"))
+    assert [asset.id for asset in cads(tmp_path, source="cad")["car"]] == ["a"]
+    plant(tmp_path / "net", ("02958343/1a04/models/model_normalized.obj", "02958343/.old/models/model_normalized.obj"))
+    assert [asset.id for asset in cads(tmp_path, source="net")["car"]] == ["1a04"]
+
+
+def test_folders_of_models_may_be_links(tmp_path):
+    plant(tmp_path / "disk", ("a.obj",))
+    (tmp_path / "cad").mkdir()
+    (tmp_path / "cad" / "car").symlink_to("../disk")
+    assert [asset.id for asset in cads(tmp_path, source="cad")["car"]] == ["a"]
+
+
+def test_a_list_of_pictures_may_begin_with_a_byte_order_mark(tmp_path):
+    save_picture(tmp_path / "dtd" / "images" / "dotted" / "a.jpg", 1)
+    (tmp_path / "dtd" / "labels").mkdir()
+    (tmp_path / "dtd" / "labels" / "train1.txt").write_text("dotted/a.jpg\n", encoding="utf-8-sig")
+    textures = inventory(tmp_path, texture={"source": "dtd", "split": ["train"]}).textures
+    assert [asset.id for asset in textures] == ["dotted/a"]

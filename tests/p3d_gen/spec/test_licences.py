@@ -42,6 +42,21 @@ def test_what_is_nearest_counts(model):
     assert licence(model) == ("CC0-1.0", "cad/car/m0.off.license")
 
 
+def test_below_a_link_the_licence_is_that_of_the_links_folders(model, tmp_path):
+    (tmp_path / "disk" / "deep").mkdir(parents=True)
+    (tmp_path / "disk" / "deep" / "far.off").touch()
+    (model.parents[1] / "link").symlink_to(tmp_path / "disk")
+    linked = model.parents[1] / "link" / "deep" / "far.off"
+    found = file_licence(linked, model.parents[1])
+    assert (found.id, found.stated_in) == ("unknown", "")
+    (model.parents[1] / "LICENSE").write_text("MIT")
+    assert file_licence(linked, model.parents[1]).stated_in == "cad/LICENSE"
+    (tmp_path / "disk" / "LICENSE").write_text("CC0-1.0")
+    assert file_licence(linked, model.parents[1]).stated_in == "cad/link/LICENSE"
+    outside = file_licence(tmp_path / "disk" / "deep" / "far.off", model.parents[1])  # of no source: nothing to state
+    assert (outside.id, outside.stated_in) == ("unknown", "")
+
+
 def test_a_nearer_text_that_names_none_is_unknown(model):
     (model.parents[1] / "LICENSE").write_text("MIT License\n\nCopyright")
     assert licence(model) == ("MIT", "cad/LICENSE")

@@ -54,6 +54,12 @@ def test_defaults_are_complete():
         ({"viewpoint": {"elevation": {"car": {"std": 1}}}}, "did you mean 'std_deg'?"),
         ({"stylize": {"prompt": "{color} car"}}, "'color'; valid fields: {colour}, {category}, {word}"),
         ({"stylize": {"prompt": "{colour"}}, "expected '}'"),
+        ({"stylize": {"prompt": "{colour:>1000000000}"}}, "'colour:>1000000000'; valid fields: {colour}"),
+        ({"stylize": {"prompt": "{colour:{word}}"}}, "'colour:{word}'; valid fields"),
+        ({"stylize": {"prompt": "{colour!r:>9}"}}, "'colour!r:>9'; valid fields"),
+        ({"stylize": {"prompt": "{word.__class__}"}}, "'word.__class__'; valid fields"),
+        ({"stylize": {"prompt": "{word[0]}"}}, "'word[0]'; valid fields"),
+        ({"stylize": {"prompt": "{0}"}}, "'0'; valid fields"),
         ({"stylize": {"resolution": 100}}, "stylize.resolution = 100"),
         ({"stylize": {"canny": {"thresholds": [200, 100]}}}, "stylize.canny: thresholds runs"),
         ({"stylize": {"canny": {"per_category": {"car": [9, 1]}}}}, "stylize.canny: thresholds runs"),
@@ -151,3 +157,10 @@ def test_folders(tmp_path, monkeypatch):
         resolve_folder("gone", tmp_path, "k")
     with pytest.raises(ManifestError, match="environment variable P3D_UNSET"):
         resolve_folder("${P3D_UNSET}/x", tmp_path, "k")
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path):
+    text = 'categories = ["car"]\nsamples_per_category = 1\n'
+    (tmp_path / "plain.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "marked.toml").write_text(text, encoding="utf-8-sig")
+    assert load_manifest(tmp_path / "marked.toml") == load_manifest(tmp_path / "plain.toml")

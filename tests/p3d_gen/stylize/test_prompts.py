@@ -74,9 +74,13 @@ def test_a_prompt_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"fine {colour}\n\na {color} car\n", r"prompts\.txt, line 3: 'a \{color\} car'.*valid fields: \{colour\}"),
+        (
+            b"fine {colour}\n\na {color} car\n",
+            r"prompts\.txt, line 3: template 'a \{color\} car'.*valid fields: \{colour\}",
+        ),
         (b"{colour", r"prompts\.txt, line 1: .*expected '\}'"),
         (b"{}", r"line 1"),
+        (b"{category}\n{word:>1000000000}", r"prompts\.txt, line 2: .*'word:>1000000000'; valid fields"),
         (b"\n \n", r"prompts\.txt holds no prompt"),
         (b"\xff\xfe\x00", r"prompts\.txt cannot be read as text"),
         (None, r"stylize\.prompt_file = 'prompts\.txt': there is no file"),

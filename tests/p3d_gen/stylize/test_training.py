@@ -169,6 +169,7 @@ def test_training_learns(tmp_path, pairs):
         ('prior = "a"\n', "the key 'target' is missing"),
         ('prior = "a"\ntarget = "b"\nsteps = 3\n', "unknown key 'steps'"),
         ('prior = "a"\ntarget = "b"\ntemplates = ["{color}"]\n', "'color'; valid fields"),
+        ('prior = "a"\ntarget = "b"\ntemplates = ["{colour:>999999999}"]\n', "'colour:>999999999'; valid fields"),
         ('prior = "a"\ntarget = "b"\ncanny_low = [200, 100]\n', "canny_low runs from 200 to 100"),
         ('prior = "a"\ntarget = "b"\n[network]\nchanels = 3\n', "did you mean 'channels'"),
     ],

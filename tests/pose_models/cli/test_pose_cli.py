@@ -238,3 +238,25 @@ def test_a_missing_or_broken_model_is_named(run, tmp_path):
     result = call("evaluate", "--model", tmp_path, "--data", run / "test")
     assert result.exit_code == 1
     assert str(tmp_path) in result.output.replace("\n", "")
+
+
+@pytest.mark.parametrize("fits", [0, 400, 3_000, 60_000, 800_000])
+def test_a_full_disk_is_one_line_and_the_command_goes_on_after_it(run, small, trained, tmp_path, fits):
+    """Within configuration, log, curves, checkpoint or weights: here a limit on the size of files stands for it."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    given = ["--shards", run / "shards", "--category", "box", "--vertices", 100, *small, "--out", tmp_path / "model"]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (fits, limits[1]))
+    try:
+        full = call("train", *given)
+        tested = call(
+            "evaluate", "--model", trained, "--data", run / "test", "--device", "cpu", "--out", tmp_path / "r"
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    for result in (full, tested):
+        assert "Traceback" not in result.output
+        assert ("free some space" in result.output) == (result.exit_code == 1)
+    assert full.exit_code == 1
+    assert call("train", *given).exit_code == 0
+    assert (tmp_path / "model" / "model.json").is_file()

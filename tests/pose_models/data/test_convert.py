@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from scipy.io import savemat
 
 from p3d_gen.core import geometry as g
+from p3d_gen.core.errors import DataError, RunError
 from p3d_gen.core.types import Viewpoint
 from pose_models.cli.convert import convert
 from pose_models.data.convert_cars3d import convert_cars3d, read_boxes, read_poses
@@ -193,4 +194,43 @@ def test_an_empty_box_is_named(public, tmp_path):
     savemat(public / "cars_train_annos.mat", {"annotations": struct_array(rows)})
     assert read_boxes(public / "cars_train_annos.mat")["00001.jpg"].class_name == ""
     with pytest.raises(ValueError, match=r"00001.jpg: its box \(5, 5, 5, 9\) is empty"):
+        run(public, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["/tmp/x.jpg", "../x.jpg", "a/b.jpg", "..", ".x.jpg", "a\\b.jpg", "a\nb.jpg"])
+def test_names_that_lead_elsewhere_are_refused_before_anything_is_written(public, tmp_path, name):
+    sides = {"bbox_x1": 1.0, "bbox_y1": 1.0, "bbox_x2": 9.0, "bbox_y2": 9.0}
+    rows = [sides | {"fname": each} for each in (*RAW, name)]
+    savemat(public / "cars_train_annos.mat", {"annotations": struct_array(rows)})
+    (public / "train_anno_v2.pkl").write_bytes(pickle.dumps({row["fname"]: entry(1.0, 0.0, 0.0) for row in rows}))
+    with pytest.raises(DataError, match="is not a plain file name"):
+        run(public, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_that_are_read_or_of_others_are_not_overwritten(public, tmp_path):
+    originals = public / "cars_train"
+    before = (originals / "00001.jpg").read_bytes()
+    (public / "images").symlink_to(originals)
+    with pytest.raises(RunError, match=r"00001.jpg would overwrite .*00001.jpg, which this command reads"):
+        run(public, public)
+    (tmp_path / "out" / "images").mkdir(parents=True)
+    (tmp_path / "out" / "images" / "00002.jpg").write_bytes(b"mine")
+    with pytest.raises(RunError, match=r"00002.jpg exists and was not made by this command"):
+        run(public, tmp_path / "out")
+    (tmp_path / "out" / "images" / "00002.jpg").unlink()
+    (originals / "00002.jpg").rename(public / "later.jpg")
+    with pytest.raises(DataError, match=r"00002.jpg: no such file"):
+        run(public, tmp_path / "out")
+    (public / "later.jpg").rename(originals / "00002.jpg")
+    assert run(public, tmp_path / "out") == run(public, tmp_path / "out") == 3
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["annotations.json", "images"]
+    assert (originals / "00001.jpg").read_bytes() == before
+
+
+@pytest.mark.parametrize("box", [(700, 10, 800, 60), (5, 5, 90000, 90000)])
+def test_a_box_off_its_picture_is_named(public, tmp_path, box):
+    sides = dict(zip(("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"), map(float, box), strict=True))
+    savemat(public / "cars_train_annos.mat", {"annotations": struct_array([sides | {"fname": "00001.jpg"}])})
+    with pytest.raises(DataError, match=r"00001.jpg: its box .* lies off its 600 x 400 pixels"):
         run(public, tmp_path / "out")

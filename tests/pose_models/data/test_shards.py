@@ -1,5 +1,6 @@
 """Shards, photographs, CADs and placement: what is read is what was written, and what is broken is named."""
 
+import hashlib
 import json
 
 import cv2
@@ -50,6 +51,30 @@ def test_shards_give_back_their_samples(run):
         assert s.image.shape == (96, 128, 3)
         pixels = corner_pixels(s)
         np.testing.assert_allclose(s.box_xyxy, [*pixels.min(0), *pixels.max(0)], atol=1.6)
+
+
+@pytest.mark.parametrize("record", ["ledger", "index"])
+def test_a_shard_is_compared_with_the_checksum_that_was_recorded(run, tmp_path, record):
+    """A few bytes of a picture that are others still decode."""
+    path = tmp_path / "shards" / "box-00000.tar"
+    path.parent.mkdir()
+    content = (run / "shards" / "box-00000.tar").read_bytes()
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    name, value = {
+        "ledger": ("box-00000.json", {"sha256": sha256}),
+        "index": ("index.json", {"shardlist": [{"url": "other.tar"}, {"url": path.name, "sha256": sha256}]}),
+    }[record]
+    (path.parent / name).write_text(json.dumps(value))
+    assert len(list(read_shard(path))) == len(ShardSamples([path])) == 4
+    place = content.index(b"\xff\xda") if b"\xff\xda" in content else 3000  # in the first picture
+    path.write_bytes(content[: place + 40] + bytes([content[place + 40] ^ 1]) + content[place + 41 :])
+    for read in (lambda: list(read_shard(path)), lambda: ShardSamples([path])):
+        with pytest.raises(DataError, match=rf"box-00000.tar is not what .*{name} says: .*p3dgen run --check"):
+            read()
+    (path.parent / name).write_text("{")
+    with pytest.raises(DataError, match=rf"{name} cannot be read"):
+        ShardSamples([path])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves its file open
@@ -115,7 +140,7 @@ def test_a_cut_shard_is_an_error(tmp_path, keep):
         (lambda files: files[:2], "lacks mask.png"),
         (lambda files: [files[0], (files[1][0], b"{"), files[2]], "unreadable JSON"),
         (lambda files: [files[0], (files[1][0], b"{}"), files[2]], "its JSON lacks category"),
-        (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its picture is not a readable image"),
+        (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its picture is not a readable picture"),
         (lambda files: [*files[:2], (files[2][0], blank_png(0, (96, 128)))], "its mask is empty"),
         (lambda files: [*files[:2], (files[2][0], blank_png(255, (5, 5)))], "differ"),
     ],
@@ -307,3 +332,14 @@ def test_missing_and_broken_cads_are_named(tmp_path):
     (tmp_path / "car" / "x.npz").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"x.npz"):
         cad_vertices(tmp_path, "car")
+
+
+def test_members_that_are_cut_short_are_named(tmp_path):
+    path = tmp_path / "box-00000.tar"
+    whole = members(7, np.random.default_rng([0, 1]))
+    for number, (name, content) in enumerate(whole):
+        if not name.endswith("json"):
+            cut = (name, content[: len(content) * 3 // 4])
+            write_tar(path, [*whole[:number], cut, *whole[number + 1 :]])
+            with pytest.raises(ValueError, match=r"box-000007 .* is not a readable picture"):
+                list(read_shard(path))

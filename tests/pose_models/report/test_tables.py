@@ -1,6 +1,7 @@
 """The same numbers as text, Markdown, CSV and LaTeX."""
 
 import csv
+import html
 import io
 import re
 
@@ -14,6 +15,7 @@ from pose_models.report.tables import (
     as_latex,
     as_markdown,
     as_text,
+    csv_text,
     group_table,
     overview,
     paper_tables,
@@ -31,6 +33,8 @@ AWKWARD = Table(
         ('say "hi", you', "1.5", "93.0 ± 0.4", "-"),
         ("back\\slash ~ & % $ #", "<2>", "[a, b]", "8.0°"),
         ("[red]tag[/red]", "", "100.0", "86.3 [82.0, 90.0]"),
+        ("=1+cmd()", "<img src=x onerror=alert(1)>", "![a](http://b/c.png)", "-1.5"),
+        ("@SUM(A1)", "+1+cmd|' /C calc'!A0", "`code` *em* _em_ a_b [x]: <http://b>", "-x"),
     ),
 )
 LATEX = {
@@ -51,16 +55,21 @@ def parse_text(text):
     return title, [[cell.strip() for cell in row] for row in cells]
 
 
+def shown(text):
+    return html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text))
+
+
 def parse_markdown(text):
     title, blank, *lines = text.splitlines()
     assert blank == ""
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
     assert all(re.fullmatch(" -+:? ", rule) for rule in cells.pop(1))
-    return title.strip("*"), [[re.sub(r"\\([\\|])", r"\1", cell).strip() for cell in row] for row in cells]
+    return shown(title.removeprefix("**").removesuffix("**")), [[shown(cell.strip()) for cell in row] for row in cells]
 
 
 def parse_csv(text):
-    return None, list(csv.reader(io.StringIO(text)))
+    rows = list(csv.reader(io.StringIO(text)))
+    return None, [[re.sub(r"^'(?=\s*[-=+@])", "", cell) for cell in row] for row in rows]
 
 
 def parse_latex(text):
@@ -91,6 +100,20 @@ def test_every_format_gives_back_every_cell(write, parse):
         title, cells = parse(write(table))
         assert title in (None, table.title)
         assert cells == [list(table.header), *map(list, table.rows)]
+
+
+def test_no_cell_is_computed_by_a_spreadsheet_or_taken_for_markup():
+    for row in csv.reader(io.StringIO(as_csv(AWKWARD))):
+        for cell in row:
+            assert cell in ("-", "-1.5") or not cell.lstrip().startswith(("=", "+", "-", "@", "\uff1d"))
+    assert csv_text([("n", "x"), (-3, -1.5), ("-3", "\uff1d1"), (None, " =1")]) == "n,x\n-3,-1.5\n-3,'\uff1d1\n,' =1\n"
+    text = as_markdown(AWKWARD)
+    assert not re.search(r"<|(?<!\\)[`~]|(?<!\\)!\[|(?<!\\)\][(\[:]|(?<![\w\\])_", text)
+    healthy = Table(
+        title="shards:runs/a_b/c.tar val", header=("", "Acc pi/6 (%)"), rows=(("my_car", "8.0 [7.5, 9.1]"),)
+    )
+    assert as_markdown(healthy).splitlines()[0] == f"**{healthy.title}**"
+    assert as_markdown(healthy).splitlines()[-1] == "| my_car | 8.0 [7.5, 9.1] |"
 
 
 def test_latex_has_no_bare_special_character():

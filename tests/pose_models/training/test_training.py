@@ -13,11 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save
 
 from p3d_gen.core.errors import ConfigError, RunError
 from pose_models.config import MILD, TrainConfig, load_config, save_config
+from pose_models.data.augment import Backgrounds
 from pose_models.data.cads import cad_vertices
-from pose_models.data.shards import ShardSamples
+from pose_models.data.shards import ShardSamples, shard_paths
 from pose_models.data.views import Views, loader
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import evaluate
@@ -189,6 +193,74 @@ def test_a_broken_checkpoint_is_named(sources, tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"no")
     with pytest.raises(RunError, match=r"cannot resume from .*checkpoint.safetensors.*remove it"):
         run_training(changed(steps=1), sources, tmp_path)
+
+
+def _stopped(config, sources, out):
+    """A training with a checkpoint after its second step."""
+
+    def stop(step):
+        if step.step == 3:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        train(config, sources, out, LoopOptions(cpu=True, checkpoint_every=2), stop)
+
+
+def _two_shards(root):
+    """The shard of a run, and another one beside it."""
+    run = write_run(root, train=4, test=4)
+    (run / "test" / "box-00000.tar").rename(run / "shards" / "box-00001.tar")
+    return run
+
+
+def _sources(run, **others):
+    paths = shard_paths(str(run / "shards"), "box")
+    return Sources(**{"renders": ShardSamples(paths), "cads": {"box": cad_vertices(run / "cad", "box")}} | others)
+
+
+def test_a_training_goes_on_only_with_the_data_that_it_began_with(tmp_path):
+    config, run, out = changed(steps=4, batch=2), _two_shards(tmp_path / "run"), tmp_path / "out"
+    _stopped(config, _sources(run), out)
+    moved = run.rename(tmp_path / "moved")  # the same data
+    second = moved / "shards" / "box-00001.tar"
+    content = second.read_bytes()
+    second.unlink()
+    with pytest.raises(RunError, match=r"was trained on other data \(shards.box-00001.tar: '.*' -> None\)"):
+        run_training(config, _sources(moved), out)
+    second.write_bytes((moved / "shards" / "box-00000.tar").read_bytes())
+    with pytest.raises(RunError, match=r"other data \(shards.box-00001.tar: "):
+        run_training(config, _sources(moved), out)
+    second.write_bytes(content)
+    larger = {"box": {name: 1.1 * points for name, points in cad_vertices(moved / "cad", "box").items()}}
+    with pytest.raises(RunError, match=r"other data \(cads.box: "):
+        run_training(config, _sources(moved, cads=larger), out)
+    (tmp_path / "behind").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "behind" / "b.png")
+    with pytest.raises(RunError, match=r"other data \(backgrounds: None -> "):
+        run_training(config, _sources(moved, backgrounds=Backgrounds(tmp_path / "behind")), out)
+    run_training(config, _sources(moved), out)
+    assert (out / "model.json").exists()
+
+
+def test_photographs_belong_to_the_data(run, tmp_path):
+    config, samples = changed(steps=4, batch=2, real_share=1.0), list(ShardSamples(shard_paths(str(run), "box")))[:4]
+    cads = {"box": cad_vertices(run / "cad", "box")}
+    _stopped(config, Sources(real=samples, cads=cads), tmp_path)
+    other = replace(samples[1], image=samples[1].image ^ 1)
+    with pytest.raises(RunError, match=r"other data \(photographs: "):
+        run_training(config, Sources(real=[samples[0], other, *samples[2:]], cads=cads), tmp_path)
+    run_training(config, Sources(real=samples, cads=cads), tmp_path)
+
+
+def test_a_checkpoint_of_version_0_1_0_goes_on(sources, tmp_path):
+    """It tells nothing about its data."""
+    config, path = changed(steps=4), tmp_path / "checkpoint.safetensors"
+    _stopped(config, sources, tmp_path)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+        step = file.metadata()["step"]
+    path.write_bytes(save(tensors, metadata={"step": step}))
+    assert [step.step for step in run_training(config, sources, tmp_path)[1]] == [3, 4]
 
 
 def test_averaged_weights_are_those_that_are_saved(sources, tmp_path):
