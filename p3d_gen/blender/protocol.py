@@ -147,7 +147,8 @@ class Done(Message):
 class PrepareRequest(Request[Done]):
     """Normalise the CAD model at the address `source` into the npz `target`, see `CadModel`.
 
-    up, front: the source's axes, or "auto" for those of its format.
+    up, front: the source's axes, or "auto" for those of its format. root: the folder of models that it comes from;
+    pictures outside it are left out. None: all pictures are taken.
     """
 
     source: str
@@ -155,6 +156,7 @@ class PrepareRequest(Request[Done]):
     up: str
     front: str
     category: str
+    root: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

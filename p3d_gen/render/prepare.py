@@ -20,6 +20,8 @@ from p3d_gen.run.files import file_sha256, write_bytes, write_json
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.store import RunFolder, open_run, read_models
 from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.manifest import resolve_folder
+from p3d_gen.spec.sections import EMBEDDED
 
 _PATIENCE_S = 300.0
 
@@ -41,9 +43,19 @@ def _local_target(cad: Path) -> Iterator[Path]:
                 write_bytes(target, source.read_bytes())
 
 
-def prepare_request(category: str, asset: Asset, target: Path) -> PrepareRequest:
-    """Return the request that prepares an asset into the npz `target`."""
-    return PrepareRequest(source=asset.address, target=target, up=asset.up, front=asset.front, category=category)
+def prepare_request(category: str, asset: Asset, target: Path, root: Path | None = None) -> PrepareRequest:
+    """Return the request that prepares an asset into the npz `target`.
+
+    root: folder of models outside which its pictures are left out; without effect if it does not hold the asset.
+    """
+    return PrepareRequest(
+        source=asset.address,
+        target=target,
+        up=asset.up,
+        front=asset.front,
+        category=category,
+        root=root.absolute() if root and not asset.is_parametric and asset.path.is_relative_to(root) else None,
+    )
 
 
 def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
@@ -51,11 +63,12 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
 
     RunError if the run folder cannot be written, which is not the model's fault.
     """
-    target = run.cad_file(category, asset.id)
+    target, source = run.cad_file(category, asset.id), run.manifest.cad.source
+    root = None if source == EMBEDDED else resolve_folder(source, run.base_dir, "cad.source")
     for last in (False, True):
         try:
             with _local_target(target) as local:
-                worker.ask(prepare_request(category, asset, local))
+                worker.ask(prepare_request(category, asset, local, root))
             return
         except BlenderError as error:
             if str(error).startswith("RunError: "):
