@@ -33,6 +33,11 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Ready(Message):
+    """The first message of a process: it has started, and waits for requests."""
+
+
+@dataclass(frozen=True)
 class Refusal(Message):
     """The answer to a request that Blender could not fulfil."""
 
@@ -201,7 +206,7 @@ class CountGpusRequest(Request[CountGpusAnswer]):
     """Count the GPUs of the worker's device."""
 
 
-_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal)
+_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal, Ready)
 _REQUESTS = (RenderRequest, TimedRequest, PrepareRequest, SurveyRequest, ExportRequest, CountGpusRequest)
 MESSAGES: dict[str, type[Message]] = {each.__name__: each for each in (*_ANSWERS, *_REQUESTS)}
 
