@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from p3d_gen.blender.client import MEMORY_MB
 from p3d_gen.catalogue.single import render_one
 from p3d_gen.core.errors import ConfigError, ManifestError, did_you_mean
 from p3d_gen.dataset.licences import asset_uses
@@ -150,7 +151,7 @@ class Run:
         device: str = "auto",
         sample_timeout_s: float = 600.0,
         recycle_after: int = 1000,
-        memory_mb: int = 4096,
+        memory_mb: int = MEMORY_MB,
         workers: int | None = None,
         shards: str = "",
         engine: Engine = "local",
@@ -167,7 +168,7 @@ class Run:
         effort = _effort(workers, shards, engine, allow_failures, retry_failed)
         self._need(KINDS)
         setup = render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort)
-        return self._make((setup,), effort, _progress(progress))[0]
+        return self._make((setup,), effort, _progress(progress), memory_mb=memory_mb)[0]
 
     def stylize(
         self,
@@ -231,7 +232,7 @@ class Run:
         device: str = "auto",
         sample_timeout_s: float = 600.0,
         recycle_after: int = 1000,
-        memory_mb: int = 4096,
+        memory_mb: int = MEMORY_MB,
         allow_licenses: Sequence[str] = (),
         workers: int | None = None,
         shards: str = "",
@@ -257,26 +258,31 @@ class Run:
             stylize_setup(self._run, stylization, "cpu" if device == "cpu" else "auto", effort),
             pack_setup(self._run, stylization, None),
         )
-        return self._make(setups, effort, _progress(progress))
+        return self._make(setups, effort, _progress(progress), memory_mb=memory_mb)
 
-    def _prepare(self, effort: Effort, progress: Progress) -> None:
+    def _prepare(self, effort: Effort, progress: Progress, memory_mb: int) -> None:
         """Prepare the CAD models that are not prepared yet."""
         if not models_left(self._run):
             return
         count = sum(len(cads) for cads in self._run.inventory.cads.values())
         workers = effort.workers if effort.workers and effort.cluster is None else core_count()
         with progress.models(count) as on_model:
-            notes = prepare_models(self._run, workers, on_model)
+            notes = prepare_models(self._run, workers, on_model, memory_mb)
         for note in notes:
             progress.note(f"models: {note}")
         self._run = open_folder(self._run.root)  # without the models that are left out
 
     def _make(
-        self, setups: Sequence[StageSetup], effort: Effort, progress: Progress, name: str = ""
+        self,
+        setups: Sequence[StageSetup],
+        effort: Effort,
+        progress: Progress,
+        name: str = "",
+        memory_mb: int = MEMORY_MB,
     ) -> tuple[StageResult, ...]:
         """Make the stages in order. If nothing is left to do, nothing is started and `progress` hears of nothing.
 
-        name: of the stylization that is packed.
+        name: of the stylization that is packed. memory_mb: see `render`.
         """
         kinds = [setup.name for setup in setups]
         pipeline.begin(self._run, [setup.folder for setup in setups], effort)
@@ -288,7 +294,7 @@ class Run:
             made = []
             for setup in setups:
                 if setup.name == "render":
-                    self._prepare(effort, progress)
+                    self._prepare(effort, progress, memory_mb)
                 result = pipeline.run_stage(self._run, setup, effort, progress)
                 if setup.name == "pack":
                     files = {"shards": result.folder}

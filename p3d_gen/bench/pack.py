@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.files import compact_json
 from p3d_gen.run.local import one_core, run_shards
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import Remarks, RunFolder, open_run, seal, stage_inputs
 from p3d_gen.spec.sampling import sample_key, spec
@@ -85,8 +85,8 @@ def _fill(run: RunFolder, images: int) -> None:
 @contextmanager
 def inputs(shards: int, per_shard: int, images: int = 12, **sections: dict[str, Any]) -> Iterator[RunFolder]:
     """Make a temporary run with shards to pack. images: number of different renders. sections: those of a manifest."""
-    with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
-        _write_backgrounds(Path(folder))
+    with ScratchFolder() as folder:
+        _write_backgrounds(folder)
         sections = {"render": {"samples": 1}, "background": {"source": folder}, **sections}
         with temporary_run(["car"], shards * per_shard, per_shard, **sections) as run:
             ensure_models(run.root)

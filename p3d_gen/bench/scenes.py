@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from p3d_gen.blender.protocol import RenderAnswer, RenderRequest, TimedAnswer, T
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
@@ -38,10 +37,10 @@ def temporary_run(
     categories: Sequence[str], samples: int, shard_size: int, **sections: dict[str, Any]
 ) -> Iterator[RunFolder]:
     """Make a temporary run of embedded models. sections: those of a manifest."""
-    with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
-        manifest = Path(folder) / "manifest.toml"
+    with ScratchFolder() as folder:
+        manifest = folder / "manifest.toml"
         manifest.write_text(_manifest(categories, samples, shard_size, sections))
-        yield create_run(Path(folder) / "run", manifest)
+        yield create_run(folder / "run", manifest)
 
 
 class Scenes:

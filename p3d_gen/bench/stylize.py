@@ -7,7 +7,6 @@ same shape. Both have random weights.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from p3d_gen.bench.survival import embedded
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import RunError
 from p3d_gen.render.stage import render_shard
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.stylize import Speed, Stylize
@@ -70,9 +70,9 @@ def _place() -> _Place:
 
 @contextmanager
 def _weights(place: _Place) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="p3dgen-bench-") as folder:
-        save_random(place.size, Path(folder), place.device)
-        yield Path(folder)
+    with ScratchFolder() as folder:
+        save_random(place.size, folder, place.device)
+        yield folder
 
 
 def _bare_calls(run: RunFolder, shard: str, settings: Stylize) -> list[dict[str, Any]]:

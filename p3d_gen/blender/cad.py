@@ -213,7 +213,7 @@ def prepare(request: PrepareRequest) -> Done:
     """
     reset()
     try:
-        source = read(request.source, request.category)
+        source = read(request.source, request.category, request.root)
         up, front = source.axes if request.up == "auto" else (request.up, request.front)
         surface = _wound(normalised(source.surface, _frame(up, front)))
         check_keypoints(surface.keypoints, request.category)

@@ -33,6 +33,11 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Ready(Message):
+    """The first message of a process: it has started, and waits for requests."""
+
+
+@dataclass(frozen=True)
 class Refusal(Message):
     """The answer to a request that Blender could not fulfil."""
 
@@ -147,7 +152,8 @@ class Done(Message):
 class PrepareRequest(Request[Done]):
     """Normalise the CAD model at the address `source` into the npz `target`, see `CadModel`.
 
-    up, front: the source's axes, or "auto" for those of its format.
+    up, front: the source's axes, or "auto" for those of its format. root: the folder of models that it comes from;
+    pictures outside it are left out. None: all pictures are taken.
     """
 
     source: str
@@ -155,6 +161,7 @@ class PrepareRequest(Request[Done]):
     up: str
     front: str
     category: str
+    root: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +206,7 @@ class CountGpusRequest(Request[CountGpusAnswer]):
     """Count the GPUs of the worker's device."""
 
 
-_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal)
+_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal, Ready)
 _REQUESTS = (RenderRequest, TimedRequest, PrepareRequest, SurveyRequest, ExportRequest, CountGpusRequest)
 MESSAGES: dict[str, type[Message]] = {each.__name__: each for each in (*_ANSWERS, *_REQUESTS)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 from blender_assets.shapes import Shape, build
 from blender_assets.shapes.ply import is_parametric_ply, shape_of_ply
 from p3d_gen.blender.cleaning import Surface, plain
+from p3d_gen.blender.references import check_references, is_below, is_plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
@@ -59,6 +62,9 @@ def _reason(error: RuntimeError) -> str:
 def _open(path: Path) -> None:
     """Bring the file into the scene by Blender's own importer. ValueError carries the importer's message."""
     name, suffix = str(path), path.suffix.lower()
+    check_references(path)
+    if suffix in _USD:
+        _check_layers(path)
     try:
         if suffix == ".obj":
             check_obj(path)
@@ -83,6 +89,23 @@ def _pxr(module: str) -> Any:
     """Import a module of the USD library that comes with Blender."""
     bpy.utils.expose_bundled_modules()
     return import_module(f"pxr.{module}")
+
+
+def _check_layers(path: Path) -> None:
+    """Raise ValueError if a file that a USD model is composed of is a pipe or a device, before that is opened."""
+    todo, seen, find = [path], {path}, _pxr("Sdf").Layer.FindOrOpen
+    while todo:
+        try:
+            layer = find(str(todo.pop()))
+        except RuntimeError:
+            continue  # the importer says what is wrong with it
+        for name in layer.GetCompositionAssetDependencies() if layer else ():
+            file = Path(layer.ComputeAbsolutePath(name))
+            if not is_plain(file):
+                raise ValueError(f"it refers to {str(file)!r}, which is a pipe, a device or a folder: put a file there")
+            if file not in seen and file.exists():
+                todo.append(file)
+            seen.add(file)
 
 
 def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
@@ -182,9 +205,32 @@ def _missing_files(path: Path) -> tuple[str, ...]:
     )
 
 
-def _by_blender(path: Path, category: str) -> SourceModel:
+def _left_out(path: Path, root: Path | None) -> Iterator[str]:
+    """Remove the pictures that are not plain files, or lie outside the folder of models, and yield warnings of them.
+
+    What is packed into a .blend file, or unpacked by Blender from a .usdz archive, is part of the model.
+    """
+    for image in list(bpy.data.images):
+        if not image.filepath or (path.suffix.lower() == ".blend" and image.packed_files):
+            continue
+        file = Path(bpy.path.abspath(image.filepath, library=image.library))
+        is_inside = root is None or is_below(file, root) or is_below(file, Path(bpy.app.tempdir))
+        is_there = file.exists() or image.source == "TILED"  # what is missing is said elsewhere
+        if is_plain(file) and (is_inside or not is_there):
+            continue
+        name = os.path.relpath(file, path.parent)
+        yield f"the picture {name!r} is left out: it " + (
+            "lies outside the folder of models; put a copy beside the model, and name that in its material"
+            if is_plain(file)
+            else "is not a file, but a pipe, a device or a folder"
+        )
+        bpy.data.images.remove(image)
+
+
+def _by_blender(path: Path, category: str, root: Path | None) -> SourceModel:
     """Read and join all meshes of a file that render, with modifiers and instances; its scripts do not run."""
     _open(path)
+    left_out = tuple(_left_out(path, root))
     _show_what_renders()
     parts: dict[bpy.types.Material | None, int] = {}
     pieces = [
@@ -203,7 +249,7 @@ def _by_blender(path: Path, category: str) -> SourceModel:
         axes=axes,
         symmetry_order=symmetry_order,
         materials=tuple(parts) if any(parts) else (),
-        warnings=_missing_files(path),
+        warnings=_missing_files(path) + left_out,
     )
 
 
@@ -223,8 +269,10 @@ def _of_parametric(shape: Shape) -> SourceModel:
     return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=shape.symmetry_order)
 
 
-def read(address: str, category: str) -> SourceModel:
+def read(address: str, category: str, root: Path | None = None) -> SourceModel:
     """Read the CAD model at an address: a file, or `parametric:<category>?variant=<n>`.
+
+    root: the folder of models that it comes from, outside which no pictures are taken; None for no limit.
 
     ValueError names the fault of a file that cannot be used.
     """
@@ -234,4 +282,4 @@ def read(address: str, category: str) -> SourceModel:
     suffix = path.suffix.lower()
     if suffix == ".ply" and is_parametric_ply(content := path.read_bytes()):
         return _of_parametric(shape_of_ply(content))
-    return _by_trimesh(path, category) if suffix in (".off", ".ply", ".stl") else _by_blender(path, category)
+    return _by_trimesh(path, category) if suffix in (".off", ".ply", ".stl") else _by_blender(path, category, root)

@@ -1,16 +1,18 @@
-"""The Blender process: `python -m p3d_gen.blender.worker LOG DEVICE ORDINAL` answers requests until stdin closes.
+"""The Blender process, `python -m p3d_gen.blender.worker LOG DEVICE ORDINAL PARENT`: it answers requests until stdin
+closes.
 
 Blender writes about 45 lines per render to file descriptor 1. Therefore that is redirected to the log, and the answers
-are written to a copy of it.
+are written to a copy of it. The first line says that the process is ready. The process ends with its parent.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from p3d_gen.run.processes import die_with_parent
 
 
 def _redirect(log: Path) -> int:
@@ -41,6 +43,8 @@ def main(log: Path, device: str, ordinal: int) -> None:
             protocol.TimedRequest: timing.timed_render,
             protocol.CountGpusRequest: lambda _: protocol.CountGpusAnswer(gpus=count_gpus(device)),
         }
+        answers.write(protocol.encode(protocol.Ready()))
+        answers.flush()
         for line in sys.stdin.buffer:
             try:
                 use_device(device, ordinal)
@@ -50,8 +54,8 @@ def main(log: Path, device: str, ordinal: int) -> None:
                 answer = protocol.encode(protocol.Refusal(f"{type(error).__name__}: {error}"))
             answers.write(answer)
             answers.flush()
-    shutil.rmtree(log.parent, ignore_errors=True)  # reached only if the parent was killed: it ends this process
 
 
 if __name__ == "__main__":
+    die_with_parent(int(sys.argv[4]))
     main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -68,10 +68,15 @@ def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
     )
 
 
-def prepare(worker: BlenderWorker, category: str, asset: Asset) -> Path:
-    """Prepare a model among the worker's own files and return its npz. Raise BlenderError if it cannot be used."""
+def prepare(worker: BlenderWorker, category: str, asset: Asset, root: Path | None) -> Path:
+    """Prepare a model among the worker's own files and return its npz. Raise BlenderError if it cannot be used.
+
+    root: folder of its source. Pictures outside it are left out, unless the model lies in that folder itself: it was
+    named alone then.
+    """
     target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
-    worker.ask(prepare_request(category, asset, target))
+    is_alone = root is None or asset.is_parametric or asset.path.resolve().parent == root.resolve()
+    worker.ask(prepare_request(category, asset, target, None if is_alone else root))
     return target
 
 
@@ -89,7 +94,7 @@ def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path |
     """Prepare one model and report on it; `root` is the folder of its source."""
     report = Report(category=category, id=asset.id, address=asset.address, licence=asset_licence(asset, root).id)
     try:
-        path = prepare(worker, category, asset)
+        path = prepare(worker, category, asset, root)
         survey = worker.ask(SurveyRequest(source=asset.address, category=category))
     except BlenderError as error:
         return replace(report, error=reason(error))

@@ -87,8 +87,8 @@ def _write_licence(model: Path, licence: str) -> None:
         write_bytes(path, f"SPDX-License-Identifier: {licence}\n".encode())
 
 
-def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Path) -> Path:
-    cad = prepare(worker, category, asset)
+def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Path, root: Path | None) -> Path:
+    cad = prepare(worker, category, asset, root)
     try:
         model = load_cad(cad)
         if is_own_ply(asset.path):
@@ -129,7 +129,7 @@ def convert(
                 if asset.is_parametric:
                     path = _write(folder, asset.id, ".ply", ply_bytes(build(*parse_parametric(asset.address))))
                 else:
-                    path = _convert_file(worker, category, asset, folder)
+                    path = _convert_file(worker, category, asset, folder, roots.get(asset.address))
                     _write_licence(path, asset_licence(asset, roots.get(asset.address)).id)
                 yield asset, path, ""
             except (AssetError, BlenderError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.local import available_cores
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
 
@@ -60,10 +60,10 @@ def _cells(run: RunFolder, worker: BlenderWorker, category: str) -> Iterator[NDA
 
 def library_picture() -> NDArray[np.uint8]:
     """Render the first eight variants of every category, with realistic materials and environment maps: (H, W, 3)."""
-    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder, BlenderWorker() as worker:
-        manifest = Path(folder) / "library.toml"
+    with ScratchFolder() as folder, BlenderWorker() as worker:
+        manifest = folder / "library.toml"
         manifest.write_text(_MANIFEST)
-        run = create_run(Path(folder) / "run", manifest)
+        run = create_run(folder / "run", manifest)
         prepare_models(run, len(available_cores()))
         return np.vstack([np.hstack(list(_cells(run, worker, category))) for category in CATEGORIES])
 

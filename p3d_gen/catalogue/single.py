@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from math import radians
@@ -21,6 +20,7 @@ from p3d_gen.core.errors import AssetError, ManifestError
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.render.prepare import prepare_model
 from p3d_gen.render.stage import ShardRenderer
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.inventory import Asset, take_inventory
 from p3d_gen.spec.manifest import Manifest, manifest_hash
@@ -111,9 +111,9 @@ def render_one(
     )
     sample = replace(spec(manifest, inventory, category, 0), viewpoint=view)
     worker = _worker(device.upper())
-    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder:
+    with ScratchFolder() as folder:
         run = RunFolder(
-            root=Path(folder),
+            root=folder,
             manifest=manifest,
             base_dir=Path.cwd(),
             manifest_hash=manifest_hash(manifest),

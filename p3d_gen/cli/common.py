@@ -152,7 +152,7 @@ _BLENDER_OPTIONS = (
         metavar="SECONDS",
         default=600.0,
         show_default=True,
-        help="Time after which a render is stopped; it is tried twice.",
+        help="Time after which a render is stopped; it is tried twice. The start of Blender does not count.",
     ),
     click.option(
         "--recycle-after",
@@ -168,7 +168,7 @@ _BLENDER_OPTIONS = (
         metavar="MB",
         default=4096,
         show_default=True,
-        help="Replace a Blender process whose resident memory is above this size.",
+        help="End a Blender process whose resident memory is above this size; what it was making fails.",
     ),
 )
 

@@ -2,8 +2,10 @@
 
 Rules for the commands:
 
-- A `P3DError` becomes one line and exit status 1, a usage error exit status 2, Ctrl-C exit status 130. Any other
-  exception is a bug: it keeps its traceback.
+- A `P3DError` becomes one line and exit status 1, a usage error exit status 2, Ctrl-C exit status 130, SIGTERM exit
+  status 143. Any other exception is a bug: it keeps its traceback.
+- Ctrl-C and SIGTERM end a command by an exception, so that it ends its processes and removes its temporary files. A
+  second SIGTERM ends it at once.
 - `--json` is a flag: it prints JSON on stdout instead of text. A file to write JSON to is named by `--json-file`.
 - `--device` is the device of torch. `--render-device` is the device of Cycles.
 - What a command writes is never a file that it reads: the parameters of `_OUTPUTS` are compared with the others.
@@ -18,11 +20,14 @@ import functools
 import logging
 import os
 import select
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -35,12 +40,34 @@ from p3d_gen.core.outputs import overwritten_input
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT and 128 + SIGTERM, as shells report them
 _DEBUG, _QUIET, _VERBOSE, _LOG_FILE = (f"p3d_gen.{name}" for name in ("debug", "quiet", "verbose", "log_file"))
 _OUTPUTS = ("out", "json_file", "json_target", "picture")  # parameters of both command lines that name what is written
 _FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _UNLIMITED = 100_000
 _BUG = "This is a bug. Please report it with the traceback above and the output of `p3dgen doctor --json`."
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems, `timeout` and `docker stop` send it."""
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    signal.signal(number, lambda *_: os._exit(TERMINATED))
+    raise Terminated
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """Raise `Terminated` in the block when SIGTERM comes. Only a main thread can do that: elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Choice(click.Choice[str]):
@@ -245,7 +272,8 @@ class Group(click.Group):
             return super().invoke(ctx)
         _configure_logging(ctx.meta)
         try:
-            return super().invoke(ctx)
+            with _termination():
+                return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):
             raise
         except click.ClickException as error:
@@ -257,9 +285,11 @@ class Group(click.Group):
             if ctx.meta.get(_DEBUG):
                 click.echo(masked(traceback.format_exc()), err=True, nl=False)
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("\nInterrupted: repeat the command to resume.", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, Terminated)
+            reason = "Ended by SIGTERM" if terminated else "Interrupted"
+            click.echo(f"\n{reason}: repeat the command to resume.", err=True)
+            raise click.exceptions.Exit(TERMINATED if terminated else INTERRUPTED) from None
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _reader_is_gone():
                 raise

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from p3d_gen.core.geometry import cam_T_obj
 from p3d_gen.core.silhouette import in_frame, silhouette
@@ -89,6 +88,8 @@ def _coverage(seen: NDArray[np.bool_], shadow: NDArray[np.bool_]) -> Array:
 
     shadow (3H, 3W): the mask; the picture is its middle third. The result is (2H + 1, 2W + 1).
     """
+    from scipy.signal import fftconvolve  # half of the start-up time of all commands
+
     hidden = fftconvolve(shadow.astype(float), seen[::-1, ::-1].astype(float), "valid")[::-1, ::-1]
     return np.asarray(hidden / np.count_nonzero(seen))
 

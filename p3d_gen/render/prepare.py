@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import PrepareRequest
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import load_cad, materials_file
@@ -18,8 +17,11 @@ from p3d_gen.run.checksums import changed_files
 from p3d_gen.run.disk import has_name, lock_file
 from p3d_gen.run.files import file_sha256, write_bytes, write_json
 from p3d_gen.run.remote import is_remote, local_copy, place
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder, open_run, read_models
 from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.manifest import resolve_folder
+from p3d_gen.spec.sections import EMBEDDED
 
 _PATIENCE_S = 300.0
 
@@ -33,17 +35,27 @@ def _local_target(cad: Path) -> Iterator[Path]:
     if not is_remote(cad):
         yield cad
         return
-    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder:
-        local = Path(folder) / cad.name
+    with ScratchFolder() as folder:
+        local = folder / cad.name
         yield local
         for source, target in ((materials_file(local), materials_file(cad)), (local, cad)):
             if source.exists():
                 write_bytes(target, source.read_bytes())
 
 
-def prepare_request(category: str, asset: Asset, target: Path) -> PrepareRequest:
-    """Return the request that prepares an asset into the npz `target`."""
-    return PrepareRequest(source=asset.address, target=target, up=asset.up, front=asset.front, category=category)
+def prepare_request(category: str, asset: Asset, target: Path, root: Path | None = None) -> PrepareRequest:
+    """Return the request that prepares an asset into the npz `target`.
+
+    root: folder of models outside which its pictures are left out; without effect if it does not hold the asset.
+    """
+    return PrepareRequest(
+        source=asset.address,
+        target=target,
+        up=asset.up,
+        front=asset.front,
+        category=category,
+        root=root.absolute() if root and not asset.is_parametric and asset.path.is_relative_to(root) else None,
+    )
 
 
 def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
@@ -51,11 +63,12 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
 
     RunError if the run folder cannot be written, which is not the model's fault.
     """
-    target = run.cad_file(category, asset.id)
+    target, source = run.cad_file(category, asset.id), run.manifest.cad.source
+    root = None if source == EMBEDDED else resolve_folder(source, run.base_dir, "cad.source")
     for last in (False, True):
         try:
             with _local_target(target) as local:
-                worker.ask(prepare_request(category, asset, local))
+                worker.ask(prepare_request(category, asset, local, root))
             return
         except BlenderError as error:
             if str(error).startswith("RunError: "):
@@ -74,13 +87,13 @@ def prepare_model(run: RunFolder, worker: BlenderWorker, category: str, asset: A
 
 
 def _reasons(
-    run: RunFolder, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None]
+    run: RunFolder, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None], memory_mb: int
 ) -> Iterator[str]:
     """Prepare models with so many Blender processes; yields the result of `prepare_model` for each, in order."""
-    with ExitStack() as stack, ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:  # when interrupted, Blender ends first
         idle: SimpleQueue[BlenderWorker] = SimpleQueue()
         for _ in range(workers):
-            idle.put(stack.enter_context(BlenderWorker(timeout_s=_PATIENCE_S)))
+            idle.put(stack.enter_context(BlenderWorker(timeout_s=_PATIENCE_S, memory_mb=memory_mb)))
 
         def one(model: tuple[str, Asset]) -> str:
             worker = idle.get()
@@ -208,10 +221,16 @@ def _notes(models: dict[str, Any]) -> list[str]:
     ]
 
 
-def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None] = lambda: None) -> list[str]:
+def prepare_models(
+    run: RunFolder,
+    workers: int = 1,
+    on_model: Callable[[], None] = lambda: None,
+    memory_mb: int = MEMORY_MB,
+) -> list[str]:
     """Prepare all CAD models of a run and list them in RUN/cad/models.json, which is written last.
 
-    workers: largest number of Blender processes. on_model: called after each model.
+    workers: largest number of Blender processes. memory_mb: largest resident memory of each. on_model: called after
+    each model.
     Returns notes for the user: models prepared again, models left out, and pictures missing from materials.
     AssetError lists the models that cannot be used. If cad.quarantine is true they are left out of the run instead;
     open the run again to see its new inventory.
@@ -222,7 +241,7 @@ def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None
         todo = models_to_prepare(run)
         for _ in range(count - len(todo)):
             on_model()
-        reasons = list(_reasons(run, todo, min(workers, len(todo)), on_model)) if todo else []
+        reasons = list(_reasons(run, todo, min(workers, len(todo)), on_model, memory_mb)) if todo else []
         broken = [(category, cad, reason) for (category, cad), reason in zip(todo, reasons, strict=True) if reason]
         _check(run, broken)
         again = []
@@ -234,7 +253,7 @@ def prepare_models(run: RunFolder, workers: int = 1, on_model: Callable[[], None
     return again + _notes(read_models(run.root) or {})
 
 
-def ensure_models(run_folder: str | Path) -> None:
+def ensure_models(run_folder: str | Path, memory_mb: int = MEMORY_MB) -> None:
     """Prepare the models of a run unless that is done."""
     if read_models(place(run_folder)) is None:
-        prepare_models(open_run(run_folder))
+        prepare_models(open_run(run_folder), memory_mb=memory_mb)

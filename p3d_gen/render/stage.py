@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import functools
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from blender_assets.shapes import Shape, build
-from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
 from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest
 from p3d_gen.core.codecs import encode_npz
@@ -31,6 +32,10 @@ from p3d_gen.run.stage import make_shard, tick, worker_number
 from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
 from p3d_gen.spec.sampling import spec
 
+_BYTES_PER_PIXEL = 64  # of all passes, without compression
+_BYTES_BESIDE = 2**16
+_kept = ExitStack()  # this process's Blender
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supervision:
@@ -41,16 +46,22 @@ class Supervision:
 
     timeout_s: float = 600.0
     recycle_after: int = 1000
-    memory_mb: int = 4096
+    memory_mb: int = MEMORY_MB
     device: str = "AUTO"
 
 
 @functools.lru_cache(maxsize=1)
 def _worker(supervision: Supervision) -> BlenderWorker:
-    """Return this process's Blender, kept from one shard to the next."""
-    worker = BlenderWorker(**asdict(supervision), ordinal=worker_number())
-    atexit.register(worker.close)
-    return worker
+    """Return this process's Blender, kept from one shard to the next; one with other settings is ended."""
+    _kept.close()
+    return _kept.enter_context(BlenderWorker(**asdict(supervision), ordinal=worker_number()))
+
+
+@atexit.register
+def end_blender() -> None:
+    """End the Blender that this process keeps for the next shard."""
+    _kept.close()
+    _worker.cache_clear()
 
 
 def count_gpus(supervision: Supervision) -> int:
@@ -134,6 +145,7 @@ class ShardRenderer:
             )
         if native and not materials_file(cad).exists():
             raise AssetError(f"{sample.cad_id} has no materials of its own: use another texture.kind than 'native'")
+        height, width = arrangement.camera.image_hw
         return RenderRequest(
             sample=sample,
             camera=arrangement.camera,
@@ -145,7 +157,7 @@ class ShardRenderer:
             native=native,
             texture=texture.resolve() if texture else None,
             hdri=hdri.resolve() if hdri else None,
-            target=self._worker.scratch / "passes.exr",
+            target=self._worker.passing_file("passes.exr", _BYTES_PER_PIXEL * height * width + _BYTES_BESIDE),
         )
 
     def _render(self, request: RenderRequest) -> tuple[RenderAnswer, Passes]:
@@ -197,5 +209,6 @@ def _samples(
 
 def render_shard(run_dir: str, shard: str, supervision: Supervision | None = None) -> Ledger:
     """Render one shard, or return its ledger if it is finished."""
-    ensure_models(run_dir)
-    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, supervision or Supervision()))
+    supervision = supervision or Supervision()
+    ensure_models(run_dir, supervision.memory_mb)
+    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, supervision))

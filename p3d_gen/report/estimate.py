@@ -11,10 +11,9 @@ from __future__ import annotations
 import functools
 import glob
 import heapq
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,9 @@ from p3d_gen.blender.protocol import CountGpusRequest
 from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.prepare import prepare_models
-from p3d_gen.render.stage import Supervision, render_shard
+from p3d_gen.render.stage import Supervision, end_blender, render_shard
 from p3d_gen.run.local import one_core, run_shards
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.stage import Stage
 from p3d_gen.run.store import Failure, Ledger, RunFolder, begin_run, open_run
 from p3d_gen.spec.inventory import Asset, Inventory, take_inventory
@@ -250,8 +250,9 @@ def estimate_job(
     whole = take_inventory(manifest, base_dir)
     failures: list[Failure] = []
     notes: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="p3dgen-plan-") as folder:
-        run = begin_run(Path(folder) / "run", _small(manifest, whole, samples), base_dir)
+    with ScratchFolder() as folder, ExitStack() as stack:
+        stack.callback(end_blender)
+        run = begin_run(folder / "run", _small(manifest, whole, samples), base_dir)
         create_stylization(run)  # fails before anything is made if its weights are missing
         steps = [_models(run, whole, notes)]
         run = open_run(run.root)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from types import ModuleType
 from typing import Any
@@ -38,15 +39,14 @@ def _pin(cores: Collection[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def _die_with_parent() -> None:
-    parent = mp.parent_process()
-    assert parent is not None
-    wait_for([parent.sentinel])
+def _end_with(life: Connection) -> None:
+    """End this process when the other end of a pipe is closed, by its owner's will or death."""
+    wait_for([life])
     os._exit(1)
 
 
-def _start_worker(ticks: Any, started: Any, share: int) -> None:
-    """Pin this pool process to a core of its own, or to one in `share` cores, and end it when its parent is killed."""
+def _start_worker(ticks: Any, started: Any, life: Connection, share: int) -> None:
+    """Pin this pool process to a core of its own, or to one in `share` cores, and end it when `life` is closed."""
     with started.get_lock():
         number = started.value
         started.value += 1
@@ -54,7 +54,7 @@ def _start_worker(ticks: Any, started: Any, share: int) -> None:
     cores = available_cores()
     first = number % len(cores)
     _pin(cores[first::share] if share else [cores[first]])
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
 
 
 @contextmanager
@@ -74,7 +74,9 @@ def _pool(
 ) -> Iterator[Ledger]:
     context = mp.get_context("spawn")  # a fork would inherit locks of Blender's and torch's threads
     ticks, started = context.SimpleQueue(), context.Value("i", 0)
-    with ProcessPoolExecutor(workers, context, _start_worker, (ticks, started, workers if spread else 0)) as pool:
+    theirs, life = context.Pipe(duplex=False)
+    settings = (ticks, started, theirs, workers if spread else 0)
+    with theirs, life, ProcessPoolExecutor(workers, context, _start_worker, settings) as pool:
         turns, pending = Turns(shards), dict[Future[Ledger], str]()
         try:
             while turns or pending:
@@ -98,6 +100,9 @@ def _pool(
                 "a worker process died (out of memory?): run the same command again with fewer --workers; "
                 "finished shards are kept"
             ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            life.close()  # nobody waits for the shards that they are making
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -30,7 +30,9 @@ _TRIES = 4
 _PATIENCE_S = 10.0
 _IN_FLIGHT = 1000
 _GLANCE_S = 0.5
-_LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for this machine's address in the network
+_LOOPBACK = "127.0.0.1"
+# Without this Ray replaces the loopback address by this machine's address in the network, and listens to all of it.
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # The stages choose among all GPUs by their number: a process that has used one of them cannot be shown another.
 _ENVIRONMENT = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
 
@@ -67,9 +69,9 @@ def connect(address: str | None) -> ModuleType:
     address = address or os.environ.get("RAY_ADDRESS")
     if address and ":" in address:
         _check_answer(address)
-    if not address:  # Ray's ports are open to the network all the same, and whoever talks to them runs what he likes
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    import ray  # which reads the token
+    if not address:  # other users of this machine reach Ray's ports, and whoever talks to them runs what he likes
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), **_ALONE}
+    import ray  # which reads the environment
 
     alone = {"address": "local", "include_dashboard": False, "_node_ip_address": _LOOPBACK}
     environment = {"env_vars": {**_ENVIRONMENT, COMMAND_VARIABLE: command()}}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from p3d_gen.bench import show
+from p3d_gen.run.scratch import ScratchFolder
 from pose_models.adapt.config import UdaConfig
 from pose_models.adapt.pseudo_labels import LABELS_FILE, PseudoLabel, PseudoLabelled, pseudo_labels
 from pose_models.adapt.source import load_source
@@ -38,8 +38,7 @@ def figures(folder: Path, images: Images, device: torch.device) -> dict[str, Any
         "uda_kept_poses": seconds(lambda: adaptation.epoch(2), device, 0),
         "uda_searched_poses": seconds(lambda: adaptation.epoch(3), device, 0),
     }
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch)
+    with ScratchFolder() as place:
         estimator = source.estimator(EstimateConfig())
         labels: list[PseudoLabel] = []
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,6 +16,7 @@ import torch
 from p3d_gen.bench import show
 from p3d_gen.core import geometry
 from p3d_gen.core.types import Camera, Viewpoint
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.shards import Members, write_shard
 from pose_models.bench import device_name
 from pose_models.bench.raster import CAR_EXTENT
@@ -59,17 +58,17 @@ def _noise(images: int) -> Iterator[tuple[str, Members]]:
 def _views(config: TrainConfig) -> Iterator[tuple[Views, MeshTrainee]]:
     """Make the views of a run on made-up images, and the trainee for them."""
     corners = geometry.box_corners(np.array(CAR_EXTENT))
-    with tempfile.TemporaryDirectory() as folder:
-        write_shard(Path(folder) / "car-00000.tar", _noise(_IMAGES))
-        (Path(folder) / "grounds").mkdir()
+    with ScratchFolder() as folder:
+        write_shard(folder / "car-00000.tar", _noise(_IMAGES))
+        (folder / "grounds").mkdir()
         for i in range(8):
-            (Path(folder) / "grounds" / f"{i}.jpg").write_bytes(_picture(np.random.default_rng([i, 2]), (512, 768)))
-        samples = ShardSamples([Path(folder) / "car-00000.tar"])
+            (folder / "grounds" / f"{i}.jpg").write_bytes(_picture(np.random.default_rng([i, 2]), (512, 768)))
+        samples = ShardSamples([folder / "car-00000.tar"])
         cads = {"car": {"box": corners}}
         model = build(config, model_spec(config, (samples,), cads), outlines_of(cads))
         freeze(model.net, config)
         yield (
-            Views(samples, (), model.spec.canvas_hw, config, Backgrounds(Path(folder) / "grounds")),
+            Views(samples, (), model.spec.canvas_hw, config, Backgrounds(folder / "grounds")),
             MeshTrainee(model, config),
         )
 

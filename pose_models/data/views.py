@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from p3d_gen.core.errors import ConfigError
 from pose_models.config import LoopConfig
-from pose_models.data.augment import Backgrounds, augmented, collate
+from pose_models.data.augment import Backgrounds, augmented
+from pose_models.data.passing import collate_to_pass
 from pose_models.data.sample import Batch, PoseSample
 
 _ORDER, _AUGMENT = 1, 2
@@ -109,7 +110,7 @@ def loader(
         views,
         batch_sampler=_Steps(first, config, rank, processes),
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=collate_to_pass,
         worker_init_fn=_one_thread,
         persistent_workers=False,
         pin_memory=False,

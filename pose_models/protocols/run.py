@@ -17,6 +17,7 @@ import click
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.disk import appended_file, lock_file
 from p3d_gen.run.files import read_record, write_json
+from p3d_gen.run.processes import start_child
 from pose_models.nmm import MODEL_FILE
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.planner import STEPS, ProtocolJob, arguments, output
@@ -25,8 +26,12 @@ LOG_FILE, RECORD_FILE = "log.txt", "step.json"
 # Runs the words after `pose-models`, all output into an open file, a lock held; returns the exit status.
 Call = Callable[[Sequence[str], IO[bytes], int], int]
 _TAIL = 12
-# The same interpreter, wherever its scripts are installed.
-_PROGRAM = (sys.executable, "-c", "from pose_models.cli import main; main(prog_name='pose-models')")
+_PATIENCE_S = 10.0  # of SIGTERM, before SIGKILL
+# The same interpreter, wherever its scripts are installed. The first argument is the id of its parent.
+_PROGRAM = (
+    "import sys; from p3d_gen.run.processes import die_with_parent; die_with_parent(int(sys.argv.pop(1)));"
+    "from pose_models.cli import main; main(prog_name='pose-models')"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +60,10 @@ def record_of(job: ProtocolJob, steps: Path) -> dict[str, Any]:
 def by_process(words: Sequence[str], log: IO[bytes], lock: int) -> int:
     """Run a command in a process of its own, a `Call`.
 
-    The process holds the lock as well, because it outlives a parent that is killed.
+    The process ends with this one. It holds the lock as well, because not every system ends it with a killed parent.
     """
-    process = subprocess.Popen(
-        [*_PROGRAM, *words],
+    process = start_child(
+        [sys.executable, "-c", _PROGRAM, str(os.getpid()), *words],
         stdout=log,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -69,7 +74,10 @@ def by_process(words: Sequence[str], log: IO[bytes], lock: int) -> int:
         return process.wait()
     except BaseException:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_PATIENCE_S)
+        finally:
+            process.kill()
         raise
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from p3d_gen.run.disk import disk_errors
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.stylize.training.recipe import Recipe
 
 # The noise is complete at the last step (zero terminal signal-to-noise ratio). Otherwise a picture's mean colour leaks
@@ -66,7 +66,7 @@ def make_tokenizer(words: Iterable[str], tokens: int) -> CLIPTokenizer:
     """Return a tokenizer that knows some words as a whole and spells all others."""
     letters = [chr(c) for c in range(33, 127)]
     vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    with tempfile.TemporaryDirectory() as folder:
+    with ScratchFolder() as folder:
         vocab, merges = Path(folder, "vocab.json"), Path(folder, "merges.txt")
         vocab.write_text(json.dumps({token: i for i, token in enumerate(vocabulary)}))
         merges.write_text("#version: 0.2\n")
@@ -150,10 +150,10 @@ def save(networks: Networks, folder: Path, licence: str) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    with tempfile.TemporaryDirectory(prefix="p3dgen-") as scratch, disk_errors(folder, scratch):
-        pipeline.save_pretrained(Path(scratch) / "base")
-        networks.controlnet.save_pretrained(Path(scratch) / "controlnet")
-        for path in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
+    with ScratchFolder() as scratch, disk_errors(folder, str(scratch)):
+        pipeline.save_pretrained(scratch / "base")
+        networks.controlnet.save_pretrained(scratch / "controlnet")
+        for path in sorted(path for path in scratch.rglob("*") if path.is_file()):
             write_bytes(folder / path.relative_to(scratch), path.read_bytes())
     for part in ("base", "controlnet"):
         text = f"---\nlicense: {licence}\nlibrary_name: diffusers\n---\nMade by `p3dgen train-stylizer`.\n"

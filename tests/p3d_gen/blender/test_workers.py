@@ -1,17 +1,22 @@
 """Supervised Blender processes: recycled, timed out, and outlived by the run, whatever a sample does to them."""
 
 import json
+import subprocess
+import sys
+import tempfile
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from p3d_gen.blender.client import BlenderWorker
-from p3d_gen.blender.protocol import CountGpusRequest
+from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.protocol import CountGpusRequest, PrepareRequest
 from p3d_gen.core.errors import RunError
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import Supervision, count_gpus, render_shard
 from p3d_gen.run.cad_model import load_cad, save_cad
+from p3d_gen.run.scratch import RAM_DISK
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
 
@@ -33,11 +38,82 @@ def test_a_process_is_recycled_after_so_many_requests():
 
 
 def test_a_process_is_recycled_above_a_memory_limit():
-    with BlenderWorker(memory_mb=16, device="CPU") as worker:
+    with BlenderWorker(device="CPU") as worker:
         assert worker.memory_bytes == 0
-        assert len(set(pids(worker, 2))) == 2
+        first = pids(worker, 2)[1]
         assert worker.memory_bytes > 16 * 2**20
+        worker._memory_bytes = 16 * 2**20
+        worker._recycle()
+        assert worker.memory_bytes == 0
+        worker._memory_bytes = 2**40
+        assert pids(worker, 1) != [first]
     assert worker.memory_bytes == 0
+
+
+def preparation(folder, subdivisions):
+    """Take a model that grows by a subdivision when it is prepared."""
+    bpy = (
+        "import bpy; bpy.ops.wm.read_factory_settings(use_empty=True); bpy.ops.mesh.primitive_cube_add();"
+        "modifier = bpy.context.object.modifiers.new('m', 'SUBSURF');"
+        f"modifier.levels = modifier.render_levels = {subdivisions};"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(folder / f'{subdivisions}.blend')!r})"
+    )
+    subprocess.run([sys.executable, "-c", bpy], check=True, stdout=subprocess.DEVNULL)
+    source, target = str(folder / f"{subdivisions}.blend"), folder / f"{subdivisions}.npz"
+    return PrepareRequest(source=source, target=target, up="auto", front="auto", category="car")
+
+
+def test_a_request_that_takes_too_much_memory_is_ended(tmp_path):
+    """The limit holds within a request, which a process without a past has tried; the next one has a fresh process."""
+    large, small = preparation(tmp_path, 9), preparation(tmp_path, 1)
+    with BlenderWorker(device="CPU", memory_mb=512) as worker:
+        (first,) = pids(worker, 1)
+        with pytest.raises(BlenderError, match="more than the 512 MB of --memory-mb"):
+            worker.ask(large)
+        assert worker.memory_bytes == 0
+        assert not large.target.exists()
+        worker.ask(small)
+        assert small.target.exists()
+        assert worker._process.pid != first
+
+
+def test_the_clock_starts_with_the_request():
+    """Blender itself takes longer to start than this request may take."""
+    with BlenderWorker(timeout_s=0.5, device="CPU") as worker:
+        start = time.monotonic()
+        worker.ask(CountGpusRequest())
+        assert time.monotonic() - start > 0.5
+
+
+def test_a_closed_worker_starts_no_process():
+    with BlenderWorker(device="CPU") as worker:
+        pass
+    with pytest.raises(BlenderError, match="closed"):
+        worker.ask(CountGpusRequest())
+
+
+def test_nothing_is_left_in_the_folder_of_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with BlenderWorker(recycle_after=1, device="CPU") as worker:
+        pids(worker, 2)
+        assert worker.scratch.parent == tmp_path
+        assert list(worker.scratch.glob("blender_*"))  # Blender's own
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_lies_where_there_is_room_for_it(caplog):
+    with BlenderWorker() as worker:
+        ram = worker.passing_file("a.exr", 1000)
+        assert (ram.parent.parent, ram.name) == (RAM_DISK, "a.exr")
+        assert worker.passing_file("b.exr", 1000).parent == ram.parent
+        assert not caplog.messages
+        for _ in range(2):
+            assert worker.passing_file("a.exr", 2**50) == worker.scratch / "a.exr"
+    (said,) = caplog.messages
+    assert said.startswith(f"{RAM_DISK} has ")
+    assert f"they pass through {worker.scratch.parent} instead" in said
+    assert not ram.parent.exists()
 
 
 def test_a_device_that_is_not_there_is_an_error():

@@ -202,7 +202,7 @@ def converted(worker, source: Path, out: Path, **wanted: str) -> Path:
 def prepared(worker, path, up="auto", front="auto"):
     """The normalised model of a file, and whether it has materials."""
     asset = Asset(id=path.stem, address=str(path), up=up, front=front)
-    target = prepare(worker, "car", asset)
+    target = prepare(worker, "car", asset, None)
     return load_cad(target), materials_file(target).exists()
 
 

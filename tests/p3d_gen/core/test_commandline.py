@@ -1,6 +1,7 @@
 """Both command lines keep one contract: errors, exit statuses, log messages, help, and tables in a pipe."""
 
 import logging
+import signal
 import subprocess
 import sys
 
@@ -29,6 +30,22 @@ def main(): pass
 @main.command()
 def lines():
     for i in range(100_000): click.echo(i)
+main()
+"""
+
+
+SLEEPING = """
+import click, time
+from p3d_gen.core.commandline import Group
+@click.group(cls=Group)
+def main(): pass
+@main.command()
+def sleep():
+    try:
+        click.echo("asleep")
+        time.sleep(600)
+    finally:
+        click.echo("cleaned")
 main()
 """
 
@@ -75,6 +92,22 @@ def test_any_other_error_keeps_its_traceback_and_asks_for_a_report(name):
 def test_ctrl_c_says_how_to_resume():
     result = run("inner", "act", "interrupt")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "Interrupted: repeat the command to resume.")
+
+
+def test_sigterm_ends_a_command_by_an_exception():
+    command = [sys.executable, "-c", SLEEPING, "sleep"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "asleep\n"
+    process.terminate()
+    said, errors = process.communicate(timeout=60)
+    assert (process.returncode, said) == (143, "cleaned\n")
+    assert errors.splitlines()[-1] == "Ended by SIGTERM: repeat the command to resume."
+
+
+def test_a_command_leaves_the_handler_of_sigterm_as_it_was():
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("inner", "act").exit_code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(

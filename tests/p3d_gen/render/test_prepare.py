@@ -43,7 +43,7 @@ class FakeWorker:
     asked: ClassVar[list[str]] = []
     pause_s = 0.0
 
-    def __init__(self, timeout_s=0):
+    def __init__(self, timeout_s=0, memory_mb=0):
         self.timeout_s = timeout_s
 
     def __enter__(self):

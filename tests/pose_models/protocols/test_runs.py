@@ -1,10 +1,13 @@
 """Protocols run to their tables on small folders of the published layouts: resume, failures, means over seeds."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -160,6 +163,38 @@ def test_two_processes_do_not_work_on_one_step(tmp_path):
         return 0
 
     list(run_jobs(plan.jobs[:1], main, tmp_path, "cpu", lambda job: None, call=call))
+
+
+PROTOCOL_PROCESS = """
+import sys, click
+from pathlib import Path
+from p3d_gen.core.commandline import Group
+from pose_models.protocols.run import by_process
+@click.group(cls=Group)
+def main(): pass
+@main.command()
+@click.argument("run")
+@click.argument("log")
+def protocol(run, log):
+    with Path(log).open("wb") as file: by_process(["watch", run, "--every", "0.1"], file, file.fileno())
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_step_ends_with_its_protocol(tmp_path, number):
+    """A step that would watch a folder for ever."""
+    (tmp_path / "history.jsonl").write_text("")
+    log = tmp_path / "log.txt"
+    process = subprocess.Popen([sys.executable, "-c", PROTOCOL_PROCESS, "protocol", tmp_path, log])
+    end = time.monotonic() + 200
+    while not (log.is_file() and "live.html" in log.read_text()) and time.monotonic() < end:
+        time.sleep(0.1)
+    (step,) = psutil.Process(process.pid).children()
+    process.send_signal(number)
+    assert process.wait(60) == (143 if number == signal.SIGTERM else -number)
+    psutil.wait_procs([step], timeout=60)
+    assert not step.is_running()
 
 
 def test_an_option_is_set_where_it_fits(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save
+from torch.utils.data import get_worker_info
 
 from p3d_gen.core.errors import ConfigError, RunError
 from pose_models.config import MILD, TrainConfig, load_config, save_config
@@ -315,6 +317,29 @@ def test_processes_share_a_batch_and_start_anywhere(sources):
     assert [a + b for a, b in zip(*halves, strict=True)] == whole
     with pytest.raises(ValueError, match="batch 4 does not divide among 3 processes"):
         loader(views, config, first=0, workers=0, rank=0, processes=3)
+
+
+class WithoutSharedMemory(list):
+    """Samples in a process that may write no file above 20 kB: so shared memory is full for its batches."""
+
+    def __getitem__(self, index):
+        if get_worker_info() is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+        return super().__getitem__(index)
+
+
+def test_batches_pass_where_shared_memory_is_full(sources, caplog):
+    config = changed(steps=3, batch=4)
+    options = {"first": 0, "rank": 0, "processes": 1}
+    small = Views(WithoutSharedMemory(sources.renders), (), (64, 96), config, None)
+    here, there = (list(loader(small, config, workers=workers, **options)) for workers in (0, 2))
+    for a, b in zip(here, there, strict=True):
+        assert a.key == b.key
+        for name in ("image", "mask", "occluder", "cam_T_obj", "K", "box_xyxy"):
+            torch.testing.assert_close(getattr(a, name), getattr(b, name), rtol=0, atol=0, equal_nan=True)
+    (said,) = caplog.messages
+    assert said.startswith("/dev/shm has ")
+    assert "they pass through pipes instead" in said
 
 
 def test_missing_sources_are_named(sources):
