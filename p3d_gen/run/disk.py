@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from p3d_gen.core.errors import BusyError, RunError, unwritable
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from typing_extensions import Buffer
 
 _PATIENCE_S = 30.0
 _GLANCE_S = 0.05
@@ -42,7 +42,7 @@ class DiskFile(io.FileIO):
         super().__init__(descriptor, "r+b")
         self._path, self._folder = path, folder
 
-    def write(self, content: ReadableBuffer) -> int:
+    def write(self, content: Buffer) -> int:
         """Write bytes; returns how many."""
         with disk_errors(self._path, self._folder):
             return super().write(content)

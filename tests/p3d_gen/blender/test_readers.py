@@ -19,6 +19,7 @@ from p3d_gen.render.prepare import prepare_model
 from p3d_gen.run.cad_model import load_cad, materials_file, read_sidecar
 from p3d_gen.spec.inventory import Asset
 from tests.helpers.assets import save_picture, wedge
+from tests.helpers.commands import BIN
 
 pytestmark = pytest.mark.blender
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -361,7 +362,7 @@ def test_nothing_in_a_blend_file_runs(run, worker, look, made):
 def test_a_relative_path_starts_at_the_folder_of_the_process(made, name):
     """Programs that start others in another folder leave PWD as it is."""
     write_obj(made / "wedge.obj", "none.mtl")
-    command = ["p3dgen", "assets", "check", name, "--category", "car"]
+    command = [BIN, "assets", "check", name, "--category", "car"]
     done = subprocess.run(command, cwd=made, env={**os.environ, "PWD": "/"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

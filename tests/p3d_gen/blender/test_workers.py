@@ -16,6 +16,7 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import Supervision, count_gpus, render_shard
 from p3d_gen.run.cad_model import load_cad, save_cad
+from p3d_gen.run.files import file_sha256, write_json
 from p3d_gen.run.scratch import RAM_DISK
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
@@ -136,6 +137,9 @@ def test_a_poison_sample_is_tried_twice_and_its_last_words_are_kept(run):
     path = run.cad_file("car", "m0")
     poison = load_cad(path)
     save_cad(path, replace(poison, faces=np.full_like(poison.faces, 2**30)))
+    models = json.loads(run.models_file.read_text())
+    models["car"]["m0"]["sha256"] = file_sha256(path)
+    write_json(run.models_file, models)
     ledgers = [render_shard(str(run.root), shard) for shard in run.shards("car")]
     failures = {failure.key: failure.reason for ledger in ledgers for failure in ledger.failures}
     made = {

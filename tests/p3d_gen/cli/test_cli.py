@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
+from p3d_gen.render.prepare import ensure_models
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import open_run, seal, stage_inputs
+from p3d_gen.run.store import create_run, open_run, seal, stage_inputs
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN, shard_hashes
 
@@ -156,7 +157,7 @@ def test_sigkill_at_any_time_ends_in_the_same_bytes(tmp_path, manifest_path, kil
 
 
 @pytest.mark.blender
-def test_failed_samples_set_the_exit_status_and_can_be_retried(tmp_path, assets, manifest_path):
+def test_failed_samples_set_the_exit_status(tmp_path, assets, manifest_path):
     textures = sorted((assets / "textures").glob("*/*.jpg"))
     good = [path.read_bytes() for path in textures]
     for path, content in zip(textures, good, strict=True):
@@ -168,11 +169,25 @@ def test_failed_samples_set_the_exit_status_and_can_be_retried(tmp_path, assets,
     whole = invoke("run", manifest_path, "--out", tmp_path / "r", "--workers", 1)
     assert whole.exit_code == 1
     assert "is not a readable picture" in whole.output
-    assert "holds no sample to show" in whole.output
+    assert "holds no sample to show" not in whole.output
+    assert not (tmp_path / "r" / "contact_sheet.jpg").exists()
     assert invoke("render", manifest_path, "--out", tmp_path / "r", "--allow-failures", 6).exit_code == 0
     for path, content in zip(textures, good, strict=True):
         path.write_bytes(content)
-    result = invoke("render", manifest_path, "--out", tmp_path / "r", "--retry-failed", "--workers", 1)
+    edited = invoke("render", manifest_path, "--out", tmp_path / "r", "--retry-failed", "--workers", 1)
+    assert edited.exit_code == 1
+    assert "another content; put the former one back, or choose another --out" in edited.output
+
+
+@pytest.mark.blender
+def test_failed_samples_can_be_retried(tmp_path, manifest_path):
+    """Blender alone takes more than 256 MB."""
+    ensure_models(create_run(tmp_path / "r", manifest_path).root)
+    arguments = ["render", manifest_path, "--out", tmp_path / "r", "--workers", 1]
+    result = invoke(*arguments, "--memory-mb", 256)
+    assert result.exit_code == 1
+    assert "samples failed, 0 are allowed" in result.output
+    result = invoke(*arguments, "--retry-failed")
     assert result.exit_code == 0, result.output
     assert "render: 6 samples in 4 shards, 0 failed" in result.output
 

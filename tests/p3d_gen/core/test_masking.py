@@ -9,6 +9,7 @@ import pytest
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.masking import masked
+from tests.helpers.commands import BIN
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ ADDRESS = "s3://AKIA:s3cret@bucket/run"
 
 @pytest.mark.parametrize("more", [[], ["--debug"], ["and more"], ["--jsno"]])
 def test_a_command_shows_no_password(tmp_path, more):
-    command = ["p3dgen", "status", ADDRESS, *more, "--log-file", str(tmp_path / "log")]
+    command = [BIN, "status", ADDRESS, *more, "--log-file", str(tmp_path / "log")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode in (1, 2)
     assert "s3cret" not in done.stdout + done.stderr
