@@ -13,6 +13,7 @@ from pose_models.cli import main
 from pose_models.config import MILD, TrainConfig
 
 CPU = torch.device("cpu")
+# Mirroring is off: the box's two sides differ in colour.
 SOURCE = TrainConfig(
     categories=("box",),
     backbone="test_resnet",

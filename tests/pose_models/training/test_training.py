@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch.utils.data import get_worker_info
 
 from p3d_gen.core.errors import ConfigError, RunError
-from pose_models.config import MILD, TrainConfig, load_config, save_config
+from pose_models.config import TrainConfig, load_config, save_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples, shard_paths
@@ -36,21 +36,9 @@ from pose_models.training.loop import Processes
 from pose_models.training.spec import build, canvas_for, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee, clutter_cells
 from tests.helpers.boxes import write_run
+from tests.helpers.uda import CPU
+from tests.helpers.uda import SOURCE as CONFIG
 
-CPU = torch.device("cpu")
-# Mirroring is off: the box's two sides differ in colour.
-CONFIG = TrainConfig(
-    categories=("box",),
-    backbone="test_resnet",
-    image_size=96,
-    steps=60,
-    batch=8,
-    lr=3e-3,
-    head_lr=3e-3,
-    channels=64,
-    vertices=200,
-    augment=MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "colour": 0.1}),
-)
 OPTIONS = LoopOptions(cpu=True)
 
 
