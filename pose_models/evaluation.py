@@ -56,6 +56,7 @@ def _solved(samples: Sequence[PoseSample], estimator: Estimator) -> Iterator[Eva
             confidence=float(estimates.confidence[i]),
             loss=float(estimates.loss[i]),
             category_predicted=estimates.category[i],
+            symmetry=sample.symmetry,
         )
         yield Evaluated(prediction=prediction, estimator=estimator, cam_T_obj=poses[i], K=Ks[i])
 

@@ -23,6 +23,7 @@ import torch
 from rich.progress import Progress
 
 from p3d_gen.core.errors import ConfigError, DataError, RunError
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import file_sha256, write_json
 from p3d_gen.run.remote import place
@@ -157,8 +158,8 @@ def fold_residuals(
             estimators = load_estimators(place, device, EstimateConfig())
             judged = _part(renders, inside)
             keys = [entry.key for entry in judged.entries]
-            orders = [labels[key]["symmetry_order"] for key in keys]
-            degrees = residuals_deg(estimators, judged, orders, partial(on_image, fold))
+            symmetries = [Symmetry.of_labels(labels[key]) for key in keys]
+            degrees = residuals_deg(estimators, judged, symmetries, partial(on_image, fold))
             write_json(path, dict(zip(keys, degrees, strict=True)))
         residuals.append(json.loads(path.read_text()))
     return residuals

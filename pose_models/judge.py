@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import DataError, ManifestError, P3DError, RunError, did_you_mean
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.files import file_sha256
 from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
@@ -31,12 +32,12 @@ _LABELS = ("key", "category", "cam_T_obj", "focal_px", "principal_px", "image_hw
 def residuals_deg(
     estimators: Sequence[Estimator],
     samples: Iterable[PoseSample],
-    symmetry_orders: Sequence[int],
+    symmetries: Sequence[Symmetry],
     on_image: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Return the angles in degrees, [0, 180], between labelled rotations and those that the estimators find.
 
-    An angle is 180 if no pose is found. symmetry_orders: one for each sample, see
+    An angle is 180 if no pose is found. symmetries: one for each sample, see
     `metrics.symmetry.symmetric_error_rad`. DataError if no estimator knows a category, or there is no sample.
     """
     predictions = [one.prediction for one in evaluate(estimators, samples, on_image)]
@@ -44,7 +45,7 @@ def residuals_deg(
         torch.from_numpy(np.stack([getattr(prediction, name) for prediction in predictions]))
         for name in ("R_predicted", "R_true")
     )
-    errors = symmetric_error_rad(predicted, truth, torch.tensor(symmetry_orders))
+    errors = symmetric_error_rad(predicted, truth, symmetries)
     degrees: list[float] = errors.nan_to_num(nan=math.pi).rad2deg().tolist()
     return degrees
 
@@ -100,4 +101,6 @@ class PoseJudge:
                     f"the pose model {self._model} does not know the category of sample {sample.key}, "
                     f"{sample.category!r}{did_you_mean(sample.category, self.categories)}"
                 )
-        return residuals_deg(self._estimators, samples, [each["symmetry_order"] for each in labels]) if samples else []
+        if not samples:
+            return []
+        return residuals_deg(self._estimators, samples, [Symmetry.of_labels(each) for each in labels])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import write_bytes
 
@@ -25,7 +26,7 @@ class Prediction:
 
     key, category, subset as in `PoseSample`. R_true, R_predicted (3, 3) float64: rotations from obj to cam axes; all
     NaN if no pose was found, which counts as an error of pi. confidence: higher is surer. loss: the solver's.
-    category_predicted: the given category if it is not inferred.
+    category_predicted: the given category if it is not inferred. symmetry: as in `PoseSample`.
     DataError for a matrix that is not a rotation, or a value that is not finite.
     """
 
@@ -37,6 +38,7 @@ class Prediction:
     confidence: float
     loss: float
     category_predicted: str
+    symmetry: Symmetry | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that would spoil a table later, when the image can no longer be named."""
@@ -64,12 +66,14 @@ def _check_rotation(key: str, name: str, R: Array) -> None:
 
 def _fields(prediction: Prediction) -> dict[str, Any]:
     shown = prediction.R_predicted if prediction.solved else np.zeros((3, 3))
+    symmetries = {} if prediction.symmetry is None else {"symmetries": prediction.symmetry.rows()}
     return {name: getattr(prediction, name) for name in _TEXTS} | {
         "R_true": prediction.R_true.tolist(),
         "R_predicted": shown.tolist(),
         "solved": prediction.solved,
         "confidence": float(prediction.confidence),
         "loss": float(prediction.loss),
+        **symmetries,
     }
 
 
@@ -91,6 +95,7 @@ def _parsed(line: str) -> Prediction:
         R_predicted=R_predicted if fields["solved"] else np.full((3, 3), np.nan),
         confidence=float(fields["confidence"]),
         loss=float(fields["loss"]),
+        symmetry=Symmetry.of_labels(fields) if "symmetries" in fields else None,
     )
 
 

@@ -25,7 +25,7 @@ def unlabelled(sample: PoseSample) -> PoseSample:
     """
     pose = sample.cam_T_obj.copy()
     pose[:3, :3] = np.nan
-    return replace(sample, cam_T_obj=pose, mask=None, occluder=None)
+    return replace(sample, cam_T_obj=pose, mask=None, occluder=None, symmetry=None)
 
 
 def described(sample: PoseSample) -> dict[str, str]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from pose_models import geometry
 
@@ -24,7 +25,8 @@ class PoseSample:
     255 where something else stands in front of the object, None if nothing does or it is not known. cam_T_obj (4, 4)
     and K (3, 3) as in `p3d_gen.core.geometry`, square pixels; where a source knows only the rotation, the translation
     and K are NaN. box_xyxy: the object's box in pixels, continuous coordinates. subset: the part of a benchmark that it
-    belongs to ("weather", "L1", ...), "" if there are no parts.
+    belongs to ("weather", "L1", ...), "" if there are no parts. symmetry: of this very object, None if the labels do
+    not tell it: then that of its category counts.
     """
 
     key: str
@@ -36,6 +38,7 @@ class PoseSample:
     box_xyxy: tuple[float, float, float, float]
     subset: str = ""
     occluder: Image | None = None
+    symmetry: Symmetry | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from p3d_gen.core.digest import digest
-from p3d_gen.core.errors import DataError
+from p3d_gen.core.errors import ConfigError, DataError
 from p3d_gen.core.pictures import decode_picture
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.remote import answers_ranges, is_remote, place, remote_errors
 from p3d_gen.run.shards import StoredSample, list_samples, tar_errors
 from pose_models.data.checksums import checked_sha256
@@ -197,4 +198,13 @@ def decode(entry: StoredSample) -> PoseSample:
         cam_T_obj=np.array(labels["cam_T_obj"], dtype=np.float64),
         K=np.array([[f, 0.0, x], [0.0, f, y], [0.0, 0.0, 1.0]]),
         box_xyxy=(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)),
+        symmetry=_symmetry(labels, where),
     )
+
+
+def _symmetry(labels: dict[str, Any], where: str) -> Symmetry | None:
+    """Return the symmetry of the sample's own model, None for labels of older runs, which hold turns about z only."""
+    try:
+        return Symmetry.of_labels(labels) if "symmetries" in labels else None
+    except ConfigError as error:
+        raise DataError(f"{where}: {error}") from error

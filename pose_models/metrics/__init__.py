@@ -13,7 +13,7 @@ from pose_models.metrics.confusion import CONFUSIONS, confusions
 from pose_models.metrics.groups import Grouped, grouped_metrics
 from pose_models.metrics.selective import RiskCoverage, risk_coverage
 from pose_models.metrics.summary import prediction_errors, summary
-from pose_models.metrics.symmetry import symmetric_error_rad
+from pose_models.metrics.symmetry import symmetric_error_rad, symmetry_error_rad
 
 __all__ = [
     "CONFUSIONS",
@@ -35,4 +35,5 @@ __all__ = [
     "risk_coverage",
     "summary",
     "symmetric_error_rad",
+    "symmetry_error_rad",
 ]

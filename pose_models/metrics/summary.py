@@ -14,6 +14,7 @@ from torch import Tensor
 
 from p3d_gen.core.categories import SYMMETRY_ORDER
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from pose_models.geometry import rotation_error_rad
 from pose_models.metrics.accuracy import PoseMetrics, pose_metrics, random_rotation_metrics
@@ -26,6 +27,7 @@ from pose_models.prediction import Prediction
 
 MODEL, SYMMETRY_AWARE = "model", "model, symmetry-aware"
 RANDOM, MOST_FREQUENT = "chance: random rotation", "chance: most frequent pose"
+BUILTIN_SYMMETRIES = {name: Symmetry.of_order(order) for name, order in SYMMETRY_ORDER.items()}
 Rows = dict[str, Grouped[PoseMetrics]]
 Ends = dict[str, Grouped[Intervals]]
 
@@ -41,7 +43,7 @@ class Summary:
     confusion: shares by kind of error, of all images and per category.
     risk: the risk-coverage curves for errors of pi/6 and pi/18.
     category_counts: {true: {predicted: images}}. acc_pi_6_and_category: share of images right in both.
-    symmetry_order: of each category, as used by the symmetry-aware row.
+    symmetries: of each category, as used by the symmetry-aware row for images that do not tell that of their object.
     """
 
     names: list[str]
@@ -58,7 +60,7 @@ class Summary:
     risk: dict[str, RiskCoverage]
     category_counts: dict[str, dict[str, int]]
     acc_pi_6_and_category: float
-    symmetry_order: dict[str, int]
+    symmetries: dict[str, Symmetry]
 
     @property
     def rows(self) -> dict[str, PoseMetrics]:
@@ -85,7 +87,8 @@ class Summary:
                 "acc_pi_6_and_category": self.acc_pi_6_and_category,
                 "counts": self.category_counts,
             },
-            "symmetry_order": self.symmetry_order,
+            "symmetry_order": {name: symmetry.z_order for name, symmetry in self.symmetries.items()},
+            "symmetries": {name: symmetry.texts() for name, symmetry in self.symmetries.items()},
             "error_deg": {k: math.degrees(e) for k, e in zip(self.names, self.errors_rad, strict=True)},
         }
 
@@ -95,20 +98,24 @@ def _rotations(predictions: Sequence[Prediction]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(predicted)), torch.from_numpy(np.stack(truth))
 
 
-def prediction_errors(predictions: Sequence[Prediction], symmetry: Mapping[str, int] | None = None) -> Tensor:
+def prediction_errors(predictions: Sequence[Prediction], symmetries: Mapping[str, Symmetry] | None = None) -> Tensor:
     """Compute rotation errors (N,) in radians, float64, NaN if no pose was found.
 
-    With `symmetry` ({category: order}, 1 if a category is missing) it is the least over the turns about z that leave
-    the object as it is.
+    With `symmetries` ({category: symmetry}, none if a category is missing) it is the least over the turns that leave
+    the object as it is: by its own symmetry where the prediction has one.
 
     ValueError if there is no prediction.
     """
     if not predictions:
         raise ValueError("no image to evaluate")
     predicted, truth = _rotations(predictions)
-    if symmetry is None:
+    if symmetries is None:
         return rotation_error_rad(predicted, truth)
-    return symmetric_error_rad(predicted, truth, torch.tensor([symmetry.get(p.category, 1) for p in predictions]))
+    return symmetric_error_rad(predicted, truth, _symmetries(predictions, symmetries))
+
+
+def _symmetries(predictions: Sequence[Prediction], symmetries: Mapping[str, Symmetry]) -> list[Symmetry]:
+    return [symmetries.get(p.category, Symmetry.NONE) if p.symmetry is None else p.symmetry for p in predictions]
 
 
 def _names(predictions: Sequence[Prediction]) -> list[str]:
@@ -134,12 +141,12 @@ def _mode_errors(predictions: Sequence[Prediction], mode_rotations: Mapping[str,
 
 
 def _other_errors(
-    predictions: Sequence[Prediction], orders: Mapping[str, int], mode_rotations: Mapping[str, Array] | None
+    predictions: Sequence[Prediction], symmetries: Mapping[str, Symmetry], mode_rotations: Mapping[str, Array] | None
 ) -> dict[str, Tensor]:
-    """Return the errors of the rows below the model's: with symmetry if a category has one, and of the modes."""
+    """Return the errors of the rows below the model's: with symmetry if an object has one, and of the modes."""
     by_row = {}
-    if any(order != 1 for order in orders.values()):
-        by_row[SYMMETRY_AWARE] = prediction_errors(predictions, orders)
+    if not all(symmetry.is_none for symmetry in _symmetries(predictions, symmetries)):
+        by_row[SYMMETRY_AWARE] = prediction_errors(predictions, symmetries)
     if mode_rotations is not None:
         by_row[MOST_FREQUENT] = _mode_errors(predictions, mode_rotations)
     return by_row
@@ -172,21 +179,22 @@ def summary(
     predictions: Sequence[Prediction],
     *,
     mode_rotations: Mapping[str, Array] | None = None,
-    symmetry: Mapping[str, int] = SYMMETRY_ORDER,
+    symmetries: Mapping[str, Symmetry] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Summary:
     """Compute all figures of a list of predictions.
 
-    mode_rotations: each category's most frequent rotation (3, 3) in training, for the row of that chance. symmetry:
-    {category: order}, as `prediction_errors`. seed, resamples: of the bootstrap. ValueError if there is no prediction,
-    an image twice, or a category without its most frequent rotation.
+    mode_rotations: each category's most frequent rotation (3, 3) in training, for the row of that chance.
+    symmetries: as of `prediction_errors`, None for those of the built-in categories. seed, resamples: of the bootstrap.
+    ValueError if there is no prediction, an image twice, or a category without its most frequent rotation.
     """
     errors = prediction_errors(predictions)
     names = _names(predictions)
     categories, subsets = [p.category for p in predictions], [p.subset for p in predictions]
-    orders = {name: symmetry.get(name, 1) for name in sorted(set(categories))}
-    by_row = {MODEL: errors, **_other_errors(predictions, orders, mode_rotations)}
+    known = BUILTIN_SYMMETRIES if symmetries is None else symmetries
+    used = {name: known.get(name, Symmetry.NONE) for name in sorted(set(categories))}
+    by_row = {MODEL: errors, **_other_errors(predictions, used, mode_rotations)}
     confusion, confusion_per_category = _confusions(predictions)
     confidence = torch.tensor([p.confidence for p in predictions], dtype=torch.float64)
     parts = any(subsets)
@@ -206,5 +214,5 @@ def summary(
         risk={f"pi/{part}": risk_coverage(errors, confidence, math.pi / part) for part in (6, 18)},
         category_counts=_category_counts(predictions),
         acc_pi_6_and_category=pose_metrics(errors.where(right, math.pi)).acc_pi_6,
-        symmetry_order=orders,
+        symmetries=used,
     )

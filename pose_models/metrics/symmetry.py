@@ -1,37 +1,53 @@
-"""The rotation error of objects that look the same after a turn about their z axis."""
+"""The rotation error of objects that look the same after turns about their axes."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pose_models.geometry import rot_z, rotation_error_rad
+from p3d_gen.core.symmetry import Symmetry
+from pose_models.geometry import rotation_error_rad
 
 
-def _axis_angle_rad(R_a: Tensor, R_b: Tensor) -> Tensor:
-    """Return angles (...) between the z axes of two rotations, to full precision also near 0 and pi."""
-    a, b = R_a[..., 2], R_b[..., 2]
+def _angle_rad(a: Tensor, b: Tensor) -> Tensor:
+    """Return angles (...) between unit vectors (..., 3), to full precision also near 0 and pi."""
     return 2 * torch.atan2(torch.linalg.vector_norm(a - b, dim=-1), torch.linalg.vector_norm(a + b, dim=-1))
 
 
-def symmetric_error_rad(R_predicted: Tensor, R_true: Tensor, orders: Tensor) -> Tensor:
-    """Return geodesic angles (N,) in [0, pi] between rotations (N, 3, 3), the least over the object's turns about z.
+def symmetry_error_rad(R_predicted: Tensor, R_true: Tensor, symmetry: Symmetry) -> Tensor:
+    """Return geodesic angles (...) in [0, pi] between rotations (..., 3, 3), the least over a symmetry.
 
-    orders (N,) int: n turns by 2 pi / n leave the object as it is; 1 means no symmetry, 0 stands for any angle. For any
-    angle the least is the angle b between the two z axes: Rp^T R = Rz(f) Ry(b) Rz(g), so the trace of Rp^T R Rz(t) is
-    (1 + cos b) cos(f + g + t) + cos b, greatest at 1 + 2 cos b. NaN if a rotation is NaN.
+    Turns by any angle about an axis u: the least is the angle b between the two axes R u. With u = z, Rp^T R is
+    Rz(f) Ry(b) Rz(g), so the trace of Rp^T R Rz(t) is (1 + cos b) cos(f + g + t) + cos b, greatest at 1 + 2 cos b. A
+    half turn that reverses u adds the angle between Rp (-u) and R u. The error of a sphere is 0. NaN if a rotation is.
     """
-    if bool((orders < 0).any()):
-        raise ValueError(f"symmetry orders {orders.tolist()}: give 1 for none, n for n turns, 0 for any angle")
-    errors = torch.empty(orders.shape, dtype=R_true.dtype, device=R_true.device)
-    for order in orders.unique().tolist():
-        chosen = orders == order
-        predicted, truth = R_predicted[chosen], R_true[chosen]
-        if order == 0:
-            errors[chosen] = _axis_angle_rad(predicted, truth)
-        else:
-            turns = rot_z(2 * math.pi * torch.arange(order, dtype=truth.dtype, device=truth.device) / order)
-            errors[chosen] = rotation_error_rad(predicted[:, None], truth[:, None] @ turns).amin(dim=1)
+    if symmetry.is_none:
+        return rotation_error_rad(R_predicted, R_true)
+    group = torch.tensor(symmetry.group).to(R_true)
+    if symmetry.is_sphere:
+        return 0 * rotation_error_rad(R_predicted, R_true)
+    if symmetry.continuous_axis is not None:
+        axis = torch.tensor(symmetry.continuous_axis).to(R_true)
+        turned = (group.mT @ axis).mT
+        return _angle_rad((R_predicted @ turned).mT, (R_true @ axis)[..., None, :]).amin(dim=-1)
+    # The trace of Rp^T R g tells the nearest turn; the error itself is exact near 0 and pi, too.
+    nearest = torch.einsum("...ij,gji->...g", R_predicted.mT @ R_true, group).argmax(dim=-1)
+    return rotation_error_rad(R_predicted, R_true @ group[nearest])
+
+
+def symmetric_error_rad(R_predicted: Tensor, R_true: Tensor, symmetries: Sequence[Symmetry]) -> Tensor:
+    """Return geodesic angles (N,) in [0, pi] between rotations (N, 3, 3), the least over each object's own symmetry.
+
+    symmetries: one for each rotation. NaN if a rotation is NaN.
+    """
+    if len(symmetries) != len(R_true):
+        raise ValueError(f"{len(symmetries)} symmetries of {len(R_true)} rotations: give one for each")
+    errors = torch.empty(len(symmetries), dtype=R_true.dtype, device=R_true.device)
+    rows: dict[Symmetry, list[int]] = {}
+    for row, symmetry in enumerate(symmetries):
+        rows.setdefault(symmetry, []).append(row)
+    for symmetry, chosen in rows.items():
+        errors[chosen] = symmetry_error_rad(R_predicted[chosen], R_true[chosen], symmetry)
     return errors

@@ -10,6 +10,7 @@ import pytest
 
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError
 from p3d_gen.core.geometry import random_rotation, rot_z
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.stylize import judge as plug_in
 from p3d_gen.stylize.judge import load_judge, read_residuals, write_residuals
 from pose_models.config import MILD, TrainConfig
@@ -105,6 +106,19 @@ def test_turns_of_a_symmetric_object_are_the_same_pose(judge, seen, residuals, o
     assert (plain <= residuals + 1e-3).all()
     half_way = np.array(judge(pictures, turned(symmetric, rot_z(turn / 2))))
     assert (half_way > 40).mean() >= 0.5 if order else np.allclose(half_way, plain, atol=1e-3)
+
+
+def test_turns_about_any_axes_are_the_same_pose(judge, seen, residuals):
+    """The newer label goes before the older one, which knows turns about z only."""
+    pictures, labels = seen
+    box = Symmetry.parse(["x:2", "y:2", "z:2"])
+    symmetric = changed(labels, symmetries=box.rows(), symmetry_order=1)
+    plain = np.array(judge(pictures, symmetric))
+    assert (plain <= residuals + 1e-3).all()
+    for turn in box.group:
+        np.testing.assert_allclose(judge(pictures, turned(symmetric, turn)), plain, atol=1e-3)
+    quarter = np.array(judge(pictures, turned(symmetric, rot_z(math.pi / 2))))
+    assert np.median(np.abs(quarter - 90)) < 10
 
 
 def test_alone_or_in_a_batch_a_picture_is_judged_alike(judge, seen, residuals):

@@ -9,6 +9,7 @@ import pytest
 
 from p3d_gen.core import geometry as g
 from p3d_gen.core.errors import DataError
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Camera
 from pose_models.config import AugmentConfig
 from pose_models.data.augment import PAD_RGB, Backgrounds, augmented, collate, mirrored, place
@@ -118,6 +119,17 @@ def test_pictures_may_be_png(tmp_path):
     np.testing.assert_array_equal(next(read_shard(tmp_path / "box-00000.tar")).image, pixels[..., ::-1])
 
 
+def test_a_sample_tells_the_symmetry_of_its_own_model(tmp_path):
+    """An older label, of turns about z only, does not: then that of the category counts."""
+    files = [members(index, np.random.default_rng([index, 1])) for index in range(3)]
+    extra = ({"symmetry_order": 4}, {"symmetry_order": 2, "symmetries": [[0.0, 0.0, 1.0, 2.0], [1.0, 0.0, 0.0, 2.0]]})
+    for each, more in zip(files, extra, strict=False):
+        each[1] = (each[1][0], json.dumps(json.loads(each[1][1]) | more).encode())
+    write_tar(tmp_path / "box-00000.tar", [file for each in files for file in each])
+    found = [sample.symmetry for sample in read_shard(tmp_path / "box-00000.tar")]
+    assert found == [None, Symmetry.parse(["x:2", "y:2", "z:2"]).canonical(), None]
+
+
 def test_missing_shards_name_what_is_there(run):
     with pytest.raises(ValueError, match=r"no car-\*.tar; categories found there: box"):
         shard_paths(str(run / "shards"), "car")
@@ -140,6 +152,10 @@ def test_a_cut_shard_is_an_error(tmp_path, keep):
         (lambda files: files[:2], "lacks mask.png"),
         (lambda files: [files[0], (files[1][0], b"{"), files[2]], "unreadable JSON"),
         (lambda files: [files[0], (files[1][0], b"{}"), files[2]], "its JSON lacks category"),
+        (
+            lambda files: [files[0], (files[1][0], files[1][1].replace(b"{", b'{"symmetries": ["q"], ', 1)), files[2]],
+            "symmetry 'q' is not a turn: give",
+        ),
         (lambda files: [(files[0][0], b"no jpeg"), *files[1:]], "its picture is not a readable picture"),
         (lambda files: [*files[:2], (files[2][0], blank_png(0, (96, 128)))], "its mask is empty"),
         (lambda files: [*files[:2], (files[2][0], blank_png(255, (5, 5)))], "differ"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from p3d_gen.core.symmetry import Symmetry
 from pose_models.metrics import PoseMetrics, prediction_errors, random_rotation_metrics, summary
 from pose_models.prediction import Prediction, read_predictions, write_predictions
 from tests.helpers.predictions import made_predictions, predicted, rotation, unsolved
@@ -71,9 +72,9 @@ def test_what_is_no_prediction(fields, message):
 
 def test_errors_with_and_without_symmetry():
     turned = [predicted(c, rotation(0), rotation(180), category=c) for c in ("car", "diningtable", "bottle", "box")]
-    orders = {"car": 1, "diningtable": 2, "bottle": 0}
+    symmetries = {name: Symmetry.of_order(order) for name, order in (("car", 1), ("diningtable", 2), ("bottle", 0))}
     np.testing.assert_allclose(np.degrees(prediction_errors(turned)), 180, atol=1e-5)
-    np.testing.assert_allclose(np.degrees(prediction_errors(turned, orders)), [180, 0, 0, 180], atol=1e-5)
+    np.testing.assert_allclose(np.degrees(prediction_errors(turned, symmetries)), [180, 0, 0, 180], atol=1e-5)
     assert math.isnan(float(prediction_errors([unsolved()])[0]))
 
 
@@ -82,7 +83,8 @@ def test_summary_rows_and_groups():
     assert list(found.rows) == ["model", "model, symmetry-aware", "chance: random rotation"]
     assert found.rows["chance: random rotation"] == random_rotation_metrics(60)
     assert list(found.per_category["model"].groups) == ["bottle", "car", "diningtable"]
-    assert found.symmetry_order == {"bottle": 0, "car": 1, "diningtable": 2}
+    assert found.as_dict()["symmetry_order"] == {"bottle": 0, "car": 1, "diningtable": 2}
+    assert found.as_dict()["symmetries"] == {"bottle": ["z:0"], "car": [], "diningtable": ["z:2"]}
     plain, aware = found.per_category["model"], found.per_category["model, symmetry-aware"]
     assert plain.groups["car"] == aware.groups["car"]
     assert aware.groups["bottle"].acc_pi_6 == aware.groups["diningtable"].acc_pi_6 == 1.0
@@ -92,6 +94,33 @@ def test_summary_rows_and_groups():
     assert sum(found.confusion_per_category["car"].values()) == pytest.approx(1)
     assert found.per_subset == found.subset_intervals == {}
     assert set(found.intervals) == set(found.rows) - {"chance: random rotation"}
+
+
+def test_an_object_with_a_symmetry_of_its_own_is_not_judged_by_its_category():
+    """A square bottle among round ones, and a category that nobody knows."""
+    quarter, odd = (rotation(0), rotation(90)), (rotation(0), rotation(45))
+    square = {"category": "bottle", "symmetry": Symmetry.parse(["z:4"])}
+    own = {"category": "mug", "symmetry": Symmetry.parse(["z:0", "x:2"])}
+    asked = [
+        predicted("round", *odd, category="bottle"),
+        predicted("square", *quarter, **square),
+        predicted("square, odd", *odd, **square),
+        predicted("mug", *odd, category="mug"),
+        predicted("can", *odd, **own),
+        predicted("can on its head", rotation(0, 20, 0), rotation(70, -20, 180), **own),
+    ]
+    aware = np.degrees(prediction_errors(asked, {"bottle": Symmetry.of_order(0)}))
+    np.testing.assert_allclose(aware, [0, 0, 45, 45, 0, 0], atol=1e-5)
+    assert "model, symmetry-aware" in summary(asked[4:], resamples=5).rows
+    assert "model, symmetry-aware" not in summary(asked[3:4], resamples=5).rows
+
+
+def test_predictions_keep_the_symmetry_of_their_objects(tmp_path):
+    kept = [predicted(str(turns), rotation(0), rotation(9), symmetry=Symmetry.parse(turns)) for turns in ([], ["x:4"])]
+    write_predictions(tmp_path / "p.jsonl", [*kept, predicted("old", rotation(0), rotation(9))])
+    back = read_predictions(tmp_path / "p.jsonl")
+    assert [each.symmetry for each in back] == [Symmetry.NONE, Symmetry.parse(["x:4"]), None]
+    assert ["symmetries" in line for line in (tmp_path / "p.jsonl").read_text().splitlines()] == [True, True, False]
 
 
 def test_summary_without_symmetry_has_no_row_for_it():
