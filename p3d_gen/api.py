@@ -28,9 +28,9 @@ from p3d_gen.run.remote import place
 from p3d_gen.run.store import Failure, RunFolder, create_run_of, read_ledger
 from p3d_gen.run.store import open_run as open_folder
 from p3d_gen.spec.inventory import KINDS
-from p3d_gen.spec.licences import spdx
 from p3d_gen.spec.manifest import Manifest, load_manifest
 from p3d_gen.spec.sections import validated
+from p3d_gen.spec.spdx import spdx
 from p3d_gen.spec.stylize import Stylize, load_settings
 from p3d_gen.stages import core_count, models_left, pack_setup, render_setup, stylize_setup
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization

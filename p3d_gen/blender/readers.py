@@ -15,6 +15,7 @@ import numpy as np
 from blender_assets.shapes import Shape, build
 from blender_assets.shapes.ply import is_parametric_ply, shape_of_ply
 from p3d_gen.blender.cleaning import Surface, plain
+from p3d_gen.blender.headers import check_extensions, is_y_up
 from p3d_gen.blender.references import check_references, is_below, is_plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
@@ -70,7 +71,12 @@ def _open(path: Path) -> None:
             check_obj(path)
             bpy.ops.wm.obj_import(filepath=name, forward_axis="Y", up_axis="Z")
         elif suffix in (".glb", ".gltf"):
+            check_extensions(path)
             bpy.ops.import_scene.gltf(filepath=name)
+        elif suffix == ".fbx":
+            bpy.ops.wm.fbx_import(filepath=name, use_anim=False)
+        elif suffix == ".dae":
+            bpy.ops.wm.collada_import(filepath=name, import_units=True)
         elif suffix == ".blend":
             bpy.ops.wm.open_mainfile(filepath=name, load_ui=False, use_scripts=False)
             if bpy.context.mode != "OBJECT":
@@ -110,8 +116,13 @@ def _check_layers(path: Path) -> None:
 
 def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
     """Return the file's up and front axes, and the matrix (4, 4) from Blender's world to the file's; after `_open`."""
-    if path.suffix.lower() not in _USD:
-        return (_Y_UP, _TO_Y_UP) if path.suffix.lower() in (".glb", ".gltf") else (_Z_UP, np.eye(4))
+    suffix = path.suffix.lower()
+    if suffix == ".obj":
+        return _Y_UP, np.eye(4)
+    if suffix in (".fbx", ".dae"):
+        return (_Y_UP, _TO_Y_UP) if is_y_up(path) else (_Z_UP, np.eye(4))
+    if suffix not in _USD:
+        return (_Y_UP, _TO_Y_UP) if suffix in (".glb", ".gltf") else (_Z_UP, np.eye(4))
     usd_geom = _pxr("UsdGeom")
     stage = _pxr("Usd").Stage.Open(str(path))
     y_up = usd_geom.GetStageUpAxis(stage) == usd_geom.Tokens.y

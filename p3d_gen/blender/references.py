@@ -5,18 +5,20 @@ Blender waits for ever at a pipe, and reads a device until the memory is full.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from p3d_gen.core.gltf import gltf_json
+
 _LIBRARIES = re.compile(rb"^\s*mtllib\s+(.+)", re.MULTILINE)
 _PICTURES = re.compile(rb"^\s*(?:map_|bump|disp|decal|norm|refl)\w*\s+(.+)", re.MULTILINE | re.IGNORECASE)
-_GLB_HEADER = struct.Struct("<4sIIII")
+_DAE_PICTURES = re.compile(rb"<init_from>(?:\s*<ref>)?\s*([^<>]+?)\s*<")
+# Binary files write the length of a text before it, others the text in quotation marks.
+_FBX_PICTURES = re.compile(rb'(?:RelativeFilename|File[nN]ame)(?:S....|: ")([^\0-\x1f"]{1,4096})', re.DOTALL)
 
 
 def is_plain(path: Path) -> bool:
@@ -49,22 +51,29 @@ def _of_obj(path: Path) -> Iterator[Path]:
 
 
 def _of_gltf(path: Path) -> Iterator[Path]:
-    content = path.read_bytes()
-    if path.suffix.lower() == ".glb" and len(content) >= _GLB_HEADER.size:
-        length = _GLB_HEADER.unpack_from(content)[3]
-        content = content[_GLB_HEADER.size : _GLB_HEADER.size + length]
     try:
-        data = json.loads(content)
+        data = gltf_json(path)
         addresses = [item["uri"] for key in ("buffers", "images") for item in data.get(key, ()) if "uri" in item]
         names = [unquote(address) for address in addresses if not address.startswith("data:")]
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+    except (ValueError, TypeError, AttributeError, KeyError, OSError):
         return  # the importer says what is wrong with it
     yield from (path.parent / name for name in names)
 
 
+def _of_scene(path: Path) -> Iterator[Path]:
+    """Yield what a DAE or FBX file names as its pictures, beside it and where it says."""
+    content = path.read_bytes()
+    for name in _DAE_PICTURES.findall(content) if path.suffix.lower() == ".dae" else _FBX_PICTURES.findall(content):
+        text = unquote(name.decode(errors="replace")).replace("\\", "/").removeprefix("file://")
+        yield from (path.parent / text, path.parent / text.split("/")[-1])
+
+
+_READERS = {".obj": _of_obj, ".gltf": _of_gltf, ".glb": _of_gltf, ".dae": _of_scene, ".fbx": _of_scene}
+
+
 def check_references(path: Path) -> None:
-    """Raise ValueError if a model, or what an OBJ or glTF file names, is a pipe, a device or a folder."""
-    read = {".obj": _of_obj, ".gltf": _of_gltf, ".glb": _of_gltf}.get(path.suffix.lower())
+    """Raise ValueError if a model, or what an OBJ, glTF, DAE or FBX file names, is a pipe or a device."""
+    read = _READERS.get(path.suffix.lower())
     if not is_plain(path):
         raise ValueError("it is not a file, but a pipe, a device or a folder")
     for file in read(path) if read else ():

@@ -9,12 +9,13 @@ from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.core.folders import visible
-from p3d_gen.spec.inventory import Asset, folder_cads, parametric_assets, take_cads
-from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, recognise
+from p3d_gen.spec.inventory import Asset, file_asset, folder_cads, parametric_assets, take_cads
+from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, model_id, recognise
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.side_files import side_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,31 +36,49 @@ class Collection:
     root: Path | None
 
 
-def _one_category(path: Path, wanted: Wanted) -> str:
-    """Return the category of files outside a category's folder: the wanted one, or the name of their folder."""
-    category = wanted.category or path.name
+def _category_of(path: Path, folder: Path, wanted: Wanted) -> str:
+    """Return the category of a file outside a category's folder.
+
+    It is the wanted one, or that of its side file, or the name of its folder.
+    """
+    category = wanted.category or side_file(path).category or folder.name
     if category not in CATEGORIES:
         raise AssetError(
-            f"the category of the models in {path} is not known: add --category with one of {', '.join(CATEGORIES)}"
+            f"the category of the models in {folder} is not known: add --category with one of {', '.join(CATEGORIES)}"
         )
     return category
 
 
 def _files(paths: list[Path], folder: Path, wanted: Wanted) -> Collection:
-    named = [Model(id=path.stem, path=path, up=wanted.up, front=wanted.front) for path in paths]
-    check_ids(named)
-    assets = tuple(Asset(id=model.id, address=str(model.path), up=model.up, front=model.front) for model in named)
-    return Collection(cads={_one_category(folder, wanted): assets}, root=folder)
+    cads: dict[str, list[Model]] = {}
+    for path in paths:
+        model = Model(id=model_id(path.stem), path=path, up="auto", front="auto")
+        cads.setdefault(_category_of(path, folder, wanted), []).append(model)
+    for models in cads.values():
+        check_ids(models)
+    return Collection(
+        cads={
+            category: tuple(file_asset(model, wanted.up, wanted.front, "option") for model in models)
+            for category, models in cads.items()
+        },
+        root=folder,
+    )
+
+
+def _is_release(flat: list[Path], root: Path, wanted: Wanted) -> bool:
+    """Return True for a folder of P3D-Diffusion's models; one named after a category holds models of that alone."""
+    named = (path.suffix == ".blend" and path.stem.partition("_")[0] in CATEGORIES for path in flat)
+    return not wanted.category and root.resolve().name not in CATEGORIES and all(named)
 
 
 def _folder(root: Path, wanted: Wanted) -> Collection:
     flat = visible(root.iterdir(), root, CAD_SUFFIXES)
-    if flat and wanted.layout == "auto":
+    if flat and wanted.layout == "auto" and not _is_release(flat, root, wanted):
         return _files(flat, root.resolve(), wanted)
-    among = (wanted.category,) if wanted.category else CATEGORIES
+    among = (wanted.category,) if wanted.category else ()
     layout = recognise(root, among) if wanted.layout == "auto" else wanted.layout
-    categories = categories_of(root, layout) if not wanted.category else among
-    cads = {category: folder_cads(root, layout, category, wanted.up, wanted.front) for category in categories}
+    categories = among or categories_of(root, layout)
+    cads = {name: folder_cads(root, layout, name, wanted.up, wanted.front, "option") for name in categories}
     if not cads:
         raise AssetError(f"{root} holds no CAD model of any category in the layout {layout!r}; try --layout auto")
     return Collection(cads=cads, root=root)

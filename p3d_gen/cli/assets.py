@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from p3d_gen.spec.inventory import Asset
 
 _SHOWN_IDS = 6
-LAYOUTS = ("auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv")
+LAYOUTS = ("auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv", "p3d_diffusion")
 AXES = ("auto", "x", "-x", "y", "-y", "z", "-z")
 
 

@@ -219,7 +219,7 @@ def blender_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _licence_ids(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
-    from p3d_gen.spec.licences import spdx
+    from p3d_gen.spec.spdx import spdx
 
     try:
         return tuple(spdx(name.strip()) for name in text.split(",")) if text else ()

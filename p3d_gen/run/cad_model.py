@@ -21,6 +21,7 @@ from p3d_gen.core.types import Array
 from p3d_gen.run.checksums import changed_files
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.remote import local_copy
+from p3d_gen.spec.side_files import model_file, side_file
 
 _FAR = 1.0
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
@@ -130,9 +131,21 @@ def _point(name: str, value: Any) -> Array:
 def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
     """Return the keypoints, name -> (3,) in the file's own axes and units, and the symmetry order of a CAD file.
 
-    They stand in `<stem>.keypoints.json` next to it, {name: [x, y, z], ..., "symmetry_order": n}. Without that file
-    there are no keypoints, and the order is that of the category. ValueError names the file and the wrong entry.
+    They stand in `<stem>.keypoints.json` next to it, {name: [x, y, z], ..., "symmetry_order": n}, or in its side file,
+    see `spec.side_files`, which counts where both say something. Without either there are no keypoints, and the order
+    is that of the category. ValueError names the file and the wrong entry.
     """
+    keypoints, order = _read_keypoints(model, category)
+    try:
+        stated = side_file(model)
+        points = {name: np.array(point, np.float64) for name, point in (stated.keypoints or {}).items()}
+        _check_names(points, category)
+    except (P3DError, ValueError) as error:
+        raise ValueError(str(error) if isinstance(error, P3DError) else f"{model_file(model)}: {error}") from None
+    return keypoints | points, order
+
+
+def _read_keypoints(model: Path, category: str) -> tuple[dict[str, Array], int]:
     path = model.with_suffix(".keypoints.json")
     if not path.exists():
         return {}, SYMMETRY_ORDER[category]

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from fnmatch import fnmatch
 from importlib.resources import files
@@ -17,10 +18,12 @@ from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, DependencyError, P3DError
 from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Viewpoint
-from p3d_gen.spec.layouts import category_models, recognise
+from p3d_gen.spec.axes import FORMER_OBJ_AXES, AxesFrom, default_axes
+from p3d_gen.spec.layouts import Model, category_models, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
 from p3d_gen.spec.parametric import PARAMETRIC, parametric_address
 from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.side_files import ModelFile, side_file
 from p3d_gen.spec.viewpoint_files import read_viewpoints
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -28,7 +31,7 @@ ENVIRONMENT_SUFFIXES = (".hdr", ".exr")
 # The kinds of sources, as a run records them.
 KINDS = ("cad", "texture", "hdri", "background", "viewpoint")
 _RECORDED_SHAPE = re.compile(rf"(?P<id>.+) (?P<address>{PARAMETRIC}\S+) version \d+")
-_RECORDED_FILE = re.compile(r"(?P<id>.+)\.\w+ \d+")
+_RECORDED_FILE = re.compile(r"(?P<id>.+)\.(?P<suffix>\w+) \d+(?P<axes> up (?P<up>-?[xyz]) front (?P<front>-?[xyz]))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class Asset:
     id: path below the source without the suffix, with '/' between parts, or the name of a parametric shape.
     address: path of a file, or `parametric:<category>?variant=<n>`; "" for a file that a run was made from and that is
     not there any more.
-    up, front: axes of a CAD as the manifest or its layout states them; "auto" stands for those of the file format.
+    up, front: axes of a CAD; "auto" stands for those that its file says. axes_from: who states them.
     recorded: the identity of a file that is not there any more, as its run records it.
     """
 
@@ -46,6 +49,7 @@ class Asset:
     address: str
     up: str = "auto"
     front: str = "auto"
+    axes_from: AxesFrom = "format"
     recorded: str = ""
 
     @property
@@ -76,7 +80,17 @@ class Asset:
             return self.recorded
         if self.is_parametric:
             return f"{self.id} {self.address} version {LIBRARY_VERSION}"
-        return f"{self.id}{self.path.suffix} {self.path.stat().st_size}"
+        return f"{self.id}{self.path.suffix} {self.path.stat().st_size}{self._stated_axes()}"
+
+    def _stated_axes(self) -> str:
+        """Return the part of the identity that the axes are: where neither manifest, layout nor file decide them.
+
+        Version 0.1.0 took a plain OBJ as z up, and its runs name no axes.
+        """
+        is_plain_obj = self.axes_from == "format" and self.path.suffix.lower() == ".obj" and self.up != "auto"
+        if self.axes_from == "side file" or (is_plain_obj and (self.up, self.front) != FORMER_OBJ_AXES):
+            return f" up {self.up} front {self.front}"
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,17 +218,31 @@ def parametric_assets(category: str, variants: Iterable[int]) -> tuple[Asset, ..
     return tuple(Asset(id=f"{category}_{n:05d}", address=parametric_address(category, n)) for n in variants)
 
 
-def folder_cads(root: Path, layout: str, category: str, up: str, front: str) -> tuple[Asset, ...]:
-    """Return the CAD models of a category in a folder. `up` and `front`, unless "auto", override the layout's."""
-    return tuple(
-        Asset(
-            id=model.id,
-            address=str(model.path),
-            up=model.up if up == "auto" else up,
-            front=model.front if front == "auto" else front,
-        )
-        for model in category_models(root, layout, category)
-    )
+def file_asset(model: Model, up: str = "auto", front: str = "auto", axes_from: AxesFrom = "manifest") -> Asset:
+    """Return the asset of a CAD model's file.
+
+    up, front: unless "auto", they go before the model's side file, that before its layout, and that before its format.
+    axes_from: who states them. A side file that is not valid is refused when the model is prepared: models that cannot
+    be used may be left out.
+    """
+    if up == "auto":
+        stated = ModelFile()
+        with suppress(AssetError):
+            stated = side_file(model.path)
+        if stated.up is not None and stated.front is not None:
+            up, front, axes_from = stated.up, stated.front, "side file"
+        elif model.up != "auto":
+            up, front, axes_from = model.up, model.front, "layout"
+        else:
+            (up, front), axes_from = default_axes(model.path), "format"
+    return Asset(id=model.id, address=str(model.path), up=up, front=front, axes_from=axes_from)
+
+
+def folder_cads(
+    root: Path, layout: str, category: str, up: str, front: str, axes_from: AxesFrom = "manifest"
+) -> tuple[Asset, ...]:
+    """Return the CAD models of a category in a folder, with axes as in `file_asset`."""
+    return tuple(file_asset(model, up, front, axes_from) for model in category_models(root, layout, category))
 
 
 def _included(include: tuple[str, ...], assets: tuple[Asset, ...], key: str) -> tuple[Asset, ...]:
@@ -372,13 +400,22 @@ def _lacking(kind: str, recorded: Sequence[str], there: Iterable[str]) -> str:
     return f"{kind}: {', '.join(parts) or 'they stand in another order'}"
 
 
+def _as_formerly(recorded: Sequence[str], asset: Asset) -> Asset:
+    """Return an asset with the axes that version 0.1.0 took for it, if a run of that version recorded it."""
+    if not asset.address.lower().endswith(".obj") or asset.identity() in recorded:
+        return asset
+    up, front = FORMER_OBJ_AXES
+    former = replace(asset, up=up, front=front, axes_from="format")
+    return former if former.identity() in recorded else asset
+
+
 def _as_recorded(
     section: str, recorded: Sequence[str], take: Callable[[], Iterable[Asset]]
 ) -> tuple[tuple[Asset, ...], str]:
     """Return the recorded assets, with the files of those that are there unchanged; and the reason if some are not."""
     there: dict[str, Asset] = {}
     try:
-        there = {asset.identity(): asset for asset in take()}
+        there = {asset.identity(): asset for asset in map(functools.partial(_as_formerly, recorded), take())}
         reason = _lacking(section, recorded, there)
     except (P3DError, OSError) as error:
         reason = str(error)

@@ -1,16 +1,19 @@
 """Layouts of the folders of CAD datasets: the places of a category's models, and their axes.
 
-folder       <root>/<category>/<id>.<suffix>, in the axes of the file format.
+folder       <root>/<category>/<id>.<suffix>, in the axes of the file format; or <root>/<category>/<id>/ with the files
+             of one model each, at any name and depth, as downloads of Objaverse, ABO, GSO and 3D-FUTURE are laid out.
 pascal3d     PASCAL3D+ release 1.1, CAD/<category>/NN.off; the .mat files next to them are not read.
 objectnet3d  ObjectNet3D, CAD/off/<category>/NN.off.
 shapenet     ShapeNetCore, <synset>/<id>/models/model_normalized.obj (v2) or <synset>/<id>/model.obj (v1). The front is
              -z in v2 and x in v1, as their READMEs say; models of v1 are mirror images of their originals.
 ood_cv       OOD-CV. Its releases hold pictures and annotations that point to PASCAL3D+'s models; models that come with
              a copy are expected where PASCAL3D+ has them, at CAD/<category>/NN.off.
+p3d_diffusion  The released models of P3D-Diffusion, <category>_<id>.blend in one folder, front at y.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +21,23 @@ from pathlib import Path
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.folders import visible
+from p3d_gen.spec.nested import nested_models
 
-CAD_SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".gltf", ".blend", ".usd", ".usda", ".usdc", ".usdz")
+CAD_SUFFIXES = (
+    ".off",
+    ".obj",
+    ".ply",
+    ".stl",
+    ".glb",
+    ".gltf",
+    ".blend",
+    ".usd",
+    ".usda",
+    ".usdc",
+    ".usdz",
+    ".fbx",
+    ".dae",
+)
 # Both synsets of boats occur in ShapeNetCore v1; watercraft, the second, holds the boats and more.
 SYNSETS: dict[str, tuple[str, ...]] = {
     "aeroplane": ("02691156",),
@@ -36,6 +54,7 @@ SYNSETS: dict[str, tuple[str, ...]] = {
     "tvmonitor": ("03211117",),
 }
 _SHOWN = 6
+_CATEGORY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +62,11 @@ class Pattern:
     """One place of the models in a layout.
 
     folder: path below the root, with {category} or {synset}.
-    glob: pattern of the model files below that folder; their suffix must be one of `suffixes`.
+    glob: pattern of the model files below that folder, which may hold {category}; their suffix must be one of
+    `suffixes`.
     depth: number of folders between the folder that names a model and its file; 0 if the file itself names it.
+    nested: True if each model has a folder of its own, see `nested_models`.
+    prefix: start of a file's name that does not belong to its id, with {category}.
     distinct: True if no other layout has such a place, so that `auto` may conclude the layout from it.
     """
 
@@ -52,39 +74,51 @@ class Pattern:
     glob: str = "*"
     suffixes: tuple[str, ...] = (".off",)
     depth: int = 0
+    nested: bool = False
+    prefix: str = ""
     up: str = "z"
     front: str = "-y"
     distinct: bool = True
 
     def folders(self, root: Path, category: str) -> list[Path]:
         """Return the folders that may hold the category's models."""
-        names = (self.folder.format(category=category, synset=synset) for synset in SYNSETS[category])
+        synsets = SYNSETS.get(category, () if "{synset}" in self.folder else ("",))
+        names = (self.folder.format(category=category, synset=synset) for synset in synsets)
         return [root / name for name in dict.fromkeys(names)]
 
-    def files(self, root: Path, category: str) -> list[Path]:
-        """Return the category's model files in the first folder that holds any, sorted; an empty list for none.
+    def files(self, root: Path, category: str) -> dict[Path, str]:
+        """Return the category's model files and their ids, of the first folder that holds any, sorted by path.
 
         Names that begin with a dot are passed over.
         """
         for folder in self.folders(root, category):
-            if files := visible(folder.glob(self.glob), folder, self.suffixes):
+            if self.nested:
+                files = nested_models(folder, self.suffixes)
+            else:
+                paths = visible(folder.glob(self.glob.format(category=category)), folder, self.suffixes)
+                files = {path: self._name(path, category) for path in paths}
+            if files:
                 return files
-        return []
+        return {}
 
-    def name(self, path: Path) -> str:
-        """Return the id of a model file."""
-        return path.parents[self.depth - 1].name if self.depth else path.stem
+    def _name(self, path: Path, category: str) -> str:
+        name = path.parents[self.depth - 1].name if self.depth else path.stem
+        return name.removeprefix(self.prefix.format(category=category))
 
     def describe(self, category: str) -> str:
         """Return the pattern as text, for errors."""
-        suffixes = "" if "." in self.glob else "|".join(self.suffixes)
+        glob = self.glob.format(category=category)
+        suffixes = "" if "." in glob else "|".join(self.suffixes)
         where = " or ".join(str(folder) for folder in self.folders(Path(), category))
-        return f"{where}/{self.glob}{suffixes}"
+        return f"{where}/{'*/' if self.nested else ''}{glob}{suffixes}"
 
 
 _IN_CAD = Pattern(folder="{category}", distinct=False)
 LAYOUTS: dict[str, tuple[Pattern, ...]] = {
-    "folder": (Pattern(folder="{category}", suffixes=CAD_SUFFIXES, up="auto", front="auto"),),
+    "folder": (
+        Pattern(folder="{category}", suffixes=CAD_SUFFIXES, up="auto", front="auto"),
+        Pattern(folder="{category}", suffixes=CAD_SUFFIXES, up="auto", front="auto", nested=True),
+    ),
     "pascal3d": (Pattern(folder="CAD/{category}"), _IN_CAD),
     "objectnet3d": (
         Pattern(folder="CAD/off/{category}"),
@@ -98,6 +132,9 @@ LAYOUTS: dict[str, tuple[Pattern, ...]] = {
         Pattern(folder="{synset}", glob="*/model.obj", suffixes=(".obj",), depth=1, up="y", front="x"),
     ),
     "ood_cv": (Pattern(folder="CAD/{category}", distinct=False), _IN_CAD),
+    "p3d_diffusion": (
+        Pattern(folder="", glob="{category}_*.blend", suffixes=(".blend",), prefix="{category}_", up="z", front="y"),
+    ),
 }
 
 
@@ -111,7 +148,12 @@ class Model:
     front: str
 
 
-def _match(layout: str, root: Path, category: str, distinct: bool = False) -> tuple[Pattern, list[Path]] | None:
+def model_id(name: str) -> str:
+    """Return the id of a model with this name: dots, which would split the names of files, become underscores."""
+    return name.replace(".", "_")
+
+
+def _match(layout: str, root: Path, category: str, distinct: bool = False) -> tuple[Pattern, dict[Path, str]] | None:
     """Return the layout's first pattern that matches models of the category, and their files; None if none does."""
     for pattern in LAYOUTS[layout]:
         if (pattern.distinct or not distinct) and (files := pattern.files(root, category)):
@@ -119,15 +161,23 @@ def _match(layout: str, root: Path, category: str, distinct: bool = False) -> tu
     return None
 
 
-def recognise(root: Path, categories: Iterable[str] = CATEGORIES) -> str:
-    """Return the one layout in which a folder holds models of the categories. Raise AssetError for none or several."""
-    wanted = tuple(categories)
+def recognise(root: Path, categories: Iterable[str] = ()) -> str:
+    """Return the one layout in which a folder holds models of the categories; () for any category.
+
+    Raise AssetError for none or several.
+    """
+    wanted = tuple(categories) or CATEGORIES
     layouts = [name for name in LAYOUTS if any(_match(name, root, category, distinct=True) for category in wanted)]
+    if not layouts and not categories and any(categories_of(root, "folder")):
+        return "folder"
+    if len(layouts) > 1:  # files that lie beside the folders of another layout are no release
+        layouts = [name for name in layouts if name != "p3d_diffusion"]
     if len(layouts) == 1:
         return layouts[0]
     if layouts:
         raise AssetError(f"{root} holds CAD models in the layouts {' and '.join(layouts)}: name one as cad.layout")
-    places = "\n".join(f"  {name}: {_places(name, wanted[0], distinct=True)}" for name in LAYOUTS if name != "ood_cv")
+    listed = {name: _places(name, wanted[0], distinct=True) for name in LAYOUTS if name != "ood_cv"}
+    places = "\n".join(f"  {name}: {place}" for name, place in listed.items() if place)
     raise AssetError(
         f"{root} holds no CAD model of {', '.join(wanted)}; {_holds(root)}. Name another folder, or move its models to "
         f"one of these places:\n{places}"
@@ -135,7 +185,8 @@ def recognise(root: Path, categories: Iterable[str] = CATEGORIES) -> str:
 
 
 def _places(layout: str, category: str, distinct: bool = False) -> str:
-    return ", ".join(pattern.describe(category) for pattern in LAYOUTS[layout] if pattern.distinct or not distinct)
+    patterns = [pattern for pattern in LAYOUTS[layout] if pattern.folders(Path(), category)]
+    return ", ".join(pattern.describe(category) for pattern in patterns if pattern.distinct or not distinct)
 
 
 def _holds(root: Path) -> str:
@@ -155,7 +206,7 @@ def _hint(root: Path, layout: str, category: str) -> str:
 def category_models(root: Path, layout: str, category: str) -> tuple[Model, ...]:
     """Return a category's models in a layout (not `auto`), sorted by id.
 
-    Raise AssetError if there is none, or if ids are not unique or hold a dot.
+    Raise AssetError if there is none, or if ids are not unique.
     """
     match = _match(layout, root, category)
     if match is None:
@@ -165,22 +216,31 @@ def category_models(root: Path, layout: str, category: str) -> tuple[Model, ...]
             f"{_hint(root, layout, category)}"
         )
     pattern, files = match
-    named = [Model(id=pattern.name(path), path=path, up=pattern.up, front=pattern.front) for path in files]
+    named = [Model(id=model_id(name), path=path, up=pattern.up, front=pattern.front) for path, name in files.items()]
     check_ids(named)
     return tuple(sorted(named, key=lambda model: model.id))
 
 
 def check_ids(named: Iterable[Model]) -> None:
-    """Raise AssetError if two models of one category share an id, or an id holds a dot."""
+    """Raise AssetError if two models of one category share an id."""
     seen: dict[str, Path] = {}
     for model in named:
-        if "." in model.id:
-            raise AssetError(f"{model.path}: the name of a CAD must not hold a dot before its suffix; rename it")
         if model.id in seen:
-            raise AssetError(f"{model.path} and {seen[model.id]} differ in their suffix only; rename one of them")
+            twin = seen[model.id]
+            fault = "differ in their suffix only" if twin.stem == model.path.stem else f"both get the id {model.id!r}"
+            raise AssetError(f"{model.path} and {twin} {fault}; rename one of them")
         seen[model.id] = model.path
 
 
 def categories_of(root: Path, layout: str) -> Iterator[str]:
-    """Return the categories of which a folder holds models in a layout."""
-    return (category for category in CATEGORIES if _match(layout, root, category))
+    """Return the categories of which a folder holds models in a layout: the known ones, then others by their names."""
+    own = {folder.name for pattern in LAYOUTS[layout] for folder in _category_folders(root, pattern)}
+    names = (*CATEGORIES, *sorted(name for name in own - set(CATEGORIES) if _CATEGORY.fullmatch(name)))
+    return (category for category in names if _match(layout, root, category))
+
+
+def _category_folders(root: Path, pattern: Pattern) -> Iterator[Path]:
+    """Yield the folders whose names a layout takes as those of categories."""
+    above, _, last = pattern.folder.rpartition("/")
+    if last == "{category}" and (root / above).is_dir():
+        yield from (path for path in (root / above).iterdir() if path.is_dir())

@@ -3,8 +3,10 @@
 For a file, the first of these that exists counts:
 
 <file>.license             its licence: an SPDX id, or a line `SPDX-License-Identifier: <id>`
+<stem>.toml                of a CAD model, or category.toml: `licence = "<SPDX id>"`, see `spec.side_files`
 licences.toml              in its folder or one above, up to its source: `"<glob>" = "<SPDX id>"`, the first glob that
                            matches; a glob is of the path below the folder of that file, and `*` matches `/` as well
+a glTF file itself         `asset.extras.license`, or `asset.copyright` if that names a licence
 LICENSE*, LICENCE*,        in the nearest such folder: the id as above, or the title of a well-known licence's own text
 COPYING*
 
@@ -20,12 +22,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
 from blender_assets.shapes.ply import is_parametric_ply
 from p3d_gen.core.errors import AssetError
+from p3d_gen.core.gltf import gltf_json
 from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.layouts import CAD_SUFFIXES
 from p3d_gen.spec.sections import read_toml
+from p3d_gen.spec.side_files import licence_file, side_file
+from p3d_gen.spec.spdx import named_licence, spdx
 
 UNKNOWN = "unknown"
 LICENCES_FILE = "licences.toml"
@@ -33,6 +37,7 @@ _OWN = "CC0-1.0"
 _TEXTS = ("license", "licence", "copying")
 _TAG = re.compile(r"SPDX-License-Identifier:\s*(.+)")
 _MAGIC_BYTES = 100
+_GLTF = (".gltf", ".glb")
 # The first words of licences' own texts, in small letters.
 _TITLES = {
     "mit license": "MIT",
@@ -57,16 +62,6 @@ class Licence:
 
     id: str
     stated_in: str
-
-
-def spdx(text: str) -> str:
-    """Return an SPDX expression in its canonical spelling. Raise ValueError if it is not one."""
-    try:
-        return str(canonicalize_license_expression(text))
-    except InvalidLicenseExpression as error:
-        raise ValueError(
-            f"{text!r} is not an SPDX id ({error}); write LicenseRef-<name> for a licence that has none"
-        ) from None
 
 
 def is_own_ply(path: Path) -> bool:
@@ -118,6 +113,21 @@ def _texts(folder: Path, _: int) -> tuple[Path, ...]:
     return tuple(sorted(path for path in texts if path.is_file()))
 
 
+@functools.lru_cache(maxsize=4096)
+def _licence_inside(path: Path, _: int) -> str:
+    """Return the licence that a glTF file states of itself, "" if it states none that is known."""
+    try:
+        data = gltf_json(path)
+        about = data.get("asset", {})
+        extras = (about.get("extras"), data.get("extras"))
+        texts = [each.get("license") or each.get("licence") for each in extras if isinstance(each, dict)]
+        texts.append(about.get("copyright"))
+    except (OSError, ValueError, AttributeError):
+        return ""  # the reader says what is wrong with it
+    named = (named_licence(text) for text in texts if isinstance(text, str))
+    return next((licence for licence in named if licence), "")
+
+
 def _folders(path: Path, root: Path) -> Iterator[Path]:
     """Yield the folders from a file's own up to its source's root."""
     for folder in path.parents:
@@ -141,12 +151,16 @@ def file_licence(path: Path, root: Path) -> Licence:
     sidecar = path.with_name(f"{path.name}.license")
     if sidecar.is_file():
         return Licence(id=_read_text(sidecar, _mtime(sidecar)), stated_in=_below(sidecar, root))
+    if path.suffix.lower() in CAD_SUFFIXES and (stated := licence_file(path)) and stated.is_relative_to(root.parent):
+        return Licence(id=spdx(side_file(path).licence or ""), stated_in=_below(stated, root))
     for folder in _folders(path, root):
         if (listed := folder / LICENCES_FILE).is_file():
             name = path.relative_to(folder).as_posix()
             for glob, licence in _read_globs(listed, _mtime(listed)):
                 if fnmatch(name, glob):
                     return Licence(id=licence, stated_in=_below(listed, root))
+    if path.suffix.lower() in _GLTF and (inside := _licence_inside(path, _mtime(path))):
+        return Licence(id=inside, stated_in=_below(path, root))
     for folder in _folders(path, root):
         for text in _texts(folder, _mtime(folder))[:1]:
             return Licence(id=_read_text(text, _mtime(text)), stated_in=_below(text, root))

@@ -45,7 +45,7 @@ class Cad(Section):
     layout: the layout of the folder; `auto` recognises every layout.
     include: glob patterns for names of models; a model is used if its name matches at least one of them.
     up, front: the axes of the folder's models that point up and to the front, such as "z" and "-y". "auto" stands for
-    the axes of the layout or, for glTF, of the file format.
+    those that a model's side file states, else its layout, else its file format.
     quarantine: true to leave out models that cannot be used, instead of stopping at the first one. The reasons are
     written to RUN/cad/models.json.
     stretch: largest relative change of a model's size along each of its axes. Each sample draws one factor per axis,
@@ -54,7 +54,7 @@ class Cad(Section):
 
     source: str = EMBEDDED
     variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1, le=1_000_000)]] = (0, 6)
-    layout: Literal["auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv"] = "auto"
+    layout: Literal["auto", "folder", "pascal3d", "objectnet3d", "shapenet", "ood_cv", "p3d_diffusion"] = "auto"
     include: tuple[str, ...] = ("*",)
     up: Axis = "auto"
     front: Axis = "auto"

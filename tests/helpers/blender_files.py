@@ -1,7 +1,8 @@
 """Makes the files that only Blender can write: `python tests/blender_files.py FOLDER`, with FOLDER/wedge.npz given.
 
-FOLDER/model.blend, model.usd, .usda, .usdc, .usdz and yup.usda hold the wedge; scene.blend holds instances, modifiers
-and much that is no mesh; evil.blend appends a word to FOLDER/marker wherever a part of it runs.
+FOLDER/model.blend, model.usd, .usda, .usdc, .usdz, yup.usda, yup.fbx, zup.fbx and zup.dae hold the wedge; scene.blend
+holds instances, modifiers and much that is no mesh; evil.blend appends a word to FOLDER/marker wherever a part of it
+runs.
 """
 
 import os
@@ -54,6 +55,9 @@ def write_wedge(folder):
         export_global_up_selection="Y",
         convert_scene_units="CENTIMETERS",
     )
+    bpy.ops.export_scene.fbx(filepath=str(folder / "yup.fbx"), axis_up="Y", axis_forward="-Z")
+    bpy.ops.export_scene.fbx(filepath=str(folder / "zup.fbx"), axis_up="Z", axis_forward="Y")
+    bpy.ops.wm.collada_export(filepath=str(folder / "zup.dae"))
 
 
 def write_scene(folder):

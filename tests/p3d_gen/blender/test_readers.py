@@ -100,8 +100,8 @@ def check_wedge(model):
 @pytest.mark.parametrize("suffix", [".off", ".obj", ".ply", ".stl", ".glb", ".gltf"])
 def test_every_format_gives_the_same_normalised_model(run, worker, tmp_path, suffix):
     mesh = wedge()
-    if suffix in (".glb", ".gltf"):
-        mesh.apply_transform(Y_UP)  # glTF has y up and front z
+    if suffix in (".obj", ".glb", ".gltf"):
+        mesh.apply_transform(Y_UP)  # these have y up and front z
     export(tmp_path / f"model{suffix}", mesh)
     model, path = prepared(run, worker, tmp_path / f"model{suffix}")
     check_wedge(model)
@@ -111,7 +111,17 @@ def test_every_format_gives_the_same_normalised_model(run, worker, tmp_path, suf
     assert not materials_file(path).exists()
 
 
-@pytest.mark.parametrize("name", ["model.blend", "model.usd", "model.usda", "model.usdc", "model.usdz", "yup.usda"])
+OF_BLENDER = [
+    "model.blend",
+    *(f"model.usd{end}" for end in ("", "a", "c", "z")),
+    "yup.usda",
+    "yup.fbx",
+    "zup.fbx",
+    "zup.dae",
+]
+
+
+@pytest.mark.parametrize("name", OF_BLENDER)
 def test_files_of_blender(run, worker, made, name):
     model, path = prepared(run, worker, made / name)
     check_wedge(model)
@@ -177,8 +187,9 @@ def corner_uv(vertices, faces, uv):
 def write_obj(path, mtl="wedge.mtl", picture="green.png"):
     """The wedge, its body in red and its nose textured, each corner with texture coordinates of its own."""
     mesh = wedge()
+    turned = wedge().apply_transform(Y_UP).vertices
     uv = np.round(np.random.default_rng([5, 1]).uniform(size=(len(mesh.faces), 3, 2)), 3)
-    lines = [f"mtllib {mtl}", *(f"v {x} {y} {z}" for x, y, z in mesh.vertices)]
+    lines = [f"mtllib {mtl}", *(f"v {x} {y} {z}" for x, y, z in turned)]
     lines += [f"vt {u} {v}" for u, v in uv.reshape(-1, 2)]
     for i, (a, b, c) in enumerate(mesh.faces + 1):
         lines += [f"usemtl {('red', 'skin')[i // 12]}", f"f {a}/{3 * i + 1} {b}/{3 * i + 2} {c}/{3 * i + 3}"]
@@ -314,6 +325,34 @@ def test_sidecars_go_along(run, worker, tmp_path, made):
         model, _ = prepared(run, worker, tmp_path / name)
         np.testing.assert_allclose(model.keypoints["left_front_light"], true, atol=1e-6)
         assert model.symmetry_order == 2
+
+
+def test_keypoints_of_fbx_and_dae_are_in_metres_in_the_axes_of_the_file(run, worker, tmp_path, made):
+    corner, true = wedge().vertices[3], expected(wedge())[3]
+    for name, point in (("yup.fbx", Y_UP[:3, :3] @ corner), ("zup.fbx", corner), ("zup.dae", corner)):
+        (tmp_path / name).write_bytes((made / name).read_bytes())
+        x, y, z = point.tolist()
+        (tmp_path / name).with_suffix(".toml").write_text(f"keypoints.left_front_light = [{x}, {y}, {z}]\n")
+        model, _ = prepared(run, worker, tmp_path / name)
+        np.testing.assert_allclose(model.keypoints["left_front_light"], true, atol=1e-5)
+
+
+@pytest.mark.parametrize("extension", ["EXT_meshopt_compression", "KHR_texture_basisu"])
+def test_a_compression_that_blender_cannot_read(run, worker, tmp_path, extension):
+    data = {"asset": {"version": "2.0"}, "extensionsUsed": [extension], "extensionsRequired": [extension]}
+    (tmp_path / "packed.gltf").write_text(json.dumps(data))
+    said = reason(run, worker, tmp_path / "packed.gltf")
+    assert (
+        f"it needs the glTF extension {extension}, which Blender cannot read: write it without, by `gltf-transf" in said
+    )
+
+
+def test_a_side_file_that_is_wrong_refuses_its_model(run, worker, tmp_path):
+    wedge().export(tmp_path / "a.off")
+    (tmp_path / "a.toml").write_text('up = "z"\n')
+    assert "a.toml is not a valid file about a CAD model" in reason(run, worker, tmp_path / "a.off")
+    (tmp_path / "a.toml").write_text("keypoints.handle = [0, 0, 0]\n")
+    assert "a.toml: 'handle' is not a keypoint of car" in reason(run, worker, tmp_path / "a.off")
 
 
 def test_a_keypoint_in_other_units(run, worker, tmp_path):

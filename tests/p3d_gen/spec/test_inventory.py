@@ -9,7 +9,7 @@ import pytest
 from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError
-from p3d_gen.spec.inventory import take_inventory
+from p3d_gen.spec.inventory import recorded_inventory, take_inventory
 from p3d_gen.spec.layouts import LAYOUTS, SYNSETS, category_models, recognise
 from p3d_gen.spec.manifest import parse_manifest
 from p3d_gen.spec.parametric import parse_parametric, parse_parametric_range
@@ -30,7 +30,7 @@ IDS = {
     "shapenet_v1": ("1a04", "fe77"),
 }
 AXES = {
-    "folder": ("auto", "auto"),
+    "folder": ("y", "z"),
     "pascal3d": ("z", "-y"),
     "objectnet3d": ("z", "-y"),
     "shapenet": ("y", "-z"),
@@ -75,7 +75,8 @@ def test_every_category_has_a_place_in_every_layout(tmp_path):
             root = tmp_path / f"{number}{patterns.index(pattern)}"
             for category in CATEGORIES:
                 folder = pattern.folders(root, category)[-1]
-                path = folder / pattern.glob.replace("*", "m" if pattern.depth else "m.off")
+                glob = f"m/{pattern.glob}" if pattern.nested else pattern.glob.format(category=category)
+                path = folder / glob.replace("*", "m" if pattern.depth or pattern.suffixes == (".blend",) else "m.off")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
                 assert [(model.id, model.path) for model in category_models(root, layout, category)] == [("m", path)]
@@ -150,7 +151,96 @@ def test_ids_are_unique_and_hold_no_dot(tmp_path):
     plant(tmp_path / "cad", ("car/a.obj", "car/a.off"))
     assert "a.obj differ in their suffix only" in failure(tmp_path, cad={"source": "cad"})
     (tmp_path / "cad" / "car" / "a.off").rename(tmp_path / "cad" / "car" / "b.1.off")
-    assert "b.1.off: the name of a CAD must not hold a dot" in failure(tmp_path, cad={"source": "cad"})
+    assert [asset.id for asset in cads(tmp_path, source="cad")["car"]] == ["a", "b_1"]
+    plant(tmp_path / "cad", ("car/b_1.off",))
+    assert "b_1.off and " in failure(tmp_path, cad={"source": "cad"})
+    assert "both get the id 'b_1'; rename one of them" in failure(tmp_path, cad={"source": "cad"})
+
+
+@pytest.mark.parametrize(
+    ("names", "ids"),
+    [
+        (("car/one/model.obj", "car/two/scene.gltf"), {"one": "car/one/model.obj", "two": "car/two/scene.gltf"}),
+        # 3D-FUTURE and GSO: several files of a model, or deeper folders
+        (("car/a/raw_model.obj", "car/a/normalized_model.obj"), {"a": "car/a/normalized_model.obj"}),
+        (("car/a/meshes/model.obj", "car/a/meshes/model.ply"), {"a": "car/a/meshes/model.obj"}),
+        # ABO: many models in each of a few folders
+        (
+            ("car/0/a.glb", "car/0/b.glb", "car/1/c.glb"),
+            {"0_a": "car/0/a.glb", "0_b": "car/0/b.glb", "1": "car/1/c.glb"},
+        ),
+        # folders beside models hold parts of them
+        (("car/a.obj", "car/parts/wheel.obj"), {"a": "car/a.obj"}),
+        (("car/.hidden/model.obj", "car/v1.2/model.obj"), {"v1_2": "car/v1.2/model.obj"}),
+    ],
+)
+def test_models_in_folders_of_their_own(tmp_path, names, ids):
+    root = tmp_path / "cad"
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    assert {asset.id: asset.path for asset in cads(tmp_path, source="cad")["car"]} == {
+        name: root / path for name, path in ids.items()
+    }
+
+
+def test_a_folder_of_the_released_models(tmp_path):
+    root = tmp_path / "cad"
+    root.mkdir()
+    for name in ("car_0007", "car_a.b", "chair_1"):
+        (root / f"{name}.blend").touch()
+    assert recognise(root) == "p3d_diffusion"
+    models = cads(tmp_path, ("car", "chair"), source="cad")
+    assert [(asset.id, asset.up, asset.front, asset.axes_from) for asset in models["car"]] == [
+        ("0007", "z", "y", "layout"),
+        ("a_b", "z", "y", "layout"),
+    ]
+    assert [asset.id for asset in models["chair"]] == ["1"]
+    plant(root, ("car/a.off",))  # such files beside folders of categories are no release
+    assert [asset.id for asset in cads(tmp_path, source="cad")["car"]] == ["a"]
+
+
+def test_who_states_the_axes(tmp_path):
+    """The manifest goes before a model's own file, that before its folder's, then come the layout and the format."""
+    root = plant(tmp_path / "cad", ("car/a.obj", "car/b.off", "car/c.stl"))
+
+    def stated(**cad):
+        return {a.id: (a.up, a.front, a.axes_from) for a in cads(tmp_path, source="cad", **cad)["car"]}
+
+    plain = ("z", "-y", "format")
+    assert stated() == {"a": ("y", "z", "format"), "b": plain, "c": plain}
+    (root / "car" / "category.toml").write_text('up = "z"\nfront = "x"\nelevation_deg = [0, 5]\n')
+    (root / "car" / "b.toml").write_text('up = "x"\nfront = "y"\n')
+    by_folder = ("z", "x", "side file")
+    assert stated() == {"a": by_folder, "b": ("x", "y", "side file"), "c": by_folder}
+    assert stated(up="y", front="x") == dict.fromkeys("abc", ("y", "x", "manifest"))
+    (root / "car" / "b.toml").write_text('up = "x"\n')  # refused when it is prepared, as a broken model is
+    assert stated()["b"] == plain
+
+
+def test_axes_are_part_of_a_run_unless_an_older_version_began_it(tmp_path):
+    root = plant(tmp_path / "cad", ("car/a.obj", "car/b.off"))
+    size = {name: (root / "car" / name).stat().st_size for name in ("a.obj", "b.off")}
+    now = inventory(tmp_path, cad={"source": "cad"})
+    assert now.listing()["cad/car"] == [f"a.obj {size['a.obj']} up y front z", f"b.off {size['b.off']}"]
+    former = now.listing() | {"cad/car": [f"a.obj {size['a.obj']}", f"b.off {size['b.off']}"]}
+    manifest = parse_manifest(
+        {
+            "categories": ["car"],
+            "samples_per_category": 1,
+            "background": {"source": str(tmp_path / "backgrounds")},
+            "cad": {"source": "cad"},
+        },
+        "m.toml",
+    )
+    for listing, axes in ((now.listing(), ("y", "z")), (former, ("z", "-y"))):
+        recorded = recorded_inventory(manifest, tmp_path, listing)
+        assert recorded.listing() == listing
+        assert not recorded.lacking
+        assert (recorded.cads["car"][0].up, recorded.cads["car"][0].front) == axes
+    assert recorded_inventory(manifest, None, now.listing()).cads["car"][0].id == "a"
+    (root / "car" / "a.toml").write_text('up = "z"\nfront = "x"\n')
+    assert "cad" in recorded_inventory(manifest, tmp_path, now.listing()).lacking
 
 
 @pytest.mark.parametrize("suffix", [".usd", ".USDA", ".usdc", ".usdz", ".blend", ".gltf", ".ply", ".stl"])
@@ -198,7 +288,7 @@ def test_listing_knows_files_by_size_and_shapes_by_version(tmp_path, monkeypatch
     root = plant(tmp_path / "cad", TREES["folder"])
     cad = {"source": "cad"}
     before = inventory(tmp_path, cad=cad).listing()
-    assert before["cad/car"][0] == f"a.obj {(root / 'car' / 'a.obj').stat().st_size}"
+    assert before["cad/car"][0] == f"a.obj {(root / 'car' / 'a.obj').stat().st_size} up y front z"
     assert inventory(tmp_path, cad=cad).listing() == before
     (root / "car" / "a.obj").write_bytes((root / "car" / "a.obj").read_bytes() + b"\n")
     assert inventory(tmp_path, cad=cad).listing() != before

@@ -1,12 +1,17 @@
 """Licences are what is stated beside an asset, and unknown where nothing is: never a guess."""
 
+import json
+import os
+import struct
+
 import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.errors import AssetError
 from p3d_gen.spec.inventory import Asset, blender_environments, embedded_folder
-from p3d_gen.spec.licences import asset_licence, file_licence, is_allowed, spdx, stated_licence
+from p3d_gen.spec.licences import asset_licence, file_licence, is_allowed, stated_licence
+from p3d_gen.spec.spdx import named_licence, spdx
 
 
 def invoke(*arguments):
@@ -156,3 +161,46 @@ def test_an_imported_model_keeps_its_licence(tmp_path, assets):
     stated = {path.name: path.read_text() for path in (tmp_path / "out" / "car").glob("*.license")}
     assert stated == {"m0.ply.license": "SPDX-License-Identifier: CC-BY-4.0\n"}
     assert file_licence(tmp_path / "out" / "car" / "m0.ply", tmp_path / "out").id == "CC-BY-4.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("CC-BY-4.0 (http://creativecommons.org/licenses/by/4.0/)", "CC-BY-4.0"),
+        ("(c) 2019 Somebody, CC BY-NC-SA 4.0", "CC-BY-NC-SA-4.0"),
+        ("https://creativecommons.org/licenses/by-sa/3.0", "CC-BY-SA-3.0"),
+        ("mit", "MIT"),
+        ("Public: CC0", "CC0-1.0"),
+        ("(c) 2019 Somebody", ""),
+    ],
+)
+def test_licences_that_texts_name(text, licence):
+    assert named_licence(text) == licence
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+def test_a_gltf_file_states_its_licence(tmp_path, is_binary):
+    model = tmp_path / "cad" / "car" / ("m.glb" if is_binary else "m.gltf")
+    model.parent.mkdir(parents=True)
+
+    def write(asset):
+        text = json.dumps({"asset": {"version": "2.0", **asset}}).encode()
+        head = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text), len(text), 0x4E4F534A) if is_binary else b""
+        model.write_bytes(head + text)
+        os.utime(model, ns=(0, next(times)))
+
+    times = iter(range(10**9, 10**10, 10**9))
+    write({"copyright": "(c) 2019 Somebody"})
+    assert licence(model) == ("unknown", "")
+    (tmp_path / "cad" / "LICENSE").write_text("MIT")
+    assert licence(model) == ("MIT", "cad/LICENSE")
+    write({"copyright": "Somebody, CC-BY-4.0"})
+    assert licence(model) == ("CC-BY-4.0", f"cad/car/{model.name}")
+    write({"copyright": "Somebody", "extras": {"license": "CC-BY-SA-4.0 (https://...)"}})
+    assert licence(model) == ("CC-BY-SA-4.0", f"cad/car/{model.name}")
+    (model.parent / "category.toml").write_text('licence = "cc-by-nc-4.0"\n')
+    assert licence(model) == ("CC-BY-NC-4.0", "cad/car/category.toml")
+    (model.parent / "m.toml").write_text('licence = "LicenseRef-ours"\n')
+    assert licence(model) == ("LicenseRef-ours", "cad/car/m.toml")
+    model.write_bytes(b"glTF damaged")
+    assert licence(model) == ("LicenseRef-ours", "cad/car/m.toml")

@@ -1,0 +1,30 @@
+"""The axes of CAD models: what a file format means by up and front, and where the axes of a model are stated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+# Up and front by suffix. The other formats state their axes in each file: the reader takes them from there.
+FORMAT_AXES: dict[str, tuple[str, str]] = {
+    ".obj": ("y", "z"),
+    ".glb": ("y", "z"),
+    ".gltf": ("y", "z"),
+    ".off": ("z", "-y"),
+    ".ply": ("z", "-y"),
+    ".stl": ("z", "-y"),
+    ".blend": ("z", "-y"),
+}
+# What version 0.1.0 took for a plain OBJ: runs that it began go on so.
+FORMER_OBJ_AXES = ("z", "-y")
+AXES_HELP = (
+    "Axes of the formats: OBJ, GLB and glTF y up, front z; OFF, PLY, STL and .blend z up, front -y; USD, FBX and DAE "
+    "as the file says, with front z if y is up, else -y. Layouts of datasets have their own."
+)
+# Who states the axes of a model; a guess from the format is named in reports.
+AxesFrom = Literal["format", "layout", "manifest", "side file", "option"]
+
+
+def default_axes(path: Path) -> tuple[str, str]:
+    """Return the up and front axes of a file by its format, "auto" twice if the file itself says them."""
+    return FORMAT_AXES.get(path.suffix.lower(), ("auto", "auto"))
