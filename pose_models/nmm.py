@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from p3d_gen.core.errors import DataError, did_you_mean
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import STRIDE, BackboneSpec, FeatureNet
 from pose_models.mesh import Mesh, cuboid
@@ -72,16 +73,25 @@ class ModelSpec:
 class NeuralMesh(nn.Module):
     """A category's cuboid mesh (R vertices) with vertex features C (R, D), unit rows.
 
-    outlines (C, N, 3): extreme points of each CAD model (`mesh.outline`), by which boxes are predicted.
+    outlines (C, N, 3): extreme points of each CAD model (`mesh.outline`), by which boxes are predicted. symmetry: of
+    the category's shapes. any_pose: True for objects that do not stand, whose poses are searched among all rotations.
     """
 
     vertex_features: Tensor
     outlines: Tensor
 
-    def __init__(self, spec: MeshSpec, outlines: Tensor, features: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        spec: MeshSpec,
+        outlines: Tensor,
+        features: Tensor | None = None,
+        *,
+        symmetry: Symmetry = Symmetry.NONE,
+        any_pose: bool = False,
+    ) -> None:
         """Make the mesh of a spec; `features` (R, D) must be set before the first use."""
         super().__init__()
-        self.spec = spec
+        self.spec, self.symmetry, self.any_pose = spec, symmetry, any_pose
         self.mesh = cuboid(torch.tensor(spec.box_lower).numpy(), torch.tensor(spec.box_upper).numpy(), spec.vertices)
         self.register_buffer("vertex_features", torch.zeros(0) if features is None else features)
         self.register_buffer("outlines", outlines)
@@ -90,6 +100,14 @@ class NeuralMesh(nn.Module):
         out = super()._apply(fn, recurse)
         self.mesh = Mesh(vertices=fn(self.mesh.vertices), faces=fn(self.mesh.faces), normals=fn(self.mesh.normals))
         return out
+
+
+class _Meshes(nn.ModuleDict):
+    """Meshes by category, whatever its name: torch refuses names of its own methods, such as "train"."""
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        """Add a mesh."""
+        self._modules[name] = module
 
 
 class NeuralMeshModel(nn.Module):
@@ -104,7 +122,7 @@ class NeuralMeshModel(nn.Module):
         self.spec = spec
         self.net = FeatureNet(spec.backbone)
         channels = spec.backbone.channels
-        self.meshes = nn.ModuleDict({m.category: NeuralMesh(m, outlines[m.category]) for m in spec.meshes})
+        self.meshes = _Meshes({m.category: NeuralMesh(m, outlines[m.category]) for m in spec.meshes})
         for mesh in self.meshes.values():
             mesh.vertex_features = initial_features(mesh.mesh.vertices, channels, generator, spec.bank_init)
         self.register_buffer("clutter", torch.zeros(spec.clutter, channels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.core.geometry import meets_picture
@@ -19,9 +21,11 @@ from pose_models.data.augment import collate, place
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.estimator import EstimateConfig
 from pose_models.loading import TrainedModel, estimator_of
-from pose_models.nmm import NeuralMeshModel
+from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.pose import Box, Hypothesis, Pose
-from pose_models.solve import Candidate, candidates, infer_category, views_of
+from pose_models.solve import Candidate, candidates, distinct, infer_category, views_of
+
+_SAME_MODE_DEG = 2.0
 
 
 def as_picture(image: str | Path | Image.Image | Picture) -> Picture:
@@ -123,6 +127,7 @@ def _solved(
         back = np.linalg.inv(canvases[chosen][i])
         poses, Ks = (x[i].double().cpu().numpy() for x in (solutions.hypotheses_cam_T_obj, solutions.hypotheses_K))
         scores = solutions.hypotheses_loss[i].tolist(), solutions.hypotheses_confidence[i].tolist()
+        shown = _modes(solutions.hypotheses_cam_T_obj[i], among[chosen].mesh)
         answers.append(
             Pose(
                 image=picture,
@@ -130,13 +135,21 @@ def _solved(
                 box=box,
                 hypotheses=tuple(
                     Hypothesis(cam_T_obj=pose, K=back @ K, loss=loss, confidence=sure)
-                    for pose, K, loss, sure in zip(poses, Ks, *scores, strict=True)
+                    for j, (pose, K, loss, sure) in enumerate(zip(poses, Ks, *scores, strict=True))
+                    if j in shown
                 ),
                 category_losses={c.category: float(loss) for c, loss in zip(among, losses[i], strict=True)},
                 mesh_box=np.array([spec.box_lower, spec.box_upper]),
             )
         )
     return answers
+
+
+def _modes(cam_T_obj: Tensor, mesh: NeuralMesh) -> list[int]:
+    """Return the indices of hypotheses (H, 4, 4) that show something else than a better one does."""
+    if mesh.symmetry.is_none:
+        return list(range(len(cam_T_obj)))
+    return distinct(cam_T_obj[:, :3, :3].double(), mesh.symmetry, math.radians(_SAME_MODE_DEG))
 
 
 def _placed(

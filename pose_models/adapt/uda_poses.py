@@ -7,11 +7,13 @@ import math
 import torch
 from torch import Tensor
 
+from p3d_gen.core.symmetry import Symmetry
 from pose_models.adapt.config import UdaConfig
 from pose_models.backbone import STRIDE
 from pose_models.data.sample import Batch
-from pose_models.geometry import rotation_error_rad, transform
+from pose_models.geometry import transform
 from pose_models.look import by_category
+from pose_models.metrics.symmetry import symmetry_error_rad
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.rasterise import rasterise
 from pose_models.solve import SolveConfig, View, solve_views, views_of
@@ -26,8 +28,8 @@ image has fewer hypotheses."""
 def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaConfig) -> Candidates:
     """Search the hypotheses with the lowest losses for a batch's feature maps (B, D, h, w).
 
-    They are refined starts; those that came within `spacing_deg` of a better one are dropped. With `pose.mirror` those
-    for the mirrored image too.
+    They are refined starts; those that came within `spacing_deg` of a better one are dropped, and those that show the
+    same by the category's symmetry. With `pose.mirror` those for the mirrored image too.
     """
     views = [View(batch=batch, features=features)]
     if config.pose.mirror:
@@ -38,13 +40,18 @@ def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaCo
     losses = features.new_zeros(count, hypotheses)
     for name, rows in by_category(batch).items():
         parts = [view.take(rows) for view in views]
-        solved = solve_views(model.neural_mesh(name), model.clutter_mean(), parts, settings, config.pose.distance)
+        mesh = model.neural_mesh(name)
+        solved = solve_views(mesh, model.clutter_mean(), parts, settings, config.pose.distance)
         refined = solved.hypotheses_cam_T_obj, solved.hypotheses_K, solved.hypotheses_loss
-        poses[rows], K[rows], losses[rows] = apart(*refined, hypotheses, math.radians(config.spacing_deg))
+        poses[rows], K[rows], losses[rows] = apart(
+            *refined, hypotheses, math.radians(config.spacing_deg), mesh.symmetry
+        )
     return poses, K, losses
 
 
-def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Candidates:
+def apart(
+    poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: float, symmetry: Symmetry = Symmetry.NONE
+) -> Candidates:
     """Choose among hypotheses (B, Q, ...) the `count` with the lowest losses that lie at least `spacing_rad` apart.
 
     If there are fewer, the rest has a loss of infinity.
@@ -56,7 +63,7 @@ def apart(poses: Tensor, K: Tensor, losses: Tensor, count: int, spacing_rad: flo
     order = losses.argsort(dim=1, stable=True)
     poses, K, losses = poses[rows, order], K[rows, order], losses[rows, order]
     R = poses[..., :3, :3]
-    near = rotation_error_rad(R[:, :, None], R[:, None]) < spacing_rad
+    near = symmetry_error_rad(R[:, :, None], R[:, None], symmetry) < spacing_rad
     kept = losses.isfinite()
     for q in range(1, losses.shape[1]):
         kept[:, q] &= ~(near[:, q, :q] & kept[:, :q]).any(1) & (kept[:, :q].sum(1) < count)

@@ -4,7 +4,15 @@ from pose_models.solve.cameras import CameraRule, box_camera, camera_rule, known
 from pose_models.solve.category import Candidate, candidates, infer_category
 from pose_models.solve.config import PRESETS, SolveConfig
 from pose_models.solve.scoring import Scorer
-from pose_models.solve.solver import ConfidenceForm, Solutions, confidence, solve, spread
+from pose_models.solve.solver import (
+    ConfidenceForm,
+    Solutions,
+    confidence,
+    distinct,
+    solve,
+    spread,
+    starting_views,
+)
 from pose_models.solve.views import View, batch_camera, solve_views, views_of
 
 __all__ = [
@@ -21,10 +29,12 @@ __all__ = [
     "camera_rule",
     "candidates",
     "confidence",
+    "distinct",
     "infer_category",
     "known_camera",
     "solve",
     "solve_views",
     "spread",
+    "starting_views",
     "views_of",
 ]

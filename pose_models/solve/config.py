@@ -23,6 +23,7 @@ class SolveConfig:
     "coordinate", a search without gradients, at most `steps` rounds; "released", `steps` steps of Adam on the
     camera's centre and in-plane angle, one image at a time, on full feature maps.
     free: what is searched besides the rotation; the camera rule's value is the start.
+    symmetry: of poses that show the same because of the category's symmetry, search one only.
     """
 
     azimuths: int = 12
@@ -35,6 +36,7 @@ class SolveConfig:
     steps: int = 20
     final_deg: float = 0.1
     free: tuple[Free, ...] = ()
+    symmetry: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a configuration that searches nothing."""
@@ -46,6 +48,6 @@ class SolveConfig:
 
 PRESETS = {
     "default": SolveConfig(),
-    "released": SolveConfig(grid_score="maps", starts=1, refine="released", steps=300),
+    "released": SolveConfig(grid_score="maps", starts=1, refine="released", steps=300, symmetry=False),
 }
 """By name: the default, and the schedule of the code released with NeMo and P3D-Diffusion."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from p3d_gen.core.symmetry import Symmetry
 from pose_models import geometry
+from pose_models.metrics.symmetry import symmetry_error_rad
 from pose_models.nmm import NeuralMesh
 from pose_models.solve.cameras import CameraRule
 from pose_models.solve.config import SolveConfig
@@ -18,6 +21,8 @@ from pose_models.solve.released import by_adam, grid_losses
 from pose_models.solve.scoring import Scorer
 
 _REFINE = {"gradient": by_gradient, "coordinate": by_coordinates, "released": by_adam}
+_ANY_POSE = (12, (-75.0, -45.0, -15.0, 15.0, 45.0, 75.0), tuple(30.0 * i for i in range(12)))
+_SAME_RAD = 1e-3
 ConfidenceForm = Literal["mean", "positive"]
 
 
@@ -76,7 +81,7 @@ def solve(
     if len(camera.known) != len(features):
         raise ValueError(f"{len(features)} feature maps, but cameras for {len(camera.known)} images")
     scorer = Scorer(mesh, clutter, features)
-    start, per_image = _starts(scorer, camera, config)
+    start, per_image = _starts(scorer, camera, config, mesh)
     refined = _REFINE[config.refine](scorer, camera, start, config)
     cam_T_obj, K = refined.cameras(camera)
     similarity, pose = scorer.object_similarity(refined.images, cam_T_obj, K)
@@ -103,12 +108,13 @@ def confidence(similarity: Tensor, pose: Tensor, poses: int, form: ConfidenceFor
     return similarity.new_zeros(poses).index_add(0, pose, similarity) / count.clamp(min=1)
 
 
-def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig) -> tuple[Hypotheses, int]:
+def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig, mesh: NeuralMesh) -> tuple[Hypotheses, int]:
     """Choose the grid's best poses, image by image; returns them and their number per image.
 
     That is `config.starts`, or fewer if the grid has no more that lie so far apart.
     """
-    views = geometry.viewpoint_grid(config.azimuths, config.elevations_deg, config.thetas_deg)
+    symmetry = mesh.symmetry if config.symmetry else Symmetry.NONE
+    views = starting_views(config, symmetry, any_pose=mesh.any_pose)
     grid = geometry.rotation_cam_obj(views.to(scorer.similarity))
     cam_T_obj, K = camera(grid[None])
     B, P = K.shape[:2]
@@ -119,18 +125,48 @@ def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig) -> tuple[Hy
         losses = grid_losses(scorer, cam_T_obj, K)
     else:
         losses = scorer.losses(images.repeat_interleave(P), cam_T_obj.flatten(0, 1), K.flatten(0, 1)).view(B, P)
-    chosen = spread(grid, losses, config.starts, math.radians(config.spacing_deg))
+    chosen = spread(grid, losses, config.starts, math.radians(config.spacing_deg), symmetry)
     images = images.repeat_interleave(chosen.shape[1])
     return hypotheses(images, grid[chosen].flatten(0, 1), losses.gather(1, chosen).flatten()), chosen.shape[1]
 
 
-def spread(R: Tensor, losses: Tensor, count: int, spacing_rad: float) -> Tensor:
-    """Suppress non-maxima greedily on SO(3).
+def starting_views(config: SolveConfig, symmetry: Symmetry, *, any_pose: bool) -> Tensor:
+    """Return the grid's viewpoints (P, 3) in radians: azimuth, elevation and in-plane angle.
+
+    Of viewpoints from which a shape of this symmetry looks the same there is only the first. any_pose: a grid over all
+    rotations, for objects that do not stand, instead of that of `config`.
+    """
+    grid = _ANY_POSE if any_pose else (config.azimuths, config.elevations_deg, config.thetas_deg)
+    return _different_views(*grid, symmetry)
+
+
+@lru_cache(maxsize=64)
+def _different_views(
+    azimuths: int, elevations_deg: tuple[float, ...], thetas_deg: tuple[float, ...], symmetry: Symmetry
+) -> Tensor:
+    views = geometry.viewpoint_grid(azimuths, elevations_deg, thetas_deg)
+    return (
+        views if symmetry.is_none else views[distinct(geometry.rotation_cam_obj(views.double()), symmetry, _SAME_RAD)]
+    )
+
+
+def distinct(R: Tensor, symmetry: Symmetry, apart_rad: float) -> list[int]:
+    """Return the indices of rotations R (N, 3, 3) that lie at least `apart_rad` from all those kept before them."""
+    near = (symmetry_error_rad(R[:, None], R[None], symmetry) < apart_rad).tolist()
+    kept: list[int] = []
+    for i, row in enumerate(near):
+        if not any(row[j] for j in kept):
+            kept.append(i)
+    return kept
+
+
+def spread(R: Tensor, losses: Tensor, count: int, spacing_rad: float, symmetry: Symmetry = Symmetry.NONE) -> Tensor:
+    """Suppress non-maxima greedily on SO(3), or what is left of it if a symmetry makes some rotations look alike.
 
     Returns for each image the indices (B, S) of its `count` lowest losses (B, P) whose rotations R (P, 3, 3) lie
     pairwise at least `spacing_rad` apart; S < count if some image has no more.
     """
-    near = geometry.rotation_error_rad(R[:, None], R[None]) < spacing_rad - 1e-4
+    near = symmetry_error_rad(R[:, None], R[None], symmetry) < spacing_rad - 1e-4
     left = losses.clone()
     chosen: list[Tensor] = []
     while len(chosen) < count:
