@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -38,6 +39,10 @@ class AugmentConfig(Section):
     low_resolution: Unit = 0.5
     noise: Unit = 0.2
     occlusion: Unit = 0.2
+
+    def of_category(self, category: str, unmirrored: Collection[str]) -> AugmentConfig:
+        """Return the variation of pictures of a category: not mirrored if it is one of `unmirrored`."""
+        return self.model_copy(update={"mirror": False}) if self.mirror and category in unmirrored else self
 
 
 STRONG = AugmentConfig()

@@ -42,7 +42,7 @@ from pose_models.nmm import MODEL_FILE
 from pose_models.progress import progress_bar
 from pose_models.training import LoopOptions, Sources, Step
 from pose_models.training import train as train_mesh
-from pose_models.training.assembly import TrainingData, training_images
+from pose_models.training.assembly import TrainingData, training_images, unmirrored_categories
 
 _SPLIT = 4
 _log = logging.getLogger(__name__)
@@ -220,7 +220,8 @@ def _trainer(
             bar.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
 
         if isinstance(config, BaselineConfig):
-            train_baseline(config, renders, (), backgrounds, folder, options, on_step)
+            own = unmirrored_categories(data, config.categories)
+            train_baseline(config, renders, (), backgrounds, folder, options, on_step, own)
             return
         if unknown := sorted(held_out - cads.keys()):
             raise DataError(f"--cads {data.cads} holds no {unknown[0]!r}: give the cad folder of the shards' run")

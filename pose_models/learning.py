@@ -32,6 +32,7 @@ from pose_models.training.assembly import (
     training_cads,
     training_config,
     training_images,
+    unmirrored_categories,
 )
 from pose_models.training.loop import LoopOptions
 
@@ -193,7 +194,8 @@ def train_baseline(
         ", ".join(names), len(renders), run.backbone, _start(run), run.bins, run.precision,
     )  # fmt: skip
     with training_progress(run.steps, progress) as on_step:
-        _train_baseline(run, renders, photographs, pictures, Path(out), options, on_step)
+        own = unmirrored_categories(data, names)
+        _train_baseline(run, renders, photographs, pictures, Path(out), options, on_step, own)
     _log.info("model written to %s", out)
     return load(out, device)
 

@@ -25,6 +25,7 @@ BankInit = Literal["smooth", "uniform"]
 SMOOTH_LENGTH = 0.25
 WEIGHTS_FILE, MODEL_FILE = "model.safetensors", "model.json"
 SCHEMA = 2
+_LATER = ("unmirrored",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,8 @@ class ModelSpec:
     """The architecture of a model.
 
     bank_init: form of `initial_features`; canvas_hw: input size in pixels; box_fill: share of the canvas that an
-    object's box fills; clutter: rows of the clutter bank; meshes: one for each category.
+    object's box fills; clutter: rows of the clutter bank; meshes: one for each category; unmirrored: categories of
+    shapes whose left and right differ, so that a mirrored picture shows no pose of them.
     """
 
     backbone: BackboneSpec
@@ -63,6 +65,7 @@ class ModelSpec:
     box_fill: float
     clutter: int
     meshes: tuple[MeshSpec, ...]
+    unmirrored: tuple[str, ...] = ()
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -199,7 +202,13 @@ def save_model(model: NeuralMeshModel, folder: Path) -> None:
     """Write weights (safetensors), then the spec (JSON) that marks the model as complete."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_bytes(folder / WEIGHTS_FILE, save(state))
-    write_json(folder / MODEL_FILE, {"schema": SCHEMA, **asdict(model.spec)})
+    write_json(folder / MODEL_FILE, {"schema": SCHEMA, **spec_fields(model.spec)})
+
+
+def spec_fields(spec: Any) -> dict[str, Any]:
+    """Return the fields of a spec for JSON, without those that hold nothing: older versions do not know them."""
+    fields: dict[str, Any] = asdict(spec)
+    return {name: value for name, value in fields.items() if value or name not in _LATER}
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:

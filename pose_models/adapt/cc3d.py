@@ -208,7 +208,8 @@ class _Round:
         images = PseudoLabelled(self._target, labels, chosen, self._source, self._config.pose.distance)
         training = round_config(self._source.config, self._config, self._number, precision)
         renders = replay.renders if needs_renders(self._config) else ()
-        views = Views(renders, images, self._source.model.spec.canvas_hw, training, replay.backgrounds)
+        spec = self._source.model.spec
+        views = Views(renders, images, spec.canvas_hw, training, replay.backgrounds, spec.unmirrored)
         trainee, alpha = self._trainee(views, training)
         observer.on_labels(self._number, labels, chosen, alpha)
         if fresh:

@@ -55,5 +55,6 @@ def finetune(
     save_config(config, out / ADAPT_FILE)
     write_source(out, folder)
     write_record(out / LABELLED_FILE, record)
-    views = Views((), photographs, source.model.spec.canvas_hw, training, None)
+    spec = source.model.spec
+    views = Views((), photographs, spec.canvas_hw, training, None, spec.unmirrored)
     fit(source.trainee(training), views, training, out, options, on_step)

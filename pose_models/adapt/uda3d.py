@@ -30,6 +30,7 @@ from pose_models.adapt.vertices import accepted
 from pose_models.config import TrainConfig, save_config
 from pose_models.data.augment import augmented, collate, place
 from pose_models.data.sample import Batch, PoseSample
+from pose_models.data.symmetric import check_mirror
 from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel, save_model
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
@@ -64,6 +65,7 @@ class Adaptation:
         if not isinstance(loaded.model, NeuralMeshModel) or not isinstance(loaded.config, TrainConfig):
             raise DataError(f"{source_folder} holds a model without vertices: give one of `pose-models train`")
         self.model, source = loaded.model, loaded.config
+        check_mirror(config.pose.mirror, self.model.spec.unmirrored)
         for category in dict.fromkeys(entry["category"] for entry in target.record):
             self.model.neural_mesh(category)
         self._target, self._config, self._device, self._on_images = target, config, device, on_images
@@ -176,7 +178,8 @@ class Adaptation:
 
     def _augmented(self, sample: PoseSample, epoch: int, index: int) -> PoseSample:
         # No turn of the picture keeps the two focal lengths of a camera from a box; the mask is not the object's.
-        augmentation = self._source.augment.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
+        usual = self._source.augment.of_category(sample.category, self.model.spec.unmirrored)
+        augmentation = usual.model_copy(update={"roll_std_deg": 0.0, "tight": 0.0, "background": 0.0})
         rng = np.random.default_rng([self._config.seed, _VIEW, epoch, index])
         return augmented(sample, self.model.spec.canvas_hw, self.model.spec.box_fill, augmentation, None, rng)
 

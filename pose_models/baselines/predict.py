@@ -13,6 +13,7 @@ from p3d_gen.core.geometry import box_corners
 from pose_models.baselines.bins import Decode, mirrored_bins, viewpoints_of
 from pose_models.baselines.res_general import ResGeneral
 from pose_models.data.sample import Batch
+from pose_models.data.symmetric import check_mirror
 from pose_models.estimator import Estimates, Estimator
 from pose_models.geometry import box_intrinsics, pose, rotation_cam_obj
 
@@ -72,7 +73,8 @@ class BaselineEstimator(Estimator):
         flip: Flip = "probabilities",
         distance: float | None = None,
     ) -> None:
-        """Estimate with `model` on its device; decode and flip as in `predict`."""
+        """Estimate with `model` on its device; decode and flip as in `predict`. ConfigError as `check_mirror`."""
+        check_mirror(flip != "none", model.spec.unmirrored)
         self.model, self._decode, self._flip, self._distance = model, decode, flip, distance or _DISTANCE
         self.canvas_hw, self.box_fill = model.spec.canvas_hw, model.spec.box_fill
         modes = torch.tensor(model.spec.mode_rotations, dtype=torch.float64).view(-1, 3, 3)

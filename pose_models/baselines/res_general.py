@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import create_body
 from pose_models.baselines.config import Heads
-from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE
+from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE, spec_fields
 
 KIND = "res-general"
 SCHEMA = 1
@@ -31,7 +31,7 @@ class BaselineSpec:
 
     categories: those it was trained on, in the order of the heads. mode_rotations: for each of them R_cam_obj, the most
     frequent training rotation, its 9 numbers row by row. canvas_hw: input size in pixels; box_fill: share of the canvas
-    that an object's box fills.
+    that an object's box fills. unmirrored: as in `nmm.ModelSpec`.
     """
 
     backbone: str
@@ -42,6 +42,7 @@ class BaselineSpec:
     mode_rotations: tuple[tuple[float, ...], ...]
     canvas_hw: tuple[int, ...]
     box_fill: float
+    unmirrored: tuple[str, ...] = ()
 
 
 def _body(name: str, max_stride: int) -> tuple[nn.Module, int]:
@@ -103,7 +104,7 @@ def save_baseline(model: ResGeneral, folder: Path) -> None:
     """Write weights (safetensors), then the spec (JSON) that marks the model as complete."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_bytes(folder / WEIGHTS_FILE, save(state))
-    write_json(folder / MODEL_FILE, {"schema": SCHEMA, "kind": KIND, **asdict(model.spec)})
+    write_json(folder / MODEL_FILE, {"schema": SCHEMA, "kind": KIND, **spec_fields(model.spec)})
 
 
 def model_kind(folder: Path) -> str:
@@ -135,7 +136,7 @@ def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
                 f"{path} has schema {schema}, this version of p3dgen reads {SCHEMA}: use the version it was made by"
             )
         del fields["kind"]
-        fields |= {name: tuple(fields[name]) for name in ("categories", "canvas_hw")}
+        fields |= {name: tuple(fields.get(name, ())) for name in ("categories", "canvas_hw", "unmirrored")}
         fields["mode_rotations"] = tuple(tuple(numbers) for numbers in fields["mode_rotations"])
         spec = BaselineSpec(**fields)
         model = ResGeneral(spec)

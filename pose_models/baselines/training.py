@@ -31,10 +31,10 @@ _COUNTED = 1000
 _ANGLES = ("azimuth", "elevation", "theta")
 
 
-def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor]) -> ResGeneral:
+def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor], unmirrored: tuple[str, ...] = ()) -> ResGeneral:
     """Make the untrained model: random weights from `config.seed`, then the body's pretrained ones if given.
 
-    mode_rotations: each category's most frequent training rotation (3, 3).
+    mode_rotations: each category's most frequent training rotation (3, 3). unmirrored: as in `nmm.ModelSpec`.
     """
     spec = BaselineSpec(
         backbone=config.backbone,
@@ -45,6 +45,7 @@ def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor]) -> ResGe
         mode_rotations=tuple(tuple(mode_rotations[name].flatten().tolist()) for name in config.categories),
         canvas_hw=(config.image_size, config.image_size),
         box_fill=config.box_fill,
+        unmirrored=unmirrored,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -132,17 +133,18 @@ def train(
     out: Path,
     options: LoopOptions,
     on_step: Callable[[Step], None],
+    unmirrored: tuple[str, ...] = (),
 ) -> ResGeneral:
     """Train Res-General and write it, its configuration and its log to `out`; see `training.loop.fit`.
 
-    DataError if a category has no image, ConfigError if the loss becomes non-finite or a source that is to be used
-    holds no image.
+    unmirrored: as in `nmm.ModelSpec`. DataError if a category has no image, ConfigError if the loss becomes non-finite
+    or a source that is to be used holds no image.
     """
     rotations: dict[str, list[Array]] = {name: [] for name in config.categories}
     # Only rotations are learned: where a photograph has no camera, that of a cube stands in.
     outlines = dict.fromkeys(config.categories, CUBE[None].float())
     photographs = Photographs(_noted(real, rotations), outlines, config.real_distance, config.image_size)
-    model = build(config, _mode_rotations(rotations, renders))
-    views = Views(renders, photographs, model.spec.canvas_hw, config, backgrounds)
+    model = build(config, _mode_rotations(rotations, renders), unmirrored)
+    views = Views(renders, photographs, model.spec.canvas_hw, config, backgrounds, unmirrored)
     fit(BaselineTrainee(model, config), views, config, out, options, on_step)
     return model

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
 import cv2
@@ -16,6 +17,7 @@ from pose_models.data.augment import Backgrounds, augmented
 from pose_models.data.passing import collate_to_pass
 from pose_models.data.sample import Batch, PoseSample
 
+_log = logging.getLogger(__name__)
 _ORDER, _AUGMENT = 1, 2
 
 
@@ -33,14 +35,21 @@ class Views(Dataset[PoseSample]):
         canvas_hw: tuple[int, ...],
         config: LoopConfig,
         backgrounds: Backgrounds | None,
+        unmirrored: Collection[str] = (),
     ) -> None:
-        """Mix two sources of samples. ValueError if a source that is asked for holds nothing."""
+        """Mix two sources of samples; those of the `unmirrored` categories are not mirrored.
+
+        ValueError if a source that is asked for holds nothing.
+        """
         self._sources = (renders, real)
         self._shares = (1 - config.real_share, config.real_share)
         for name, source, share in zip(("rendered", "real"), self._sources, self._shares, strict=True):
             if share > 0 and not len(source):
                 raise ConfigError(f"real_share = {config.real_share} needs {name} images, but none are given")
         self._canvas_hw, self._config, self._backgrounds = canvas_hw, config, backgrounds
+        self._unmirrored = frozenset(unmirrored)
+        if unmirrored and config.augment.mirror:
+            _log.info("pictures of %s are not mirrored: left and right of its shapes differ", ", ".join(unmirrored))
 
     @property
     def sources(self) -> tuple[Sequence[PoseSample], Sequence[PoseSample], Backgrounds | None]:
@@ -69,10 +78,9 @@ class Views(Dataset[PoseSample]):
         source, index = self.which(number)
         step, slot = divmod(number, self._config.batch)
         rng = np.random.default_rng([self._config.seed, _AUGMENT, step, slot])
-        config = self._config
-        return augmented(
-            self._sources[source][index], self._canvas_hw, config.box_fill, config.augment, self._backgrounds, rng
-        )
+        config, sample = self._config, self._sources[source][index]
+        augment = config.augment.of_category(sample.category, self._unmirrored)
+        return augmented(sample, self._canvas_hw, config.box_fill, augment, self._backgrounds, rng)
 
 
 @lru_cache(maxsize=4)

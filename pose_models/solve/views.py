@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pose_models import geometry
 from pose_models.data.sample import Batch
+from pose_models.data.symmetric import check_mirror
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.solve.cameras import CameraRule, camera_rule
 from pose_models.solve.config import SolveConfig
@@ -36,7 +37,11 @@ def batch_camera(mesh: NeuralMesh, batch: Batch, distance: float | None) -> Came
 
 @torch.no_grad()
 def views_of(model: NeuralMeshModel, batch: Batch, *, mirror: bool) -> list[View]:
-    """Run a model's network on a batch on its device, and with `mirror` on the mirrored batch too."""
+    """Run a model's network on a batch on its device, and with `mirror` on the mirrored batch too.
+
+    ConfigError if left and right of a category's shapes differ, and the mirrored batch is asked for.
+    """
+    check_mirror(mirror, model.spec.unmirrored)
     batches = [batch, batch.mirrored()] if mirror else [batch]
     return [View(batch=b, features=model.net(b.image.contiguous(memory_format=torch.channels_last))) for b in batches]
 

@@ -49,7 +49,8 @@ def train(
     outlines = outlines_of(sources.cads)
     real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
     model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
-    views = Views(sources.renders, real, model.spec.canvas_hw, config, sources.backgrounds)
+    spec = model.spec
+    views = Views(sources.renders, real, spec.canvas_hw, config, sources.backgrounds, spec.unmirrored)
     fit(MeshTrainee(model, config), views, config, out, options, on_step, cads_identity(sources.cads))
     if PartialState().is_main_process:
         shares = ((sources.renders, 1 - config.real_share), (real, config.real_share))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.types import Array
 from p3d_gen.spec.sections import Section, validated
@@ -19,6 +20,7 @@ from pose_models.data.datasets import open_dataset
 from pose_models.data.label_budget import labelled_samples, parse_labels
 from pose_models.data.sample import PoseSample
 from pose_models.data.shards import ShardSamples, shard_categories, shard_paths
+from pose_models.data.symmetric import unmirrored
 from pose_models.nmm import MODEL_FILE
 from pose_models.training.loop import CONFIG_FILE
 
@@ -139,6 +141,17 @@ def training_cads(data: TrainingData, categories: Sequence[str]) -> dict[str, di
         runs = sorted({path.parent.parent for shards in data.shards for path in shard_paths(shards, name)})
         cads[name] = {f"{run}/{id_}": cad for run in runs for id_, cad in cad_vertices(run / "cad", name).items()}
     return cads
+
+
+def unmirrored_categories(data: TrainingData, categories: Sequence[str]) -> tuple[str, ...]:
+    """Return the categories whose pictures must not be mirrored, for a training that needs no CAD models itself."""
+    cads = {}
+    for name in categories:
+        try:
+            cads[name] = list(training_cads(data, (name,))[name].values()) if name not in CATEGORIES else []
+        except (ConfigError, DataError):
+            cads[name] = []
+    return unmirrored(cads)
 
 
 def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CONFIG_FILE) -> None:

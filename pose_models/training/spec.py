@@ -16,6 +16,7 @@ from pose_models import geometry
 from pose_models.backbone import BackboneSpec, FeatureNet, load_weights, stem
 from pose_models.config import LoopConfig, TrainConfig
 from pose_models.data.sample import PoseSample
+from pose_models.data.symmetric import unmirrored
 from pose_models.mesh import outline
 from pose_models.metrics import most_frequent_rotation
 from pose_models.nmm import MeshSpec, ModelSpec, NeuralMeshModel
@@ -88,6 +89,7 @@ def model_spec(
         box_fill=config.box_fill,
         clutter=config.clutter_images * config.clutter_per_image,
         meshes=tuple(meshes),
+        unmirrored=unmirrored({name: cads[name].values() for name in config.categories}),
     )
 
 
