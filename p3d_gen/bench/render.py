@@ -198,7 +198,7 @@ def _phases(run: RunFolder, worker: BlenderWorker) -> dict[str, float]:
         add("scene and picture file", start, less=answer.seconds)
         totals["render call"] = totals.get("render call", 0.0) + answer.seconds / len(CATEGORIES)
         start = time.perf_counter()
-        passes = read_passes(request.target)
+        passes = read_passes(request.target, answer.render.see_through)
         add("reading the passes", start)
         start = time.perf_counter()
         scenes.members(category, 1, answer.render, passes)

@@ -71,6 +71,6 @@ class Scenes:
 
     def picture(self, request: RenderRequest, settings: dict[str, Any]) -> tuple[float, Picture, NDArray[np.bool_]]:
         """Return the render call's seconds, the picture (H, W, 3) on the grey that edges are taken on, and its mask."""
-        seconds = self.render(request, settings, write=True).seconds
-        passes = read_passes(request.target)
-        return seconds, on_grey(passes.rgba[..., :3], passes.rgba[..., 3]), passes.mask
+        answer = self.render(request, settings, write=True)
+        passes = read_passes(request.target, answer.render.see_through)
+        return answer.seconds, on_grey(passes.rgba[..., :3], passes.rgba[..., 3]), passes.mask

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import bmesh
@@ -12,16 +10,22 @@ import bpy
 import numpy as np
 
 from p3d_gen.blender.cleaning import Surface, normalised
+from p3d_gen.blender.material_library import save_materials
 from p3d_gen.blender.protocol import Done, PrepareRequest
 from p3d_gen.blender.readers import SourceModel, read, reset
+from p3d_gen.blender.readings import rescale, rewrite
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import CadModel, check_keypoints, materials_file, save_cad
-from p3d_gen.run.files import write_bytes
 
 _AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
+# width -> type of an attribute, and the key of its values
+_ATTRIBUTES = {
+    1: ("FLOAT", "value"),
+    2: ("FLOAT2", "vector"),
+    3: ("FLOAT_VECTOR", "vector"),
+    4: ("FLOAT_COLOR", "color"),
+}
 _UV_ANGLE_RAD = np.radians(66.0)
-_WHITE = (1.0, 1.0, 1.0, 1.0)
-_LONGEST_PATH = "/" * 1023
 
 
 def clear() -> None:
@@ -37,8 +41,16 @@ def _frame(up: str, front: str) -> Array:
     return np.stack([np.cross(-minus_y, z), -minus_y, z])
 
 
-def make_mesh(vertices: Array, faces: np.ndarray[Any, Any], uv: np.ndarray[Any, Any] | None) -> bpy.types.Mesh:
-    """Make a Blender mesh from vertices (V, 3), triangles (F, 3) and corner texture coordinates (F, 3, 2)."""
+def make_mesh(
+    vertices: Array,
+    faces: np.ndarray[Any, Any],
+    uv: np.ndarray[Any, Any] | None,
+    attributes: Mapping[str, np.ndarray[Any, Any]] | None = None,
+) -> bpy.types.Mesh:
+    """Make a Blender mesh from vertices (V, 3), triangles (F, 3) and corner texture coordinates (F, 3, 2).
+
+    attributes: name -> (F, 3, k), numbers, vectors or colours at the corners.
+    """
     mesh = bpy.data.meshes.new("object")
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
@@ -48,6 +60,9 @@ def make_mesh(vertices: Array, faces: np.ndarray[Any, Any], uv: np.ndarray[Any, 
     mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * len(faces), 3, dtype=np.int32))
     if uv is not None:
         mesh.uv_layers.new().uv.foreach_set("vector", uv.astype(np.float32).ravel())
+    for name, values in (attributes or {}).items():
+        kind, key = _ATTRIBUTES[values.shape[2]]
+        mesh.attributes.new(name, kind, "CORNER").data.foreach_set(key, values.astype(np.float32).ravel())
     mesh.update()
     return mesh
 
@@ -87,101 +102,6 @@ def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any
     return uv.reshape(-1, 3, 2)
 
 
-def _trees(tree: bpy.types.NodeTree | None) -> Iterator[bpy.types.NodeTree]:
-    """Yield a node tree and those of all its groups."""
-    if tree is not None:
-        yield tree
-        for node in tree.nodes:
-            if node.bl_idname == "ShaderNodeGroup":
-                yield from _trees(node.node_tree)
-
-
-def _tame(material: bpy.types.Material) -> None:
-    """Remove all that could run or keep the rest of the file alive: drivers, scripts, pointers to objects.
-
-    The material reads the texture coordinates that render, whatever their name was.
-    """
-    for data in (material, *_trees(material.node_tree)):
-        data.animation_data_clear()
-        for key in list(data.keys()):
-            del data[key]
-    for node in [node for tree in _trees(material.node_tree) for node in tree.nodes]:
-        if node.bl_idname == "ShaderNodeScript":
-            node.id_data.nodes.remove(node)
-            continue
-        for name in (prop.identifier for prop in node.bl_rna.properties if prop.type == "POINTER"):
-            if isinstance(getattr(node, name), bpy.types.Object | bpy.types.Text):
-                setattr(node, name, None)
-        if hasattr(node, "uv_map"):
-            node.uv_map = ""
-
-
-def _packed(image: bpy.types.Image) -> bool:
-    """Pack an image into its file, without the folder it came from; returns False if that fails or the image cannot be
-    decoded."""
-    try:
-        if not image.packed_files:
-            image.pack()
-    except RuntimeError:
-        return False
-    if not image.packed_files or image.size[0] == 0:
-        return False
-    name = f"//{bpy.path.basename(image.filepath)}"
-    for path in (_LONGEST_PATH, name):  # the first one overwrites what a shorter name leaves behind its end
-        image.filepath_raw = path
-        for packed in image.packed_files:
-            packed.filepath = path
-    return True
-
-
-def _drop_picture(node: bpy.types.Node) -> None:
-    """Remove a picture from a material; the colour that it multiplies or replaces stays."""
-    for link in node.outputs["Color"].links:
-        if link.to_node.bl_idname == "ShaderNodeMix" and link.to_socket.type == "RGBA":
-            link.to_socket.default_value = _WHITE
-    node.id_data.nodes.remove(node)
-
-
-def _pack_pictures(material: bpy.types.Material) -> list[str]:
-    """Pack the material's pictures; missing ones are dropped, with a warning for each."""
-    warnings = []
-    for tree in _trees(material.node_tree):
-        for node in [
-            node for node in tree.nodes if node.bl_idname in ("ShaderNodeTexImage", "ShaderNodeTexEnvironment")
-        ]:
-            if node.image is None:
-                _drop_picture(node)  # it would render pink
-            elif not _packed(node.image):
-                name = node.image.filepath or node.image.name
-                warnings.append(f"the picture {name!r} of the material {material.name!r} is missing or unreadable")
-                _drop_picture(node)
-    return warnings
-
-
-def _save_materials(materials: list[bpy.types.Material], target: Path) -> list[str]:
-    """Write materials, in their order, to a Blender library that needs no other file; returns warnings."""
-    warnings = []
-    for number, material in enumerate(materials):
-        warnings += _pack_pictures(material)
-        _tame(material)
-        material.name = f"{number:03d}:{material.name}"
-    with tempfile.TemporaryDirectory(prefix="p3dgen-") as folder:
-        library = Path(folder) / "materials.blend"
-        bpy.data.libraries.write(str(library), set(materials), fake_user=True, compress=True)
-        write_bytes(target, library.read_bytes())
-    return warnings
-
-
-def load_materials(path: Path) -> list[bpy.types.Material]:
-    """Load the materials of a prepared model, one per part name; `clear` removes them with their last user."""
-    with bpy.data.libraries.load(str(path)) as (theirs, ours):
-        ours.materials = sorted(theirs.materials)
-    materials = list(ours.materials)
-    for material in materials:
-        material.use_fake_user = False
-    return materials
-
-
 def _materials_of(source: SourceModel, part_names: tuple[str, ...]) -> list[bpy.types.Material]:
     """Return the materials of the remaining parts, and a default one for faces without a material."""
     by_name = dict(zip(source.surface.part_names, source.materials, strict=True))
@@ -198,6 +118,7 @@ def _model(source: SourceModel, surface: Surface, warnings: tuple[str, ...]) -> 
         faces=surface.faces.astype(np.int32),
         uv=_unwrap(surface.vertices, surface.faces),
         native_uv=surface.uv,
+        attributes=surface.attributes,
         face_part=surface.face_part.astype(np.uint8),
         part_names=surface.part_names,
         keypoints=surface.keypoints,
@@ -219,7 +140,11 @@ def prepare(request: PrepareRequest) -> Done:
         check_keypoints(surface.keypoints, request.category)
         warnings = list(source.warnings)
         if source.materials:
-            warnings += _save_materials(_materials_of(source, surface.part_names), materials_file(request.target))
+            materials = _materials_of(source, surface.part_names)
+            for material in materials:
+                rewrite(material, source.readings)
+                rescale(material, source.unit / surface.unit)
+            warnings += save_materials(materials, materials_file(request.target))
         reset()  # a file may leave Blender in any state
         save_cad(request.target, _model(source, surface, tuple(warnings)))
         return Done()

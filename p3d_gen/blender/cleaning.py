@@ -26,6 +26,8 @@ class Surface:
     uv (F, 3, 2): the source's own texture coordinates of each corner, zeros if it has none.
     face_part (F,): index into part_names.
     keypoints: name -> (3,), in the axes and units of the vertices.
+    attributes: name -> (F, 3, k), what materials read at each corner: colours, places, more texture coordinates.
+    unit: the length in its file of what is 1 in the vertices.
     """
 
     vertices: Array
@@ -34,16 +36,30 @@ class Surface:
     face_part: NDArray[np.int64]
     part_names: tuple[str, ...]
     keypoints: dict[str, Array] = field(default_factory=dict)
+    attributes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    unit: float = 1.0
 
     def faces_where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> Surface:
         """Keep some of the faces, and all vertices."""
-        return replace(self, faces=self.faces[keep], uv=self.uv[keep], face_part=self.face_part[keep])
+        attributes = {name: values[keep] for name, values in self.attributes.items()}
+        return replace(
+            self, faces=self.faces[keep], uv=self.uv[keep], face_part=self.face_part[keep], attributes=attributes
+        )
 
     def flipped(self, where: NDArray[np.bool_]) -> Surface:
-        """Reverse the winding of some faces; each corner keeps its texture coordinates."""
-        faces, uv = self.faces.copy(), self.uv.copy()
-        faces[where], uv[where] = faces[where, ::-1], uv[where, ::-1]
-        return replace(self, faces=faces, uv=uv)
+        """Reverse the winding of some faces; each corner keeps its texture coordinates and attributes."""
+
+        def reversed_corners(values: NDArray[Any]) -> NDArray[Any]:
+            values = values.copy()
+            values[where] = values[where, ::-1]
+            return values
+
+        return replace(
+            self,
+            faces=reversed_corners(self.faces),
+            uv=reversed_corners(self.uv),
+            attributes={name: reversed_corners(values) for name, values in self.attributes.items()},
+        )
 
 
 def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
@@ -80,6 +96,7 @@ def _scaled(surface: Surface) -> Surface:
         surface,
         vertices=(surface.vertices - centre) / diagonal,
         keypoints={name: (point - centre) / diagonal for name, point in surface.keypoints.items()},
+        unit=surface.unit * diagonal,
     )
 
 

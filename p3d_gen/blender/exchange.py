@@ -5,8 +5,9 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from p3d_gen.blender.cad import load_materials, make_mesh
+from p3d_gen.blender.cad import make_mesh
 from p3d_gen.blender.cleaning import normalised
+from p3d_gen.blender.material_library import load_materials
 from p3d_gen.blender.protocol import Done, ExportRequest, SurveyAnswer, SurveyRequest
 from p3d_gen.blender.readers import read, reset
 from p3d_gen.blender.topology import same_way_edges
@@ -36,7 +37,9 @@ def export(request: ExportRequest) -> Done:
     reset()
     try:
         model = load_cad(request.cad)
-        mesh = make_mesh(model.vertices, model.faces, model.native_uv if model.native_uv.any() else None)
+        mesh = make_mesh(
+            model.vertices, model.faces, model.native_uv if model.native_uv.any() else None, model.attributes
+        )
         library = materials_file(request.cad)
         for material, name in zip(load_materials(library) if library.exists() else (), model.part_names, strict=False):
             material.name = name

@@ -16,6 +16,7 @@ from p3d_gen.core.errors import RunError
 
 OBJECT_INDEX, OCCLUDER_INDEX = 1, 2
 _SOLID = np.float32(0.5)
+_LEAST_ALPHA = np.float32(1 / 255)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,28 +49,34 @@ class Passes:
         return np.equal(self.index, OCCLUDER_INDEX)
 
 
-def _straight(premultiplied: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+def _straight(
+    premultiplied: NDArray[np.float32], alpha: NDArray[np.float32], own: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Return straight colours (H, W, 3).
 
     The denoiser spreads a little light past the silhouette. Therefore a pixel that is covered by less than half takes
-    the colour of the nearest pixel that is covered by more. A pixel that is not covered is black.
+    the colour of the nearest pixel that is covered by more, except those of `own` (H, W), which lie on a surface that
+    lets light through. A pixel that is not covered is black.
     """
-    solid = alpha >= _SOLID
+    solid = (alpha >= _SOLID) | (own & (alpha >= _LEAST_ALPHA))
     if not solid.any():
         return np.zeros_like(premultiplied)
     nearest = distance_transform_edt(~solid, return_distances=False, return_indices=True)
-    colours = premultiplied / np.maximum(alpha, _SOLID)[..., None]
+    colours = premultiplied / np.maximum(alpha, np.where(own, _LEAST_ALPHA, _SOLID))[..., None]
     return np.where(alpha[..., None] > 0, colours[tuple(nearest)], np.float32(0))
 
 
-def _eight_bit(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Convert linear premultiplied colours (H, W, 4) to straight sRGB, within the box of non-zero alpha only."""
+def _eight_bit(colours: NDArray[np.float32], own: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Convert linear premultiplied colours (H, W, 4) to straight sRGB, within the box of non-zero alpha only.
+
+    own: see `_straight`.
+    """
     alpha = np.clip(colours[..., 3], 0.0, 1.0)
     rgba = np.zeros(colours.shape, np.uint8)
     rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
     if rows.size:
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        rgba[(*box, slice(3))] = srgb_bytes(_straight(colours[(*box, slice(3))], alpha[box]))
+        rgba[(*box, slice(3))] = srgb_bytes(_straight(colours[(*box, slice(3))], alpha[box], own[box]))
         rgba[(*box, 3)] = np.rint(alpha[box] * 255)
     return rgba
 
@@ -82,9 +89,10 @@ def _layers(path: Path) -> dict[str, NDArray[np.float32]]:
     return {name.partition(".")[2]: channel.pixels for name, channel in channels.items()}
 
 
-def read_passes(path: Path) -> Passes:
+def read_passes(path: Path, see_through: bool = False) -> Passes:
     """Read the passes of Blender's multilayer EXR, whose colours are linear and premultiplied.
 
+    see_through: of the answer to the request.
     RunError if the file is missing or truncated: Blender itself reports no error when it cannot write.
     """
     layers = _layers(path)
@@ -96,7 +104,7 @@ def read_passes(path: Path) -> Passes:
     assert colours is not None
     index = layers["IndexOB.X"].astype(np.uint8)
     return Passes(
-        rgba=_eight_bit(colours),
+        rgba=_eight_bit(colours, (index > 0) & see_through),
         index=index,
         depth=np.where(index > 0, layers["Depth.Z"], 0.0).astype(np.float32),
         normals=stacked("Normal", "XYZ"),

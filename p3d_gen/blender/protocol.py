@@ -91,10 +91,14 @@ class OccluderMesh:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderAnswer(Message):
-    """Pose (4x4) and camera as the scene has them, not as they were requested."""
+    """Pose (4x4) and camera as the scene has them, not as they were requested.
+
+    see_through: true if light may pass a surface of the scene.
+    """
 
     cam_T_obj: Matrix
     camera: Camera
+    see_through: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

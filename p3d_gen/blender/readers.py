@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ import numpy as np
 from blender_assets.shapes import Shape, build
 from blender_assets.shapes.ply import is_parametric_ply, shape_of_ply
 from p3d_gen.blender.cleaning import Surface, plain
+from p3d_gen.blender.evaluation import as_rendered
 from p3d_gen.blender.headers import check_extensions, is_y_up
+from p3d_gen.blender.pieces import COLOURS, colour_material, read_scene
+from p3d_gen.blender.readings import COLOUR, Reading, not_kept
 from p3d_gen.blender.references import check_references, is_below, is_plain
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
 from p3d_gen.run.mesh_text import check_obj
-from p3d_gen.run.meshes import parse_mesh
+from p3d_gen.run.meshes import parse_coloured_mesh
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
 _Y_UP = ("y", "z")
@@ -38,13 +41,17 @@ class SourceModel:
     axes: up and front of the format, used unless the user states others.
     symmetry_order: see `CadModel`.
     materials: one per part name, None for a part without one; empty if the file has no materials at all.
-    warnings: texts about missing files.
+    readings: what the materials read of their objects -> the attribute of the surface that holds it.
+    unit: the length in the file that is 1 in the materials.
+    warnings: texts about missing files, and about what cannot be kept.
     """
 
     surface: Surface
     axes: tuple[str, str]
     symmetry_order: int
     materials: tuple[bpy.types.Material | None, ...] = ()
+    readings: dict[Reading, str] = field(default_factory=dict)
+    unit: float = 1.0
     warnings: tuple[str, ...] = ()
 
 
@@ -134,72 +141,6 @@ def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
     return (_Y_UP if y_up else _Z_UP), matrix
 
 
-def _show_what_renders() -> None:
-    """Put into the evaluated scene the objects that the file's author renders, not those shown in the viewport."""
-    for layer in bpy.context.view_layer.layer_collection.children:
-        layer.hide_viewport = False
-    for item in (*bpy.data.objects, *bpy.data.collections):
-        item.hide_viewport = item.hide_render
-    for item in bpy.context.view_layer.objects:
-        item.hide_set(False)
-
-
-def _layer(mesh: bpy.types.Mesh, material: bpy.types.Material | None) -> str:
-    """Return the name of the texture coordinates that a material reads: those it names, else those that render."""
-    if material is not None and material.node_tree is not None:
-        named = {node.uv_map for node in material.node_tree.nodes if node.bl_idname == "ShaderNodeUVMap"}
-        if len(named) == 1 and next(iter(named)) in mesh.uv_layers:
-            return str(named.pop())
-    return next((str(layer.name) for layer in mesh.uv_layers if layer.active_render), "")
-
-
-def _uv(
-    mesh: bpy.types.Mesh,
-    loops: np.ndarray[Any, Any],
-    slots: np.ndarray[Any, Any],
-    materials: list[bpy.types.Material | None],
-) -> np.ndarray[Any, Any]:
-    """Return the texture coordinates (F, 3, 2) of triangles with corners (F, 3) and material slots (F,)."""
-    uv = np.zeros((*loops.shape, 2), np.float32)
-    for slot, material in enumerate(materials):
-        if name := _layer(mesh, material):
-            values = np.empty(2 * len(mesh.loops), np.float32)
-            mesh.uv_layers[name].uv.foreach_get("vector", values)
-            uv[slots == slot] = values.reshape(-1, 2)[loops[slots == slot]]
-    return uv
-
-
-def _piece(item: bpy.types.Object, world: Array, parts: dict[bpy.types.Material | None, int]) -> Surface:
-    """Return the surface of one evaluated object in world axes; `parts` numbers the materials, new ones are added."""
-    mesh = item.to_mesh()
-    mesh.calc_loop_triangles()
-    count = len(mesh.loop_triangles)
-    vertices = np.empty(3 * len(mesh.vertices), np.float32)
-    faces, loops, slots = np.empty(3 * count, np.int32), np.empty(3 * count, np.int32), np.empty(count, np.int32)
-    mesh.vertices.foreach_get("co", vertices)
-    mesh.loop_triangles.foreach_get("vertices", faces)
-    mesh.loop_triangles.foreach_get("loops", loops)
-    mesh.loop_triangles.foreach_get("material_index", slots)
-    materials = [slot.material.original if slot.material else None for slot in item.material_slots] or [None]
-    slots = np.clip(slots, 0, len(materials) - 1)
-    surface = plain(transform(world, vertices.reshape(-1, 3).astype(np.float64)), faces.reshape(-1, 3))
-    uv = _uv(mesh, loops.reshape(-1, 3), slots, materials)
-    numbers = np.array([parts.setdefault(material, len(parts)) for material in materials])
-    item.to_mesh_clear()
-    return replace(surface, uv=uv, face_part=numbers[slots])
-
-
-def _joined(pieces: list[Surface], part_names: tuple[str, ...]) -> Surface:
-    starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces[:-1])])
-    return Surface(
-        vertices=np.concatenate([piece.vertices for piece in pieces]),
-        faces=np.concatenate([piece.faces + start for piece, start in zip(pieces, starts, strict=True)]),
-        uv=np.concatenate([piece.uv for piece in pieces]),
-        face_part=np.concatenate([piece.face_part for piece in pieces]),
-        part_names=part_names,
-    )
-
-
 def _missing_files(path: Path) -> tuple[str, ...]:
     """Return a warning for each missing file: a material library of an OBJ, or a file that a USD refers to."""
     if path.suffix.lower() in _USD:
@@ -242,32 +183,41 @@ def _by_blender(path: Path, category: str, root: Path | None) -> SourceModel:
     """Read and join all meshes of a file that render, with modifiers and instances; its scripts do not run."""
     _open(path)
     left_out = tuple(_left_out(path, root))
-    _show_what_renders()
-    parts: dict[bpy.types.Material | None, int] = {}
-    pieces = [
-        _piece(instance.object, np.array(instance.matrix_world, np.float64), parts)
-        for instance in bpy.context.evaluated_depsgraph_get().object_instances
-        if instance.show_self and instance.object.type == "MESH"
-    ]
-    if not pieces:
-        raise ValueError("it has no mesh that renders")
-    surface = _joined(pieces, tuple(material.name if material else "" for material in parts))
+    shows_colours = path.suffix.lower() != ".blend"  # Blender's importers give such meshes no material
+    surface, table, names = as_rendered(lambda depsgraph: read_scene(depsgraph, shows_colours))
     axes, matrix = _conversion(path)
     keypoints, symmetry_order = read_sidecar(path, category)
-    vertices = transform(matrix, surface.vertices)
+    materials = tuple(table.numbers)
+    unread = (f"the colours {name} are read by no material" for name in table.unread)
+    lost = (text for material in materials if material for text in not_kept(material))
     return SourceModel(
-        surface=replace(surface, vertices=vertices, keypoints=keypoints),
+        surface=replace(surface, vertices=transform(matrix, surface.vertices), keypoints=keypoints),
         axes=axes,
         symmetry_order=symmetry_order,
-        materials=tuple(parts) if any(parts) else (),
-        warnings=_missing_files(path) + left_out,
+        materials=materials if any(materials) else (),
+        readings=names,
+        unit=float(np.cbrt(abs(np.linalg.det(matrix[:3, :3])))),
+        warnings=(*_missing_files(path), *left_out, *lost, *unread),
     )
 
 
 def _by_trimesh(path: Path, category: str) -> SourceModel:
-    surface = plain(*parse_mesh(path))
+    vertices, faces, colours = parse_coloured_mesh(path)
+    surface = plain(vertices, faces)
     keypoints, symmetry_order = read_sidecar(path, category)
-    return SourceModel(surface=replace(surface, keypoints=keypoints), axes=_Z_UP, symmetry_order=symmetry_order)
+    materials: tuple[bpy.types.Material, ...] = ()
+    if colours is not None:
+        light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+        rgba = np.concatenate([light, np.ones((len(light), 1))], axis=1).astype(np.float32)
+        surface = replace(surface, attributes={COLOURS: rgba[faces]})
+        materials = (colour_material(COLOURS),)
+    return SourceModel(
+        surface=replace(surface, keypoints=keypoints),
+        axes=_Z_UP,
+        symmetry_order=symmetry_order,
+        materials=materials,
+        readings={Reading(COLOUR, COLOURS): COLOURS} if materials else {},
+    )
 
 
 def _of_parametric(shape: Shape) -> SourceModel:

@@ -11,10 +11,12 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from p3d_gen.blender.cad import clear, load_materials, make_mesh
+from p3d_gen.blender.cad import clear, make_mesh
 from p3d_gen.blender.light import add_ambient, add_environment, add_lamp, add_sun
+from p3d_gen.blender.material_library import load_materials
 from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX
 from p3d_gen.blender.protocol import OccluderMesh, RenderAnswer, RenderRequest, matrix
+from p3d_gen.blender.readings import is_see_through
 from p3d_gen.blender.surface import materials_of_parts
 from p3d_gen.core.geometry import (
     BLENDER_SENSOR_MM,
@@ -53,6 +55,7 @@ def _reset(request: RenderRequest) -> bpy.types.Scene:
     settings = scene.render.image_settings
     settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR_MULTILAYER", "32", "NONE"
     layer.use_pass_z = layer.use_pass_object_index = True
+    layer.pass_alpha_threshold = 0.0  # labels are of the first surface, however much light it lets through
     for label, switch in _PASSES.items():
         setattr(layer, switch, label in request.labels)
     return scene
@@ -78,10 +81,11 @@ def _add_cad(request: RenderRequest) -> tuple[bpy.types.Object, Array]:
     """Add the sample's object; returns it and its vertices (V, 3), stretched, in object axes."""
     model = load_cad(request.cad)
     vertices = model.vertices * request.sample.stretch_xyz
-    mesh = make_mesh(vertices, model.faces, model.native_uv if request.native else model.uv)
     if request.native:
+        mesh = make_mesh(vertices, model.faces, model.native_uv, model.attributes)
         materials = load_materials(materials_file(request.cad))
     else:
+        mesh = make_mesh(vertices, model.faces, model.uv)
         materials = materials_of_parts(model.part_names, request.sample.materials, request.texture)
     return _add_object(mesh, model.face_part, materials, OBJECT_INDEX), vertices
 
@@ -130,7 +134,16 @@ def _set_border(scene: bpy.types.Scene, pixels: Array, image_hw: tuple[int, int]
     scene.render.border_min_y, scene.render.border_max_y = 1.0 - high[1], 1.0 - low[1]
 
 
-def _read_back(item: bpy.types.Object, eye: bpy.types.Object, image_hw: tuple[int, int]) -> RenderAnswer:
+def _let_through(scene: bpy.types.Scene) -> bool:
+    """Let the background show through glass, if a surface of the scene is see-through; return if there is one."""
+    items = (item for item in scene.collection.objects if item.type == "MESH")
+    scene.cycles.film_transparent_glass = any(is_see_through(each) for item in items for each in item.data.materials)
+    return bool(scene.cycles.film_transparent_glass)
+
+
+def _read_back(
+    item: bpy.types.Object, eye: bpy.types.Object, image_hw: tuple[int, int], see_through: bool
+) -> RenderAnswer:
     """Return pose and camera as Blender holds them, not as they were requested."""
     bpy.context.view_layer.update()
     pose = cam_T_world_of_blender(np.array(eye.matrix_world)) @ np.array(item.matrix_world)
@@ -138,7 +151,7 @@ def _read_back(item: bpy.types.Object, eye: bpy.types.Object, image_hw: tuple[in
     principal_px = (width / 2 - eye.data.shift_x * max(image_hw), height / 2 + eye.data.shift_y * max(image_hw))
     focal_px = focal_px_of_blender(eye.data.lens, image_hw)
     camera = Camera(focal_px=focal_px, principal_px=principal_px, image_hw=image_hw)
-    return RenderAnswer(cam_T_obj=matrix(pose), camera=camera)
+    return RenderAnswer(cam_T_obj=matrix(pose), camera=camera, see_through=see_through)
 
 
 def build(request: RenderRequest) -> RenderAnswer:
@@ -155,7 +168,7 @@ def build(request: RenderRequest) -> RenderAnswer:
     _set_border(scene, project(transform(pose, points), request.camera), request.camera.image_hw)
     scene.render.filepath = str(request.target)
     request.target.unlink(missing_ok=True)
-    return _read_back(item, eye, request.camera.image_hw)
+    return _read_back(item, eye, request.camera.image_hw, _let_through(scene))
 
 
 def render(request: RenderRequest) -> RenderAnswer:

@@ -166,7 +166,7 @@ class ShardRenderer:
             answer = self._worker.ask(request)
         except BlenderError:
             answer = self._worker.ask(request)
-        return answer, read_passes(request.target)
+        return answer, read_passes(request.target, answer.see_through)
 
     def members(self, sample: RenderSpec, model: CadModel, answer: RenderAnswer, passes: Passes) -> Members:
         """Return the members of one sample from its render. ValueError if picture and pose disagree."""

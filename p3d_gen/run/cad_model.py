@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from p3d_gen.run.remote import local_copy
 from p3d_gen.spec.side_files import model_file, side_file
 
 _FAR = 1.0
+_ATTRIBUTE = "attribute "
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
 
 
@@ -35,7 +36,8 @@ class CadModel:
     smart UV in [0, 1] of every corner. native_uv: (F, 3, 2), the source's own, zeros if it has none. face_part: (F,),
     index into part_names. part_names: the source's material slots, ("",) if it has none. keypoints: name -> (3,), empty
     if the source has none. symmetry_order: number of turns about z that leave the shape as it is: 0 any angle, 1 only
-    the full turn. warnings: things that its materials lack.
+    the full turn. warnings: things that its materials lack. attributes: name -> (F, 3, k), what its own materials read
+    at each corner besides native_uv, such as colours.
     """
 
     vertices: Array
@@ -47,6 +49,7 @@ class CadModel:
     keypoints: dict[str, Array]
     symmetry_order: int
     warnings: tuple[str, ...] = ()
+    attributes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def save_cad(path: Path, model: CadModel) -> None:
@@ -62,6 +65,7 @@ def save_cad(path: Path, model: CadModel) -> None:
         keypoints=np.array(list(model.keypoints.values()), np.float64).reshape(-1, 3),
         symmetry_order=np.array(model.symmetry_order),
         warnings=np.array(model.warnings, np.str_),
+        **{f"{_ATTRIBUTE}{name}": values for name, values in model.attributes.items()},
     )
     write_bytes(path, content)
 
@@ -103,6 +107,7 @@ def _loaded(path: Path, sha256: str, *_: int) -> CadModel:
             keypoints=dict(zip(names, arrays["keypoints"], strict=True)),
             symmetry_order=int(arrays["symmetry_order"]),
             warnings=tuple(str(warning) for warning in arrays["warnings"]),
+            attributes={name.removeprefix(_ATTRIBUTE): arrays[name] for name in arrays if name.startswith(_ATTRIBUTE)},
         )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from p3d_gen.run.mesh_text import check_obj, check_off, check_stl
-from p3d_gen.run.ply import read_mixed_ply
+from p3d_gen.run.ply import read_ply
 from p3d_gen.run.remote import local_copy
 
 MESH_SUFFIXES = (".npz", ".glb", ".obj", ".off", ".ply")
@@ -22,21 +22,32 @@ def parse_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
 
     ValueError says why the file cannot be used.
     """
+    return parse_coloured_mesh(path)[:2]
+
+
+def parse_coloured_mesh(path: Path) -> tuple[Array, NDArray[np.int64], NDArray[np.float32] | None]:
+    """Return the vertices and faces of a mesh file as `parse_mesh`, and the colours of the vertices of a PLY.
+
+    Colours (V, 3) are sRGB in [0, 1]; None if there are none.
+    """
     import trimesh  # takes a second, which processes that read no such file need not wait for
 
     suffix = path.suffix.lower()
     if suffix in _CHECKS:
         _CHECKS[suffix](path)
-    mixed = read_mixed_ply(path) if suffix == ".ply" else None
-    if mixed is not None:
-        return mixed[0], trimesh.geometry.triangulate_quads(mixed[1])
+    ply = read_ply(path) if suffix == ".ply" else None
+    if ply is not None and ply.vertices is not None and ply.faces is not None:
+        return ply.vertices, trimesh.geometry.triangulate_quads(ply.faces), ply.colours
     try:
         mesh = trimesh.load(path, process=False, force="mesh")
     except Exception as error:  # its parsers raise whatever they stumble over
         raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh):
         raise ValueError("it has no faces")
-    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    colours = ply.colours if ply is not None and ply.colours is not None else None
+    if colours is not None and len(colours) != len(mesh.vertices):  # it gave some of the vertices twice
+        colours = None
+    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64), colours
 
 
 def _centred(vertices: Array) -> Array:

@@ -1,7 +1,11 @@
-"""The structure of PLY files: what is there is compared with what the header promises, and mixed faces are read."""
+"""The structure of PLY files: what is there is compared with what the header promises.
+
+Read here are the colours of vertices, and the faces that other readers refuse: mixed ones and triangle strips.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,8 @@ _TYPES = {
     "double": "f8",
 }
 _CORNERS = ("vertex_index", "vertex_indices")
+_COLOURS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
+_STRIP_END = -1
 _END = b"end_header"
 
 
@@ -111,9 +117,62 @@ def _check_row(number: int, row: bytes, element: _Element) -> None:
     check_numbers(number, words, words[:end], least=0, finite=False)
 
 
-def _check_text(ply: _Ply) -> None:
-    """Raise ValueError if a file of the format ASCII lacks rows or numbers; a normal may be "nan"."""
+Row = list[NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """The rows of an element: a structured array if all have the same length, else a list of the values of each."""
+
+    element: _Element
+    even: NDArray[Any] | None = None
+    rows: Callable[[], list[Row]] = list
+
+    def columns(self, names: tuple[str, ...]) -> NDArray[Any]:
+        """Return columns of numbers, side by side (N, k)."""
+        if self.even is not None:
+            return np.column_stack([self.even[name] for name in names])
+        own = [column.name for column in self.element.properties]
+        places = [own.index(name) for name in names]
+        return np.array([[row[place][0] for place in places] for row in self.rows()])
+
+    def lists(self) -> list[NDArray[Any]]:
+        """Return the list in each row that holds numbers of vertices."""
+        names = [column.name for column in self.element.properties]
+        place = 0 if len(names) == 1 else next(names.index(name) for name in _CORNERS if name in names)
+        if self.even is not None:
+            return list(self.even[names[place]])
+        return [row[place] for row in self.rows()]
+
+    def colours(self) -> NDArray[np.float32] | None:
+        """Return sRGB colours (N, 3) in [0, 1], None if the rows have none."""
+        dtypes = {column.name: column.dtype for column in self.element.properties if column.length is None}
+        names = next((names for names in _COLOURS if set(names) <= set(dtypes)), None)
+        if names is None:
+            return None
+        dtype = dtypes[names[0]]
+        largest = np.iinfo(dtype).max if dtype.kind in "iu" else 1.0
+        return np.clip(self.columns(names) / largest, 0.0, 1.0).astype(np.float32)
+
+
+def _text_row(row: bytes, element: _Element) -> Row:
+    words, values = row.split(), []
+    start = 0
+    for column in element.properties:
+        count = 1 if column.length is None else int(float(words[start]))
+        start += column.length is not None
+        values.append(np.array([float(word) for word in words[start : start + count]]).astype(column.dtype))
+        start += count
+    return values
+
+
+def _text_tables(ply: _Ply) -> dict[str, _Table]:
+    """Return the elements of a file of the format ASCII. ValueError if rows or numbers are missing.
+
+    A normal may be "nan".
+    """
     rows, start = ply.body.splitlines(), 0
+    tables = {}
     for element in ply.elements:
         own = rows[start : start + element.count]
         if len(own) < element.count:
@@ -121,6 +180,13 @@ def _check_text(ply: _Ply) -> None:
         for number, row in enumerate(own, start=ply.lines + start + 1):
             _check_row(number, row, element)
         start += element.count
+
+        def parsed(own: list[bytes] = own, element: _Element = element) -> list[Row]:
+            return [_text_row(row, element) for row in own]
+
+        if own:
+            tables[element.name] = _Table(element=element, rows=parsed)
+    return tables
 
 
 @dataclass
@@ -173,33 +239,58 @@ def _even_rows(body: _Body, element: _Element) -> NDArray[Any] | None:
     return rows
 
 
-def _corners(element: _Element) -> int:
-    """Return the position of the property of a face that lists its corners."""
-    names = [column.name for column in element.properties]
-    return 0 if len(names) == 1 else next(names.index(name) for name in _CORNERS if name in names)
+def _binary_tables(ply: _Ply) -> dict[str, _Table]:
+    """Return the elements of a binary file. ValueError if it is shorter than it promises."""
+    body = _Body(ply.body)
+    tables = {}
+    for element in (element for element in ply.elements if element.count and element.properties):
+        even = _even_rows(body, element)
+        rows = [] if even is not None else [body.row(element, number) for number in range(element.count)]
+        tables[element.name] = _Table(element=element, even=even, rows=lambda rows=rows: rows)  # type: ignore[misc]
+    is_mixed = "face" in tables and tables["face"].even is None
+    if body.start < len(body.content) and (is_mixed or "tristrips" in tables):
+        raise ValueError(f"it has {len(body.content) - body.start} bytes more than it promises: export it again")
+    return tables
 
 
-def read_mixed_ply(path: Path) -> tuple[Array, list[NDArray[Any]]] | None:
-    """Check that a PLY file has the rows that its header promises, and read it if it is binary with mixed faces.
+def _of_strip(strip: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the triangles of strips, which -1 ends; every second one is turned, so that all are wound alike."""
+    faces = []
+    for part in np.split(strip, np.flatnonzero(strip == _STRIP_END)):
+        corners = part[part != _STRIP_END]
+        for start in range(len(corners) - 2):
+            a, b, c = corners[start : start + 3]
+            faces.append(np.array([a, b, c] if start % 2 == 0 else [b, a, c], np.int64))
+    return faces
 
-    Return its vertices (V, 3) and the corners (N,) of each face; None if all faces have the same number of corners, or
-    if it is text: other readers take those. ValueError says why the file cannot be used.
+
+@dataclass(frozen=True, kw_only=True)
+class PlyContent:
+    """What is read of a PLY file. vertices (V, 3), faces: the corners (N,) of each; None for what other readers take.
+
+    colours: of the vertices (V, 3), sRGB in [0, 1]; None if it has none.
+    """
+
+    vertices: Array | None
+    faces: list[NDArray[Any]] | None
+    colours: NDArray[np.float32] | None
+
+
+def read_ply(path: Path) -> PlyContent:
+    """Check that a PLY file has the rows that its header promises, and read what other readers do not.
+
+    Vertices and faces are read if the file has triangle strips, or is binary with faces of several numbers of corners.
+    ValueError says why the file cannot be used.
     """
     ply = _parsed(path.read_bytes())
-    if "ascii" in ply.encoding:
-        _check_text(ply)
-        return None
-    body, vertices, faces = _Body(ply.body), None, None
-    for element in (element for element in ply.elements if element.count and element.properties):
-        rows = _even_rows(body, element)
-        if rows is not None and element.name == "vertex":
-            vertices = np.column_stack([rows[axis] for axis in "xyz"]).astype(np.float64)
-        elif rows is None:
-            own = [body.row(element, number) for number in range(element.count)]
-            if element.name == "face":
-                faces = [row[_corners(element)] for row in own]
-    if vertices is None or faces is None:
-        return None
-    if body.start < len(body.content):
-        raise ValueError(f"it has {len(body.content) - body.start} bytes more than it promises: export it again")
-    return vertices, faces
+    is_text = "ascii" in ply.encoding
+    tables = _text_tables(ply) if is_text else _binary_tables(ply)
+    vertices, faces = tables.get("vertex"), None
+    if vertices is None:
+        return PlyContent(vertices=None, faces=None, colours=None)
+    if "tristrips" in tables and "face" not in tables:
+        faces = [face for strip in tables["tristrips"].lists() for face in _of_strip(strip)]
+    elif not is_text and "face" in tables and tables["face"].even is None:
+        faces = tables["face"].lists()
+    points = vertices.columns(("x", "y", "z")).astype(np.float64) if faces is not None else None
+    return PlyContent(vertices=points, faces=faces, colours=vertices.colours())

@@ -14,7 +14,7 @@ os.dup2(2, 1)  # Blender is chatty
 
 import bpy  # noqa: E402
 
-from p3d_gen.blender.cad import load_materials  # noqa: E402
+from p3d_gen.blender.material_library import load_materials  # noqa: E402
 
 
 def described(material):

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from p3d_gen.run.mesh_text import check_obj
-from p3d_gen.run.meshes import parse_mesh
+from p3d_gen.run.meshes import parse_coloured_mesh, parse_mesh
 from tests.helpers.assets import wedge
 
 VERTICES = ["v 0 0 0", "v 1 0 0", "v 1 1 0", "v 0 1 0", "v 0 0 1"]
@@ -116,6 +116,30 @@ def test_a_damaged_ply_names_its_line(tmp_path, old, new, said):
     (tmp_path / "model.ply").write_bytes(whole.replace(old, new))
     with pytest.raises(ValueError, match=said):
         parse_mesh(tmp_path / "model.ply")
+
+
+def strip_ply(encoding):
+    """A tetrahedron as one strip of four triangles and a strip of one that is another face of it, doubled."""
+    head = f"ply\nformat {encoding} 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
+    head += "property uchar red\nproperty uchar green\nproperty uchar blue\n"
+    head += "element tristrips 1\nproperty list int int vertex_indices\nend_header\n"
+    points = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    strip = [0, 1, 2, 3, -1, 3, 1, 0]
+    if encoding == "ascii":
+        rows = [f"{x} {y} {z} 255 51 0" for x, y, z in points] + [f"8 {' '.join(map(str, strip))}"]
+        return (head + "\n".join(rows) + "\n").encode()
+    rows = [struct.pack("<3f3B", *point, 255, 51, 0) for point in points]
+    return head.encode() + b"".join(rows) + struct.pack("<9i", 8, *strip)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "binary_little_endian"])
+def test_strips_of_triangles_and_colours_of_a_ply_are_read(tmp_path, encoding):
+    path = tmp_path / "model.ply"
+    path.write_bytes(strip_ply(encoding))
+    vertices, faces, colours = parse_coloured_mesh(path)
+    assert len(vertices) == 4
+    assert faces.tolist() == [[0, 1, 2], [2, 1, 3], [3, 1, 0]]  # every second one is turned
+    assert colours == pytest.approx(np.tile([1.0, 0.2, 0.0], (4, 1)))
 
 
 def test_a_normal_that_is_no_number_does_no_harm(tmp_path):
