@@ -105,7 +105,8 @@ class RenderAnswer(Message):
 class RenderRequest(Request[RenderAnswer]):
     """Render a resolved sample into the multilayer EXR `target`: linear premultiplied RGBA, planar z, object index.
 
-    camera: the sample's, after truncation. occluder: the mesh in front of the object, if there is one.
+    cam_T_obj: the pose. camera: the sample's, after truncation.
+    occluder: the mesh in front of the object, if there is one.
     labels: names of the passes to write besides: `normals` (in world axes), `nocs` (positions in object axes) and
         `parts` (material index); other names are ignored.
     samples, denoise: the quality of the picture.
@@ -113,6 +114,7 @@ class RenderRequest(Request[RenderAnswer]):
     """
 
     sample: RenderSpec
+    cam_T_obj: Matrix
     camera: Camera
     occluder: OccluderMesh | None
     labels: tuple[str, ...]

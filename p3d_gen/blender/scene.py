@@ -22,7 +22,6 @@ from p3d_gen.core.geometry import (
     BLENDER_SENSOR_MM,
     blender_lens_mm,
     blender_matrix_world,
-    cam_T_obj,
     cam_T_world_of_blender,
     focal_px_of_blender,
     project,
@@ -96,13 +95,15 @@ def _add_occluder(occluder: OccluderMesh, drawn: Sequence[Material]) -> None:
     _add_object(make_mesh(occluder.vertices, occluder.faces, None), occluder.face_part, materials, OCCLUDER_INDEX)
 
 
-def _add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera) -> bpy.types.Object:
+def _add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera, nearest: float) -> bpy.types.Object:
+    """Add the camera; `nearest` is the least depth of what it shows."""
     height, width = camera.image_hw
     data = bpy.data.cameras.new("camera")
     data.sensor_fit, data.sensor_width = "AUTO", BLENDER_SENSOR_MM
     data.lens = blender_lens_mm(camera.focal_px, camera.image_hw)
     data.shift_x = (width / 2 - camera.principal_px[0]) / max(camera.image_hw)
     data.shift_y = (camera.principal_px[1] - height / 2) / max(camera.image_hw)
+    data.clip_start = min(data.clip_start, nearest / 2)
     item = bpy.data.objects.new("camera", data)
     item.matrix_world = Matrix(blender_matrix_world(pose).tolist())
     scene.collection.objects.link(item)
@@ -157,15 +158,16 @@ def _read_back(
 def build(request: RenderRequest) -> RenderAnswer:
     """Build the scene of a request, ready to be rendered; returns pose and camera as the scene has them."""
     scene = _reset(request)
-    pose = cam_T_obj(request.sample.viewpoint)
+    pose = np.array(request.cam_T_obj)
     item, points = _add_cad(request)
     if request.occluder is not None:
         assert request.sample.occluder is not None
         _add_occluder(request.occluder, request.sample.occluder.materials)
         points = np.concatenate([points, request.occluder.vertices])
-    eye = _add_camera(scene, pose, request.camera)
+    in_camera = transform(pose, points)
+    eye = _add_camera(scene, pose, request.camera, float(in_camera[:, 2].min()))
     _add_light(request.sample, request.hdri)
-    _set_border(scene, project(transform(pose, points), request.camera), request.camera.image_hw)
+    _set_border(scene, project(in_camera, request.camera), request.camera.image_hw)
     scene.render.filepath = str(request.target)
     request.target.unlink(missing_ok=True)
     return _read_back(item, eye, request.camera.image_hw, _let_through(scene))

@@ -25,8 +25,9 @@ from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.inventory import Asset, take_inventory
 from p3d_gen.spec.manifest import Manifest, manifest_hash
 from p3d_gen.spec.sampling import spec
-from p3d_gen.spec.scene_sections import CameraSection
 from p3d_gen.spec.sections import validated
+
+_FILL = (0.9, 0.9)
 
 
 @functools.lru_cache(maxsize=1)
@@ -43,12 +44,6 @@ def _one_model(cad: str, wanted: Wanted) -> tuple[str, Asset]:
     if len(models) > 1:
         raise AssetError(f"{cad} stands for {len(models)} CAD models: name the file of one, or one parametric shape")
     return models[0]
-
-
-def _focal_px(image_hw: Sequence[int]) -> float:
-    """Return the focal length at which an object covers as much of the picture as by the manifest's defaults."""
-    default = CameraSection()
-    return default.focal_px * min(image_hw) / min(default.image_hw)
 
 
 def render_one(
@@ -78,7 +73,7 @@ def render_one(
     cad: a file, or the address of a parametric shape such as "parametric:car?variant=3". category: one of PASCAL3D+;
     not needed for parametric shapes. azimuth_deg, elevation_deg, theta_deg, distance: the viewpoint, see
     `core.types.Viewpoint`; distance is in box diagonals. image_hw: height and width in pixels. focal_px: None stands
-    for the focal length at which the object covers most of the picture at distance 5. texture, light: a manifest's
+    for the focal length at which the object takes 90 % of the frame. texture, light: a manifest's
     texture.kind and light.kind. colour: of the paint of realistic textures; "" draws one. samples: rays per pixel.
     seed: of textures, light and paint. up, front: axes of the file, such as "z" and "-y". device: "auto", "cpu" or a
     kind of GPU.
@@ -92,7 +87,7 @@ def render_one(
         "samples_per_category": 1,
         "camera": {
             "image_hw": tuple(image_hw),
-            "focal_px": focal_px or _focal_px(image_hw),
+            **({"focal_px": focal_px} if focal_px else {"fill": _FILL}),
             "distance": (distance, distance),
         },
         "render": {"samples": samples},

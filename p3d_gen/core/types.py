@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,10 +157,28 @@ class Backdrop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Framing:
+    """The place of the object in the frame, which is solved for once its shape is known.
+
+    solved: the number that follows from the others; `none` if focal length and distance are both given.
+    fill: share of the way from the principal point to an edge of the frame that the box around the object takes; not
+        used if nothing is solved.
+    offset: shares in [-1, 1] of the free space to the right (negative: to the left) and below (negative: above) by
+        which the object stands off its place.
+    """
+
+    solved: Literal["focal", "distance", "none"]
+    fill: float
+    offset: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RenderSpec:
     """One sample with every number resolved, so that no stage draws anything.
 
     stretch_xyz: factors along the CAD's axes.
+    viewpoint, camera: a distance or focal length that is solved for by the framing is 0.
+    framing: the place of the object in the frame; None for an object on the optical axis of a given camera.
     texture_id: the picture on the object, "" for none.
     materials: one for the whole object (part ""), or one for each part; empty if the CAD's own materials are used.
     lamps, environment, sun: the light; exactly one of them is given.
@@ -175,6 +194,7 @@ class RenderSpec:
     stretch_xyz: tuple[float, float, float]
     viewpoint: Viewpoint
     camera: Camera
+    framing: Framing | None = None
     truncation: Truncation | None
     occluder: Occluder | None
     texture_id: str

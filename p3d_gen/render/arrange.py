@@ -1,4 +1,4 @@
-"""Truncation by the frame and the place of the occluder, solved by projection before anything is rendered.
+"""The places of object and occluder, and the truncation by the frame, solved by projection before rendering.
 
 The place is searched on silhouettes of a small picture, which give shares to about a per cent. The labels are later
 counted on the rendered masks.
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.core.geometry import cam_T_obj
 from p3d_gen.core.silhouette import in_frame, silhouette
 from p3d_gen.core.types import Array, Camera, Occluder, RenderSpec
+from p3d_gen.render.framing import check_in_frame, framed
 
 _SIDE_PX = 128
 _STEPS = 16
@@ -27,10 +27,13 @@ _TOLERANCE = 0.01
 class Arrangement:
     """The camera and the occluder's place.
 
+    sample: its distance and focal length solved. cam_T_obj: the object's pose (4, 4).
     camera: the sample's, its principal point moved by the truncation.
     cam_T_occluder: the similarity (4, 4) that puts the occluder's shape in front of the camera; None without occluder.
     """
 
+    sample: RenderSpec
+    cam_T_obj: Array
     camera: Camera
     cam_T_occluder: Array | None
 
@@ -57,13 +60,13 @@ def _bisect(share: Callable[[float], float], wanted: float, low: float, high: fl
     return (low + high) / 2
 
 
-def _truncated(sample: RenderSpec, vertices: Array, faces: NDArray[np.int32]) -> Camera:
+def _truncated(sample: RenderSpec, pose: Array, vertices: Array, faces: NDArray[np.int32]) -> Camera:
     """Return the camera with its principal point moved until the frame cuts off the wanted share."""
     truncation = sample.truncation
     if truncation is None:
         return sample.camera
     height, width = sample.camera.image_hw
-    row, column = np.nonzero(silhouette(vertices, faces, cam_T_obj(sample.viewpoint), _surroundings(sample.camera)))
+    row, column = np.nonzero(silhouette(vertices, faces, pose, _surroundings(sample.camera)))
     step = np.array([np.cos(truncation.direction_rad), np.sin(truncation.direction_rad)])
 
     def within(shift: float) -> float:
@@ -160,18 +163,22 @@ def arrange(
     faces: NDArray[np.int32],
     occluder_shape: tuple[Array, NDArray[np.int64]] | None,
 ) -> Arrangement:
-    """Solve for the camera and the occluder's place. ValueError if the occluder cannot hide the wanted share.
+    """Solve for the object's place in the frame, the camera and the occluder's place.
+
+    ValueError if the object cannot stand in the frame, or the occluder not hide the wanted share.
 
     vertices (V, 3), faces (F, 3): the sample's object, stretched.
     occluder_shape: vertices and faces of the sample's occluder, if it has one.
     """
-    camera = _truncated(sample, vertices, faces)
+    place = framed(sample, vertices)
+    check_in_frame(place, vertices)
+    sample, pose = place.sample, place.cam_T_obj
+    camera = _truncated(sample, pose, vertices, faces)
     if sample.occluder is None or occluder_shape is None:
-        return Arrangement(camera=camera, cam_T_occluder=None)
-    pose = cam_T_obj(sample.viewpoint)
+        return Arrangement(sample=sample, cam_T_obj=pose, camera=camera, cam_T_occluder=None)
     seen = silhouette(vertices, faces, pose, _small(camera))
     if not seen.any():
         raise ValueError("the object covers no pixel of the frame")
     reach = float(np.linalg.norm(vertices, axis=1).max())
-    place = _before(sample.occluder, occluder_shape, camera, seen, sample.viewpoint.distance, reach)
-    return Arrangement(camera=camera, cam_T_occluder=place)
+    before = _before(sample.occluder, occluder_shape, camera, seen, float(pose[2, 3]), reach)
+    return Arrangement(sample=sample, cam_T_obj=pose, camera=camera, cam_T_occluder=before)

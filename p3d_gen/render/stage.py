@@ -14,11 +14,11 @@ import numpy as np
 from blender_assets.shapes import Shape, build
 from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
-from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest
+from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest, matrix
 from p3d_gen.core.codecs import encode_npz
 from p3d_gen.core.cuboid import Cuboid, category_cuboid
 from p3d_gen.core.errors import AssetError, DataError, RunError
-from p3d_gen.core.geometry import cam_T_obj, transform
+from p3d_gen.core.geometry import transform
 from p3d_gen.core.pictures import check_picture
 from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.types import Array, RenderSpec
@@ -89,9 +89,9 @@ def _occluder_shape(category: str, variant: int) -> Shape:
     return build(category, variant)
 
 
-def _placed(shape: Shape, sample: RenderSpec, cam_T_occluder: Array) -> OccluderMesh:
+def _placed(shape: Shape, cam_T_obj: Array, cam_T_occluder: Array) -> OccluderMesh:
     """Return an occluder's shape in object axes, placed by its similarity (4, 4) to camera axes."""
-    obj_T_occluder = np.linalg.inv(cam_T_obj(sample.viewpoint)) @ cam_T_occluder
+    obj_T_occluder = np.linalg.inv(cam_T_obj) @ cam_T_occluder
     return OccluderMesh(
         vertices=transform(obj_T_occluder, shape.vertices),
         faces=shape.faces,
@@ -123,7 +123,8 @@ class ShardRenderer:
         self._cuboid = cuboid_of(run, category) if "cuboid" in run.manifest.output.members else None
 
     def request(self, sample: RenderSpec, model: CadModel) -> RenderRequest:
-        """Return the request to Blender for a sample. ValueError if its truncation or occlusion is not possible."""
+        """Return the request to Blender for a sample. ValueError if its framing, truncation or occlusion is not
+        possible."""
         texture = self._textures.get(sample.texture_id)
         if texture:
             _check_picture(texture)
@@ -147,9 +148,10 @@ class ShardRenderer:
             raise AssetError(f"{sample.cad_id} has no materials of its own: use another texture.kind than 'native'")
         height, width = arrangement.camera.image_hw
         return RenderRequest(
-            sample=sample,
+            sample=arrangement.sample,
+            cam_T_obj=matrix(arrangement.cam_T_obj),
             camera=arrangement.camera,
-            occluder=_placed(occluder, sample, place) if occluder and place is not None else None,
+            occluder=_placed(occluder, arrangement.cam_T_obj, place) if occluder and place is not None else None,
             labels=tuple(manifest.output.members),
             samples=manifest.render.samples,
             denoise=manifest.render.denoise,
@@ -184,8 +186,9 @@ class ShardRenderer:
     def sample(self, sample: RenderSpec) -> Members:
         """Render one sample, and return its members."""
         model = self._run.load_model(sample.category, sample.cad_id)
-        answer, passes = self._render(self.request(sample, model))
-        return self.members(sample, model, answer, passes)
+        request = self.request(sample, model)
+        answer, passes = self._render(request)
+        return self.members(request.sample, model, answer, passes)
 
     def samples(self, specs: Iterable[RenderSpec], failures: list[Failure]) -> Iterator[tuple[str, Members]]:
         """Render samples, and yield those that succeed; the others are appended to `failures`."""

@@ -15,11 +15,11 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from p3d_gen.core.categories import Category
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import ManifestError
+from p3d_gen.spec.camera import CameraSection
 from p3d_gen.spec.materials import is_colour
 from p3d_gen.spec.scene_sections import (
     Background,
     Cad,
-    CameraSection,
     Light,
     Occlusion,
     Render,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from p3d_gen.core.types import (
     Backdrop,
     Camera,
     Environment,
+    Framing,
     Lamp,
     Material,
     Occluder,
@@ -24,6 +27,7 @@ from p3d_gen.core.types import (
     Viewpoint,
     Window,
 )
+from p3d_gen.spec.camera import DISTANCE
 from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.materials import plain, realistic
@@ -43,6 +47,8 @@ _OCCLUDER_VARIANTS = 1000
 
 
 def _lamps(rng: np.random.Generator, manifest: Manifest, viewpoint: Viewpoint) -> tuple[Lamp, ...]:
+    if manifest.camera.fill:
+        viewpoint = replace(viewpoint, distance=DISTANCE)  # the lamps stay out of the object, however near the camera
     strength = rng.uniform(*manifest.light.strength)
     lamps = []
     for irradiance, size in _LAMPS:
@@ -102,6 +108,28 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
     )
 
 
+def _camera(manifest: Manifest, category: str, index: int) -> Camera:
+    """Return the drawn camera; its focal length is 0 if that follows from fill and distance."""
+    section = manifest.camera
+    focal_px = section.fixed_focal_px
+    if section.fov_deg:
+        fov_deg = stream(manifest, Stream.FIELD_OF_VIEW, category, index).uniform(*section.fov_deg)
+        focal_px = section.focal_of(float(fov_deg))
+    return Camera(focal_px=focal_px or 0.0, principal_px=section.principal_px, image_hw=section.image_hw)
+
+
+def _framing(manifest: Manifest, category: str, index: int) -> Framing | None:
+    section = manifest.camera
+    if not (section.fill or section.offset):
+        return None
+    fill = stream(manifest, Stream.FILL, category, index).uniform(*section.fill) if section.fill else 0.0
+    right, down = stream(manifest, Stream.OFFSET, category, index).uniform(-section.offset, section.offset, 2).tolist()
+    solved: Literal["focal", "distance", "none"] = "none"
+    if section.fill:
+        solved = "focal" if section.distance else "distance"
+    return Framing(solved=solved, fill=float(fill), offset=(right, down))
+
+
 def _truncation(rng: np.random.Generator, manifest: Manifest) -> Truncation | None:
     occlusion = manifest.occlusion
     if occlusion.truncation[1] == 0.0 or rng.random() >= occlusion.probability:
@@ -151,7 +179,6 @@ def render_seed(manifest: Manifest, category: str, index: int) -> int:
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
     """Return the resolved sample `index` of `category`."""
     viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
-    height, width = manifest.camera.image_hw
     light = stream(manifest, Stream.LIGHT, category, index)
     before = backdrop(manifest, inventory, category, index)
     colour = pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
@@ -164,9 +191,8 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         cad_id=pick(stream(manifest, Stream.CAD, category, index), inventory.cads[category]).id,
         stretch_xyz=_stretch(stream(manifest, Stream.STRETCH, category, index), manifest),
         viewpoint=viewpoint,
-        camera=Camera(
-            focal_px=manifest.camera.focal_px, principal_px=(width / 2, height / 2), image_hw=(height, width)
-        ),
+        camera=_camera(manifest, category, index),
+        framing=_framing(manifest, category, index),
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),

@@ -10,7 +10,6 @@ from p3d_gen.core.categories import ELEVATION_DEG, Category
 from p3d_gen.spec.sections import EMBEDDED, Positive, Range, Section, Unit, ordered
 
 Axis = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]
-Side = Annotated[int, Field(ge=32, le=8192)]
 Share = Annotated[float, Field(ge=0, le=0.8)]
 
 
@@ -103,29 +102,6 @@ class ViewpointSection(Section):
     def elevation_of(self, category: str) -> TruncatedNormal:
         """Return the truncated normal of a category's elevation."""
         return self.elevation.get(category) or _normal(*ELEVATION_DEG[category])  # type: ignore[call-overload]
-
-
-class CameraSection(Section):
-    """The pinhole camera, with the object on its optical axis.
-
-    image_hw: the size of the pictures in pixels, [height, width].
-    focal_px: focal length in pixels.
-    distance: range of the uniform draw of the distance between camera and object, in diagonals of the object's
-    bounding box.
-    """
-
-    image_hw: tuple[Side, Side] = Field(
-        default=(640, 800), description="two integers [height, width], for example [128, 128]"
-    )
-    focal_px: Positive = 3000.0
-    distance: Range = (5.0, 5.0)
-
-    @model_validator(mode="after")
-    def _check(self) -> CameraSection:
-        ordered("distance", *self.distance)
-        if self.distance[0] < 1.0:
-            raise ValueError(f"distance {self.distance[0]} lies within the object, whose box diagonal is 1")
-        return self
 
 
 class Texture(Section):

@@ -37,6 +37,9 @@ class Stream(IntEnum):
     COVERAGE = 14
     PROMPT = 15
     COMPOSITE = 16
+    FILL = 17
+    FIELD_OF_VIEW = 18
+    OFFSET = 19
 
 
 def stream(manifest: Manifest, which: Stream, category: str, index: int, *part: int) -> np.random.Generator:

@@ -86,9 +86,10 @@ def _empirical(manifest: Manifest, listed: Sequence[Viewpoint], category: str, i
 def draw_viewpoint(manifest: Manifest, listed: Sequence[Viewpoint], category: str, index: int) -> Viewpoint:
     """Draw the viewpoint of sample `index` of `category`. listed: the viewpoints of the manifest's viewpoint.source.
 
-    It does not depend on samples_per_category. The distance always comes from camera.distance.
+    It does not depend on samples_per_category. The distance always comes from camera.distance; it is 0 without that.
     """
-    distance = float(stream(manifest, Stream.DISTANCE, category, index).uniform(*manifest.camera.distance))
+    span = manifest.camera.distance
+    distance = float(stream(manifest, Stream.DISTANCE, category, index).uniform(*span)) if span else 0.0
     section = manifest.viewpoint
     if section.distribution == "empirical":
         return replace(_empirical(manifest, listed, category, index), distance=distance)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
-from p3d_gen.core.geometry import cam_T_obj, project, transform
+from p3d_gen.core.geometry import project, transform
 from p3d_gen.core.silhouette import Amodal, amodal, camera_of
 from p3d_gen.core.types import Array, Camera, RenderSpec, Viewpoint
 from p3d_gen.render.annotations import Rendered, json_labels
@@ -66,13 +66,13 @@ def check_camera(sample: RenderSpec, labels: dict[str, Any]) -> None:
         raise ValueError(f"principal_px is {shown(labels['principal_px'])}, {list(drawn.principal_px)} is expected")
 
 
-def changed_pose(sample: RenderSpec, labels: dict[str, Any]) -> Iterator[str]:
-    """Yield the faults of a pose that is not that of the viewpoint which was drawn. ValueError if it is not a pose."""
+def changed_pose(drawn: Array, labels: dict[str, Any]) -> Iterator[str]:
+    """Yield the faults of a pose that is not the one (4, 4) which was drawn. ValueError if it is not a pose."""
     pose = np.array(labels["cam_T_obj"], dtype=np.float64)
     if pose.shape != (4, 4):
         raise ValueError(f"cam_T_obj is {shown(labels['cam_T_obj'])}, no 4x4 matrix")
-    if not np.allclose(pose, cam_T_obj(sample.viewpoint), atol=_POSE_TOLERANCE):
-        yield "cam_T_obj is not the pose of the viewpoint that was drawn"
+    if not np.allclose(pose, drawn, atol=_POSE_TOLERANCE):
+        yield "cam_T_obj is not the pose that was drawn"
 
 
 def _check_in_view(vertices: Array, pose: Array, camera: Camera) -> None:

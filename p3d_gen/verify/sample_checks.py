@@ -12,6 +12,8 @@ import numpy as np
 
 from p3d_gen.core.silhouette import MIN_MASK_IOU, mask_iou
 from p3d_gen.pack.stage import has_background
+from p3d_gen.render.framing import framed
+from p3d_gen.run.cad_model import stretched
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import changed
@@ -94,9 +96,12 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
     """
     findings, decoded, pose_agreement = opened.findings, part.decoded, None
     with findings.guard("labels", "the labels cannot be", key):
-        sample = drawn_sample(run, key.rpartition("-")[0], index, part.labels)
+        drawn = drawn_sample(run, key.rpartition("-")[0], index, part.labels)
+        model = run.load_model(drawn.category, drawn.cad_id)
+        place = framed(drawn, stretched(model, drawn.stretch_xyz))
+        sample = place.sample
         check_camera(sample, part.labels)
-        changes = [*changed_pose(sample, part.labels)]
+        changes = [*changed_pose(place.cam_T_obj, part.labels)]
         made, whole = render_labels(run, sample, part.labels, decoded)
         for fault in (*changes, *changed_labels(part.labels, made)):
             findings.add("labels", fault, key)

@@ -34,6 +34,7 @@ from p3d_gen.blender.protocol import (
 from p3d_gen.core.types import (
     Camera,
     Environment,
+    Framing,
     Lamp,
     Material,
     Occluder,
@@ -108,6 +109,10 @@ class Draw:
             materials=self.several(self.material),
         )
 
+    def framing(self):
+        right, down = self.numbers(2)
+        return Framing(solved="focal", fill=self.number(), offset=(right, down))
+
     def sample(self):
         azimuth_rad, elevation_rad, theta_rad, distance = self.numbers(4)
         sun_azimuth_rad, sun_elevation_rad, irradiance, sky_radiance = self.numbers(4)
@@ -122,6 +127,7 @@ class Draw:
                 azimuth_rad=azimuth_rad, elevation_rad=elevation_rad, theta_rad=theta_rad, distance=distance
             ),
             camera=self.camera(),
+            framing=self.maybe(self.framing()),
             truncation=self.maybe(Truncation(direction_rad=self.number(), cuts=self.number())),
             occluder=self.maybe(self.occluder()),
             texture_id=self.text(),
@@ -154,6 +160,7 @@ class Draw:
     def render(self):
         return RenderRequest(
             sample=self.sample(),
+            cam_T_obj=tuple(self.numbers(4) for _ in range(4)),
             camera=self.camera(),
             occluder=self.maybe(self.mesh()),
             labels=self.several(self.text),

@@ -13,7 +13,7 @@ import trimesh
 from PIL import Image
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
-from p3d_gen.blender.protocol import RenderRequest
+from p3d_gen.blender.protocol import RenderRequest, matrix
 from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import mask_box, mask_iou, silhouette
@@ -228,6 +228,7 @@ def request(run, target, samples=1, camera=None, **changes):
     sample = replace(spec(run.manifest, run.inventory, "car", 0), **changes)
     return RenderRequest(
         sample=sample,
+        cam_T_obj=matrix(cam_T_obj(sample.viewpoint)),
         camera=camera or sample.camera,
         occluder=None,
         labels=(),

@@ -229,3 +229,27 @@ def test_label_truth_over_600_images(tmp_path, request, source):
     assert median >= 0.999
     assert depth.max() <= DEPTH_TOLERANCE
     assert nocs_px.max() <= NOCS_TOLERANCE_PX
+
+
+def test_near_cameras_and_off_centre_objects(tmp_path):
+    run = run_of(
+        tmp_path,
+        'categories = ["car", "chair", "bicycle"]\nsamples_per_category = 4\nshard_size = 4\n'
+        '[viewpoint]\ndistribution = "so3"\n'
+        "[camera]\nimage_hw = [160, 192]\nfill = [0.5, 1.0]\nfov_deg = [40, 100]\noffset = 1.0\n"
+        f"[render]\nsamples = 1\ndenoise = false\n[output]\nmembers = {MEMBERS[:2] + MEMBERS[3:6]}\n",
+    )
+    shots = [
+        Shot(run, key, members) for shard in run.all_shards() for key, members in read_shard(run.tar("render", shard))
+    ]
+    assert len(shots) == 12
+    assert min(shot.labels["distance"] for shot in shots) < 1
+    assert max(abs(shot.pose[0, 3]) for shot in shots) > 0.1
+    for shot in shots:
+        agree = measure_agreement(run, shot.key, shot.members)
+        assert agree.iou >= 0.98
+        assert agree.depth <= DEPTH_TOLERANCE
+        assert agree.nocs_px <= NOCS_TOLERANCE_PX
+        assert shot.labels["truncated_share"] == 0
+        assert shot.camera.principal_px == (96, 80)
+        assert np.linalg.norm(shot.pose[:3, 3]) == pytest.approx(shot.labels["distance"], abs=1e-5)

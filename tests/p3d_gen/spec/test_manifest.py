@@ -44,7 +44,7 @@ def test_defaults_are_complete():
         ({"cad": {"up": "q"}}, "cad.up = 'q' is not known; valid names: -x,"),
         ({"samples_per_category": 0}, "samples_per_category = 0"),
         ({"camera": {"distance": [6, 5]}}, "camera: distance runs from 6.0 to 5.0"),
-        ({"camera": {"distance": [0.5, 5]}}, "lies within the object"),
+        ({"camera": {"distance": [0.5, 5]}}, "may lie within the object"),
         ({"camera": {"focal_px": float("nan")}}, "camera.focal_px = nan"),
         ({"light": {"kind": "hrdi"}}, "light.kind = 'hrdi'"),
         ({"light": {"strength": [2, 1]}}, "light: strength runs"),

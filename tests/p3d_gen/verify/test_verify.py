@@ -220,7 +220,7 @@ RESEALED = {
     "a wide pose": ("render", relabel(cam_T_obj=[[1.0, 0, 0, 1e6], [0, 1.0, 0, 0], [0, 0, 1.0, 1.0], [0, 0, 0, 1.0]]),
                     "labels", FIRST, "puts the object out of the picture"),
     "a turned pose": ("render", turn, "geometry", FIRST, f"the pose of {FIRST} does not explain its mask: IoU 0."),
-    "another pose": ("render", turn, "labels", FIRST, "cam_T_obj is not the pose of the viewpoint that was drawn"),
+    "another pose": ("render", turn, "labels", FIRST, "cam_T_obj is not the pose that was drawn"),
     "another prompt": ("stylize", relabel("stylize.json", prompt="x"), "labels", FIRST, "prompt is 'x'"),
     "another seed": ("stylize", relabel("stylize.json", stylize_seed=1), "labels", FIRST, "stylize_seed is 1"),
     "another survival": ("stylize", relabel("stylize.json", survival=0.99), "labels", FIRST, "survival is 0.99"),
