@@ -16,8 +16,8 @@ from p3d_gen.blender.readers import SourceModel, read, reset
 from p3d_gen.blender.readings import rescale, rewrite
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import CadModel, check_keypoints, materials_file, save_cad
+from p3d_gen.spec.axes import object_R_file
 
-_AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 # width -> type of an attribute, and the key of its values
 _ATTRIBUTES = {
     1: ("FLOAT", "value"),
@@ -33,12 +33,6 @@ def clear() -> None:
     bpy.context.scene.world = None
     bpy.data.batch_remove(bpy.data.objects)
     bpy.data.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
-
-
-def _frame(up: str, front: str) -> Array:
-    """Return the rotation (3, 3) from the source's axes to z up, front -y."""
-    z, minus_y = np.array(_AXES[up], float), np.array(_AXES[front], float)
-    return np.stack([np.cross(-minus_y, z), -minus_y, z])
 
 
 def make_mesh(
@@ -136,7 +130,7 @@ def prepare(request: PrepareRequest) -> Done:
     try:
         source = read(request.source, request.category, request.root)
         up, front = source.axes if request.up == "auto" else (request.up, request.front)
-        surface = _wound(normalised(source.surface, _frame(up, front)))
+        surface = _wound(normalised(source.surface, object_R_file(up, front)))
         check_keypoints(surface.keypoints, request.category)
         warnings = list(source.warnings)
         if source.materials:

@@ -11,7 +11,9 @@ from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from p3d_gen.run.mesh_text import check_obj, check_off, check_stl
 from p3d_gen.run.ply import read_ply
-from p3d_gen.run.remote import local_copy
+from p3d_gen.run.remote import is_remote, local_copy
+from p3d_gen.spec.axes import default_axes, object_R_file
+from p3d_gen.spec.side_files import ModelFile, side_file
 
 MESH_SUFFIXES = (".npz", ".glb", ".obj", ".off", ".ply")
 _CHECKS = {".obj": check_obj, ".off": check_off, ".stl": check_stl}
@@ -55,11 +57,21 @@ def _centred(vertices: Array) -> Array:
     return np.asarray((vertices - (low + high) / 2) / np.linalg.norm(high - low))
 
 
+def _axes(path: Path) -> tuple[str, str]:
+    """Return the up and front axes of a model's file; side files of a model under a URL are not looked for."""
+    stated = ModelFile() if is_remote(path) else side_file(path)
+    if stated.up and stated.front:
+        return stated.up, stated.front
+    up, front = default_axes(path)
+    return ("z", "-y") if up == "auto" else (up, front)
+
+
 def read_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
     """Return the vertices (V, 3), in object axes, and faces (F, 3) of a CAD model, at a path or URL.
 
-    An .npz of a run is taken as it is; it needs no faces. Other files are taken to be z up with the front at -y; they
-    are centred on their box and scaled to a box diagonal of 1. DataError naming the file if it cannot be used.
+    An .npz of a run is taken as it is; it needs no faces. Other files are turned from the axes that their side file or
+    category.toml states, or else those of their format, centred on their box and scaled to a box diagonal of 1.
+    DataError naming the file if it cannot be used.
     """
     try:
         if path.suffix == ".npz":
@@ -68,7 +80,7 @@ def read_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
                 faces = np.asarray(arrays["faces"] if "faces" in arrays else np.zeros((0, 3)), np.int64)
         else:
             vertices, faces = parse_mesh(local_copy(path))
-            vertices = _centred(vertices)
+            vertices = _centred(vertices @ object_R_file(*_axes(path)).T)
     except Exception as error:  # numpy raises whatever damaged bytes lead to
         raise DataError(f"cannot read CAD {path}: {error}") from error
     if vertices.ndim != 2 or vertices.shape[1:] != (3,) or len(vertices) < 4 or not np.isfinite(vertices).all():

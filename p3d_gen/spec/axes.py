@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from p3d_gen.core.types import Array
+
+_AXES = {"x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1)}
 # Up and front by suffix. The other formats state their axes in each file: the reader takes them from there.
 FORMAT_AXES: dict[str, tuple[str, str]] = {
     ".obj": ("y", "z"),
@@ -23,6 +28,12 @@ AXES_HELP = (
 )
 # Who states the axes of a model; a guess from the format is named in reports.
 AxesFrom = Literal["format", "layout", "manifest", "side file", "option"]
+
+
+def object_R_file(up: str, front: str) -> Array:
+    """Return the rotation (3, 3) from a file's axes to those of objects: z up, front -y."""
+    z, minus_y = np.array(_AXES[up], float), np.array(_AXES[front], float)
+    return np.stack([np.cross(-minus_y, z), -minus_y, z])
 
 
 def default_axes(path: Path) -> tuple[str, str]:

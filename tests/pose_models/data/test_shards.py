@@ -341,6 +341,32 @@ def test_cads_of_a_run_and_of_a_folder(run, tmp_path):
     np.testing.assert_allclose(vertices.min(0), -np.array([3, 4, 12]) / 26)
 
 
+@pytest.mark.parametrize("suffix", ["obj", "glb", "ply", "off"])
+def test_cads_stand_as_their_format_or_a_file_beside_them_says(tmp_path, suffix):
+    """A tall box whose front bulges: y up, front z in OBJ and GLB, z up, front -y in the others."""
+    import trimesh
+
+    tall, bulge = trimesh.creation.box((2.0, 3.0, 6.0)), trimesh.creation.box((1.0, 1.0, 1.0))
+    bulge.apply_translation((0, -2.0, 0))
+    mesh = trimesh.util.concatenate([tall, bulge])
+    if suffix in ("obj", "glb"):
+        mesh.vertices = mesh.vertices[:, [0, 2, 1]] * [1, 1, -1]
+    (tmp_path / "box").mkdir()
+    mesh.export(tmp_path / "box" / f"a.{suffix}")
+
+    def stands(vertices):
+        width, depth, height = np.ptp(vertices, axis=0)
+        front = vertices[vertices[:, 1] < vertices[:, 1].min() + 0.01]
+        return bool(height > depth > width and np.ptp(front[:, 2]) < height / 2)
+
+    assert stands(cad_vertices(tmp_path, "box")["a"])
+    (tmp_path / "box" / "category.toml").write_text('up = "x"\nfront = "y"\n')
+    assert not stands(cad_vertices(tmp_path, "box")["a"])
+    axes = ("y", "z") if suffix in ("obj", "glb") else ("z", "-y")
+    (tmp_path / "box" / "a.toml").write_text('up = "{}"\nfront = "{}"\n'.format(*axes))
+    assert stands(cad_vertices(tmp_path, "box")["a"])
+
+
 def test_missing_and_broken_cads_are_named(tmp_path):
     with pytest.raises(ValueError, match="holds no CAD"):
         cad_vertices(tmp_path, "car")
