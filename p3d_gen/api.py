@@ -22,10 +22,11 @@ from p3d_gen.report import write_report
 from p3d_gen.report.sheet import write_contact_sheet
 from p3d_gen.report.single import Sample, count_samples, read_keys, read_sample, read_samples
 from p3d_gen.run import pipeline
+from p3d_gen.run.ledgers import Failure, read_ledger
 from p3d_gen.run.live import LiveProgress
 from p3d_gen.run.pipeline import Effort, Progress, RayCluster, StageResult, StageSetup
 from p3d_gen.run.remote import place
-from p3d_gen.run.store import Failure, RunFolder, create_run_of, read_ledger
+from p3d_gen.run.store import RunFolder, create_run_of
 from p3d_gen.run.store import open_run as open_folder
 from p3d_gen.spec.inventory import KINDS
 from p3d_gen.spec.licences import spdx

@@ -25,8 +25,8 @@ from rich.progress import Progress
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.types import Array
 from p3d_gen.run.files import file_sha256, write_json
+from p3d_gen.run.record import difference
 from p3d_gen.run.remote import place
-from p3d_gen.run.store import difference
 from p3d_gen.stylize.judge import By, write_residuals
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.training import train as train_baseline

@@ -31,9 +31,10 @@ from p3d_gen.dataset.splits import Recipe
 from p3d_gen.dataset.summary import dataset_summary, kept_files, split_index
 from p3d_gen.dataset.survey import survey
 from p3d_gen.run.files import file_sha256, read_json, write_bytes, write_json
+from p3d_gen.run.record import difference
 from p3d_gen.run.remote import is_remote
 from p3d_gen.run.shards import Members, shard_sha256, write_shard
-from p3d_gen.run.store import RunFolder, difference
+from p3d_gen.run.store import RunFolder
 
 _log = logging.getLogger(__name__)
 _SHOWN = 10

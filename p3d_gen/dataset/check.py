@@ -11,7 +11,7 @@ from p3d_gen.dataset.folder import DATASET, INDEX, DatasetFolder, is_listed, kep
 from p3d_gen.dataset.summary import dataset_summary, split_index
 from p3d_gen.dataset.survey import Survey, survey
 from p3d_gen.run.files import file_sha256
-from p3d_gen.run.store import difference
+from p3d_gen.run.record import difference
 
 _AGAIN = "make the dataset again"
 

@@ -14,10 +14,11 @@ from p3d_gen.core.errors import DependencyError, ManifestError, P3DError, RunErr
 from p3d_gen.dataset.source_runs import DatasetSample, SourceRun
 from p3d_gen.run.files import file_sha256, read_json
 from p3d_gen.run.store import RunFolder, open_run
-from p3d_gen.spec.inventory import Asset, background_folder, embedded_folder, light_folder
+from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, stated_licence
 from p3d_gen.spec.manifest import resolve_file, resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.taken import background_folder, embedded_folder, light_folder
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.stylize.weights import all_weights, licence, names_of_weights, pinned
 

@@ -14,7 +14,7 @@ from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.source_runs import sample_shape, scan_shard
 from p3d_gen.dataset.splits import KINDS, Kind, asset_ids, split_of
 from p3d_gen.run.files import file_sha256
-from p3d_gen.run.store import difference
+from p3d_gen.run.record import difference
 
 _SHOWN = 3
 

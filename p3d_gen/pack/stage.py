@@ -21,9 +21,10 @@ from p3d_gen.pack.backgrounds import background, surroundings
 from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
 from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
 from p3d_gen.run.files import compact_json, file_sha256
+from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.shards import Members, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.manifest import Output
 from p3d_gen.spec.sampling import backdrop, packed_key
 from p3d_gen.spec.scene_sections import Background
@@ -242,7 +243,7 @@ def _samples(
 
 
 def made_from(run: RunFolder, residual_filter: ResidualFilter | None) -> Any:
-    """Return what decides the bytes of packed shards, for `store.stage_inputs`; None stands for the manifest alone."""
+    """Return what decides the bytes of packed shards, for `ledgers.stage_inputs`; None for the manifest alone."""
     if residual_filter is None:
         return None
     return {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **residual_filter.identity()}

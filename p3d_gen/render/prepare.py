@@ -16,9 +16,10 @@ from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.run.checksums import changed_files
 from p3d_gen.run.disk import has_name, lock_file
 from p3d_gen.run.files import file_sha256, write_bytes, write_json
+from p3d_gen.run.prepared import read_models
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.scratch import ScratchFolder
-from p3d_gen.run.store import RunFolder, open_run, read_models
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.manifest import resolve_folder
 from p3d_gen.spec.sections import EMBEDDED

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.ledgers import Failure, Ledger, forget_failures, is_whole, read_ledger, remove, stage_inputs
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.stage import Stage
-from p3d_gen.run.store import Failure, Ledger, RunFolder, forget_failures, is_whole, read_ledger, remove, stage_inputs
+from p3d_gen.run.store import RunFolder
 
 _logger = logging.getLogger(__name__)
 _READERS = 8
@@ -61,7 +62,7 @@ class StageSetup:
     """One stage of one run, ready to be made.
 
     name: for people. folder: its shards lie in RUN/<folder>. make: makes one shard.
-    upstream: folders of the stages that it reads. made_from: see `store.stage_inputs`.
+    upstream: folders of the stages that it reads. made_from: see `ledgers.stage_inputs`.
     workers: returns the number of local processes if nobody asks for another one.
     spread: True if these share all processors for their threads; False if each has one processor.
     gpus: GPUs that Ray reserves for one shard. per_render: number of samples made from one render.
@@ -189,7 +190,7 @@ def finished_ledgers(
     run: RunFolder, stage: StageSetup, shards: Iterable[str], check: bool = False
 ) -> dict[str, Ledger]:
     """Return shard -> ledger of those shards that need not be made: they are what their ledgers say, and those of all
-    that they were made from are still the right ones. check: see `store.is_whole`."""
+    that they were made from are still the right ones. check: see `ledgers.is_whole`."""
     if _is_open(run):
         return {}
     made_from = stage.made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()}

@@ -16,7 +16,8 @@ from typing import Any
 
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError, did_you_mean
 from p3d_gen.run.files import read_json, write_json
-from p3d_gen.run.store import SCHEMA_VERSION, RunFolder, base_dirs, difference, stored_base_dir
+from p3d_gen.run.record import SCHEMA_VERSION, base_dirs, difference, stored_base_dir
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.manifest import Manifest, resolve_folder
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.stylize import Stylize
@@ -72,7 +73,7 @@ class Stylization:
         return run.root / f"{self._named(stem)}{suffix}"
 
     def made_from(self, run: RunFolder) -> Any:
-        """Return the data that decides the bytes of its shards, next to the renders, for `store.stage_inputs`.
+        """Return the data that decides the bytes of its shards, next to the renders, for `ledgers.stage_inputs`.
 
         For a named one these are its settings and the run's seed. A prompt file counts by its content.
         """

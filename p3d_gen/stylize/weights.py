@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from p3d_gen.core.errors import DependencyError
 from p3d_gen.run.files import file_sha256
-from p3d_gen.spec.inventory import embedded_folder
 from p3d_gen.spec.manifest import resolve_file, resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.stylize import Stylize
+from p3d_gen.spec.taken import embedded_folder
 
 T = TypeVar("T")
 _LIGHT_BYTES = 200e6

@@ -15,8 +15,9 @@ from typing import Any
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.licences import AssetUse, asset_uses
 from p3d_gen.run.files import write_bytes, write_json
+from p3d_gen.run.ledgers import upstream_ledger
 from p3d_gen.run.shards import read_labels
-from p3d_gen.run.store import RunFolder, upstream_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.licences import is_allowed
 from p3d_gen.spec.sampling import render_seed
 from p3d_gen.stylize.stylization import Stylization

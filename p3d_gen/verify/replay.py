@@ -17,8 +17,9 @@ from p3d_gen.core.types import RenderSpec
 from p3d_gen.pack.stage import pack_around, pack_sample
 from p3d_gen.render.stage import ShardRenderer, Supervision
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.ledgers import Failure, Remarks, upstream_ledger
 from p3d_gen.run.shards import Members, read_shard
-from p3d_gen.run.store import Failure, Remarks, RunFolder, upstream_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import changed
 from p3d_gen.spec.sampling import packed_key, render_key, sample_key, spec
 from p3d_gen.stylize.stage import stylized

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.files import write_bytes
-from p3d_gen.run.store import difference
+from p3d_gen.run.record import difference
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 

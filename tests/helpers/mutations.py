@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from p3d_gen.run.store import read_ledger
+from p3d_gen.run.ledgers import read_ledger
 from tests.helpers.commands import STAGES
 
 TRAVERSAL = ("../../outside.png", "/tmp/p3dgen-fuzz-outside.png", "..", ".", "car-000000/../../x.json", "", "\\..\\x")

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.render.prepare import ensure_models
+from p3d_gen.run.ledgers import seal, stage_inputs
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import create_run, open_run, seal, stage_inputs
+from p3d_gen.run.store import create_run, open_run
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN, shard_hashes
 

@@ -17,9 +17,10 @@ from p3d_gen.report.ledgers import counts_section, making_section, timings_secti
 from p3d_gen.report.looks import looks_section
 from p3d_gen.report.svg import colour_plane, named_bars
 from p3d_gen.run.files import write_json
+from p3d_gen.run.ledgers import Failure
 from p3d_gen.run.remote import place
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import Failure, create_run
+from p3d_gen.run.store import create_run
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import create_stylization, open_stylization

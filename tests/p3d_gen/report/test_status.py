@@ -17,9 +17,10 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report.status import Watch
 from p3d_gen.run.files import atomic_file
+from p3d_gen.run.ledgers import Failure, seal
 from p3d_gen.run.remote import place
 from p3d_gen.run.shards import write_shard
-from p3d_gen.run.store import Failure, create_run, seal
+from p3d_gen.run.store import create_run
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import create_stylization

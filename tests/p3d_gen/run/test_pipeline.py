@@ -13,11 +13,12 @@ import pytest
 
 from p3d_gen.core.errors import BusyError, RunError
 from p3d_gen.run import pipeline
+from p3d_gen.run.ledgers import Failure, claimed, read_ledger, upstream_ledger
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.pipeline import Effort, Silent, StageSetup
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, claimed, open_run, read_ledger, upstream_ledger
+from p3d_gen.run.store import open_run
 
 
 def _samples(refused, run, shard, failures):

@@ -9,18 +9,9 @@ from dataclasses import replace
 import pytest
 
 from p3d_gen.core.errors import AssetError, ManifestError, RunError
-from p3d_gen.run.store import (
-    Failure,
-    Remarks,
-    create_run,
-    difference,
-    forget_failures,
-    open_run,
-    read_ledger,
-    seal,
-    stage_command,
-    stage_inputs,
-)
+from p3d_gen.run.ledgers import Failure, Remarks, forget_failures, read_ledger, seal, stage_command, stage_inputs
+from p3d_gen.run.record import difference
+from p3d_gen.run.store import create_run, open_run
 from tests.helpers.commands import STAGES
 
 SAMPLES = [("car-000000", {"json": b"{}"})]

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.codecs import decode_image, encode_npz, encode_png
+from p3d_gen.run.ledgers import read_ledger, seal
 from p3d_gen.run.shards import read_shard, write_shard
-from p3d_gen.run.store import open_run, read_ledger, seal
+from p3d_gen.run.store import open_run
 from p3d_gen.verify import amount, verify_run, write_verification
 from tests.helpers.fake_runs import packed_run
 

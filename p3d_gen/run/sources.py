@@ -1,0 +1,106 @@
+"""The sources of a run: found where they lie now, and compared with what run.json records of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from p3d_gen.core.errors import AssetError, ManifestError, P3DError, RunError
+from p3d_gen.run.checksums import changed_files, checksums
+from p3d_gen.run.files import read_json, write_json
+from p3d_gen.run.record import Record, difference, stored_base_dir
+from p3d_gen.spec.inventory import Inventory
+from p3d_gen.spec.recorded import recorded_inventory
+from p3d_gen.spec.taken import take_inventory
+
+
+def contents(inventory: Inventory) -> dict[str, dict[str, str]]:
+    """Return kind -> id -> sha256 of the files of all sources."""
+    contents = {}
+    for kind, files in inventory.files().items():
+        sha256 = checksums(files.values())
+        contents[kind] = {name: sha256[path] for name, path in files.items()}
+    return contents
+
+
+def _changed(inventory: Inventory, recorded: dict[str, dict[str, str]]) -> dict[str, dict[str, Path]]:
+    """Return the sources that have another content than the run recorded, kind -> id -> path."""
+    changed: dict[str, dict[str, Path]] = {}
+    for kind, files in inventory.files().items():
+        known = recorded.get(kind, {})
+        edited = set(changed_files({path: known[name] for name, path in files.items() if name in known}))
+        if edited:
+            changed[kind] = {name: path for name, path in files.items() if path in edited}
+    return changed
+
+
+def inventory_at(record: Record, base_dir: Path | None) -> Inventory:
+    """Return the inventory of a run, with the files as far as they are at this base folder with the recorded content.
+
+    None looks for no file.
+    """
+    inventory = recorded_inventory(record.manifest, base_dir, record.sources)
+    for kind, files in _changed(inventory, record.contents).items():
+        reason = f"{kind}: {next(iter(files.values()))} has another content than it had"
+        inventory = inventory.without(kind, files.keys(), reason)
+    return inventory
+
+
+def _refuse(root: Path, record: Record, base_dir: Path) -> None:
+    """Raise the reason why the sources at a base folder are not those of a run."""
+    try:
+        inventory = take_inventory(record.manifest, base_dir)
+    except (ManifestError, AssetError) as error:
+        moved = "if the manifest and its sources were moved, name their folder by --base-dir"
+        raise type(error)(f"{error}; {moved}" if base_dir in record.base_dirs else str(error)) from None
+    if inventory.listing() != record.sources:
+        change = difference(record.sources, inventory.listing())
+        raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
+    changed = [path for files in _changed(inventory, record.contents).values() for path in files.values()]
+    more = f" and {len(changed) - 1} more have" if len(changed) > 1 else " has"
+    raise RunError(
+        f"the sources of {root} have changed since it was begun: {changed[0]}{more} another content; put the "
+        "former one back, or choose another --out"
+    )
+
+
+def _take_sources(root: Path, record: Record, places: Sequence[Path], needs: Collection[str]) -> tuple[Path, Inventory]:
+    """Return the base folder that holds most of the sources of a run, and the inventory there.
+
+    An error says what is wrong if none holds all that is needed.
+    """
+    views: list[tuple[Path, Inventory]] = []
+    for base_dir in places:
+        inventory = inventory_at(record, base_dir)
+        if not inventory.lacking:
+            return base_dir, inventory
+        views.append((base_dir, inventory))
+    base_dir, inventory = min(views, key=lambda view: (len(view[1].lacking.keys() & set(needs)), len(view[1].lacking)))
+    if inventory.lacking.keys() & set(needs):
+        _refuse(root, record, base_dir)
+    return base_dir, inventory
+
+
+def find_sources(
+    root: Path, record: Record, needs: Collection[str] | None, base_dir: Path | None
+) -> tuple[Path, Inventory]:
+    """Return the base folder of a run's sources and the inventory there. needs, base_dir: see `store.open_run`."""
+    try:
+        if needs is None:
+            return record.base_dirs[0], inventory_at(record, None)
+        return _take_sources(root, record, record.base_dirs if base_dir is None else (base_dir,), needs)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, P3DError):
+            raise
+        raise RunError(f"{root / 'run.json'} is damaged: its sources cannot be read: {error}") from None
+
+
+def record_base_dir(root: Path, record: Record, base_dir: Path, inventory: Inventory) -> None:
+    """Record where the sources of a run lie now, unless what is recorded leads to as many. An error if it is wrong."""
+    if base_dir in record.base_dirs:
+        return
+    recorded = [inventory_at(record, place) for place in record.base_dirs]
+    if len(inventory.lacking) < min(len(each.lacking) for each in recorded):
+        write_json(root / "run.json", read_json(root / "run.json") | stored_base_dir(root, base_dir))
+    elif inventory.lacking:
+        _refuse(root, record, base_dir)
