@@ -65,7 +65,7 @@ def check_dataset(dataset: DatasetFolder) -> Survey:
     """Look through all shards and models, and compare them with their indices and descriptions. RunError if the dataset
     is not finished."""
     description = _description(dataset)
-    contents = survey(dataset)
+    contents = survey(dataset, dataset.shape())
     faults = [*_shards(dataset, contents), *_kept_files(dataset, description)]
     contents.findings += faults
     if contents.findings:

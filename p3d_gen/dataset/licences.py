@@ -12,7 +12,7 @@ from typing import Any
 
 from p3d_gen.core.errors import DependencyError, ManifestError, P3DError, RunError
 from p3d_gen.dataset.source_runs import DatasetSample, SourceRun
-from p3d_gen.run.files import file_sha256, read_json
+from p3d_gen.run.files import file_sha256, read_sealed
 from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, stated_licence
@@ -149,7 +149,7 @@ def _written_licences(run: RunFolder, stage: str) -> list[dict[str, str]] | None
     """Return the assets of a packed stage as `p3dgen licenses` wrote them; None if it did not run."""
     path = run.root / f"licences{stage.removeprefix('shards')}.json"
     try:
-        assets = read_json(path)["assets"]
+        assets = read_sealed(path)["assets"]
         if any(not isinstance(each[key], str) for each in assets for key in ("kind", "id", "licence")):
             raise TypeError("an asset is not described by texts")
     except FileNotFoundError:

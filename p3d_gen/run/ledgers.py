@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import RunError, unwritable
-from p3d_gen.run.files import atomic_file, file_sha256, json_bytes
+from p3d_gen.run.files import atomic_file, file_sha256, sealed_json, unsealed
 from p3d_gen.run.record import SCHEMA_VERSION
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.run.shards import Members, shard_sha256, write_shard
@@ -75,18 +75,28 @@ def is_packed(stage: str) -> bool:
     return stage.partition("-")[0] == "shards"
 
 
+def _no_ledger(path: Path, reason: str) -> RunError:
+    return RunError(f"{path} is not a ledger ({reason}): delete it, and the run makes the shard again")
+
+
 def read_ledger(run: RunFolder, stage: str, shard: str) -> Ledger | None:
     """Return the ledger of a shard; None while the shard or its ledger is not there."""
     tar = run.tar(stage, shard)
     path = tar.with_suffix(".json")
     try:
         with remote_errors(path):
-            ledger = _ledger().validate_json(path.read_bytes(), strict=True)
+            content = path.read_bytes()
+            ledger = _ledger().validate_json(content, strict=True)
+            unsealed(content)
     except FileNotFoundError:
         return None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise RunError(f"{path} is not a ledger ({faults}): delete it, and the run makes the shard again") from None
+        raise _no_ledger(path, faults) from None
+    except ValueError as error:
+        raise _no_ledger(path, str(error)) from None
+    if (ledger.stage, ledger.shard) != (stage, shard):
+        raise _no_ledger(path, f"it is that of {ledger.stage}/{ledger.shard}")
     if is_packed(stage) and not ledger.count:
         return ledger
     with remote_errors(tar):
@@ -219,7 +229,7 @@ def seal(
         made_with=versions(),
         command=command(),
     )
-    record.write(json_bytes(asdict(ledger)))
+    record.write(sealed_json(asdict(ledger)))
     return ledger
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import read_json
+from p3d_gen.run.files import read_sealed
 from p3d_gen.spec.inventory import Inventory
 
 
@@ -24,7 +24,7 @@ def read_models(run_folder: Path) -> dict[str, Any] | None:
     """
     path = models_file(run_folder)
     try:
-        models = read_json(path)
+        models = read_sealed(path)
         if not all(isinstance(reason, str) for reason in models["quarantined"].values()):
             raise TypeError("a reason is not a text")
         if not all(isinstance(sha256, str) for sha256 in prepared_sha256(models).values()):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import read_json
+from p3d_gen.run.files import read_sealed
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.spec.manifest import Manifest, parse_manifest
 
@@ -99,7 +99,7 @@ def read_record(root: Path) -> Record:
     """Read run.json. RunError if there is none, if it is damaged, or of another schema."""
     path = root / "run.json"
     try:
-        data = read_json(path)
+        data = read_sealed(path)
         schema, values = data["schema_version"], data["manifest"]
         bases, sources = base_dirs(root, data), data["sources"]
         contents = {kind: dict(sha256) for kind, sha256 in data.get("sha256", {}).items()}  # version 0.1.0 has none

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from p3d_gen.core.errors import AssetError, ManifestError, P3DError, RunError
 from p3d_gen.run.checksums import changed_files, checksums
-from p3d_gen.run.files import read_json, write_json
+from p3d_gen.run.files import read_sealed, sealed_json, write_bytes
 from p3d_gen.run.record import Record, difference, stored_base_dir
 from p3d_gen.spec.inventory import Inventory
 from p3d_gen.spec.recorded import recorded_inventory
@@ -101,6 +101,7 @@ def record_base_dir(root: Path, record: Record, base_dir: Path, inventory: Inven
         return
     recorded = [inventory_at(record, place) for place in record.base_dirs]
     if len(inventory.lacking) < min(len(each.lacking) for each in recorded):
-        write_json(root / "run.json", read_json(root / "run.json") | stored_base_dir(root, base_dir))
+        moved = read_sealed(root / "run.json") | stored_base_dir(root, base_dir)
+        write_bytes(root / "run.json", sealed_json(moved))
     elif inventory.lacking:
         _refuse(root, record, base_dir)

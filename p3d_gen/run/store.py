@@ -20,7 +20,7 @@ from pathlib import Path
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.cad_model import CadModel, check_materials, load_cad, materials_file
-from p3d_gen.run.files import atomic_file, json_bytes
+from p3d_gen.run.files import atomic_file, sealed_json
 from p3d_gen.run.prepared import models_file, prepared_sha256, read_models, without
 from p3d_gen.run.record import difference, is_begun, new_record, read_record
 from p3d_gen.run.remote import local_copy, place
@@ -127,7 +127,7 @@ def begin_run(root: Path, manifest: Manifest, base_dir: Path, origin: str = "thi
         content = new_record(root, manifest, base_dir, inventory.listing(), contents(inventory))
         with atomic_file(root / "run.json", optional=True) as file:
             if not is_begun(root):  # by another process in the meantime
-                file.write(json_bytes(content))
+                file.write(sealed_json(content))
     stored, given = (each.model_dump(mode="json") for each in (read_record(root).manifest, manifest))
     if stored != given:
         change = difference(stored, given)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError, did_you_mean
-from p3d_gen.run.files import read_json, write_json
+from p3d_gen.run.files import read_sealed, sealed_json, write_bytes
 from p3d_gen.run.record import SCHEMA_VERSION, base_dirs, difference, stored_base_dir
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.manifest import Manifest, resolve_folder
@@ -100,7 +100,7 @@ def _check_name(name: str) -> None:
 def _stored(path: Path) -> dict[str, Any] | None:
     """Return the content of settings.json; None if there is no such file. Raise RunError if it cannot be used."""
     try:
-        data = read_json(path)
+        data = read_sealed(path)
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, but this p3dgen reads {SCHEMA_VERSION}")
         return {**data, "base_dir": str(data["base_dir"]), "settings": data["settings"]}
@@ -230,5 +230,5 @@ def create_stylization(
         raise RunError(f"{path} holds other settings ({change}): choose another --name")
     _checked(run, wanted, base_dir)
     if stored is None or base_dir not in base_dirs(run.root, stored):
-        write_json(path, content)
+        write_bytes(path, sealed_json(content))
     return Stylization(name=name, settings=wanted, base_dir=base_dir)

@@ -14,7 +14,7 @@ from typing import Any
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.licences import AssetUse, asset_uses
-from p3d_gen.run.files import write_bytes, write_json
+from p3d_gen.run.files import sealed_json, write_bytes
 from p3d_gen.run.ledgers import upstream_ledger
 from p3d_gen.run.shards import read_labels
 from p3d_gen.run.store import RunFolder
@@ -133,5 +133,5 @@ def write_licences(
     path = out or stylization.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
     entries = [each.entry() | {"samples": samples} for each, samples in used]
-    write_json(path, {"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries})
+    write_bytes(path, sealed_json({"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries}))
     return path

@@ -25,6 +25,7 @@ from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import create_stylization
 from tests.helpers.fake_runs import fake_renders
+from tests.helpers.records import edit_record
 
 
 def told(run, *options):
@@ -45,7 +46,7 @@ def seal_empty(run, name, shard, *, count=2, seconds=10.0, ended=None, failures=
     members = [(f"{shard}-{i}", {"json": b"{}"}) for i in range(count)]
     seal(run, name, shard, "", members, list(failures))
     path = run.tar(name, shard).with_suffix(".json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+    edit_record(path, seconds=seconds)
     ended = time.time() + LATER if ended is None else ended
     os.utime(path, (ended, ended))
 

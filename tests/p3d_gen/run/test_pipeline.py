@@ -19,6 +19,7 @@ from p3d_gen.run.pipeline import Effort, Silent, StageSetup
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.stage import make_shard, tick
 from p3d_gen.run.store import open_run
+from tests.helpers.records import edit_record, unseal
 
 
 def _samples(refused, run, shard, failures):
@@ -129,8 +130,7 @@ def _cut(tar):
 
 
 def _count(tar):
-    path = tar.with_suffix(".json")
-    path.write_text(path.read_text().replace('"count": 2', '"count": 1'))
+    edit_record(tar.with_suffix(".json"), count=1)
 
 
 @pytest.mark.parametrize("size", ["recorded", "not recorded"])
@@ -141,7 +141,7 @@ def test_a_damaged_shard_is_named_and_made_again(run, damage, check, size, caplo
     tar = run.tar("render", "car-00000")
     whole, ledger = tar.read_bytes(), tar.with_suffix(".json")
     if size == "not recorded":  # as version 0.1.0 left it
-        ledger.write_text(json.dumps({k: v for k, v in json.loads(ledger.read_text()).items() if k != "size"}))
+        unseal(ledger, without=("size",))
     damage(tar)
     effort = Effort(check=check)
     with caplog.at_level(logging.WARNING):
