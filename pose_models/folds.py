@@ -36,8 +36,8 @@ from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples, entry_labels, shard_paths
 from pose_models.estimator import EstimateConfig
 from pose_models.judge import residuals_deg
+from pose_models.ledger import is_finished
 from pose_models.loading import load_estimators, torch_device
-from pose_models.nmm import MODEL_FILE
 from pose_models.progress import progress_bar
 from pose_models.training import LoopOptions, Sources, Step
 from pose_models.training import train as train_mesh
@@ -152,7 +152,7 @@ def fold_residuals(
         path = place / _RESIDUALS_FILE
         if not path.exists():
             inside = {key for key, number in split.fold_of.items() if number == fold}
-            if not (place / MODEL_FILE).exists():
+            if not is_finished(place):
                 train(_part(renders, split.fold_of.keys() - inside), held_out, place)
             estimators = load_estimators(place, device, EstimateConfig())
             judged = _part(renders, inside)

@@ -148,8 +148,8 @@ def test_a_stopped_command_goes_on_to_the_same_file(run, tmp_path, whole, monkey
     """Stopped in the middle of the second fold's training."""
     out, kept = tmp_path / "residuals.json", []
 
-    def keep_and_stop(folder, *args):
-        save_checkpoint(folder, *args)
+    def keep_and_stop(folder, *args, **more):
+        save_checkpoint(folder, *args, **more)
         kept.append(folder.name)
         if folder.name == "fold-1":
             raise KeyboardInterrupt
