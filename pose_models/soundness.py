@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import DataError
-from p3d_gen.run.files import read_json
-from pose_models.ledger import LEDGER_FILE, MARK, MODEL_FILE, REMEDY, Fault, faults, is_finished, read_ledger, sealed
+from p3d_gen.run.files import read_json, unsealed
+from pose_models.ledger import LEDGER_FILE, MARK, MODEL_FILE, REMEDY, Fault, faults, is_finished, read_ledger
 from pose_models.tensor_file import has_checksum, tensor_fault
 
 CHECKPOINT_FILE, WEIGHTS_FILE = "checkpoint.safetensors", "model.safetensors"
@@ -179,12 +179,16 @@ def _structure(path: Path) -> str:
 
 
 def _answer_fault(path: Path) -> str | None:
-    """Return what is wrong with a JSON file that holds its own checksum, "" if nothing is, None if it holds none."""
+    """Return what is wrong with the JSON of a prediction, "" if nothing is, None if it is something else."""
     try:
-        content = read_json(path)
+        content = path.read_bytes()
+        json.loads(content)
     except (OSError, ValueError) as error:
         return f"is damaged: {error}" if path.with_suffix(".png").is_file() else None
-    if not isinstance(content, dict) or not {"image", "category", "hypotheses", "cam_T_obj"} <= content.keys():
+    if b'"hypotheses"' not in content or b'"image"' not in content:
         return None
-    recorded = content.pop("sha256", None)
-    return "" if recorded in (None, sealed(content)["sha256"]) else "is damaged: its checksum does not fit"
+    try:
+        image = str(unsealed(content).get("image"))
+    except (ValueError, AttributeError) as error:
+        return f"is damaged: {error}"
+    return "" if Path(image).stem == path.stem else f"is the answer for {image}"

@@ -1,5 +1,6 @@
 """Damage: every file that pose-models keeps is missed, named rightly, and never loaded; what is made again is not."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 import pose_models as pm
 from pose_models.cli import main
+from pose_models.ledger import LEDGER_FILE
 from tests.helpers.boxes import write_run
 
 OLD = Path(__file__).parents[1] / "data" / "v0.1.0"
@@ -80,3 +82,64 @@ def test_every_kept_file_is_missed_by_its_name(world, tmp_path, damage):
         path.write_bytes(content)
         (path.parents[1] / "other").unlink()
     assert pm.check(made).sound
+
+
+def test_an_answer_is_missed_by_its_name(world, tmp_path):
+    answers = shutil.copytree(world / "made" / "answers", tmp_path / "answers")
+    path = answers / "picture.json"
+    assert pm.check(answers).files == 1
+    whole = path.read_bytes()
+    for damage in (flip, truncate):
+        damage(path)
+        assert [fault.path for fault in pm.check(answers).faults] == [path]
+        path.write_bytes(whole)
+    shutil.copy(path, answers / "other.json")
+    assert [fault.path for fault in pm.check(answers).faults] == [answers / "other.json"]
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "config.toml", LEDGER_FILE])
+def test_no_command_uses_a_damaged_model(world, tmp_path, name):
+    model = shutil.copytree(world / "made" / "nmm", tmp_path / "nmm")
+    flip(model / name)
+    images, photographs = ["--model", model, "--device", "cpu"], world / "run" / "test"
+    said = [call("adapt", "3duda", *images, "--target", photographs, "--out", tmp_path / "uda", code=1)]
+    said.append(call("finetune", *images, "--real", photographs, "--labels", 1, "--out", tmp_path / "few", code=1))
+    if name != "config.toml":
+        said.append(call("evaluate", *images, "--data", photographs, code=1))
+        said.append(call("predict", world / "run" / "picture.jpg", *images, "--out", tmp_path / "answers", code=1))
+    for each in said:
+        assert f"{model / name} is damaged: " in each, each
+    assert [path.parent for path in tmp_path.glob("*/model.safetensors")] == [model]
+
+
+def test_models_without_checksums_are_read_and_said_to_be_so(tmp_path):
+    old = shutil.copytree(OLD, tmp_path / "old")
+    for name in ("nmm", "resg", "uda"):
+        result = pm.check(old / name)
+        assert result.sound
+        assert result.files >= 4
+        assert "made before checksums were kept" in result.notes[0]
+        assert "no faults" in call("check", old / name)
+    for name in ("model.json", "model.safetensors", "config.toml"):
+        path = old / "nmm" / name
+        whole = path.read_bytes()
+        path.unlink()
+        assert path in [fault.path for fault in pm.check(old / "nmm").faults]
+        path.write_bytes(whole[: len(whole) // 2])
+        assert path in [fault.path for fault in pm.check(old / "nmm").faults]
+        path.write_bytes(whole)
+
+
+def test_the_command_prints_a_line_for_each_fault(world, tmp_path):
+    model = shutil.copytree(world / "made" / "nmm", tmp_path / "nmm")
+    assert call("check", model).endswith("no faults\n")
+    flip(model / "model.json")
+    (model / "train.jsonl").unlink()
+    lines = call("check", model, code=1).splitlines()
+    assert sorted(line.split()[0] for line in lines[:-1]) == [str(model / "model.json"), str(model / "train.jsonl")]
+    assert lines[-1] == "Error: 2 faults, listed above"
+    result = json.loads(CliRunner().invoke(main, ["check", str(model), "--json"]).stdout)
+    assert not result["sound"]
+    assert sorted(Path(each["file"]).name for each in result["faults"]) == ["model.json", "train.jsonl"]
+    (tmp_path / "empty").mkdir()
+    assert "holds nothing that pose-models keeps" in call("check", tmp_path / "empty", code=1)
