@@ -30,7 +30,7 @@ from p3d_gen.run.files import compact_json, write_bytes
 from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.shards import Members
 from p3d_gen.run.stage import make_shard, tick, worker_number
-from p3d_gen.run.store import RunFolder, open_run
+from p3d_gen.run.store import RunFolder, shared_run
 from p3d_gen.spec.sampling import spec
 
 _BYTES_PER_PIXEL = 64  # of all passes, without compression
@@ -212,4 +212,4 @@ def render_shard(run_dir: str, shard: str, supervision: Supervision | None = Non
     """Render one shard, or return its ledger if it is finished."""
     supervision = supervision or Supervision()
     ensure_models(run_dir, supervision.memory_mb)
-    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, supervision))
+    return make_shard(shared_run(run_dir), "render", shard, (), functools.partial(_samples, supervision))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tarfile
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -42,7 +43,8 @@ class Ledger:
     count: samples in the tar. sha256: of the tar. inputs: hash of all that decides its bytes. seconds: wall time.
     model_seconds: the part of it in which a model was at work. notes: other events, such as retries, and their number.
     made_with: the versions of the software that made it. command: its command line. Only the last five may differ if
-    the same shard is made twice. size: bytes of the tar; version 0.1.0 did not record it, which 0 stands for.
+    the same shard is made twice. size: bytes of the tar; version 0.1.0 did not record it, which 0 stands for. sources:
+    kind -> id -> sha256 of the files that its samples are made of, as they were then; earlier versions recorded none.
     """
 
     stage: str
@@ -51,7 +53,8 @@ class Ledger:
     sha256: str
     inputs: str
     failures: tuple[Failure, ...]
-    size: int = field(default=0, kw_only=True)
+    size: int = 0
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
     seconds: float
     model_seconds: float = 0.0
     notes: dict[str, int] = field(default_factory=dict)
@@ -135,8 +138,8 @@ def _may_be(size: int, ledger: Ledger) -> bool:
 def stage_inputs(run: RunFolder, stage: str, *upstream: Ledger, made_from: Any = None) -> str:
     """Return the hash of all that decides the bytes of a shard: schema, stage, its upstream shards, and `made_from`.
 
-    made_from: JSON; None stands for the manifest and its sources. RunError while it is open which models will be left
-    out: a sample's model is drawn from those that stay.
+    made_from: JSON; None stands for the stage's part of the manifest and its sources, see `RunFolder.decisive`.
+    RunError while it is open which models will be left out: a sample's model is drawn from those that stay.
     """
     if run.manifest.cad.quarantine and not run.prepared:
         raise RunError(
@@ -148,7 +151,7 @@ def stage_inputs(run: RunFolder, stage: str, *upstream: Ledger, made_from: Any =
             "schema": SCHEMA_VERSION,
             "stage": stage.partition("-")[0],
             "upstream": [ledger.sha256 for ledger in upstream],
-            "made_from": made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()},
+            "made_from": made_from or run.decisive(stage.partition("-")[0]),
         }
     )
 
@@ -190,6 +193,39 @@ def claimed(run: RunFolder, stage: str, shard: str) -> AbstractContextManager[IO
     return atomic_file(run.tar(stage, shard).with_suffix(".json"), wait=False, optional=True)
 
 
+# The labels that name the sources of a sample, by stage.
+_LABELS = {"render": ("cad", "texture", "hdri"), "shards": ("background",)}
+
+
+def _ids(members: Members) -> dict[str, str]:
+    """Return kind -> id of the sources that the labels of a sample name; nothing if it has no labels."""
+    try:
+        labels = json.loads(members.get("json", b"{}"))
+        ids = {kind: labels.get(f"{kind}_id") for kind in chain.from_iterable(_LABELS.values())}
+        return {f"cad/{labels['category']}" if kind == "cad" else kind: name for kind, name in ids.items() if name}
+    except (ValueError, RecursionError, AttributeError, KeyError):
+        return {}
+
+
+def _noting(samples: Iterable[tuple[str, Members]], used: dict[str, set[str]]) -> Iterator[tuple[str, Members]]:
+    """Yield the samples, and note the ids of their sources by kind."""
+    for key, members in samples:
+        for kind, name in _ids(members).items():
+            used[kind].add(name)
+        yield key, members
+
+
+def _sources(run: RunFolder, stage: str, used: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
+    """Return kind -> id -> sha256 of those of the sources that a stage itself reads."""
+    kinds = _LABELS.get(stage.partition("-")[0], ())
+    known = {
+        kind: {name: sha256 for name in sorted(names) if (sha256 := run.origin.contents.get(kind, {}).get(name))}
+        for kind, names in sorted(used.items())
+        if kind.partition("/")[0] in kinds
+    }
+    return {kind: names for kind, names in known.items() if names}
+
+
 def seal(
     run: RunFolder,
     stage: str,
@@ -207,7 +243,8 @@ def seal(
             return seal(run, stage, shard, inputs, samples, failures, remarks, record)
     remarks = remarks or Remarks()
     start = time.perf_counter()
-    tar, samples = run.tar(stage, shard), iter(samples)
+    used: dict[str, set[str]] = defaultdict(set)
+    tar, samples = run.tar(stage, shard), _noting(samples, used)
     first = list(islice(samples, 1))
     if first or not is_packed(stage):
         count, sha256 = write_shard(tar, chain(first, samples))
@@ -223,6 +260,7 @@ def seal(
         inputs=inputs,
         failures=tuple(failures),
         size=size,
+        sources=_sources(run, stage, used),
         seconds=round(time.perf_counter() - start, 3),
         model_seconds=round(remarks.model_seconds, 3),
         notes=dict(remarks.notes),

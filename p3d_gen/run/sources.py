@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from p3d_gen.core.errors import AssetError, ManifestError, P3DError, RunError
 from p3d_gen.run.checksums import changed_files, checksums
-from p3d_gen.run.files import read_sealed, sealed_json, write_bytes
-from p3d_gen.run.record import Record, difference, stored_base_dir
+from p3d_gen.run.record import OTHER_OR_UPDATE, Origin, Record, change_record, difference, stored_base_dir
 from p3d_gen.spec.inventory import Inventory
+from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.recorded import recorded_inventory
+from p3d_gen.spec.stated import source_licences, viewpoint_file
 from p3d_gen.spec.taken import take_inventory
 
 
-def contents(inventory: Inventory) -> dict[str, dict[str, str]]:
-    """Return kind -> id -> sha256 of the files of all sources."""
+def _contents(files_of: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
+    """Return kind -> id -> sha256 of files, kind -> id -> path."""
     contents = {}
-    for kind, files in inventory.files().items():
+    for kind, files in files_of.items():
         sha256 = checksums(files.values())
         contents[kind] = {name: sha256[path] for name, path in files.items()}
     return contents
+
+
+def new_origin(manifest: Manifest, base_dir: Path) -> Origin:
+    """Return what a run records of its manifest's sources as they are."""
+    inventory = take_inventory(manifest, base_dir)
+    path = viewpoint_file(manifest, base_dir)
+    viewpoints = {"viewpoint": {manifest.viewpoint.source: path}} if path else {}
+    contents = _contents({**inventory.files(), **viewpoints})
+    licences = source_licences(manifest, base_dir, inventory)
+    return Origin(listing=inventory.listing(), contents=contents, first_contents=contents, licences=licences)
 
 
 def _changed(inventory: Inventory, recorded: dict[str, dict[str, str]]) -> dict[str, dict[str, Path]]:
@@ -39,8 +50,8 @@ def inventory_at(record: Record, base_dir: Path | None) -> Inventory:
 
     None looks for no file.
     """
-    inventory = recorded_inventory(record.manifest, base_dir, record.sources)
-    for kind, files in _changed(inventory, record.contents).items():
+    inventory = recorded_inventory(record.manifest, base_dir, record.origin.listing)
+    for kind, files in _changed(inventory, record.origin.contents).items():
         reason = f"{kind}: {next(iter(files.values()))} has another content than it had"
         inventory = inventory.without(kind, files.keys(), reason)
     return inventory
@@ -53,14 +64,14 @@ def _refuse(root: Path, record: Record, base_dir: Path) -> None:
     except (ManifestError, AssetError) as error:
         moved = "if the manifest and its sources were moved, name their folder by --base-dir"
         raise type(error)(f"{error}; {moved}" if base_dir in record.base_dirs else str(error)) from None
-    if inventory.listing() != record.sources:
-        change = difference(record.sources, inventory.listing())
-        raise RunError(f"the sources of {root} are not those it was made from ({change}): choose another --out")
-    changed = [path for files in _changed(inventory, record.contents).values() for path in files.values()]
+    if inventory.listing() != record.origin.listing:
+        change = difference(record.origin.listing, inventory.listing())
+        raise RunError(f"the sources of {root} are not those it was made from ({change}): {OTHER_OR_UPDATE}")
+    changed = [path for files in _changed(inventory, record.origin.contents).values() for path in files.values()]
     more = f" and {len(changed) - 1} more have" if len(changed) > 1 else " has"
     raise RunError(
-        f"the sources of {root} have changed since it was begun: {changed[0]}{more} another content; put the "
-        "former one back, or choose another --out"
+        f"the sources of {root} have changed since it was begun: {changed[0]}{more} another content; put the former "
+        f"one back, add --retry-failed if it was repaired, or {OTHER_OR_UPDATE}"
     )
 
 
@@ -101,7 +112,6 @@ def record_base_dir(root: Path, record: Record, base_dir: Path, inventory: Inven
         return
     recorded = [inventory_at(record, place) for place in record.base_dirs]
     if len(inventory.lacking) < min(len(each.lacking) for each in recorded):
-        moved = read_sealed(root / "run.json") | stored_base_dir(root, base_dir)
-        write_bytes(root / "run.json", sealed_json(moved))
+        change_record(root, stored_base_dir(root, base_dir))
     elif inventory.lacking:
         _refuse(root, record, base_dir)

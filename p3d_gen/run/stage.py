@@ -17,7 +17,7 @@ from p3d_gen.run.ledgers import (
     upstream_ledger,
 )
 from p3d_gen.run.shards import Members
-from p3d_gen.run.store import RunFolder
+from p3d_gen.run.store import RunFolder, forget_runs
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced by the engine
@@ -27,6 +27,7 @@ _number = 0  # replaced by the engine
 def enter(on_sample: Callable[[], None], number: int = 0) -> None:
     """Set what `tick` and `worker_number` do in this process; called by an engine in each of its processes."""
     global _tick, _number
+    forget_runs()
     _tick, _number = on_sample, number
 
 

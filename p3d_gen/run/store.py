@@ -16,18 +16,21 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
+from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.cad_model import CadModel, check_materials, load_cad, materials_file
-from p3d_gen.run.files import atomic_file, sealed_json
+from p3d_gen.run.files import atomic_file, file_sha256, sealed_json
 from p3d_gen.run.prepared import models_file, prepared_sha256, read_models, without
-from p3d_gen.run.record import difference, is_begun, new_record, read_record
+from p3d_gen.run.record import OTHER_OR_UPDATE, Origin, difference, is_begun, new_record, read_record
 from p3d_gen.run.remote import local_copy, place
-from p3d_gen.run.sources import contents, find_sources, record_base_dir
+from p3d_gen.run.sources import find_sources, new_origin, record_base_dir
+from p3d_gen.spec.deciding import decisive
 from p3d_gen.spec.inventory import KINDS, Inventory
 from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash
-from p3d_gen.spec.taken import take_inventory
 
 _SHOWN_ID = 80
 _ODD_ID = re.compile(r"(^|/)\.\.?(/|$)|^/|//|/$|[\\\0]")
@@ -41,6 +44,7 @@ class RunFolder:
     prepared: True once its CAD models are prepared. prepared_sha256: of their files, by their paths below RUN/cad; runs
     of version 0.1.0 have none. inventory: the sources that its samples are drawn from; its `lacking` names those whose
     files are not there. If unusable models are to be left out, it is certain only once the models are prepared.
+    origin: what the run records of its sources and software.
     """
 
     root: Path
@@ -51,6 +55,36 @@ class RunFolder:
     prepared: bool
 
     prepared_sha256: dict[str, str] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
+
+    def listing(self) -> dict[str, list[str]]:
+        """Return the identities of the sources, see `Inventory.listing`; of viewpoints that are not there as well."""
+        recorded = {"viewpoint": self.origin.listing["viewpoint"]} if "viewpoint" in self.inventory.lacking else {}
+        return self.inventory.listing() | recorded
+
+    @cached_property
+    def _decisive(self) -> dict[str, Any]:
+        return {}
+
+    def decisive(self, stage: str) -> Any:
+        """Return the part of manifest and sources that decides a stage's shards, or its hash; see `spec.deciding`.
+
+        stage: render, stylize or shards. Earlier versions let the whole manifest and all sources decide; runs that they
+        began go on like that.
+        """
+        if stage not in self._decisive:
+            self._decisive[stage] = (
+                {"manifest": self.manifest_hash, "inventory": self.listing()}
+                if self.origin.inputs_version == 1
+                else digest(self._deciding(stage))
+            )
+        return self._decisive[stage]
+
+    def _deciding(self, stage: str) -> dict[str, Any]:
+        models = {name: sha256 for name, sha256 in self.prepared_sha256.items() if name.endswith(".npz")}
+        return decisive(stage, self.manifest, self.listing(), self.origin.first_contents) | (
+            {"models": models} if stage == "render" else {}
+        )
 
     def shards(self, category: str) -> list[str]:
         """Return the names of a category's shards."""
@@ -108,31 +142,28 @@ def create_run(root: Path, manifest_path: Path) -> RunFolder:
 
     RunError if the folder belongs to another manifest, to other sources, or holds something else.
     """
-    return create_run_of(root, load_manifest(manifest_path), str(manifest_path))
+    manifest = load_manifest(manifest_path)
+    return begin_run(root, manifest, manifest.base_dir, str(manifest_path))
 
 
-def create_run_of(root: Path, manifest: Manifest, origin: str = "this one") -> RunFolder:
-    """Open the run folder of a manifest, as `create_run` does. origin: the manifest's name in messages."""
-    return begin_run(root, manifest, manifest.base_dir, origin)
-
-
-def begin_run(root: Path, manifest: Manifest, base_dir: Path, origin: str = "this one") -> RunFolder:
+def begin_run(
+    root: Path, manifest: Manifest, base_dir: Path, origin: str = "this one", needs: Collection[str] = KINDS
+) -> RunFolder:
     """Open a run folder, and make it for this manifest if it does not exist.
 
-    base_dir: the folder at which the manifest's relative paths start. origin: the manifest's name in messages. RunError
-    if the folder holds something else, or was made from another manifest or other sources.
+    base_dir: the folder at which the manifest's relative paths start. origin: the manifest's name in messages. needs:
+    see `open_run`. RunError if the folder holds something else, or was made from another manifest or other sources.
     """
     if not is_begun(root):
-        inventory = take_inventory(manifest, base_dir)
-        content = new_record(root, manifest, base_dir, inventory.listing(), contents(inventory))
+        content = new_record(root, manifest, base_dir, new_origin(manifest, base_dir))
         with atomic_file(root / "run.json", optional=True) as file:
             if not is_begun(root):  # by another process in the meantime
                 file.write(sealed_json(content))
     stored, given = (each.model_dump(mode="json") for each in (read_record(root).manifest, manifest))
     if stored != given:
         change = difference(stored, given)
-        raise RunError(f"{root} was made from another manifest than {origin} ({change}): choose another --out")
-    return open_run(root, base_dir=base_dir)
+        raise RunError(f"{root} was made from another manifest than {origin} ({change}): {OTHER_OR_UPDATE}")
+    return open_run(root, needs=needs, base_dir=base_dir)
 
 
 def open_run(
@@ -161,4 +192,32 @@ def open_run(
         inventory=without(inventory, models["quarantined"]) if models else inventory,
         prepared=models is not None,
         prepared_sha256=prepared_sha256(models or {}),
+        origin=record.origin,
     )
+
+
+def _identity(path: Path) -> str:
+    """Return the sha256 of a file that tells what a run is, "" if it is not there."""
+    try:
+        return file_sha256(path)
+    except FileNotFoundError:
+        return ""
+
+
+def shared_run(folder: str, needs: Collection[str] = KINDS) -> RunFolder:
+    """Open a run as `open_run` does, for one of its shards: a process compares the sources once for all of them.
+
+    They are compared again if the run itself has changed, or after `forget_runs`.
+    """
+    root = place(folder)
+    return _shared_run(folder, tuple(needs), _identity(root / "run.json"), _identity(models_file(root)))
+
+
+@lru_cache(maxsize=4)
+def _shared_run(folder: str, needs: tuple[str, ...], *_: str) -> RunFolder:
+    return open_run(folder, needs)
+
+
+def forget_runs() -> None:
+    """Let the next `shared_run` compare the sources again."""
+    _shared_run.cache_clear()

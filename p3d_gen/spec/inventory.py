@@ -92,7 +92,8 @@ class Inventory:
         """Return the backgrounds of a category's samples."""
         return self.background_sets.get(category, self.backgrounds)
 
-    def _kinds(self) -> dict[str, tuple[Asset, ...]]:
+    def by_kind(self) -> dict[str, tuple[Asset, ...]]:
+        """Return the assets by kind; those of CAD models are cad/<category>."""
         return {
             **{f"cad/{category}": assets for category, assets in self.cads.items()},
             "texture": self.textures,
@@ -104,12 +105,12 @@ class Inventory:
         """Return those of the assets' files that are there, kind -> id -> path, without computed shapes."""
         return {
             kind: {asset.id: asset.path for asset in assets if asset.is_here and not asset.is_parametric}
-            for kind, assets in self._kinds().items()
+            for kind, assets in self.by_kind().items()
         }
 
     def listing(self) -> dict[str, list[str]]:
         """Return the assets' identities by kind: the part of a shard's inputs that its sources are."""
-        listing = {kind: [asset.identity() for asset in assets] for kind, assets in self._kinds().items()}
+        listing = {kind: [asset.identity() for asset in assets] for kind, assets in self.by_kind().items()}
         return listing | {"viewpoint": viewpoint_listing(self.viewpoints)}
 
     def without(self, kind: str, ids: Collection[str], reason: str) -> Inventory:
@@ -119,7 +120,7 @@ class Inventory:
                 replace(asset, address="", recorded=asset.identity()) if section == kind and asset.id in ids else asset
                 for asset in listed
             )
-            for section, listed in self._kinds().items()
+            for section, listed in self.by_kind().items()
         }
         backgrounds = {asset.id: asset for asset in assets["background"]}
         return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,8 @@ def _makings(
     stored = {stage: _stored(run, stage, shard, (key,))[key] for stage in ("render", stylization.stage)}
     composites = {packed_key(run.manifest, key, n): n for n in range(run.manifest.background.per_render)}
     packed = _stored(run, stylization.packed, shard, tuple(composites))
-    render = renderer.sample(sample)
+    background = json.loads(stored["render"]["json"])["background_id"]  # packing draws it again
+    render = renderer.sample(replace(sample, background_id=background))
     yield "render", key, stored["render"], render
     picture = _restylized(run, stylization, shard, key, render, device)
     yield stylization.stage, key, stored[stylization.stage], picture

@@ -26,7 +26,7 @@ from p3d_gen.run.files import compact_json
 from p3d_gen.run.remote import place
 from p3d_gen.run.shards import write_shard
 from tests.helpers.dataset_runs import labels_of, make_assets, packed_run, run_samples, samples_of, tree
-from tests.helpers.records import edit_record
+from tests.helpers.records import edit_record, unseal
 
 HALVES = {"train": 1.0, "test": 1.0}
 
@@ -258,6 +258,7 @@ def test_without_its_sources_a_run_has_the_licences_that_were_written(tmp_path, 
     monkeypatch.setattr(logging.getLogger("p3d_gen"), "propagate", True)
     make_assets(tmp_path)
     run, written = packed_run(tmp_path / "a", samples=4), tmp_path / "a" / "licences.json"
+    unseal(run.root / "run.json", without=("licences",))  # as version 0.1.0 wrote it
     shutil.rmtree(tmp_path / "assets")
     with caplog.at_level(logging.WARNING):
         assert make(tmp_path / "unknown", run)[0]["licences"] == {}

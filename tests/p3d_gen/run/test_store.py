@@ -158,11 +158,12 @@ def test_inputs_follow_everything_that_decides_the_bytes(run):
         stage_inputs(run, "stylize"),
         stage_inputs(run, "stylize", ledger),
         stage_inputs(run, "stylize", replace(ledger, sha256="0")),
-        stage_inputs(replace(run, manifest_hash="0"), "render"),
+        stage_inputs(replace(run, manifest=run.manifest.model_copy(update={"seed": 4})), "render"),
+        stage_inputs(replace(run, prepared_sha256={"car/m0.npz": "0"}), "render"),
         stage_inputs(replace(run, inventory=replace(run.inventory, textures=())), "render"),
         stage_inputs(run, "stylize", ledger, made_from={"steps": 2}),
     }
-    assert len(hashes) == 7
+    assert len(hashes) == 8
 
 
 def test_forgetting_failures(run):
