@@ -8,7 +8,6 @@ packed. Folds are split by CAD model, so that a judge has seen neither a sample 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import shutil
 from collections import Counter
@@ -24,7 +23,7 @@ from rich.progress import Progress
 
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.types import Array
-from p3d_gen.run.files import file_sha256, write_json
+from p3d_gen.run.files import file_sha256, read_record, sealed_json, write_bytes
 from p3d_gen.run.record import difference
 from p3d_gen.run.remote import place
 from p3d_gen.stylize.judge import By, write_residuals
@@ -45,6 +44,7 @@ from pose_models.training.assembly import TrainingData, training_images
 
 _SPLIT = 4
 _log = logging.getLogger(__name__)
+_REMEDY = "choose another --out, or give --overwrite"
 _MADE_FROM_FILE, _RESIDUALS_FILE = "folds.json", "residuals.json"
 
 # Train a pose model on samples, without the CAD models of these ids, into a folder; resumable.
@@ -117,12 +117,12 @@ def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: 
     path = folder / _MADE_FROM_FILE
     if overwrite and path.exists():
         shutil.rmtree(folder)
-    if path.exists() and (kept := json.loads(path.read_text())) != made_from:
+    if path.exists() and (kept := read_record(path, _REMEDY)) != made_from:
         raise RunError(
             f"{folder} holds folds of another configuration or other samples ({difference(kept, made_from)}): choose "
             "another --out, or give --overwrite"
         )
-    write_json(path, made_from)
+    write_bytes(path, sealed_json(made_from))
 
 
 def _part(renders: ShardSamples, keys: Collection[str]) -> ShardSamples:
@@ -159,8 +159,8 @@ def fold_residuals(
             keys = [entry.key for entry in judged.entries]
             orders = [labels[key]["symmetry_order"] for key in keys]
             degrees = residuals_deg(estimators, judged, orders, partial(on_image, fold))
-            write_json(path, dict(zip(keys, degrees, strict=True)))
-        residuals.append(json.loads(path.read_text()))
+            write_bytes(path, sealed_json(dict(zip(keys, degrees, strict=True))))
+        residuals.append(read_record(path, "remove it, and the fold is judged again"))
     return residuals
 
 

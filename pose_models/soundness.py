@@ -22,6 +22,7 @@ from pose_models.tensor_file import has_checksum, tensor_fault
 CHECKPOINT_FILE, WEIGHTS_FILE = "checkpoint.safetensors", "model.safetensors"
 _CONFIGS = ("config.toml", "adapt.toml")
 _SUMMARY_FILE = "summary.json"
+_SEALED = ("folds.json", "residuals.json", "step.json")  # of folds and of protocols
 # Without a ledger each of these alone tells that pose-models wrote a folder.
 _KEPT = (
     *_CONFIGS,
@@ -178,13 +179,23 @@ def _structure(path: Path) -> str:
     return ""
 
 
+def _seal_fault(content: bytes) -> str:
+    try:
+        unsealed(content)
+    except ValueError as error:
+        return f"is damaged: {error}"
+    return ""
+
+
 def _answer_fault(path: Path) -> str | None:
     """Return what is wrong with the JSON of a prediction, "" if nothing is, None if it is something else."""
     try:
         content = path.read_bytes()
         json.loads(content)
     except (OSError, ValueError) as error:
-        return f"is damaged: {error}" if path.with_suffix(".png").is_file() else None
+        return f"is damaged: {error}" if path.name in _SEALED or path.with_suffix(".png").is_file() else None
+    if path.name in _SEALED:
+        return _seal_fault(content)
     if b'"hypotheses"' not in content or b'"image"' not in content:
         return None
     try:

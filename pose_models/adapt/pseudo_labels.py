@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -157,7 +158,8 @@ class PseudoLabelled(Sequence[PoseSample]):
     """Target images with their pseudo-labels, to train on; their keys begin with `PREFIX`, so that no source image has
     the same.
 
-    Translation and K are the annotated ones; where there are none, those by which the object fills its box.
+    Translation and K are the annotated ones; where there are none, those by which the object fills its box. identity:
+    a digest of the images and their poses.
     """
 
     def __init__(
@@ -170,9 +172,12 @@ class PseudoLabelled(Sequence[PoseSample]):
     ) -> None:
         """Take the images of the numbers `chosen`; distance as in `SourceModel.with_camera`."""
         self._target, self._kept = target, []
+        digest = hashlib.sha256()
         for number in chosen:
             sample = source.with_camera(_with_rotation(target[number], labels[number].R_cam_obj), distance)
             self._kept.append((number, sample.cam_T_obj, sample.K))
+            digest.update(repr((target.record[number], labels[number].R_cam_obj.tolist())).encode())
+        self.identity = digest.hexdigest()
 
     def __len__(self) -> int:
         """Return the number of images."""

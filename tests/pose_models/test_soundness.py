@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 import pose_models as pm
 from pose_models.cli import main
 from pose_models.ledger import LEDGER_FILE
+from pose_models.training import loop
 from tests.helpers.boxes import write_run
 
 OLD = Path(__file__).parents[1] / "data" / "v0.1.0"
@@ -143,3 +146,58 @@ def test_the_command_prints_a_line_for_each_fault(world, tmp_path):
     assert sorted(Path(each["file"]).name for each in result["faults"]) == ["model.json", "train.jsonl"]
     (tmp_path / "empty").mkdir()
     assert "holds nothing that pose-models keeps" in call("check", tmp_path / "empty", code=1)
+
+
+@pytest.fixture(scope="module")
+def stopped(world, tmp_path_factory):
+    """A training and an adaptation that end after their second checkpoint, and the commands that continue them."""
+    root = tmp_path_factory.mktemp("stopped")
+    network = ["--backbone", "test_resnet", "--vertices", 60, *SMALL]
+    train = ["train", "--shards", world / "run" / "shards", *network, "--out"]
+    cc3d = ["adapt", "cc3d", "--model", world / "made" / "nmm", "--target", world / "run" / "test", "--steps", 3]
+    cc3d += ["--arm", "released", "--device", "cpu", "--checkpoint-every", 1, "--out"]
+    kept = loop.save_checkpoint
+
+    def stop(folder, step, *given, **more):
+        kept(folder, step, *given, **more)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", stop)
+        for words, name in ((train, "train"), (cc3d, "cc3d")):
+            call(*words, root / name, code=130)
+    return root, {"train": train, "cc3d": cc3d}
+
+
+@pytest.mark.parametrize("name", ["train", "cc3d"])
+@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+def test_a_damaged_run_is_not_continued(stopped, tmp_path, name, damage):
+    root, commands = stopped
+    run = shutil.copytree(root / name, tmp_path / name)
+    assert "is not finished" in pm.check(run).notes[0]
+    for path in kept(run):
+        whole = path.read_bytes()
+        damage(path)
+        assert [fault.path for fault in pm.check(run).faults] == [path]
+        if (path.name, damage) != (LEDGER_FILE, Path.unlink):
+            assert f"{path} is " in call(*commands[name], run, code=1)
+        path.write_bytes(whole)
+    call(*commands[name], run)
+    assert pm.check(run).sound
+    assert not list(run.rglob("checkpoint.safetensors"))
+
+
+def test_a_second_command_with_one_out_ends_at_once(stopped, tmp_path):
+    root, commands = stopped
+    run = shutil.copytree(root / "train", tmp_path / "train")
+    code = "import sys; from pathlib import Path; from pose_models.exclusive import working_in\n"
+    code += "with working_in(Path(sys.argv[1])): print('in', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", code, str(run)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "in\n"
+        for given in ([], ["--overwrite"]):
+            assert "is being worked on by another process" in call(*commands["train"], run, *given, code=1)
+        other.kill()
+    call(*commands["train"], run)
+    assert not (run / ".lock").exists()
