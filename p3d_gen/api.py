@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from p3d_gen.blender.client import MEMORY_MB
 from p3d_gen.catalogue.single import render_one
@@ -17,22 +18,34 @@ from p3d_gen.dataset.licences import asset_uses
 from p3d_gen.pack.stage import NEEDS as PACK_NEEDS
 from p3d_gen.pack.stage import ResidualFilter
 from p3d_gen.render.prepare import prepare_models
-from p3d_gen.render.stage import Supervision
 from p3d_gen.report import write_report
 from p3d_gen.report.sheet import write_contact_sheet
 from p3d_gen.report.single import Sample, count_samples, read_keys, read_sample, read_samples
 from p3d_gen.run import pipeline
+from p3d_gen.run.ledgers import Failure, read_ledger
 from p3d_gen.run.live import LiveProgress
 from p3d_gen.run.pipeline import Effort, Progress, RayCluster, StageResult, StageSetup
+from p3d_gen.run.record import is_begun
 from p3d_gen.run.remote import place
-from p3d_gen.run.store import Failure, RunFolder, create_run_of, read_ledger
+from p3d_gen.run.repairs import take_repairs
+from p3d_gen.run.store import RunFolder, begin_run
 from p3d_gen.run.store import open_run as open_folder
+from p3d_gen.run.updates import update_run
 from p3d_gen.spec.inventory import KINDS
 from p3d_gen.spec.manifest import Manifest, load_manifest
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.spdx import spdx
 from p3d_gen.spec.stylize import Stylize, load_settings
-from p3d_gen.stages import core_count, models_left, pack_setup, render_setup, stylize_setup
+from p3d_gen.stages import (
+    Engine,
+    core_count,
+    effort_of,
+    models_left,
+    pack_setup,
+    render_setup,
+    stylize_setup,
+    supervision_of,
+)
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
 from p3d_gen.verify import Verification, verify_run
 from p3d_gen.verify.provenance import check_allowed
@@ -49,37 +62,15 @@ __all__ = [
     "render_one",
 ]
 
-Engine = Literal["local", "ray"] | RayCluster
+_logger = logging.getLogger(__name__)
 _SHOWN_SAMPLES = 4
 _TORCH_DEVICES = ("auto", "cpu", "cuda")
-
-
-def _effort(
-    workers: int | None, shards: str, engine: Engine, allow_failures: int, retry_failed: bool, check: bool = False
-) -> Effort:
-    if engine not in ("local", "ray") and not isinstance(engine, RayCluster):
-        raise ConfigError(f"engine = {engine!r}: use 'local', 'ray' or a RayCluster")
-    cluster = RayCluster() if engine == "ray" else engine if isinstance(engine, RayCluster) else None
-    return Effort(
-        workers=workers,
-        shards=shards,
-        cluster=cluster,
-        allow_failures=allow_failures,
-        retry_failed=retry_failed,
-        check=check,
-    )
 
 
 def _progress(progress: bool | Progress) -> Progress:
     if isinstance(progress, bool):
         return LiveProgress() if progress else pipeline.Silent()
     return progress
-
-
-def _supervision(device: str, sample_timeout_s: float, recycle_after: int, memory_mb: int) -> Supervision:
-    return Supervision(
-        timeout_s=sample_timeout_s, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
-    )
 
 
 def _settings(settings: str | Path | Mapping[str, Any] | None) -> tuple[Stylize, Path] | None:
@@ -112,7 +103,9 @@ class Run:
     - shards: numbers of the shards to make, as in "0-99,120"; "" for all.
     - engine: "local" for processes of this machine, "ray" or a `RayCluster` for a Ray cluster.
     - allow_failures: number of samples that may fail without a RunError at the end.
-    - retry_failed: make shards with failed samples again.
+    - retry_failed: make shards with failed samples again. A picture that was repaired since is taken, if recorded
+      failures name it and no finished sample was made from its former content.
+    - strict_versions: refuse to go on under other versions of Blender or a library. Without it a line says so.
     - progress: True shows progress on stderr.
 
     As a collection it holds the samples that are made, each as the last stage left it: packed, stylized or rendered.
@@ -122,10 +115,14 @@ class Run:
         """Wrap an open run folder; use `create_run` or `open_run` instead."""
         self._run = opened
 
-    def _need(self, kinds: Collection[str]) -> None:
+    def _need(self, kinds: Collection[str], effort: Effort, progress: Progress) -> None:
         """Open the run again if sources of these kinds, which are to be read, are not there. An error says which."""
-        if self._run.inventory.lacking.keys() & set(kinds):
-            self._run = open_folder(self._run.root, kinds)
+        if not self._run.inventory.lacking.keys() & set(kinds):
+            return
+        repaired = take_repairs(self._run) if effort.retry_failed else ()
+        if repaired:
+            progress.note(f"repaired since samples failed for them: {', '.join(repaired)}")
+        self._run = open_folder(self._run.root, kinds)
 
     @property
     def folder(self) -> Path:
@@ -157,6 +154,7 @@ class Run:
         engine: Engine = "local",
         allow_failures: int = 0,
         retry_failed: bool = False,
+        strict_versions: bool = False,
         progress: bool | Progress = False,
     ) -> StageResult:
         """Render the samples with Blender.
@@ -165,10 +163,11 @@ class Run:
         after which a render is stopped and tried once more. recycle_after, memory_mb: renders and resident memory after
         which a Blender process is replaced by a fresh one.
         """
-        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
-        self._need(KINDS)
-        setup = render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort)
-        return self._make((setup,), effort, _progress(progress), memory_mb=memory_mb)[0]
+        effort = effort_of(workers, shards, engine, allow_failures, retry_failed, strict_versions)
+        shown = _progress(progress)
+        self._need(KINDS, effort, shown)
+        setup = render_setup(supervision_of(device, sample_timeout_s, recycle_after, memory_mb), effort)
+        return self._make((setup,), effort, shown, memory_mb=memory_mb)[0]
 
     def stylize(
         self,
@@ -182,6 +181,7 @@ class Run:
         engine: Engine = "local",
         allow_failures: int = 0,
         retry_failed: bool = False,
+        strict_versions: bool = False,
         progress: bool | Progress = False,
     ) -> StageResult:
         """Turn the renders into realistic pictures.
@@ -190,11 +190,12 @@ class Run:
         settings: of a stylization with a name: a TOML file with the keys of the manifest's section stylize, or these
         keys and values. min_survival: replaces the settings' least label survival. device: "auto", "cpu" or "cuda".
         """
-        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
+        effort = effort_of(workers, shards, engine, allow_failures, retry_failed, strict_versions)
+        shown = _progress(progress)
         if device not in _TORCH_DEVICES:
             raise ConfigError(f"device = {device!r} is not known{did_you_mean(device, _TORCH_DEVICES)}")
         stylization = create_stylization(self._run, name, _settings(settings), min_survival)
-        return self._make((stylize_setup(self._run, stylization, device, effort),), effort, _progress(progress))[0]
+        return self._make((stylize_setup(self._run, stylization, device, effort),), effort, shown)[0]
 
     def pack(
         self,
@@ -208,6 +209,7 @@ class Run:
         engine: Engine = "local",
         allow_failures: int = 0,
         retry_failed: bool = False,
+        strict_versions: bool = False,
         progress: bool | Progress = False,
     ) -> StageResult:
         """Composite the stylized pictures on backgrounds and write them as WebDataset shards.
@@ -216,15 +218,16 @@ class Run:
         wrote; samples with a residual above max_residual_deg are left out. allow_licenses: SPDX ids; assets and
         checkpoints under other or unknown licences are refused. Without ids everything is allowed.
         """
-        effort = _effort(workers, shards, engine, allow_failures, retry_failed)
-        self._need(PACK_NEEDS)
+        effort = effort_of(workers, shards, engine, allow_failures, retry_failed, strict_versions)
+        shown = _progress(progress)
+        self._need(PACK_NEEDS, effort, shown)
         stylization = open_stylization(self._run, name)
         _check_licenses(self._run, stylization, allow_licenses)
         files = tuple(Path(path).resolve() for path in residuals)
         setup = pack_setup(
             self._run, stylization, ResidualFilter(files=files, max_deg=max_residual_deg) if files else None
         )
-        return self._make((setup,), effort, _progress(progress), name)[0]
+        return self._make((setup,), effort, shown, name)[0]
 
     def generate(
         self,
@@ -239,6 +242,7 @@ class Run:
         engine: Engine = "local",
         allow_failures: int = 0,
         retry_failed: bool = False,
+        strict_versions: bool = False,
         check: bool = False,
         progress: bool | Progress = False,
     ) -> tuple[StageResult, ...]:
@@ -249,16 +253,17 @@ class Run:
 
         With device="cpu" the stylizer computes on the CPU as well; else it takes GPUs if there are any.
         """
-        effort = _effort(workers, shards, engine, allow_failures, retry_failed, check)
-        self._need(KINDS)
+        effort = effort_of(workers, shards, engine, allow_failures, retry_failed, strict_versions, check)
+        shown = _progress(progress)
+        self._need(KINDS, effort, shown)
         stylization = create_stylization(self._run)
         _check_licenses(self._run, stylization, allow_licenses)
         setups = (
-            render_setup(_supervision(device, sample_timeout_s, recycle_after, memory_mb), effort),
+            render_setup(supervision_of(device, sample_timeout_s, recycle_after, memory_mb), effort),
             stylize_setup(self._run, stylization, "cpu" if device == "cpu" else "auto", effort),
             pack_setup(self._run, stylization, None),
         )
-        return self._make(setups, effort, _progress(progress), memory_mb=memory_mb)
+        return self._make(setups, effort, shown, memory_mb=memory_mb)
 
     def _prepare(self, effort: Effort, progress: Progress, memory_mb: int) -> None:
         """Prepare the CAD models that are not prepared yet."""
@@ -291,6 +296,7 @@ class Run:
         is_left = ("render" in kinds and models_left(self._run)) or (is_sheet_due and sheet and not sheet.exists())
         results = () if is_left else pipeline.unchanged_results(self._run, setups, effort)
         if not results:
+            pipeline.check_versions(self._run, setups, effort, progress)
             made = []
             for setup in setups:
                 if setup.name == "render":
@@ -360,15 +366,21 @@ class Run:
         return f"<p>{escape(repr(self))}</p>{images}"
 
 
-def create_run(folder: str | Path, manifest: Manifest | str | Path) -> Run:
+def create_run(folder: str | Path, manifest: Manifest | str | Path, update: bool = False) -> Run:
     """Open the run folder of a manifest, and make it if it does not exist.
 
     folder: a path, or a URL such as s3://bucket/run. manifest: a `Manifest` or its file. Relative paths in a manifest
     made in code start at the current folder. RunError if the folder belongs to another manifest or holds other files.
+
+    update: let the run go on with another manifest or changed sources, such as one more background. Its renders stay,
+    and later stages are made again. RunError if a render depends on the change.
     """
     loaded = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
     check_settings(loaded, loaded.stylize, loaded.base_dir)
-    return Run(create_run_of(place(folder), loaded, "this one" if isinstance(manifest, Manifest) else str(manifest)))
+    root, origin = place(folder), "this one" if isinstance(manifest, Manifest) else str(manifest)
+    if update and is_begun(root) and (change := update_run(root, loaded, loaded.base_dir)):
+        _logger.warning("%s goes on with what has changed (%s): its renders stay", root, change)
+    return Run(begin_run(root, loaded, loaded.base_dir, origin, needs=()))
 
 
 def open_run(folder: str | Path, base_dir: str | Path | None = None) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import Literal
 
 from p3d_gen.core.errors import ConfigError
 from p3d_gen.pack.stage import ResidualFilter, pack_shard
@@ -12,12 +13,45 @@ from p3d_gen.render.prepare import models_to_prepare
 from p3d_gen.render.stage import Supervision, render_shard
 from p3d_gen.render.stage import count_gpus as count_render_gpus
 from p3d_gen.run.local import available_cores
-from p3d_gen.run.pipeline import Effort, StageSetup
+from p3d_gen.run.pipeline import Effort, RayCluster, StageSetup
 from p3d_gen.run.store import RunFolder
 from p3d_gen.stylize.stage import count_gpus as count_stylize_gpus
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import Stylization
 from p3d_gen.stylize.weights import are_light
+
+Engine = Literal["local", "ray"] | RayCluster
+
+
+def effort_of(
+    workers: int | None,
+    shards: str,
+    engine: Engine,
+    allow_failures: int,
+    retry_failed: bool,
+    strict_versions: bool,
+    check: bool = False,
+) -> Effort:
+    """Return the effort that a call asks for. ConfigError if it names an engine that is not known."""
+    if engine not in ("local", "ray") and not isinstance(engine, RayCluster):
+        raise ConfigError(f"engine = {engine!r}: use 'local', 'ray' or a RayCluster")
+    cluster = RayCluster() if engine == "ray" else engine if isinstance(engine, RayCluster) else None
+    return Effort(
+        workers=workers,
+        shards=shards,
+        cluster=cluster,
+        allow_failures=allow_failures,
+        retry_failed=retry_failed,
+        check=check,
+        strict_versions=strict_versions,
+    )
+
+
+def supervision_of(device: str, sample_timeout_s: float, recycle_after: int, memory_mb: int) -> Supervision:
+    """Return the settings of the Blender processes that a call asks for. device: in small letters."""
+    return Supervision(
+        timeout_s=sample_timeout_s, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
+    )
 
 
 def core_count() -> int:

@@ -22,6 +22,7 @@ from pose_models.data.augment import Backgrounds
 from pose_models.data.images import Images
 from pose_models.data.shards import ShardSamples, shard_paths
 from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.exclusive import working_in
 from pose_models.learning import Paths, loop_options, several
 from pose_models.loading import torch_device
 from pose_models.mesh_estimator import MeshEstimator
@@ -84,15 +85,18 @@ def adapt_cc3d(
     source = folder_of(model)
     check_apart(source, Path(out))
     for folder, place, images in adaptations(source, Path(out), as_images(target, "train")):
-        start_or_resume(place, config, overwrite, ADAPT_FILE)
-        replay = _replayed(images.categories or (), several(source_shards), backgrounds)
-        pictures = Target(images.read(), source_config(folder).image_size)
-        _log.info("%s -> %s: %d images of %s", folder, place, len(pictures), images.name())
-        with progress_bar(progress) as bar:
-            accuracy = None if watch is None else watch.accuracy(folder, images)
-            observer = _observer(bar, len(pictures), config, accuracy, watch)
-            cc3d.adapt(folder, pictures, config, place, options, replay=replay, precision=precision, observer=observer)
-        _log.info("model written to %s", place)
+        with working_in(place):
+            start_or_resume(place, config, overwrite, ADAPT_FILE)
+            replay = _replayed(images.categories or (), several(source_shards), backgrounds)
+            pictures = Target(images.read(), source_config(folder).image_size)
+            _log.info("%s -> %s: %d images of %s", folder, place, len(pictures), images.name())
+            with progress_bar(progress) as bar:
+                accuracy = None if watch is None else watch.accuracy(folder, images)
+                observer = _observer(bar, len(pictures), config, accuracy, watch)
+                cc3d.adapt(
+                    folder, pictures, config, place, options, replay=replay, precision=precision, observer=observer
+                )
+            _log.info("model written to %s", place)
     return load(out, device)
 
 
@@ -158,13 +162,14 @@ def adapt_3duda(
     source = folder_of(model)
     check_apart(source, Path(out))
     for folder, place, images in adaptations(source, Path(out), as_images(target, "train")):
-        start_or_resume(place, config, overwrite, ADAPT_FILE)
-        pictures = Target(images.read(), source_config(folder).image_size)
-        _log.info("%s -> %s: %d images of %s", folder, place, len(pictures), images.name())
-        with progress_bar(progress) as bar:
-            on_epoch, on_images = _epochs(bar, len(pictures), config, _measured(folder, images, config, watch))
-            uda3d.run(folder, pictures, config, place, placed, on_epoch, on_images)
-        _log.info("model written to %s", place)
+        with working_in(place):
+            start_or_resume(place, config, overwrite, ADAPT_FILE)
+            pictures = Target(images.read(), source_config(folder).image_size)
+            _log.info("%s -> %s: %d images of %s", folder, place, len(pictures), images.name())
+            with progress_bar(progress) as bar:
+                on_epoch, on_images = _epochs(bar, len(pictures), config, _measured(folder, images, config, watch))
+                uda3d.run(folder, pictures, config, place, placed, on_epoch, on_images)
+            _log.info("model written to %s", place)
     return load(out, device)
 
 

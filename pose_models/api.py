@@ -31,6 +31,7 @@ from pose_models.report.cases import Case, evaluated_cases, worst_and_typical
 from pose_models.report.tables import Table
 from pose_models.report.write import CASES, summary_tables, write_report
 from pose_models.solve import PRESETS
+from pose_models.soundness import Soundness, check
 
 __all__ = [
     "AccuracyWatch",
@@ -41,9 +42,11 @@ __all__ = [
     "Images",
     "Pose",
     "PoseModel",
+    "Soundness",
     "UdaConfig",
     "adapt_3duda",
     "adapt_cc3d",
+    "check",
     "evaluate",
     "finetune",
     "load",

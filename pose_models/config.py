@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from p3d_gen.run.files import write_bytes
 from p3d_gen.spec.sections import Positive, Section, Unit, load_section
+from pose_models.ledger import MARK
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -122,7 +123,7 @@ Config = TypeVar("Config", bound=Section)
 
 def save_config(config: Section, path: Path) -> None:
     """Write a configuration as TOML, atomically, without the fields that are None, which TOML does not have."""
-    write_bytes(path, tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode())
+    write_bytes(path, (MARK + tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))).encode())
 
 
 def load_config(kind: type[Config], path: Path) -> Config:

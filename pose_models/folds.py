@@ -8,7 +8,6 @@ packed. Folds are split by CAD model, so that a judge has seen neither a sample 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import shutil
 from collections import Counter
@@ -25,9 +24,9 @@ from rich.progress import Progress
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
-from p3d_gen.run.files import file_sha256, write_json
+from p3d_gen.run.files import file_sha256, read_record, sealed_json, write_bytes
+from p3d_gen.run.record import difference
 from p3d_gen.run.remote import place
-from p3d_gen.run.store import difference
 from p3d_gen.stylize.judge import By, write_residuals
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.training import train as train_baseline
@@ -37,8 +36,8 @@ from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples, entry_labels, shard_paths
 from pose_models.estimator import EstimateConfig
 from pose_models.judge import residuals_deg
+from pose_models.ledger import is_finished
 from pose_models.loading import load_estimators, torch_device
-from pose_models.nmm import MODEL_FILE
 from pose_models.progress import progress_bar
 from pose_models.training import LoopOptions, Sources, Step
 from pose_models.training import train as train_mesh
@@ -46,6 +45,7 @@ from pose_models.training.assembly import TrainingData, training_images, unmirro
 
 _SPLIT = 4
 _log = logging.getLogger(__name__)
+_REMEDY = "choose another --out, or give --overwrite"
 _MADE_FROM_FILE, _RESIDUALS_FILE = "folds.json", "residuals.json"
 
 # Train a pose model on samples, without the CAD models of these ids, into a folder; resumable.
@@ -118,12 +118,12 @@ def start_folds(folder: Path, config: LoopConfig, renders: ShardSamples, split: 
     path = folder / _MADE_FROM_FILE
     if overwrite and path.exists():
         shutil.rmtree(folder)
-    if path.exists() and (kept := json.loads(path.read_text())) != made_from:
+    if path.exists() and (kept := read_record(path, _REMEDY)) != made_from:
         raise RunError(
             f"{folder} holds folds of another configuration or other samples ({difference(kept, made_from)}): choose "
             "another --out, or give --overwrite"
         )
-    write_json(path, made_from)
+    write_bytes(path, sealed_json(made_from))
 
 
 def _part(renders: ShardSamples, keys: Collection[str]) -> ShardSamples:
@@ -153,15 +153,15 @@ def fold_residuals(
         path = place / _RESIDUALS_FILE
         if not path.exists():
             inside = {key for key, number in split.fold_of.items() if number == fold}
-            if not (place / MODEL_FILE).exists():
+            if not is_finished(place):
                 train(_part(renders, split.fold_of.keys() - inside), held_out, place)
             estimators = load_estimators(place, device, EstimateConfig())
             judged = _part(renders, inside)
             keys = [entry.key for entry in judged.entries]
             symmetries = [Symmetry.of_labels(labels[key]) for key in keys]
             degrees = residuals_deg(estimators, judged, symmetries, partial(on_image, fold))
-            write_json(path, dict(zip(keys, degrees, strict=True)))
-        residuals.append(json.loads(path.read_text()))
+            write_bytes(path, sealed_json(dict(zip(keys, degrees, strict=True))))
+        residuals.append(read_record(path, "remove it, and the fold is judged again"))
     return residuals
 
 

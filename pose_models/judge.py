@@ -22,9 +22,10 @@ from p3d_gen.run.files import file_sha256
 from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.evaluation import evaluate
+from pose_models.ledger import MODEL_FILE
 from pose_models.loading import load_estimators, model_folders
 from pose_models.metrics.symmetry import symmetric_error_rad
-from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE
+from pose_models.nmm import WEIGHTS_FILE
 
 _LABELS = ("key", "category", "cam_T_obj", "focal_px", "principal_px", "image_hw", "bbox_xyxy", "symmetry_order")
 

@@ -18,6 +18,7 @@ from pose_models.config import Precision, TrainConfig
 from pose_models.data.images import Images
 from pose_models.data.label_budget import LabelBudget, labelled_samples, parse_labels
 from pose_models.data.sample import PoseSample
+from pose_models.exclusive import working_in
 from pose_models.loading import torch_device
 from pose_models.model import Device, PoseModel, as_images, folder_of, load
 from pose_models.progress import training_progress
@@ -121,17 +122,19 @@ def train(
         run = training_config(
             TrainConfig, data, group, fields, scratch=SCRATCH_MESH, file=_path(config), augment=augment, mirror=mirror
         )
-        start_or_resume(folder, run, overwrite)
-        renders, photographs, pictures = training_images(run, data)
-        models = training_cads(data, group)
-        _log.info(
-            "%s: %d renders, %d CADs; %s from %s; precision %s",
-            ", ".join(group), len(renders), sum(map(len, models.values())), run.backbone, _start(run), run.precision,
-        )  # fmt: skip
-        sources = Sources(renders=renders, real=photographs, cads=models, backgrounds=pictures)
-        with training_progress(run.steps, progress) as on_step:
-            _train_mesh(run, sources, folder, options, on_step)
-        _log.info("model written to %s", folder)
+        with working_in(folder):
+            start_or_resume(folder, run, overwrite)
+            renders, photographs, pictures = training_images(run, data)
+            models = training_cads(data, group)
+            _log.info(
+                "%s: %d renders, %d CADs; %s from %s; precision %s",
+                ", ".join(group), len(renders), sum(map(len, models.values())), run.backbone, _start(run),
+                run.precision,
+            )  # fmt: skip
+            sources = Sources(renders=renders, real=photographs, cads=models, backgrounds=pictures)
+            with training_progress(run.steps, progress) as on_step:
+                _train_mesh(run, sources, folder, options, on_step)
+            _log.info("model written to %s", folder)
     return load(out, device)
 
 
@@ -187,16 +190,17 @@ def train_baseline(
     run = training_config(
         BaselineConfig, data, names, fields, scratch=SCRATCH, file=_path(config), augment=augment, mirror=mirror
     )
-    start_or_resume(Path(out), run, overwrite)
-    renders, photographs, pictures = training_images(run, data)
-    _log.info(
-        "%s: %d renders; %s from %s; %d bins; precision %s",
-        ", ".join(names), len(renders), run.backbone, _start(run), run.bins, run.precision,
-    )  # fmt: skip
-    with training_progress(run.steps, progress) as on_step:
-        own = unmirrored_categories(data, names)
-        _train_baseline(run, renders, photographs, pictures, Path(out), options, on_step, own)
-    _log.info("model written to %s", out)
+    with working_in(Path(out)):
+        start_or_resume(Path(out), run, overwrite)
+        renders, photographs, pictures = training_images(run, data)
+        _log.info(
+            "%s: %d renders; %s from %s; %d bins; precision %s",
+            ", ".join(names), len(renders), run.backbone, _start(run), run.bins, run.precision,
+        )  # fmt: skip
+        with training_progress(run.steps, progress) as on_step:
+            own = unmirrored_categories(data, names)
+            _train_baseline(run, renders, photographs, pictures, Path(out), options, on_step, own)
+        _log.info("model written to %s", out)
     return load(out, device)
 
 
@@ -263,12 +267,13 @@ def finetune(
     source = folder_of(model)
     check_apart(source, Path(out))
     for folder, place, images in adaptations(source, Path(out), as_images(real, "train")):
-        start_or_resume(place, config, overwrite, ADAPT_FILE)
-        labelled = _labelled(images, budget, config.label_seed)
-        _log.info("%s -> %s: %s of %s", folder, place, config.labels, images.name())
-        with training_progress(config.steps, progress) as on_step:
-            _finetune_model(folder, labelled, config, place, options, precision=precision, on_step=on_step)
-        _log.info("model written to %s", place)
+        with working_in(place):
+            start_or_resume(place, config, overwrite, ADAPT_FILE)
+            labelled = _labelled(images, budget, config.label_seed)
+            _log.info("%s -> %s: %s of %s", folder, place, config.labels, images.name())
+            with training_progress(config.steps, progress) as on_step:
+                _finetune_model(folder, labelled, config, place, options, precision=precision, on_step=on_step)
+            _log.info("model written to %s", place)
     return load(out, device)
 
 

@@ -11,8 +11,9 @@ from p3d_gen.core.errors import DataError, DependencyError
 from pose_models.baselines.predict import BaselineEstimator
 from pose_models.baselines.res_general import KIND, ResGeneral, load_baseline, model_kind
 from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.ledger import MODEL_FILE
 from pose_models.mesh_estimator import MeshEstimator
-from pose_models.nmm import MODEL_FILE, NeuralMeshModel, load_model
+from pose_models.nmm import NeuralMeshModel, load_model
 
 TrainedModel = NeuralMeshModel | ResGeneral
 

@@ -18,12 +18,13 @@ from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import STRIDE, BackboneSpec, FeatureNet
+from pose_models.ledger import MODEL_FILE, check_files
 from pose_models.mesh import Mesh, cuboid
 
 BankUpdate = Literal["visible", "batch"]
 BankInit = Literal["smooth", "uniform"]
 SMOOTH_LENGTH = 0.25
-WEIGHTS_FILE, MODEL_FILE = "model.safetensors", "model.json"
+WEIGHTS_FILE = "model.safetensors"
 SCHEMA = 2
 _LATER = ("unmirrored",)
 
@@ -220,6 +221,7 @@ def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise DataError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished `pose-models train`")
+    check_files(folder, MODEL_FILE, WEIGHTS_FILE)
     try:
         fields = json.loads(path.read_text())
         if (schema := fields.pop("schema", None)) != SCHEMA:
@@ -233,7 +235,9 @@ def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
         outlines = {name: state[f"meshes.{name}.outlines"] for name in spec.categories}
         model = NeuralMeshModel(spec, outlines, torch.Generator().manual_seed(0))
         model.load_state_dict(state)
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, SafetensorError) as error:
+    except DataError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise DataError(f"cannot read the model in {folder}: {error}; it is damaged or incomplete") from error
     placed: NeuralMeshModel = model.to(device, memory_format=torch.channels_last).eval()
     return placed

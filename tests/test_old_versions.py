@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main as p3dgen
-from p3d_gen.run.store import open_run, read_ledger
+from p3d_gen.run.ledgers import read_ledger
+from p3d_gen.run.store import open_run
 from p3d_gen.spec.manifest import load_manifest, manifest_hash
 from pose_models.cli import main as pose_models
 from tests.helpers.commands import STAGES, shard_hashes

@@ -35,10 +35,11 @@ from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.files import compact_json
+from p3d_gen.run.ledgers import Remarks, seal, stage_inputs
 from p3d_gen.run.local import one_core, run_shards
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.shards import Members
-from p3d_gen.run.store import Remarks, RunFolder, open_run, seal, stage_inputs
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.sampling import sample_key, spec
 from p3d_gen.stylize.stage import stylized
 from p3d_gen.stylize.stylization import open_stylization

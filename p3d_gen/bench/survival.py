@@ -28,7 +28,7 @@ from p3d_gen.render.stage import render_shard
 from p3d_gen.run.cad_model import load_cad, stretched
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import Members, read_shard
-from p3d_gen.spec.inventory import blender_environments
+from p3d_gen.spec.taken import blender_environments
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.survival import Survival, expected_edges, survival
 

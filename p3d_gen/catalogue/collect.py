@@ -9,13 +9,14 @@ from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.core.folders import visible
-from p3d_gen.spec.inventory import Asset, file_asset, folder_cads, parametric_assets, take_cads
+from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, model_id, recognise
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.side_files import side_file
+from p3d_gen.spec.taken import file_asset, folder_cads, parametric_assets, take_cads
 
 
 @dataclass(frozen=True, kw_only=True)

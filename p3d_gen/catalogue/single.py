@@ -22,10 +22,11 @@ from p3d_gen.render.prepare import prepare_model
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder
-from p3d_gen.spec.inventory import Asset, take_inventory
+from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.manifest import Manifest, manifest_hash
 from p3d_gen.spec.sampling import spec
 from p3d_gen.spec.sections import validated
+from p3d_gen.spec.taken import take_inventory
 
 _FILL = (0.9, 0.9)
 

@@ -46,9 +46,9 @@ def _add_cads(table: Table, cads: dict[str, tuple[Asset, ...]], where: str) -> N
 
 
 def _list_manifest(table: Table, path: Path) -> None:
-    from p3d_gen.spec.inventory import background_folder, light_folder, take_inventory, texture_folder
     from p3d_gen.spec.manifest import load_manifest, resolve_folder
     from p3d_gen.spec.sections import EMBEDDED
+    from p3d_gen.spec.taken import background_folder, light_folder, take_inventory, texture_folder
 
     manifest, base_dir = load_manifest(path), path.parent
     inventory = take_inventory(manifest, base_dir)

@@ -55,6 +55,7 @@ class StageOptions(TypedDict):
     engine: Literal["local"] | RayCluster
     allow_failures: int
     retry_failed: bool
+    strict_versions: bool
 
 
 class BlenderOptions(TypedDict):
@@ -103,7 +104,16 @@ _STAGE_OPTIONS = (
         show_default=True,
         help="Tolerate up to N failed samples.",
     ),
-    click.option("--retry-failed", is_flag=True, help="Make shards with failed samples again."),
+    click.option(
+        "--retry-failed",
+        is_flag=True,
+        help="Make shards with failed samples again, also from pictures that were repaired since.",
+    ),
+    click.option(
+        "--strict-versions",
+        is_flag=True,
+        help="Refuse to go on with a run under other versions of Blender or a library than it was made with.",
+    ),
 )
 
 
@@ -126,6 +136,7 @@ def stage_options(command: Callable[..., None]) -> Callable[..., None]:
             shards=others.pop("shards"),
             allow_failures=others.pop("allow_failures"),
             retry_failed=others.pop("retry_failed"),
+            strict_versions=others.pop("strict_versions"),
         )
         command(stage=stage, **others)
 

@@ -30,6 +30,11 @@ _out = click.option(
     "--out", type=RunFolderType(exists=False), required=True, help="Run folder; made if it does not exist."
 )
 _manifest = click.argument("manifest", type=_FILE)
+_update = click.option(
+    "--update",
+    is_flag=True,
+    help="Go on with a changed manifest or changed sources; refused if a render depends on the change.",
+)
 
 
 def _conclude(results: Sequence[StageResult]) -> None:
@@ -44,9 +49,10 @@ def _conclude(results: Sequence[StageResult]) -> None:
 @click.command()
 @_manifest
 @_out
+@_update
 @stage_options
 @stage_blender_options
-def render(manifest: Path, out: Path, stage: StageOptions, blender: BlenderOptions) -> None:
+def render(manifest: Path, out: Path, update: bool, stage: StageOptions, blender: BlenderOptions) -> None:
     """Render a manifest's samples with Blender: pictures and labels.
 
     \b
@@ -55,7 +61,7 @@ def render(manifest: Path, out: Path, stage: StageOptions, blender: BlenderOptio
     """
     from p3d_gen.api import create_run
 
-    _conclude([create_run(out, manifest).render(**blender, **stage, progress=LiveProgress(click.echo))])
+    _conclude([create_run(out, manifest, update).render(**blender, **stage, progress=LiveProgress(click.echo))])
 
 
 @click.command()
@@ -163,6 +169,7 @@ def pack(
 @_manifest
 @_out
 @licence_option
+@_update
 @click.option("--check", is_flag=True, help="Compare the checksums of finished shards, and make damaged ones again.")
 @stage_options
 @stage_blender_options
@@ -170,6 +177,7 @@ def run(
     manifest: Path,
     out: Path,
     allow_licenses: tuple[str, ...],
+    update: bool,
     check: bool,
     stage: StageOptions,
     blender: BlenderOptions,
@@ -184,6 +192,6 @@ def run(
     """
     from p3d_gen.api import create_run
 
-    opened = create_run(out, manifest)
+    opened = create_run(out, manifest, update)
     progress = LiveProgress(click.echo)
     _conclude(opened.generate(allow_licenses=allow_licenses, check=check, **blender, **stage, progress=progress))

@@ -30,10 +30,11 @@ from p3d_gen.dataset.source_runs import DatasetSample, SourceRun, samples_of
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.dataset.summary import dataset_summary, kept_files, split_index
 from p3d_gen.dataset.survey import survey
-from p3d_gen.run.files import file_sha256, read_json, write_bytes, write_json
+from p3d_gen.run.files import file_sha256, read_sealed, sealed_json, write_bytes, write_json
+from p3d_gen.run.record import difference
 from p3d_gen.run.remote import is_remote
 from p3d_gen.run.shards import Members, shard_sha256, write_shard
-from p3d_gen.run.store import RunFolder, difference
+from p3d_gen.run.store import RunFolder
 
 _log = logging.getLogger(__name__)
 _SHOWN = 10
@@ -48,7 +49,7 @@ def _made_from(
     """Return the content of recipe.json. shards: sha256 by name, of each source."""
     runs = []
     for source, its_shards in zip(sources, shards, strict=True):
-        about = read_json(source.run.root / "run.json")
+        about = read_sealed(source.run.root / "run.json")
         runs.append(
             {
                 "name": source.name,
@@ -193,11 +194,11 @@ def make_dataset(
     if contents.findings:
         raise RunError(f"{root} is not what it should be: " + "\n".join(contents.findings[:_SHOWN]))
     name = root.resolve().name
+    for split, content in contents.splits.items():
+        write_json(root / split / INDEX, split_index(name, split, content))
     summary = dataset_summary(dataset, contents, name=name, left_out=assignment.left_out) | {
         "files": kept_files(dataset, models)
     }
-    for split, content in contents.splits.items():
-        write_json(root / split / INDEX, split_index(name, split, content))
     write_bytes(root / CARD, dataset_card(summary).encode())
-    write_json(root / DATASET, summary)
+    write_bytes(root / DATASET, sealed_json(summary))
     return summary

@@ -11,7 +11,7 @@ from p3d_gen.dataset.folder import DATASET, INDEX, DatasetFolder, is_listed, kep
 from p3d_gen.dataset.summary import dataset_summary, split_index
 from p3d_gen.dataset.survey import Survey, survey
 from p3d_gen.run.files import file_sha256
-from p3d_gen.run.store import difference
+from p3d_gen.run.record import difference
 
 _AGAIN = "make the dataset again"
 
@@ -65,7 +65,7 @@ def check_dataset(dataset: DatasetFolder) -> Survey:
     """Look through all shards and models, and compare them with their indices and descriptions. RunError if the dataset
     is not finished."""
     description = _description(dataset)
-    contents = survey(dataset)
+    contents = survey(dataset, dataset.shape())
     faults = [*_shards(dataset, contents), *_kept_files(dataset, description)]
     contents.findings += faults
     if contents.findings:

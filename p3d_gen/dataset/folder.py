@@ -5,8 +5,8 @@ FOLDER/<split>/<category>-NNNNN.tar  samples
 FOLDER/<split>/index.json        the split's shards, as wids reads them, with their checksums
 FOLDER/cad/<category>/<id>.npz   the models that its samples show, and <category>.cuboid.npz if samples hold cuboids
 FOLDER/README.md                 the dataset card of the Hugging Face Hub
-FOLDER/dataset.json              counts, assets, sources, versions, checksums of recipe.json and cad/, written last:
-                                 the mark that it is finished
+FOLDER/dataset.json              counts, assets, sources, versions, checksums of recipe.json, the indices and cad/,
+                                 written last: the mark that it is finished
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.splits import Recipe
-from p3d_gen.run.files import file_sha256, read_json, write_bytes
+from p3d_gen.run.files import file_sha256, read_sealed, write_bytes
 from p3d_gen.spec.sections import validated
 
 FORMAT_VERSION = 1
@@ -53,7 +53,7 @@ class DatasetFolder:
 def read_part(path: Path) -> Any:
     """Return the content of a JSON file of a dataset. RunError if it is not there or damaged."""
     try:
-        return read_json(path)
+        return read_sealed(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}; make the dataset again by `p3dgen dataset make`") from None
 

@@ -10,14 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from p3d_gen.core.errors import DependencyError, ManifestError, P3DError, RunError
+from p3d_gen.core.errors import DependencyError, ManifestError, RunError
 from p3d_gen.dataset.source_runs import DatasetSample, SourceRun
-from p3d_gen.run.files import file_sha256, read_json
+from p3d_gen.run.files import file_sha256, read_sealed
 from p3d_gen.run.store import RunFolder, open_run
-from p3d_gen.spec.inventory import Asset, background_folder, embedded_folder, light_folder
+from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, stated_licence
-from p3d_gen.spec.manifest import resolve_file, resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.stated import source_root, viewpoint_file
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.stylize.weights import all_weights, licence, names_of_weights, pinned
 
@@ -59,19 +59,6 @@ class AssetUse:
 _sha256 = functools.cache(file_sha256)
 
 
-def _root(run: RunFolder, kind: str) -> Path | None:
-    """Return the folder of a source, up to which licences are looked for; None if its shapes are computed."""
-    manifest, base_dir = run.manifest, run.base_dir
-    if kind == "cad":
-        source = manifest.cad.source
-        return None if source == EMBEDDED else resolve_folder(source, base_dir, "cad.source")
-    if kind == "texture":
-        source = manifest.texture.source
-        embedded = embedded_folder("textures").parent  # where their licence lies
-        return embedded if source == EMBEDDED else resolve_folder(source, base_dir, "texture.source")
-    return (light_folder if kind == "hdri" else background_folder)(manifest, base_dir)
-
-
 def _asset_use(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUse:
     stated = asset_licence(asset, root)
     if asset.is_parametric or root is None:
@@ -80,7 +67,7 @@ def _asset_use(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUs
     return AssetUse(kind=kind, id=name, file=file, path=asset.path, licence=stated)
 
 
-def _gone(kind: str, name: str, written: Written) -> AssetUse:
+def _written(kind: str, name: str, written: Written) -> AssetUse:
     """Return an asset whose file is not there, with what `p3dgen licenses` wrote about it when it was."""
     for each in written():
         if (each["kind"], each["id"]) == (kind, name):
@@ -90,25 +77,38 @@ def _gone(kind: str, name: str, written: Written) -> AssetUse:
     return AssetUse(kind=kind, id=name, file="", path=None, licence=Licence(id=UNKNOWN, stated_in=""))
 
 
+def _gone(run: RunFolder, kind: str, name: str, written: Written, section: str, recorded: str) -> AssetUse:
+    """Return an asset whose file is not there, as the run recorded it when it was begun.
+
+    section, recorded: its kind and id there. Version 0.1.0 recorded no licences, and some are stated only later.
+    """
+    entry = run.origin.licences.get(section, {}).get(recorded)
+    use = _written(kind, name, written)
+    if entry is None or (entry[0] == UNKNOWN and use.licence.id != UNKNOWN):
+        return use
+    stated, stated_in, file = entry
+    sha256 = run.origin.contents.get(section, {}).get(recorded, "")
+    licence = Licence(id=stated, stated_in=stated_in)
+    return AssetUse(kind=kind, id=name, file=file, path=None, licence=licence, sha256=sha256)
+
+
 def _assets(run: RunFolder, written: Written) -> Iterator[AssetUse]:
-    kinds = {
-        "cad": [(f"{category}/{cad.id}", cad) for category, cads in run.inventory.cads.items() for cad in cads],
-        "texture": [(asset.id, asset) for asset in run.inventory.textures],
-        "hdri": [(asset.id, asset) for asset in run.inventory.hdris],
-        "background": [(asset.id, asset) for asset in run.inventory.backgrounds],
-    }
-    for kind, assets in kinds.items():
-        root = _root(run, kind) if any(asset.is_here for _, asset in assets) else None
-        for name, asset in assets:
-            is_known = asset.is_here or asset.is_parametric
-            yield _asset_use(kind, name, asset, root) if is_known else _gone(kind, name, written)
+    for section, assets in run.inventory.by_kind().items():
+        kind, _, category = section.partition("/")
+        is_here = any(asset.is_here for asset in assets)
+        root = source_root(run.manifest, run.base_dir, kind) if is_here else None
+        for asset in assets:
+            name = f"{category}/{asset.id}" if category else asset.id
+            if asset.is_here or asset.is_parametric:
+                yield _asset_use(kind, name, asset, root)
+            else:
+                yield _gone(run, kind, name, written, section, asset.id)
     if run.manifest.occlusion.level != "none":
         yield _asset_use("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
     source = run.manifest.viewpoint.source
     if source and "viewpoint" in run.inventory.lacking:
-        yield _gone("viewpoints", source, written)
-    elif source:
-        path = resolve_file(source, run.base_dir, "viewpoint.source")
+        yield _gone(run, "viewpoints", source, written, "viewpoint", source)
+    elif path := viewpoint_file(run.manifest, run.base_dir):
         yield AssetUse(kind="viewpoints", id=source, file=path.name, path=path, licence=file_licence(path, path.parent))
 
 
@@ -122,7 +122,7 @@ def _checkpoints(stylization: Stylization, written: Written) -> Iterator[AssetUs
     try:
         by_model = all_weights(stylization.settings, stylization.base_dir)
     except (ManifestError, DependencyError):
-        yield from (_gone("checkpoint", name, written) for name in names_of_weights(stylization.settings))
+        yield from (_written("checkpoint", name, written) for name in names_of_weights(stylization.settings))
         return
     for weights in chain.from_iterable(by_model.values()):
         try:
@@ -138,7 +138,7 @@ def _checkpoints(stylization: Stylization, written: Written) -> Iterator[AssetUs
 def asset_uses(run: RunFolder, stylization: Stylization) -> list[AssetUse]:
     """Return all assets that samples of a run may be made of. AssetError if a `licences.toml` cannot be used.
 
-    Of files that are not there it is known what `p3dgen licenses` wrote when they were.
+    Of files that are not there, the run recorded it; of checkpoints, `p3dgen licenses` wrote it when they were.
     """
     written = functools.cache(lambda: _written_licences(run, stylization.packed) or [])
     return [*_assets(run, written), *dict.fromkeys(_checkpoints(stylization, written))]
@@ -148,7 +148,7 @@ def _written_licences(run: RunFolder, stage: str) -> list[dict[str, str]] | None
     """Return the assets of a packed stage as `p3dgen licenses` wrote them; None if it did not run."""
     path = run.root / f"licences{stage.removeprefix('shards')}.json"
     try:
-        assets = read_json(path)["assets"]
+        assets = read_sealed(path)["assets"]
         if any(not isinstance(each[key], str) for each in assets for key in ("kind", "id", "licence")):
             raise TypeError("an asset is not described by texts")
     except FileNotFoundError:
@@ -163,13 +163,14 @@ def _written_licences(run: RunFolder, stage: str) -> list[dict[str, str]] | None
 def stated_licences(source: SourceRun, samples: Sequence[DatasetSample]) -> list[dict[str, str]]:
     """Return the licences of the assets that a run's samples show.
 
-    Without its sources they are those that `p3dgen licenses` wrote; [] with a warning if it did not run.
+    If its sources are not there they are those that it recorded. A run of version 0.1.0 recorded none: they are those
+    that `p3dgen licenses` wrote then; [] with a warning if it did not run.
     """
-    try:
-        run = open_run(source.run.root)
-    except P3DError as error:
+    run = open_run(source.run.root, needs=())
+    if run.inventory.lacking and not run.origin.licences:
         if (written := _written_licences(source.run, source.stage)) is None:
-            _log.warning("the licences of %s are not known, so the card states none: %s", source.run.root, error)
+            reason = next(iter(run.inventory.lacking.values()))
+            _log.warning("the licences of %s are not known, so the card states none: %s", source.run.root, reason)
         return [{key: each[key] for key in ("kind", "id", "licence")} for each in written or []]
     uses = asset_uses(run, open_stylization(run, source.stage.removeprefix("shards").removeprefix("-")))
     shown: set[tuple[str, str]] = {("occluder", sample.occluder) for sample in samples}

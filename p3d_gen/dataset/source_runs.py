@@ -15,9 +15,11 @@ from p3d_gen.dataset.depth import with_depth16
 from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.splits import Kind, asset_ids
 from p3d_gen.run.files import compact_json
+from p3d_gen.run.ledgers import upstream_ledger
+from p3d_gen.run.record import difference
 from p3d_gen.run.remote import place
 from p3d_gen.run.shards import Members, StoredSample, list_samples, parse_labels
-from p3d_gen.run.store import RunFolder, difference, open_run, upstream_ledger
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.stylize.stylization import open_stylization
 
 _SHOWN = 3

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from p3d_gen.dataset.folder import FORMAT_VERSION, RECIPE, DatasetFolder
+from p3d_gen.dataset.folder import FORMAT_VERSION, INDEX, RECIPE, DatasetFolder
 from p3d_gen.dataset.splits import KINDS
 from p3d_gen.dataset.survey import SplitContents, Survey
 from p3d_gen.run.files import file_sha256
@@ -59,5 +59,7 @@ def split_index(name: str, split: str, content: SplitContents) -> dict[str, Any]
 
 
 def kept_files(dataset: DatasetFolder, models: Iterable[str]) -> dict[str, str]:
-    """Return the sha256 of recipe.json and of the models in cad/, which are given by name, by path in the dataset."""
-    return {name: file_sha256(dataset.root / name) for name in (RECIPE, *(f"cad/{model}" for model in models))}
+    """Return the sha256 of recipe.json, the indices, and the models in cad/, given by name, by path in the dataset."""
+    indices = (f"{split}/{INDEX}" for split in dataset.recipe.shares)
+    names = (RECIPE, *indices, *(f"cad/{model}" for model in models))
+    return {name: file_sha256(dataset.root / name) for name in names}

@@ -14,7 +14,7 @@ from p3d_gen.dataset.schema import label_faults
 from p3d_gen.dataset.source_runs import sample_shape, scan_shard
 from p3d_gen.dataset.splits import KINDS, Kind, asset_ids, split_of
 from p3d_gen.run.files import file_sha256
-from p3d_gen.run.store import difference
+from p3d_gen.run.record import difference
 
 _SHOWN = 3
 
@@ -95,9 +95,12 @@ def _leaks(survey: Survey, kind: Kind) -> Iterator[str]:
         yield f"leak: the {kind} {asset!r} is in {counts}"
 
 
-def survey(dataset: DatasetFolder) -> Survey:
-    """Look through all shards: labels against the schema and each other, keys, and assets against the splits."""
-    contents = Survey(splits={name: SplitContents() for name in dataset.recipe.shares}, shape=dataset.shape())
+def survey(dataset: DatasetFolder, shape: dict[str, Any] | None = None) -> Survey:
+    """Look through all shards: labels against the schema and each other, keys, and assets against the splits.
+
+    shape: that of its samples, if it is known; see `Survey`.
+    """
+    contents = Survey(splits={name: SplitContents() for name in dataset.recipe.shares}, shape=shape or {})
     keys: set[str] = set()
     for name in contents.splits:
         for path in dataset.shards(name):

@@ -19,8 +19,9 @@ from p3d_gen.dataset.check import check_models, checked_shards
 from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
 from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
 from p3d_gen.run.files import file_sha256, read_json, write_json
+from p3d_gen.run.ledgers import upstream_ledger
 from p3d_gen.run.shards import Members, read_shard
-from p3d_gen.run.store import open_run, upstream_ledger
+from p3d_gen.run.store import open_run
 from p3d_gen.stylize.stylization import open_stylization
 
 _MARK = "export.json"

@@ -15,7 +15,7 @@ from p3d_gen.core.environment import mean_radiance, read_environment, tone_map, 
 from p3d_gen.core.errors import AssetError, DataError
 from p3d_gen.core.pictures import read_picture
 from p3d_gen.core.types import Array, Camera, Environment, Window
-from p3d_gen.spec.inventory import ENVIRONMENT_SUFFIXES
+from p3d_gen.spec.taken import ENVIRONMENT_SUFFIXES
 
 _MAX_FOV_RAD = np.radians(90.0)
 _MAX_PITCH_RAD = np.radians(15.0)

@@ -21,9 +21,10 @@ from p3d_gen.pack.backgrounds import background, surroundings
 from p3d_gen.pack.matching import blur_to_match, blurred, match_colour
 from p3d_gen.pack.shadow import cad_ground, hidden_light, shaded
 from p3d_gen.run.files import compact_json, file_sha256
+from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.shards import Members, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
+from p3d_gen.run.store import RunFolder, shared_run
 from p3d_gen.spec.manifest import Output
 from p3d_gen.spec.sampling import backdrop, packed_key
 from p3d_gen.spec.scene_sections import Background
@@ -242,10 +243,11 @@ def _samples(
 
 
 def made_from(run: RunFolder, residual_filter: ResidualFilter | None) -> Any:
-    """Return what decides the bytes of packed shards, for `store.stage_inputs`; None stands for the manifest alone."""
+    """Return what decides the bytes of packed shards, for `ledgers.stage_inputs`; None for the manifest alone."""
     if residual_filter is None:
         return None
-    return {"manifest": run.manifest_hash, "inventory": run.inventory.listing(), **residual_filter.identity()}
+    drawn = run.decisive("shards")
+    return {**(drawn if isinstance(drawn, dict) else {"drawn": drawn}), **residual_filter.identity()}
 
 
 def pack_shard(run_dir: str, shard: str, name: str = "", residual_filter: ResidualFilter | None = None) -> Ledger:
@@ -254,7 +256,7 @@ def pack_shard(run_dir: str, shard: str, name: str = "", residual_filter: Residu
     name: name of the stylization, "" for the manifest's own. residual_filter: leaves out the samples whose pose
     residual is too large.
     """
-    run = open_run(run_dir, needs=NEEDS)
+    run = shared_run(run_dir, NEEDS)
     stylization = open_stylization(run, name)
     make = functools.partial(_samples, stylization, residual_filter)
     inputs = made_from(run, residual_filter)

@@ -15,10 +15,11 @@ from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.run.checksums import changed_files
 from p3d_gen.run.disk import has_name, lock_file
-from p3d_gen.run.files import file_sha256, write_bytes, write_json
+from p3d_gen.run.files import file_sha256, sealed_json, write_bytes
+from p3d_gen.run.prepared import read_models
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.scratch import ScratchFolder
-from p3d_gen.run.store import RunFolder, open_run, read_models
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.manifest import resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
@@ -206,7 +207,7 @@ def _record_again(run: RunFolder, models: list[tuple[str, Asset]]) -> list[str]:
         if "sha256" in recorded and facts != recorded:
             listed[category][cad.id], is_changed = facts, True
     if is_changed:
-        write_json(run.models_file, listed)
+        write_bytes(run.models_file, sealed_json(listed))
     return notes
 
 
@@ -247,7 +248,7 @@ def prepare_models(
         again = []
         if not run.prepared:
             left_out = {f"{category}/{cad.id}": reason for category, cad, reason in broken}
-            write_json(run.models_file, {**_facts(run, left_out), "quarantined": left_out})
+            write_bytes(run.models_file, sealed_json({**_facts(run, left_out), "quarantined": left_out}))
         elif todo:
             again = _record_again(run, todo)
     return again + _notes(read_models(run.root) or {})

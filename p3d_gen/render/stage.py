@@ -27,9 +27,10 @@ from p3d_gen.render.arrange import arrange
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.run.cad_model import CadModel, materials_file, stretched
 from p3d_gen.run.files import compact_json, write_bytes
+from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.shards import Members
 from p3d_gen.run.stage import make_shard, tick, worker_number
-from p3d_gen.run.store import Failure, Ledger, RunFolder, open_run
+from p3d_gen.run.store import RunFolder, shared_run
 from p3d_gen.spec.sampling import spec
 
 _BYTES_PER_PIXEL = 64  # of all passes, without compression
@@ -214,4 +215,4 @@ def render_shard(run_dir: str, shard: str, supervision: Supervision | None = Non
     """Render one shard, or return its ledger if it is finished."""
     supervision = supervision or Supervision()
     ensure_models(run_dir, supervision.memory_mb)
-    return make_shard(open_run(run_dir), "render", shard, (), functools.partial(_samples, supervision))
+    return make_shard(shared_run(run_dir), "render", shard, (), functools.partial(_samples, supervision))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.ledgers import Ledger, read_ledger
 from p3d_gen.run.shards import read_labels, read_shard
-from p3d_gen.run.store import Ledger, RunFolder, read_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.stylize.stylization import Stylization
 
 # The labels that the sections read; those of stylized samples may be missing.

@@ -24,13 +24,15 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.prepare import prepare_models
 from p3d_gen.render.stage import Supervision, end_blender, render_shard
+from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.local import one_core, run_shards
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.stage import Stage
-from p3d_gen.run.store import Failure, Ledger, RunFolder, begin_run, open_run
-from p3d_gen.spec.inventory import Asset, Inventory, take_inventory
+from p3d_gen.run.store import RunFolder, begin_run, open_run
+from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.stylize import Stylize
+from p3d_gen.spec.taken import take_inventory
 from p3d_gen.stylize.stage import count_gpus, stylize_shard
 from p3d_gen.stylize.stylization import create_stylization
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from p3d_gen.report.collect import Ledgers
 from p3d_gen.report.page import PageSection, Table
-from p3d_gen.run.store import Failure, Ledger, RunFolder
+from p3d_gen.run.ledgers import Failure, Ledger
+from p3d_gen.run.store import RunFolder
 
 _SHOWN_REASONS = 20
 

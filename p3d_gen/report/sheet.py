@@ -18,8 +18,9 @@ from p3d_gen.core.silhouette import camera_of
 from p3d_gen.core.types import Array, Picture
 from p3d_gen.pack.stage import joined
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.shards import Members, read_shard, reading_samples
-from p3d_gen.run.store import RunFolder, read_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import open_stylization

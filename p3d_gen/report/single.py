@@ -19,8 +19,9 @@ from p3d_gen.core.silhouette import camera_of
 from p3d_gen.core.types import Array
 from p3d_gen.pack.stage import joined
 from p3d_gen.report.sheet import draw_labels
+from p3d_gen.run.ledgers import Ledger, read_ledger
 from p3d_gen.run.shards import Members, list_samples, read_shard, reading_samples
-from p3d_gen.run.store import Ledger, RunFolder, read_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.edges import on_grey
 from p3d_gen.stylize.stylization import Stylization

@@ -11,9 +11,10 @@ from pathlib import Path
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.masking import masked
 from p3d_gen.run.disk import lock_file
+from p3d_gen.run.ledgers import Ledger, read_ledger
 from p3d_gen.run.remote import is_remote, remote_errors
 from p3d_gen.run.shards import read_entries
-from p3d_gen.run.store import Ledger, RunFolder, open_run, read_ledger
+from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.stylize.stylization import stylization_names
 
 _STREAK_SHARDS, _PAUSE_S = 50, 60.0  # shards that the rate is measured on; a longer pause begins a new streak

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
@@ -11,6 +12,8 @@ from typing import IO, Any
 from p3d_gen.core.errors import DataError
 from p3d_gen.run.disk import renamed_file
 from p3d_gen.run.remote import is_remote, remote_errors, uploaded_file
+
+_SEAL, _END, _DIGITS = "checksum", b"\n}\n", 64
 
 
 def atomic_file(path: Path, *, wait: bool = True, optional: bool = False) -> AbstractContextManager[IO[bytes]]:
@@ -44,6 +47,38 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, json_bytes(value))
 
 
+def sealed_json(value: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a JSON file, indented, whose last entry, its seal, is the sha256 of all before it."""
+    return _with_seal(json_bytes(value).removesuffix(_END))
+
+
+def _with_seal(head: bytes) -> bytes:
+    return head + f',\n  "{_SEAL}": "{hashlib.sha256(head).hexdigest()}"'.encode() + _END
+
+
+def unsealed(content: bytes) -> Any:
+    """Return the value in a JSON file without its seal. ValueError if it is not JSON, or not what was sealed.
+
+    What has no seal is taken as it is: version 0.1.0 sealed nothing.
+    """
+    value = json.loads(content)
+    if isinstance(value, dict) and value:
+        name, last = next(reversed(value.items()))
+        if name == _SEAL or (isinstance(last, str) and len(last) == _DIGITS):  # so a damaged name counts as a seal too
+            if _with_seal(content[: -len(_with_seal(b""))]) != content:
+                raise ValueError("its content is not what was written: it was damaged or edited")
+            del value[name]
+    return value
+
+
+def read_sealed(path: Path) -> Any:
+    """Return the value in a JSON file without its seal. FileNotFoundError if there is none, else errors of
+    `unsealed`."""
+    with remote_errors(path):
+        content = path.read_bytes()
+    return unsealed(content)
+
+
 def compact_json(value: Any) -> bytes:
     """Return the bytes of a sample's JSON member. NaN and infinity are refused, because other readers refuse them."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
@@ -65,6 +100,6 @@ def read_json(path: Path) -> Any:
 def read_record(path: Path, remedy: str) -> Any:
     """Return the value of a JSON file that one of the commands wrote. DataError with the remedy if it is damaged."""
     try:
-        return read_json(path)
+        return read_sealed(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}; {remedy}") from error

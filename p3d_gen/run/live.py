@@ -25,8 +25,8 @@ from p3d_gen.core.commandline import is_quiet
 from p3d_gen.core.masking import masked
 
 if TYPE_CHECKING:
+    from p3d_gen.run.ledgers import Ledger
     from p3d_gen.run.pipeline import StageResult
-    from p3d_gen.run.store import Ledger
 
 _LINE_EVERY_S = 15.0
 _RATE_OVER_S = 120.0

@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any
 
 from p3d_gen.core.errors import BusyError, RunError
+from p3d_gen.run.ledgers import Ledger
 from p3d_gen.run.remote import in_this_process_only
 from p3d_gen.run.stage import Stage, enter
-from p3d_gen.run.store import Ledger
 from p3d_gen.run.turns import Turns
 
 _GLANCE_S = 0.2

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.ledgers import Failure, Ledger, forget_failures, is_whole, read_ledger, remove, stage_inputs
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.stage import Stage
-from p3d_gen.run.store import Failure, Ledger, RunFolder, forget_failures, is_whole, read_ledger, remove, stage_inputs
+from p3d_gen.run.store import RunFolder
+from p3d_gen.run.versions import moved
 
 _logger = logging.getLogger(__name__)
 _READERS = 8
+_DAMAGED, _OUTDATED = "damaged", "outdated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Effort:
     allow_failures: number of failed samples that is not an error.
     retry_failed: make shards with failed samples again.
     check: compare the checksums of all finished shards with their ledgers.
+    strict_versions: refuse to go on with a run under other versions of the software than it was made with.
     """
 
     workers: int | None = None
@@ -54,6 +58,7 @@ class Effort:
     allow_failures: int = 0
     retry_failed: bool = False
     check: bool = False
+    strict_versions: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +66,7 @@ class StageSetup:
     """One stage of one run, ready to be made.
 
     name: for people. folder: its shards lie in RUN/<folder>. make: makes one shard.
-    upstream: folders of the stages that it reads. made_from: see `store.stage_inputs`.
+    upstream: folders of the stages that it reads. made_from: see `ledgers.stage_inputs`.
     workers: returns the number of local processes if nobody asks for another one.
     spread: True if these share all processors for their threads; False if each has one processor.
     gpus: GPUs that Ray reserves for one shard. per_render: number of samples made from one render.
@@ -165,19 +170,21 @@ class Silent:
         self.note(news)
 
 
-def _judged(run: RunFolder, stage: StageSetup, shard: str, made_from: Any, check: bool) -> tuple[Ledger | None, bool]:
-    """Return the ledger of a shard that need not be made, else None, and True if the shard is damaged."""
+def _judged(run: RunFolder, stage: StageSetup, shard: str, check: bool) -> tuple[Ledger | None, str]:
+    """Return the ledger of a shard that need not be made; else None, and _DAMAGED or _OUTDATED if it is there."""
     ledger = read_ledger(run, stage.folder, shard)
-    upstream = [read_ledger(run, folder, shard) for folder in stage.upstream] if ledger else []
+    if ledger is None:
+        return None, ""
+    upstream = [read_ledger(run, folder, shard) for folder in stage.upstream]
     known = [each for each in upstream if each]
-    if ledger is None or len(known) < len(upstream):
-        return None, False
-    if ledger.inputs != stage_inputs(run, stage.folder, *known, made_from=made_from):
-        return None, False
+    if len(known) < len(upstream):
+        return None, _OUTDATED
+    if ledger.inputs != stage_inputs(run, stage.folder, *known, made_from=stage.made_from):
+        return None, _OUTDATED
     wanted = stage.per_render * (known[-1].count if known else len(run.members_of(shard)[1]))
     if ledger.count + len(ledger.failures) != wanted or not is_whole(run, stage.folder, shard, ledger, check):
-        return None, True
-    return ledger, False
+        return None, _DAMAGED
+    return ledger, ""
 
 
 def _is_open(run: RunFolder) -> bool:
@@ -189,27 +196,34 @@ def finished_ledgers(
     run: RunFolder, stage: StageSetup, shards: Iterable[str], check: bool = False
 ) -> dict[str, Ledger]:
     """Return shard -> ledger of those shards that need not be made: they are what their ledgers say, and those of all
-    that they were made from are still the right ones. check: see `store.is_whole`."""
+    that they were made from are still the right ones. check: see `ledgers.is_whole`."""
     if _is_open(run):
         return {}
-    made_from = stage.made_from or {"manifest": run.manifest_hash, "inventory": run.inventory.listing()}
 
     def finished(shard: str) -> Ledger | None:
-        return _judged(run, stage, shard, made_from, check)[0]
+        return _judged(run, stage, shard, check)[0]
 
     with ThreadPoolExecutor(_READERS) as pool:  # a store under a URL takes its time for each of many small files
         return {ledger.shard: ledger for ledger in pool.map(finished, shards) if ledger}
 
 
-def _forget_damaged(run: RunFolder, stage: StageSetup, shards: Iterable[str], check: bool) -> Iterator[Path]:
-    """Unmark those of these shards that are not what their ledgers say, so that workers make them again; yield them."""
+def _forget_faulty(run: RunFolder, stage: StageSetup, shards: Iterable[str], check: bool) -> Iterator[str]:
+    """Unmark those of these shards that are not what their ledgers say, so that workers make them again.
+
+    Yield what is to be said of them, and of shards that were made from something else.
+    """
     if _is_open(run):
         return
+    outdated = 0
     for shard in shards:
-        if _judged(run, stage, shard, stage.made_from, check)[1]:
+        _, fault = _judged(run, stage, shard, check)
+        outdated += fault == _OUTDATED
+        if fault == _DAMAGED:
             tar = run.tar(stage.folder, shard)
             remove(tar.with_suffix(".json"))
-            yield tar
+            yield f"{tar} is not what its ledger says; it is made again"
+    if outdated:
+        yield f"{stage.name}: {outdated} finished shards are made again, what they were made from has changed since"
 
 
 def begin(run: RunFolder, folders: Iterable[str], effort: Effort) -> None:
@@ -272,8 +286,8 @@ def run_stage(run: RunFolder, stage: StageSetup, effort: Effort, progress: Progr
     ledgers = finished_ledgers(run, stage, shards, effort.check)
     left = [shard for shard in shards if shard not in ledgers]
     if left:
-        for tar in _forget_damaged(run, stage, left, effort.check):
-            progress.note(f"{tar} is not what its ledger says; it is made again")
+        for note in _forget_faulty(run, stage, left, effort.check):
+            progress.note(note)
         samples = stage.per_render * sum(len(run.members_of(shard)[1]) for shard in shards)
         with progress.stage(stage.name, len(shards), samples) as view:
             for ledger in ledgers.values():
@@ -284,6 +298,22 @@ def run_stage(run: RunFolder, stage: StageSetup, effort: Effort, progress: Progr
                 view.on_ledger(ledger)
                 ledgers[ledger.shard] = ledger
     return _result(run, stage, [ledgers[shard] for shard in shards], len(left))
+
+
+def check_versions(run: RunFolder, stages: Iterable[StageSetup], effort: Effort, progress: Progress) -> None:
+    """Say so if the software has other versions than when the run was begun, or when its shards were made.
+
+    RunError if the effort is strict.
+    """
+    shards = chosen_shards(run, effort.shards)
+    ledgers = [read_ledger(run, stage.folder, shard) for stage in stages for shard in shards]
+    change = moved([run.origin.versions, *(ledger.made_with for ledger in ledgers if ledger)])
+    if change and effort.strict_versions:
+        raise RunError(
+            f"{run.root} was made under other versions ({change}): install those, or leave --strict-versions out"
+        )
+    if change:
+        progress.note(f"{run.root} goes on under other versions than before: {change}")
 
 
 def unchanged_results(run: RunFolder, stages: Iterable[StageSetup], effort: Effort) -> tuple[StageResult, ...]:

@@ -20,9 +20,9 @@ from types import ModuleType
 from typing import Any
 
 from p3d_gen.core.errors import BusyError, DependencyError, P3DError, RunError
+from p3d_gen.run.ledgers import Ledger
 from p3d_gen.run.remote import in_this_process_only
 from p3d_gen.run.stage import Stage, enter
-from p3d_gen.run.store import Ledger
 from p3d_gen.run.turns import Turns
 from p3d_gen.run.versions import COMMAND_VARIABLE, command
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from p3d_gen.run.shards import Members
-from p3d_gen.run.store import (
+from p3d_gen.run.ledgers import (
     Failure,
     Ledger,
     Remarks,
-    RunFolder,
     claimed,
     is_whole,
     read_ledger,
@@ -18,6 +16,8 @@ from p3d_gen.run.store import (
     stage_inputs,
     upstream_ledger,
 )
+from p3d_gen.run.shards import Members
+from p3d_gen.run.store import RunFolder, forget_runs
 
 Stage = Callable[[str, str], Ledger]
 _tick: Callable[[], None] = lambda: None  # noqa: E731  replaced by the engine
@@ -27,6 +27,7 @@ _number = 0  # replaced by the engine
 def enter(on_sample: Callable[[], None], number: int = 0) -> None:
     """Set what `tick` and `worker_number` do in this process; called by an engine in each of its processes."""
     global _tick, _number
+    forget_runs()
     _tick, _number = on_sample, number
 
 
@@ -56,7 +57,7 @@ def make_shard(
     BusyError if another process is making the shard.
 
     upstream: the stages whose shards this one reads. make(run, shard, failures): yields the samples, and appends those
-    that cannot be made to `failures`. made_from: see `store.stage_inputs`. remarks: filled by `make`.
+    that cannot be made to `failures`. made_from: see `ledgers.stage_inputs`. remarks: filled by `make`.
     """
     inputs = stage_inputs(run, stage, *(upstream_ledger(run, name, shard) for name in upstream), made_from=made_from)
 

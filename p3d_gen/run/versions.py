@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def versions() -> dict[str, str]:
     Nothing is imported for it.
     """
     return dict(_installed())
+
+
+def moved(recorded: Iterable[Mapping[str, str]]) -> str:
+    """Name the software that has another version here than in one of the records: 'numpy 2.1.0 -> 2.2.1', or "".
+
+    What is not installed here does not count: nothing is made with it.
+    """
+    records, told = list(recorded), []
+    for name, here in versions().items():
+        former = sorted({record[name] for record in records if name in record} - {here})
+        if former:
+            told.append(f"{name} {' and '.join(former)} -> {here}")
+    return ", ".join(told)
 
 
 def changed(recorded: dict[str, str]) -> str:

@@ -66,8 +66,10 @@ class Licence:
 
 def is_own_ply(path: Path) -> bool:
     """Return True if a file was written from a parametric shape, and so holds its parts and keypoints itself."""
+    if path.suffix.lower() != ".ply":
+        return False
     with path.open("rb") as file:
-        return path.suffix.lower() == ".ply" and is_parametric_ply(file.read(_MAGIC_BYTES))
+        return is_parametric_ply(file.read(_MAGIC_BYTES))
 
 
 def _mtime(path: Path) -> int:

@@ -26,10 +26,11 @@ from p3d_gen.core.types import Picture
 from p3d_gen.run.ahead import ahead
 from p3d_gen.run.cad_model import stretched
 from p3d_gen.run.files import compact_json
+from p3d_gen.run.ledgers import Failure, Ledger, Remarks
 from p3d_gen.run.local import available_cores
 from p3d_gen.run.shards import Members, read_shard, reading_samples
 from p3d_gen.run.stage import make_shard, tick, worker_number
-from p3d_gen.run.store import Failure, Ledger, Remarks, RunFolder, open_run
+from p3d_gen.run.store import RunFolder, shared_run
 from p3d_gen.spec.manifest import resolve_folder
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
@@ -290,7 +291,7 @@ def stylize_shard(run_dir: str, shard: str, name: str = "", device: str = "auto"
     name: name of the stylization, "" for the manifest's own. device: `auto` for a GPU if there is one, `cpu` or `cuda`;
     pixels are the same on one build and device.
     """
-    run = open_run(run_dir, needs=())
+    run = shared_run(run_dir, ())
     stylization = open_stylization(run, name)
     remarks = Remarks()
     make = functools.partial(_samples, stylization, device, remarks)

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError, did_you_mean
-from p3d_gen.run.files import read_json, write_json
-from p3d_gen.run.store import SCHEMA_VERSION, RunFolder, base_dirs, difference, stored_base_dir
+from p3d_gen.run.files import read_sealed, sealed_json, write_bytes
+from p3d_gen.run.record import SCHEMA_VERSION, base_dirs, difference, stored_base_dir
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.manifest import Manifest, resolve_folder
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import needed_members
 from p3d_gen.stylize.prompts import check_words, load_templates
-from p3d_gen.stylize.weights import all_weights, check_weights
+from p3d_gen.stylize.weights import all_weights, check_weights, contents
 
 Given = tuple[Stylize, Path]
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -44,6 +45,20 @@ class Stylization:
     def templates(self) -> tuple[str, ...]:
         """Return the templates of its prompts. ManifestError if its prompt file cannot be read."""
         return load_templates(self.settings, self.base_dir)
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """Return name -> sha256 of the weights in files and folders, see `weights.contents`."""
+        return contents(self.settings, self.base_dir)
+
+    @cached_property
+    def lacking_weights(self) -> str:
+        """Return the reason why its weights are not there, "" if they are."""
+        try:
+            contents(self.settings, self.base_dir)
+        except (ManifestError, DependencyError) as error:
+            return str(error)
+        return ""
 
     @cached_property
     def lacking(self) -> str:
@@ -72,14 +87,18 @@ class Stylization:
         return run.root / f"{self._named(stem)}{suffix}"
 
     def made_from(self, run: RunFolder) -> Any:
-        """Return the data that decides the bytes of its shards, next to the renders, for `store.stage_inputs`.
+        """Return the data that decides the bytes of its shards, next to the renders, for `ledgers.stage_inputs`.
 
-        For a named one these are its settings and the run's seed. A prompt file counts by its content.
+        These are its settings and the run's seed. A prompt file counts by its content, and so do weights, except those
+        of the hub: they count by their names and revisions. ManifestError or DependencyError if one is not there.
+        Earlier versions let the whole manifest decide, and no weights; runs that they began go on like that.
         """
         prompts = {"prompts": self.templates} if self.settings.prompt_file else {}
-        if self.name:
-            return {"seed": run.manifest.seed, "settings": self.settings.model_dump(mode="json"), **prompts}
-        return {"manifest": run.manifest_hash, **prompts}
+        is_old = run.origin.inputs_version == 1
+        if is_old and not self.name:
+            return {"manifest": run.manifest_hash, **prompts}
+        weights = {} if is_old else {"weights": self.weights}
+        return {"seed": run.manifest.seed, "settings": self.settings.model_dump(mode="json"), **prompts, **weights}
 
 
 def _settings_file(run: RunFolder, name: str) -> Path:
@@ -99,7 +118,7 @@ def _check_name(name: str) -> None:
 def _stored(path: Path) -> dict[str, Any] | None:
     """Return the content of settings.json; None if there is no such file. Raise RunError if it cannot be used."""
     try:
-        data = read_json(path)
+        data = read_sealed(path)
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, but this p3dgen reads {SCHEMA_VERSION}")
         return {**data, "base_dir": str(data["base_dir"]), "settings": data["settings"]}
@@ -229,5 +248,5 @@ def create_stylization(
         raise RunError(f"{path} holds other settings ({change}): choose another --name")
     _checked(run, wanted, base_dir)
     if stored is None or base_dir not in base_dirs(run.root, stored):
-        write_json(path, content)
+        write_bytes(path, sealed_json(content))
     return Stylization(name=name, settings=wanted, base_dir=base_dir)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from p3d_gen.core.errors import DependencyError
-from p3d_gen.run.files import file_sha256
-from p3d_gen.spec.inventory import embedded_folder
+from p3d_gen.run.checksums import checksums
 from p3d_gen.spec.manifest import resolve_file, resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.stylize import Stylize
+from p3d_gen.spec.taken import embedded_folder
 
 T = TypeVar("T")
 _LIGHT_BYTES = 200e6
@@ -201,14 +201,36 @@ def revision(weights: Weights) -> str:
     """Return the commit of a repository, or the sha256 over names and contents of a path's visible files."""
     if weights.path is None:
         return str(pinned(weights).revision.resolved)  # type: ignore[attr-defined]
-    if weights.path.is_file():
-        return file_sha256(weights.path)
-    total = hashlib.sha256()
-    for file in sorted(weights.path.rglob("*")):
-        name = file.relative_to(weights.path)
-        if file.is_file() and not any(part.startswith(".") for part in name.parts):
-            total.update(f"{name.as_posix()} {file_sha256(file)}\n".encode())
-    return total.hexdigest()
+    return _content(weights.path)
+
+
+def _content(path: Path) -> str:
+    """Return the sha256 of a file, or that over names and contents of a folder's visible files."""
+    if path.is_file():
+        return checksums([path])[path]
+    names = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.is_file()]
+    visible = [path / name for name in names if not any(part.startswith(".") for part in name.parts)]
+    sha256 = checksums(visible)
+    lines = "".join(f"{file.relative_to(path).as_posix()} {sha256[file]}\n" for file in visible)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def contents(settings: Stylize, base_dir: Path) -> dict[str, str]:
+    """Return name -> sha256 of those weights that the settings name by a path, the pose model's as well.
+
+    Raise ManifestError or DependencyError if one is not there.
+    """
+    paths: dict[str, Path] = {}
+    if settings.stylizer != "none":
+        for purpose, listed in all_weights(settings, base_dir).items():
+            paths |= {f"{purpose} {each.name}": each.path for each in listed if each.path is not None}
+    if settings.pose_model:
+        paths["pose_model"] = resolve_folder(settings.pose_model, base_dir, "stylize.pose_model")
+    for control in settings.control:
+        _, _, folder = control.annotator.partition("@")
+        if folder:
+            paths[control.annotator] = resolve_folder(folder, base_dir, "stylize.control.annotator")
+    return {name: _content(path) for name, path in paths.items()}
 
 
 def licence(weights: Weights) -> str:

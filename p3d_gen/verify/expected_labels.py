@@ -83,13 +83,17 @@ def _check_in_view(vertices: Array, pose: Array, camera: Camera) -> None:
 
 
 def drawn_sample(run: RunFolder, category: str, index: int, labels: dict[str, Any]) -> RenderSpec:
-    """Return the sample as the manifest draws it; with its labels' viewpoint if the list of viewpoints is not there."""
+    """Return the sample as the manifest draws it; with its labels' viewpoint if the list of viewpoints is not there.
+
+    It has its labels' background too: packing draws that, from the backgrounds which there are then.
+    """
+    background = str(labels["background_id"])
     if "viewpoint" not in run.inventory.lacking or not run.manifest.viewpoint.source:
-        return spec(run.manifest, run.inventory, category, index)
+        return replace(spec(run.manifest, run.inventory, category, index), background_id=background)
     names = ("azimuth_rad", "elevation_rad", "theta_rad", "distance")
     viewpoint = Viewpoint(**{name: float(labels[name]) for name in names})
     known = replace(run.inventory, viewpoints={category: (viewpoint,)})
-    return replace(spec(run.manifest, known, category, index), viewpoint=viewpoint)
+    return replace(spec(run.manifest, known, category, index), viewpoint=viewpoint, background_id=background)
 
 
 def render_labels(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from p3d_gen.core.errors import P3DError
-from p3d_gen.run.store import stage_command
+from p3d_gen.run.ledgers import stage_command
 
 CHECKS = ("ledger", "checksum", "count", "schema", "content", "labels", "geometry", "duplicate", "rerender")
 _SHOWN_CHARS = 300

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from p3d_gen.run.files import file_sha256
+from p3d_gen.run.ledgers import Ledger, read_ledger, stage_command, stage_inputs
 from p3d_gen.run.shards import StoredSample
-from p3d_gen.run.store import Ledger, RunFolder, read_ledger, stage_command, stage_inputs
+from p3d_gen.run.store import RunFolder
 from p3d_gen.verify.contents import read_contents
 from p3d_gen.verify.findings import Findings
 from p3d_gen.verify.forms import Form
@@ -85,7 +86,7 @@ def check_keys(opened: Opened, expected: Collection[str]) -> None:
 def check_inputs(run: RunFolder, opened: Opened, upstream: Sequence[Opened], made_from: Any) -> None:
     """Check that the ledger's hash of the shard's inputs is that of the manifest and the upstream as they are.
 
-    made_from: see `store.stage_inputs`.
+    made_from: see `ledgers.stage_inputs`.
     """
     ledgers = [other.ledger for other in upstream if other.ledger is not None]
     if opened.ledger is None or len(ledgers) < len(upstream):

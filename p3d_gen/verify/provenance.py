@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.licences import AssetUse, asset_uses
-from p3d_gen.run.files import write_bytes, write_json
+from p3d_gen.run.files import sealed_json, write_bytes
+from p3d_gen.run.ledgers import Ledger, upstream_ledger
 from p3d_gen.run.shards import read_labels
-from p3d_gen.run.store import RunFolder, upstream_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.licences import is_allowed
 from p3d_gen.spec.sampling import render_seed
 from p3d_gen.stylize.stylization import Stylization
@@ -51,17 +52,26 @@ def _used(run: RunFolder, uses: Sequence[AssetUse], labels: dict[str, Any]) -> l
     return [each for each in uses if each.kind == "checkpoint" or (each.kind, each.id) in ids]
 
 
-def _made_by(run: RunFolder, stages: Iterable[str], shard: str) -> dict[str, dict[str, Any]]:
-    ledgers = {stage: upstream_ledger(run, stage, shard) for stage in stages}
+def _made_by(ledgers: Mapping[str, Ledger]) -> dict[str, dict[str, Any]]:
     return {stage: {"command": each.command, "versions": each.made_with} for stage, each in ledgers.items()}
 
 
-def _entry(run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any]) -> dict[str, Any]:
+def _made_of(use: AssetUse, ledgers: Iterable[Ledger]) -> dict[str, Any]:
+    """Return an asset as JSON, with the content that a shard was made from as far as its ledgers record it."""
+    category, _, name = use.id.partition("/") if use.kind == "cad" else ("", "", use.id)
+    kind = f"cad/{category}" if category else use.kind
+    recorded = [ledger.sources[kind][name] for ledger in ledgers if name in ledger.sources.get(kind, ())]
+    return use.entry() | ({"sha256": recorded[0]} if recorded else {})
+
+
+def _entry(
+    run: RunFolder, used: Sequence[AssetUse], labels: dict[str, Any], ledgers: Iterable[Ledger]
+) -> dict[str, Any]:
     seed = render_seed(run.manifest, labels["category"], labels["index"])
     seeds = {"manifest": run.manifest.seed, "render": seed, "stylize": labels["stylize_seed"]}
     return {
         "key": labels["key"],
-        "made_of": [each.entry() for each in used],
+        "made_of": [_made_of(each, ledgers) for each in used],
         "licences": sorted({each.licence.id for each in used}),
         "prompt": labels["prompt"],
         "negative_prompt": labels["negative_prompt"],
@@ -80,9 +90,11 @@ def packed_labels(run: RunFolder, stage: str, shard: str) -> Iterator[tuple[str,
 def _shard_provenance(
     run: RunFolder, stylization: Stylization, uses: Sequence[AssetUse], shard: str
 ) -> Iterator[dict[str, Any]]:
-    made_by = _made_by(run, ("render", stylization.stage, stylization.packed), shard)
+    stages = ("render", stylization.stage, stylization.packed)
+    ledgers = {stage: upstream_ledger(run, stage, shard) for stage in stages}
     for _, labels in packed_labels(run, stylization.packed, shard):
-        yield _entry(run, _used(run, uses, labels), labels) | {"shard": shard, "made_by": made_by}
+        entry = _entry(run, _used(run, uses, labels), labels, ledgers.values())
+        yield entry | {"shard": shard, "made_by": _made_by(ledgers)}
 
 
 def provenance_entries(run: RunFolder, stylization: Stylization, key: str = "") -> Iterator[dict[str, Any]]:
@@ -132,5 +144,5 @@ def write_licences(
     path = out or stylization.file(run, "licences", ".json")
     by_licence: dict[str, int] = Counter(each.licence.id for each, _ in used)
     entries = [each.entry() | {"samples": samples} for each, samples in used]
-    write_json(path, {"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries})
+    write_bytes(path, sealed_json({"assets_by_licence": dict(sorted(by_licence.items())), "assets": entries}))
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from p3d_gen.core.types import RenderSpec
 from p3d_gen.pack.stage import pack_around, pack_sample
 from p3d_gen.render.stage import ShardRenderer, Supervision
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.ledgers import Failure, Remarks, upstream_ledger
 from p3d_gen.run.shards import Members, read_shard
-from p3d_gen.run.store import Failure, Remarks, RunFolder, upstream_ledger
+from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import changed
 from p3d_gen.spec.sampling import packed_key, render_key, sample_key, spec
 from p3d_gen.stylize.stage import stylized
@@ -162,7 +163,8 @@ def _makings(
     stored = {stage: _stored(run, stage, shard, (key,))[key] for stage in ("render", stylization.stage)}
     composites = {packed_key(run.manifest, key, n): n for n in range(run.manifest.background.per_render)}
     packed = _stored(run, stylization.packed, shard, tuple(composites))
-    render = renderer.sample(sample)
+    background = json.loads(stored["render"]["json"])["background_id"]  # packing draws it again
+    render = renderer.sample(replace(sample, background_id=background))
     yield "render", key, stored["render"], render
     picture = _restylized(run, stylization, shard, key, render, device)
     yield stylization.stage, key, stored[stylization.stage], picture

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from p3d_gen.run.stage import tick
-from p3d_gen.run.store import RunFolder, open_run
+from p3d_gen.run.store import RunFolder, shared_run
 from p3d_gen.spec.sampling import packed_key, sample_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.verify.agreement import Agreement
@@ -92,7 +92,7 @@ def _filtered(packed: Opened) -> bool:
 
 def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
     """Check one shard through all stages; name: that of the stylization. Any damage is a finding."""
-    run = open_run(run_dir, needs=())
+    run = shared_run(run_dir, ())
     stylization = open_stylization(run, name)
     category, indices = run.members_of(shard)
     render, stylized, packed = opened = [
@@ -104,7 +104,7 @@ def check_shard(run_dir: str, shard: str, name: str = "") -> ShardReport:
     check_keys(packed, [packed_key(run.manifest, key, n) for key in stylized.keys for n in composites])
     agreements = _check_shard(run, stylization, shard, render, stylized, packed)
     check_inputs(run, render, [], None)
-    if not stylization.lacking:
+    if not stylization.lacking and (run.origin.inputs_version == 1 or not stylization.lacking_weights):
         check_inputs(run, stylized, [render], stylization.made_from(run))
     if not _filtered(packed):
         check_inputs(run, packed, [render, stylized], None)

@@ -177,6 +177,8 @@ def _unchecked(run: RunFolder, stylization: Stylization) -> Iterator[str]:
         yield f"viewpoints were not drawn again, only compared with the poses: {lacking['viewpoint']}"
     if stylization.lacking:
         yield f"prompts were not drawn again: {stylization.lacking}"
+    if stylization.lacking_weights:
+        yield f"the stylizer's weights were not compared: {stylization.lacking_weights}"
 
 
 def verify_run(

@@ -30,17 +30,18 @@ from pose_models.adapt.pseudo_labels import (
     trusted,
     write_labels,
 )
-from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, source_config, write_source
-from pose_models.adapt.target import Target, write_target
+from pose_models.adapt.source import ADAPT_FILE, SOURCE_FILE, check_apart, load_source, source_config, write_source
+from pose_models.adapt.target import TARGET_FILE, Target, write_target
 from pose_models.baselines.config import BaselineConfig
 from pose_models.config import Precision, TrainConfig, save_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.views import Views, loader
 from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.ledger import LEDGER_FILE, MODEL_FILE, check_files, is_finished, record
 from pose_models.look import Seen
-from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE, NeuralMeshModel
-from pose_models.training.history import History
+from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel
+from pose_models.training.history import HISTORY_FILE, History
 from pose_models.training.loop import CONFIG_FILE, LoopOptions, Processes, Step, Trainee, fit
 from pose_models.training.step import MeshTrainee, seen_in
 
@@ -167,18 +168,23 @@ def adapt(
     check_apart(folder, out)
     if config.arm == "paper" and not isinstance(source_config(folder), TrainConfig):
         raise ConfigError(f"{folder} has no vertices that L_domain could compare with: use the arm 'released'")
+    check_files(out)
     save_config(config, out / ADAPT_FILE)
     write_source(out, folder, replay.shards)
     write_target(out, target)
+    record(out, (ADAPT_FILE, SOURCE_FILE, TARGET_FILE))
     history = History(out)
     for number in range(1, config.rounds + 1):
         place = out / ROUNDS / str(number)
-        if not (place / MODEL_FILE).is_file():
+        check_files(place)
+        if not is_finished(place):
             before = folder if number == 1 else place.with_name(str(number - 1))
             _Round(number, before, target, config, place, options).run(replay, precision, observer, history)
-    # The file that marks the model as complete goes last.
-    for name in (CONFIG_FILE, WEIGHTS_FILE, MODEL_FILE):
+        record(out, (f"{ROUNDS}/{number}/{LEDGER_FILE}",), growing=(HISTORY_FILE,))
+    names = CONFIG_FILE, WEIGHTS_FILE, MODEL_FILE  # the last one marks the model as complete
+    for name in names:
         write_bytes(out / name, (place / name).read_bytes())
+    record(out, (HISTORY_FILE, *names))
 
 
 class _Round:
@@ -188,6 +194,7 @@ class _Round:
         self, number: int, before: Path, target: Target, config: Cc3dConfig, place: Path, options: LoopOptions
     ) -> None:
         self._number, self._target, self._config, self._place, self._how = number, target, config, place, options
+        self._out = place.parents[1]
         device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
         self._source = load_source(before, device)
         pose = config.pose
@@ -216,6 +223,8 @@ class _Round:
             figures = _watched(observer, self._estimator) if self._number == 1 else {}
             history.write(self._entry(0) | _label_figures(labels, chosen) | _alpha_figure(alpha) | figures)
             write_labels(path, labels, chosen)
+            record(self._place, (LABELS_FILE,), gone=(progress.name,))
+            record(self._out, (), growing=(HISTORY_FILE,))
             progress.unlink(missing_ok=True)
 
         def on_step(step: Step) -> None:
@@ -225,6 +234,8 @@ class _Round:
                 entry |= _watched(observer, self._estimator)
                 trainee.training()
             history.write(entry)
+            if step.step % self._how.checkpoint_every == 0:
+                record(self._out, (), growing=(HISTORY_FILE,))
             observer.on_step(self._number, step)
 
         fit(trainee, views, training, self._place, self._how, on_step)

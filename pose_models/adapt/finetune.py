@@ -9,12 +9,13 @@ import torch
 
 from p3d_gen.core.errors import DataError
 from pose_models.adapt.config import FinetuneConfig
-from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
+from pose_models.adapt.source import ADAPT_FILE, SOURCE_FILE, check_apart, load_source, write_source
 from pose_models.adapt.target import described, write_record
 from pose_models.config import Precision, save_config
 from pose_models.data.photographs import Encoded, shrunk
 from pose_models.data.sample import PoseSample
 from pose_models.data.views import Views
+from pose_models.ledger import check_files, record
 from pose_models.training.loop import LoopOptions, Step, fit
 
 LABELLED_FILE = "labelled.jsonl"
@@ -41,20 +42,22 @@ def finetune(
     source = load_source(folder, device)
     changes = {name: getattr(config, name) for name in ("steps", "batch", "lr", "head_lr", "seed")}
     training = source.config.model_copy(update={**changes, "real_share": 1.0, "ema": 0.0, "precision": precision})
-    record: list[dict[str, str]] = []
+    images: list[dict[str, str]] = []
 
     def ready(samples: Iterable[PoseSample]) -> Iterator[PoseSample]:
         for sample in samples:
             if sample.category not in source.model.spec.categories:
                 known = ", ".join(source.model.spec.categories)
                 raise DataError(f"sample {sample.key} is a {sample.category!r}, but {folder} knows {known}")
-            record.append(described(sample))
+            images.append(described(sample))
             yield source.with_camera(shrunk(sample, training.image_size), config.distance)
 
     photographs = Encoded(ready(labelled))
+    check_files(out)
     save_config(config, out / ADAPT_FILE)
     write_source(out, folder)
-    write_record(out / LABELLED_FILE, record)
+    write_record(out / LABELLED_FILE, images)
+    record(out, (ADAPT_FILE, SOURCE_FILE, LABELLED_FILE))
     spec = source.model.spec
     views = Views((), photographs, spec.canvas_hw, training, None, spec.unmirrored)
     fit(source.trainee(training), views, training, out, options, on_step)

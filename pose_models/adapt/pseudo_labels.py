@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import Counter
@@ -22,6 +23,7 @@ from pose_models.data.sample import PoseSample
 from pose_models.estimator import Estimator
 from pose_models.evaluation import nearest_rotation, placed
 from pose_models.geometry import viewpoint_of
+from pose_models.ledger import check_files, record
 
 LABELS_FILE = "pseudo_labels.jsonl"
 PREFIX = "target/"
@@ -52,6 +54,7 @@ def pseudo_labels(
     A stopped run resumes from the file `progress`, a file of `write_labels`. ValueError for a category that the model
     does not know.
     """
+    check_files(progress.parent)
     labels = read_labels(progress) if progress.is_file() else []
     for entry in target.record:
         if entry["category"] not in estimator.categories:
@@ -62,6 +65,7 @@ def pseudo_labels(
     for start in range(len(labels), len(target), _BATCH):
         if start and start % _KEEP_EVERY == 0:
             write_labels(progress, labels, ())
+            record(progress.parent, (), growing=(progress.name,))
         samples = [target[i] for i in range(start, min(start + _BATCH, len(target)))]
         estimates = estimator.estimate(placed(samples, estimator))
         rotations = estimates.cam_T_obj[:, :3, :3].cpu().double().numpy()
@@ -136,7 +140,11 @@ def write_labels(path: Path, labels: Sequence[PseudoLabel], chosen: Sequence[int
 def read_labels(path: Path) -> list[PseudoLabel]:
     """Read a file of `write_labels`, exact to the last bit."""
     labels = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}; give --overwrite to start again") from error
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             del entry["trusted"]
@@ -150,7 +158,8 @@ class PseudoLabelled(Sequence[PoseSample]):
     """Target images with their pseudo-labels, to train on; their keys begin with `PREFIX`, so that no source image has
     the same.
 
-    Translation and K are the annotated ones; where there are none, those by which the object fills its box.
+    Translation and K are the annotated ones; where there are none, those by which the object fills its box. identity:
+    a digest of the images and their poses.
     """
 
     def __init__(
@@ -163,9 +172,12 @@ class PseudoLabelled(Sequence[PoseSample]):
     ) -> None:
         """Take the images of the numbers `chosen`; distance as in `SourceModel.with_camera`."""
         self._target, self._kept = target, []
+        digest = hashlib.sha256()
         for number in chosen:
             sample = source.with_camera(_with_rotation(target[number], labels[number].R_cam_obj), distance)
             self._kept.append((number, sample.cam_T_obj, sample.K))
+            digest.update(repr((target.record[number], labels[number].R_cam_obj.tolist())).encode())
+        self.identity = digest.hexdigest()
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -20,6 +20,7 @@ from pose_models.data.images import Images
 from pose_models.data.photographs import with_camera
 from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.ledger import check_files
 from pose_models.loading import estimator_of, model_folders
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, load_model
 from pose_models.training.loop import CONFIG_FILE, Trainee
@@ -69,6 +70,7 @@ def source_config(folder: Path) -> TrainConfig | BaselineConfig:
     ValueError naming the file if there is none.
     """
     path = folder / CONFIG_FILE
+    check_files(folder, CONFIG_FILE)
     return load_config(BaselineConfig, path) if model_kind(folder) == KIND else load_config(TrainConfig, path)
 
 

@@ -37,7 +37,7 @@ def described(sample: PoseSample) -> dict[str, str]:
 def write_record(path: Path, record: Sequence[Mapping[str, str]]) -> None:
     """Write, one JSON object a line, which images were read. ValueError if the file lists others."""
     text = "".join(json.dumps(entry) + "\n" for entry in record)
-    if path.is_file() and path.read_text() != text:
+    if path.is_file() and path.read_bytes() != text.encode():
         raise DataError(f"{path} lists other images than these: choose another --out, or give --overwrite")
     write_bytes(path, text.encode())
 

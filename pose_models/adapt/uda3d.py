@@ -22,8 +22,8 @@ from torch import Tensor
 from p3d_gen.core.errors import ConfigError, DataError
 from p3d_gen.run.files import write_bytes
 from pose_models.adapt.config import UdaConfig
-from pose_models.adapt.source import ADAPT_FILE, check_apart, load_source, write_source
-from pose_models.adapt.target import Target, write_target
+from pose_models.adapt.source import ADAPT_FILE, SOURCE_FILE, check_apart, load_source, write_source
+from pose_models.adapt.target import TARGET_FILE, Target, write_target
 from pose_models.adapt.uda_poses import on_canvas, search, uncovered
 from pose_models.adapt.uda_state import State, Tally
 from pose_models.adapt.vertices import accepted
@@ -31,10 +31,11 @@ from pose_models.config import TrainConfig, save_config
 from pose_models.data.augment import augmented, collate, place
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.symmetric import check_mirror
+from pose_models.ledger import MODEL_FILE, check_files, record
 from pose_models.look import by_category, look
-from pose_models.nmm import NeuralMeshModel, save_model
+from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, save_model
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
-from pose_models.training.history import HISTORY_FILE
+from pose_models.training.history import HISTORY_FILE, history_lines
 from pose_models.training.loop import CONFIG_FILE
 from pose_models.training.source_similarity import source_thresholds
 from pose_models.training.spec import freeze
@@ -44,6 +45,8 @@ VERTICES_FILE = "vertices.safetensors"
 Figures = dict[str, float]
 OnEpoch = Callable[[Figures, NeuralMeshModel], Mapping[str, float]]
 _ORDER, _VIEW, _CLUTTER = 1, 2, 3
+_BEGUN = ADAPT_FILE, SOURCE_FILE, TARGET_FILE
+_FINISHED = HISTORY_FILE, VERTICES_FILE, CONFIG_FILE, WEIGHTS_FILE, MODEL_FILE
 
 
 class Adaptation:
@@ -262,20 +265,24 @@ def run(
     check_apart(source_folder, out)
     adaptation = Adaptation(source_folder, target, config, device, on_images)
     out.mkdir(parents=True, exist_ok=True)
+    check_files(out)
     save_config(config, out / ADAPT_FILE)
     write_source(out, source_folder)
     write_target(out, target)
+    record(out, _BEGUN)
     kept = {"model": adaptation.model, "state": adaptation.state}
     done = load_checkpoint(out, kept, adaptation.optimiser)
-    history = (out / HISTORY_FILE).read_text().splitlines(keepends=True)[:done] if done else []
+    history = history_lines(out)[:done] if done else []
     for number in range(done, config.epochs + 1):
         figures = adaptation.epoch(number)
         figures |= on_epoch(figures, adaptation.model)
         history.append(json.dumps(figures) + "\n")
         write_bytes(out / HISTORY_FILE, "".join(history).encode())
         write_bytes(out / VERTICES_FILE, save(adaptation.state.recorded(number + 1)))
-        save_checkpoint(out, number + 1, kept, adaptation.optimiser)
+        save_checkpoint(out, number + 1, kept, adaptation.optimiser, growing=(HISTORY_FILE,))
     write_bytes(out / CONFIG_FILE, (source_folder / CONFIG_FILE).read_bytes())
+    write_bytes(out / VERTICES_FILE, save(adaptation.state.recorded(config.epochs + 1)))
     save_model(adaptation.model, out)
+    record(out, (*_BEGUN, *_FINISHED), gone=(CHECKPOINT_FILE,))
     (out / CHECKPOINT_FILE).unlink(missing_ok=True)
     return adaptation.model

@@ -18,7 +18,8 @@ from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import create_body
 from pose_models.baselines.config import Heads
-from pose_models.nmm import MODEL_FILE, WEIGHTS_FILE, spec_fields
+from pose_models.ledger import MODEL_FILE, check_files
+from pose_models.nmm import WEIGHTS_FILE, spec_fields
 
 KIND = "res-general"
 SCHEMA = 1
@@ -115,6 +116,7 @@ def model_kind(folder: Path) -> str:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise DataError(f"{folder} holds no {MODEL_FILE}: not the --out of a finished training")
+    check_files(folder, MODEL_FILE)
     try:
         return str(json.loads(path.read_text()).get("kind", "neural-mesh"))
     except (OSError, ValueError, AttributeError) as error:
@@ -129,6 +131,7 @@ def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
     path = folder / MODEL_FILE
     if (kind := model_kind(folder)) != KIND:
         raise DataError(f"{path} is a model of kind {kind!r}, not {KIND!r}: give the --out of a baseline's training")
+    check_files(folder, WEIGHTS_FILE)
     try:
         fields: dict[str, Any] = json.loads(path.read_text())
         if (schema := fields.pop("schema", None)) != SCHEMA:
@@ -141,7 +144,9 @@ def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
         spec = BaselineSpec(**fields)
         model = ResGeneral(spec)
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (OSError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except DataError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise DataError(f"cannot read the model in {folder}: {error}; it is damaged or incomplete") from error
     placed: ResGeneral = model.to(device, memory_format=torch.channels_last).eval()
     return placed

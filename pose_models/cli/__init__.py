@@ -9,6 +9,7 @@ from pose_models.cli.adapt import adapt
 from pose_models.cli.adapt_3duda import uda
 from pose_models.cli.baseline import baseline
 from pose_models.cli.bench import bench
+from pose_models.cli.check import check
 from pose_models.cli.convert import convert
 from pose_models.cli.evaluate import evaluate
 from pose_models.cli.finetune import finetune
@@ -39,6 +40,7 @@ for command in (
     protocol,
     thresholds,
     watch,
+    check,
 ):
     main.add_command(command)
 adapt.add_command(uda)

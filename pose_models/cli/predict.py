@@ -61,7 +61,7 @@ def predict(
     import numpy as np
 
     from p3d_gen.core.codecs import encode_png
-    from p3d_gen.run.files import write_bytes, write_json
+    from p3d_gen.run.files import sealed_json, write_bytes
     from p3d_gen.run.meshes import read_mesh
     from pose_models.model import load
 
@@ -72,7 +72,7 @@ def predict(
         chunk = images[first : first + _AT_ONCE]
         poses = model.predict_many(chunk, [box] * len(chunk), category=category, mirror=mirror, distance=distance)
         for path, pose in zip(chunk, poses, strict=True):
-            write_json(out / f"{path.stem}.json", {"image": str(path), **pose.as_dict()})
+            write_bytes(out / f"{path.stem}.json", sealed_json({"image": str(path), **pose.as_dict()}))
             write_bytes(out / f"{path.stem}.png", encode_png(np.asarray(pose.draw(shape))))
             click.echo(f"{path}: {pose}")
 

@@ -42,6 +42,7 @@ def thresholds(
       pose-models thresholds --model runs/nmm-car --shards runs/quickstart/shards
     """
     from pose_models.data.shards import ShardSamples, shard_paths
+    from pose_models.ledger import forget, read_ledger, record
     from pose_models.loading import model_folders, torch_device
     from pose_models.nmm import load_model
     from pose_models.training.source_similarity import LEVELS, SIMILARITY_FILE, write_source_similarity
@@ -49,5 +50,8 @@ def thresholds(
     for folder in model_folders(model_folder):
         model = load_model(folder, torch_device(device))
         paths = {path for given in shards for name in model.spec.categories for path in shard_paths(given, name)}
+        forget(folder, SIMILARITY_FILE)
         write_source_similarity(model, ShardSamples(sorted(paths)), folder, levels or LEVELS, images)
+        if read_ledger(folder) is not None:
+            record(folder, (SIMILARITY_FILE,))
         click.echo(f"{folder / SIMILARITY_FILE} written")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import DataError
-from p3d_gen.run.files import file_sha256, read_json
+from p3d_gen.run.files import file_sha256, read_sealed
 from p3d_gen.run.shards import tar_errors
 
 _INDEX = "index.json"
@@ -15,7 +15,7 @@ _INDEX = "index.json"
 def _record(path: Path) -> Any:
     """Return the content of a ledger or index; None if there is none. DataError if it is damaged."""
     try:
-        return read_json(path)
+        return read_sealed(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

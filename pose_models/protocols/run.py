@@ -16,9 +16,9 @@ import click
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.disk import appended_file, lock_file
-from p3d_gen.run.files import read_record, write_json
+from p3d_gen.run.files import read_record, sealed_json, write_bytes
 from p3d_gen.run.processes import start_child
-from pose_models.nmm import MODEL_FILE
+from pose_models.ledger import is_finished
 from pose_models.protocols.commands import leaf_command
 from pose_models.protocols.planner import STEPS, ProtocolJob, arguments, output
 
@@ -126,14 +126,14 @@ def _run(job: ProtocolJob, main: click.Command, steps: Path, device: str, record
     note = {"row": job.row, "step": job.step, "digest": job.digest, "commands": [words for _, words in calls]}
     seconds = float(record.get("seconds", 0.0))
     with _locked(folder) as lock:
-        write_json(folder / RECORD_FILE, {**note, "finished": False, "seconds": seconds})
+        write_bytes(folder / RECORD_FILE, sealed_json({**note, "finished": False, "seconds": seconds}))
         for part, words in calls:
             # A model's last file is its json: a process that was killed after it has nothing left to do.
-            if not (output(job, steps) / part / MODEL_FILE).is_file():
+            if not is_finished(output(job, steps) / part):
                 start = time.monotonic()
                 _logged(job, words, folder / LOG_FILE, lock, call)
                 seconds += time.monotonic() - start
-        write_json(folder / RECORD_FILE, {**note, "finished": True, "seconds": seconds})
+        write_bytes(folder / RECORD_FILE, sealed_json({**note, "finished": True, "seconds": seconds}))
     return seconds
 
 

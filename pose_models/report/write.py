@@ -9,6 +9,7 @@ from p3d_gen.core.codecs import encode_png
 from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.types import Picture
 from p3d_gen.run.files import write_bytes, write_json
+from pose_models.ledger import LEDGER_FILE, forget, record
 from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
 from pose_models.prediction import Prediction, is_predictions, write_predictions
@@ -96,7 +97,7 @@ def pictures(
 def check_folder(folder: Path) -> None:
     """Raise RunError if the files of a report would overwrite others than those of an earlier report."""
     tables = (f"tables.{suffix}" for suffix in _FORMATS)
-    names = (_PREDICTIONS, _SUMMARY, *tables, *(f"{name}.png" for name in _PICTURES))
+    names = (_PREDICTIONS, _SUMMARY, LEDGER_FILE, *tables, *(f"{name}.png" for name in _PICTURES))
     check_outputs((folder / name for name in names), [], is_own=is_predictions(folder / _PREDICTIONS))
 
 
@@ -109,16 +110,18 @@ def write_report(
     mean: Mean = "pooled",
     case_of: Callable[[Prediction], Case] | None = None,
 ) -> list[Path]:
-    """Write predictions.jsonl, summary.json, the tables and the pictures into a folder; returns the paths.
+    """Write predictions.jsonl, summary.json, their checksums, tables and pictures into a folder; returns the paths.
 
     `result` is the `summary` of `predictions`. mean: of the papers' tables. case_of: image, poses and box of a
     prediction, for the sheet of the worst and typical ones, which is left out without it. RunError: see `check_folder`.
     """
     check_folder(folder)
     lines, figures = folder / _PREDICTIONS, folder / _SUMMARY
+    forget(folder, lines.name, figures.name)
     write_predictions(lines, predictions)
-    write_json(figures, result.as_dict())
-    paths = [lines, figures, *write_tables(folder, summary_tables(result, title, mean))]
+    write_json(figures, {**result.as_dict(), "checksums": LEDGER_FILE})
+    record(folder, (lines.name, figures.name))
+    paths = [lines, figures, folder / LEDGER_FILE, *write_tables(folder, summary_tables(result, title, mean))]
     for name, picture in pictures(predictions, result, title, case_of).items():
         paths.append(folder / f"{name}.png")
         write_bytes(paths[-1], encode_png(picture))

@@ -17,7 +17,7 @@ from pose_models.data.views import Views
 from pose_models.nmm import NeuralMeshModel, load_model
 from pose_models.training.identity import cads_identity
 from pose_models.training.loop import LoopOptions, Step, fit
-from pose_models.training.source_similarity import write_source_similarity
+from pose_models.training.source_similarity import SIMILARITY_FILE, write_source_similarity
 from pose_models.training.spec import build, model_spec, outlines_of
 from pose_models.training.step import MeshTrainee
 
@@ -44,17 +44,18 @@ def train(
     DataError if a category has no image, ConfigError if the loss becomes non-finite or a source that is to be used
     holds no image.
     """
-    from accelerate import PartialState
-
     outlines = outlines_of(sources.cads)
     real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
     model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
     spec = model.spec
     views = Views(sources.renders, real, spec.canvas_hw, config, sources.backgrounds, spec.unmirrored)
-    fit(MeshTrainee(model, config), views, config, out, options, on_step, cads_identity(sources.cads))
-    if PartialState().is_main_process:
+
+    def more() -> Sequence[str]:
         shares = ((sources.renders, 1 - config.real_share), (real, config.real_share))
         used = ConcatDataset([source for source, share in shares if share > 0])
         # As it was saved: the one in memory may still compute in half precision.
         write_source_similarity(load_model(out, model.clutter.device), used, out)
+        return (SIMILARITY_FILE,)
+
+    fit(MeshTrainee(model, config), views, config, out, options, on_step, cads_identity(sources.cads), more)
     return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,8 @@ from pose_models.data.label_budget import labelled_samples, parse_labels
 from pose_models.data.sample import PoseSample
 from pose_models.data.shards import ShardSamples, shard_categories, shard_paths
 from pose_models.data.symmetric import unmirrored
-from pose_models.nmm import MODEL_FILE
+from pose_models.exclusive import empty
+from pose_models.ledger import check_files, is_finished
 from pose_models.training.loop import CONFIG_FILE
 
 # What replaces the defaults where a network starts from random weights and sees renders alone.
@@ -158,13 +158,14 @@ def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CON
     """Make sure that `out` is empty, holds an unfinished run of this configuration, or may be overwritten.
 
     file: the name under which `out` keeps the configuration. RunError if `out` holds a model, or a run of another
-    configuration or command.
+    configuration or command; DataError if a file of the run is damaged.
     """
     path = out / file
     if overwrite and path.exists():
-        shutil.rmtree(out)
-    if (out / MODEL_FILE).exists():
+        empty(out)
+    if is_finished(out):
         raise RunError(f"{out} already holds a model: choose another --out, or give --overwrite")
+    check_files(out, file, CONFIG_FILE)
     if not path.exists() and (out / CONFIG_FILE).exists():
         raise RunError(f"{out} holds a run of another command: choose another --out")
     if path.exists() and (kept := load_config(type(config), path)) != config:
@@ -174,3 +175,4 @@ def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CON
             f"{out} holds a run of another configuration ({first} = {getattr(kept, first)}, now "
             f"{getattr(config, first)}): choose another --out, or give --overwrite"
         )
+    check_files(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import write_bytes
-from p3d_gen.run.store import difference
+from p3d_gen.run.record import difference
+from pose_models.ledger import record
+from pose_models.tensor_file import tensor_fault, write_tensors
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -32,13 +34,18 @@ def save_checkpoint(
     modules: dict[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     data: dict[str, Any] | None = None,
+    growing: Sequence[str] = (),
 ) -> None:
-    """Write modules and optimiser after `step` steps, atomically. data: the identity of what it is trained on."""
+    """Write modules and optimiser after `step` steps, atomically, and enter it into the folder's ledger.
+
+    data: the identity of what it is trained on. growing: files of the folder that a resumed run continues.
+    """
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     tensors |= _optimiser_tensors(optimiser)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     about = {"step": str(step)} | ({} if data is None else {"data": json.dumps(data)})
-    write_bytes(folder / CHECKPOINT_FILE, save(state, metadata=about))
+    write_tensors(folder / CHECKPOINT_FILE, save(state, metadata=about))
+    record(folder, (), growing=growing, present=(CHECKPOINT_FILE,))
 
 
 def _check_data(path: Path, recorded: str, data: dict[str, Any]) -> None:
@@ -65,6 +72,8 @@ def load_checkpoint(
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return 0
+    if fault := tensor_fault(path):
+        raise RunError(f"{path} {fault}; put back a copy of it, or give --overwrite to start again")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
@@ -76,7 +85,7 @@ def load_checkpoint(
             prefix = f"{name}."
             module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise RunError(f"cannot resume from {path}: {error}; remove it to start again") from error
+        raise RunError(f"cannot resume from {path}: {error}; give --overwrite to start again") from error
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):

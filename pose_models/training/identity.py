@@ -10,14 +10,12 @@ import numpy as np
 
 from p3d_gen.core.types import Array
 from pose_models.data.augment import Backgrounds
-from pose_models.data.photographs import Encoded
 from pose_models.data.sample import PoseSample
-from pose_models.data.shards import ShardSamples
 
 
 def _of_source(source: Sequence[PoseSample]) -> Any:
     """Return the checksums of shards by name, and the digest of photographs; of other sequences the length."""
-    return source.identity if isinstance(source, ShardSamples | Encoded) else len(source)
+    return getattr(source, "identity", len(source))
 
 
 def data_identity(

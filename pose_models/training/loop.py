@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from p3d_gen.core.errors import ConfigError
+from p3d_gen.core.errors import ConfigError, RunError
 from p3d_gen.run.disk import appended_file
 from p3d_gen.run.files import write_bytes
 from pose_models.config import LoopConfig, save_config
 from pose_models.data.sample import Batch
 from pose_models.data.views import Views, loader
+from pose_models.ledger import MODEL_FILE, check_files, record
+from pose_models.nmm import WEIGHTS_FILE
 from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from pose_models.training.identity import data_identity
 
@@ -95,6 +97,13 @@ def rate(step: int, config: LoopConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, config.steps - rising)))
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines(keepends=True)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; put it back, or give --overwrite to start again") from error
+
+
 class _Log:
     """train.jsonl and TensorBoard curves, continued after `step`; nothing in processes other than the first."""
 
@@ -105,7 +114,7 @@ class _Log:
         from torch.utils.tensorboard import SummaryWriter
 
         path = out / LOG_FILE
-        kept = path.read_text().splitlines(keepends=True)[:step] if step else []
+        kept = _lines(path)[:step] if step else []
         write_bytes(path, "".join(kept).encode())
         self._file = appended_file(path)
         self._curves = SummaryWriter(str(out / CURVES), purge_step=step + 1)
@@ -166,15 +175,20 @@ class _Fit:
 
     def checkpoint(self) -> None:
         """Write a checkpoint."""
-        save_checkpoint(self._out, self.done, self._kept, self._optimiser, self._data)
+        save_checkpoint(self._out, self.done, self._kept, self._optimiser, self._data, growing=(LOG_FILE,))
 
-    def finish(self) -> None:
-        """Write the model, with the averaged weights if there are any, and remove the checkpoint."""
+    def finish(self, more: Callable[[], Sequence[str]]) -> None:
+        """Write the model, with the averaged weights if there are any, and remove the checkpoint.
+
+        more: writes what else belongs to the model, and returns the names.
+        """
         if self._average:
             self._trainee.net.load_state_dict(self._average.module.state_dict())
         self._trainee.module.eval()
         if self._accelerator.is_main_process:
             self._trainee.save(self._out)
+            files = CONFIG_FILE, LOG_FILE, WEIGHTS_FILE, MODEL_FILE, *more()
+            record(self._out, files, gone=(CHECKPOINT_FILE,))
             (self._out / CHECKPOINT_FILE).unlink(missing_ok=True)
         self._accelerator.wait_for_everyone()
 
@@ -197,13 +211,15 @@ def fit(
     options: LoopOptions,
     on_step: Callable[[Step], None],
     cads: Mapping[str, str] | None = None,
+    more: Callable[[], Sequence[str]] = tuple,
 ) -> None:
     """Train, and write configuration, log, curves, checkpoints and the model to `out`.
 
     An interrupted run resumes from its last checkpoint, on the CPU with the same bits as an uninterrupted one. Every
     process of an `accelerate launch` calls this; `config.batch` is the batch of all of them. cads: the identity of the
-    CAD models that the trainee is made from. ConfigError if the loss becomes non-finite, RunError if `out` was begun on
-    other data.
+    CAD models that the trainee is made from. more: called in one process when the model is written; it writes other
+    files, and returns their names. ConfigError if the loss becomes non-finite, RunError if `out` was begun on other
+    data, DataError if it is damaged.
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = _accelerator(config, options)
@@ -215,7 +231,9 @@ def fit(
     )
     main = accelerator.is_main_process
     if main:
+        check_files(out)
         save_config(config, out / CONFIG_FILE)
+        record(out, (CONFIG_FILE,))
     data = data_identity(*views.sources) | ({"cads": dict(cads)} if cads else {})
     fitting = _Fit(trainee, config, out, accelerator, data)
     batches = loader(
@@ -228,4 +246,4 @@ def fit(
             if main and step.step % options.checkpoint_every == 0 and step.step < config.steps:
                 fitting.checkpoint()
             on_step(step)
-    fitting.finish()
+    fitting.finish(more)

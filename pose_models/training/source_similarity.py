@@ -21,6 +21,7 @@ from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import write_bytes
 from pose_models.data.augment import collate, place
 from pose_models.data.sample import PoseSample
+from pose_models.ledger import faults
 from pose_models.look import by_category, look
 from pose_models.nmm import NeuralMeshModel
 
@@ -76,6 +77,8 @@ def source_thresholds(folder: Path, level: float) -> dict[str, Tensor]:
     remedy = f"make it from source images: pose-models thresholds --model {folder} --shards ... --level {level:g}"
     if not path.is_file():
         raise DataError(f'delta = "source" needs {path}, which is not there; {remedy}')
+    for each in faults(folder, (SIMILARITY_FILE,)):
+        raise DataError(f"{path} {each.fault}; {remedy}")
     try:
         with safe_open(path, framework="pt") as file:
             levels = json.loads(file.metadata()["levels"])

@@ -11,8 +11,8 @@ from p3d_gen.render.prepare import ensure_models
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import open_run
-from p3d_gen.spec.inventory import embedded_folder
 from p3d_gen.spec.stylize import Control, Stylize
+from p3d_gen.spec.taken import embedded_folder
 from p3d_gen.stylize.stage import expected_of
 from p3d_gen.stylize.survival import survival
 

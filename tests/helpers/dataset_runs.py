@@ -8,9 +8,10 @@ import pytest
 from p3d_gen.core.categories import KEYPOINTS
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.run.cad_model import save_cad
+from p3d_gen.run.ledgers import seal, stage_inputs
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import create_run, seal, stage_inputs
+from p3d_gen.run.store import create_run
 from p3d_gen.stylize.stage import stylize_shard
 from tests.helpers.assets import MANIFEST, save_picture, wedge
 from tests.helpers.fake_runs import body, fake_render

@@ -14,8 +14,9 @@ from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.stage import cuboid_of
 from p3d_gen.run.cad_model import CadModel, load_cad, save_cad
 from p3d_gen.run.files import compact_json
+from p3d_gen.run.ledgers import seal, stage_inputs
 from p3d_gen.run.local import run_shards
-from p3d_gen.run.store import create_run, seal, stage_inputs
+from p3d_gen.run.store import create_run
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.diffusion import Stylized
 from p3d_gen.stylize.stage import stylize_shard

@@ -11,7 +11,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from p3d_gen.run.store import read_ledger
+from p3d_gen.run.files import sealed_json
+from p3d_gen.run.ledgers import read_ledger
 from tests.helpers.commands import STAGES
 
 TRAVERSAL = ("../../outside.png", "/tmp/p3dgen-fuzz-outside.png", "..", ".", "car-000000/../../x.json", "", "\\..\\x")
@@ -226,7 +227,7 @@ def mutate_shard(rng, run, large):
         content = tar_of(change(rng, entries_of(tar), large))
     tar.write_bytes(content)
     if rng.random() < 0.8:
-        path.write_text(json.dumps(ledger | {"sha256": hashlib.sha256(content).hexdigest()}))
+        path.write_bytes(sealed_json(ledger | {"sha256": hashlib.sha256(content).hexdigest()}))
     return stage
 
 

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from p3d_gen.core import geometry as g
 from p3d_gen.core.types import Camera, Viewpoint
+from p3d_gen.run.files import read_sealed
 from p3d_gen.stylize.judge import read_residuals
 from pose_models.cli import main
 from pose_models.data.shards import ShardSamples, entry_labels
@@ -113,7 +114,7 @@ def test_every_sample_is_judged_by_a_model_that_has_not_seen_its_cad(whole, run)
     assert sorted(found) == [f"box-{i:06d}" for i in range(12)]
     folder = out.parent / "residuals-folds"
     assert sorted(path.name for path in folder.iterdir()) == ["fold-0", "fold-1", "fold-2", "folds.json"]
-    parts = [json.loads((folder / f"fold-{k}" / "residuals.json").read_text()) for k in range(3)]
+    parts = [read_sealed(folder / f"fold-{k}" / "residuals.json") for k in range(3)]
     assert {key: degrees for part in parts for key, degrees in part.items()} == found
     for k, part in enumerate(parts):
         assert len({int(key[-6:]) % 3 for key in part}) == 1
@@ -148,8 +149,8 @@ def test_a_stopped_command_goes_on_to_the_same_file(run, tmp_path, whole, monkey
     """Stopped in the middle of the second fold's training."""
     out, kept = tmp_path / "residuals.json", []
 
-    def keep_and_stop(folder, *args):
-        save_checkpoint(folder, *args)
+    def keep_and_stop(folder, *args, **more):
+        save_checkpoint(folder, *args, **more)
         kept.append(folder.name)
         if folder.name == "fold-1":
             raise KeyboardInterrupt

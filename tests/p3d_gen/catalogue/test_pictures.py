@@ -23,7 +23,7 @@ from p3d_gen.core.environment import read_environment, tone_map, view_environmen
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.types import Window
 from p3d_gen.pack.backgrounds import background
-from p3d_gen.spec.inventory import blender_environments
+from p3d_gen.spec.taken import blender_environments
 from p3d_gen.stylize.edges import canny, control_hw
 
 RNG = np.random.default_rng([0, 1])

@@ -16,8 +16,9 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.render.prepare import ensure_models
+from p3d_gen.run.ledgers import seal, stage_inputs
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import create_run, open_run, seal, stage_inputs
+from p3d_gen.run.store import create_run, open_run
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN, shard_hashes
 
@@ -174,9 +175,13 @@ def test_failed_samples_set_the_exit_status(tmp_path, assets, manifest_path):
     assert invoke("render", manifest_path, "--out", tmp_path / "r", "--allow-failures", 6).exit_code == 0
     for path, content in zip(textures, good, strict=True):
         path.write_bytes(content)
-    edited = invoke("render", manifest_path, "--out", tmp_path / "r", "--retry-failed", "--workers", 1)
+    edited = invoke("render", manifest_path, "--out", tmp_path / "r", "--workers", 1)
     assert edited.exit_code == 1
-    assert "another content; put the former one back, or choose another --out" in edited.output
+    assert "another content; put the former one back, add --retry-failed if it was repaired" in edited.output
+    repaired = invoke("render", manifest_path, "--out", tmp_path / "r", "--retry-failed", "--workers", 1)
+    assert repaired.exit_code == 0, repaired.output
+    assert "repaired since samples failed for them: " in repaired.output
+    assert "render: 6 samples in 4 shards, 0 failed" in repaired.output
 
 
 @pytest.mark.blender

@@ -16,9 +16,10 @@ from p3d_gen.dataset.schema import label_faults
 from p3d_gen.pack.backgrounds import surroundings
 from p3d_gen.pack.stage import ResidualFilter, pack_sample, pack_shard
 from p3d_gen.report.sheet import write_contact_sheet
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import create_run, open_run, read_ledger
+from p3d_gen.run.store import create_run, open_run
 from p3d_gen.spec.manifest import parse_manifest
 from p3d_gen.spec.sampling import backdrop, packed_key, render_key, spec
 from p3d_gen.stylize.judge import write_residuals

@@ -10,7 +10,7 @@ from p3d_gen.dataset.build import make_dataset
 from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.export.inputs import open_input
-from p3d_gen.run.store import Failure, read_ledger, seal
+from p3d_gen.run.ledgers import Failure, read_ledger, seal
 from p3d_gen.stylize.stylization import open_stylization
 from p3d_gen.verify.provenance import used_assets, write_provenance
 from pose_models.data.shards import ShardSamples, shard_paths

@@ -19,7 +19,8 @@ from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.render.prepare import ensure_models, models_to_prepare, prepare_model, prepare_models
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file, save_cad
 from p3d_gen.run.files import file_sha256
-from p3d_gen.run.store import create_run, open_run, stage_inputs
+from p3d_gen.run.ledgers import stage_inputs
+from p3d_gen.run.store import create_run, open_run
 from p3d_gen.spec.sampling import spec
 from tests.helpers.assets import wedge
 

@@ -24,9 +24,9 @@ from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import create_run
-from p3d_gen.spec.inventory import take_inventory
 from p3d_gen.spec.materials import realistic
 from p3d_gen.spec.sampling import spec
+from p3d_gen.spec.taken import take_inventory
 from tests.helpers.assets import edit, save_picture
 
 pytestmark = pytest.mark.blender

@@ -1,6 +1,5 @@
 """The report of runs that are not finished, of several stylizations and composites, and which samples it chooses."""
 
-import json
 import re
 from dataclasses import replace
 from itertools import product
@@ -16,15 +15,16 @@ from p3d_gen.report.gallery import choose, sample_gallery
 from p3d_gen.report.ledgers import counts_section, making_section, timings_section
 from p3d_gen.report.looks import looks_section
 from p3d_gen.report.svg import colour_plane, named_bars
-from p3d_gen.run.files import write_json
+from p3d_gen.run.ledgers import Failure
 from p3d_gen.run.remote import place
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import Failure, create_run
+from p3d_gen.run.store import create_run
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import create_stylization, open_stylization
 from tests.helpers.assets import edit
 from tests.helpers.fake_runs import fake_renders
+from tests.helpers.records import edit_record
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_run_under_a_url_has_the_same_report(tmp_path, manifest_path):
         finish(run)
         for stage, shard in product(("render", "stylize", "shards"), run.all_shards()):
             path = run.tar(stage, shard).with_suffix(".json")
-            write_json(path, json.loads(path.read_text()) | {"seconds": 1.0})
+            edit_record(path, seconds=1.0)
         texts.append(write_report(run).read_text())
     assert texts[0] == texts[1]
 
@@ -165,14 +165,13 @@ def test_timings_and_commands_are_those_of_the_ledgers(rendered):
     seconds = dict(zip(rendered.all_shards(), (10.0, 4.0, 7000.0, 2.0), strict=True))
     for shard, value in seconds.items():
         path = rendered.tar("render", shard).with_suffix(".json")
-        ledger = json.loads(path.read_text())
         changed = {
             "seconds": value,
             "model_seconds": value / 4,
             "command": "p3dgen run m.toml",
             "made_with": {"bpy": "4"},
         }
-        write_json(path, ledger | changed)
+        edit_record(path, **changed)
     ledgers = read_ledgers(rendered, open_stylization(rendered))
     (row,) = timings_section(rendered, ledgers).tables[0].rows
     assert row == ("render", "4 of 4", "1.95 h", "4.50 s", "3500.00 s", "chair-00000", "25%")

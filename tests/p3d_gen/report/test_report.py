@@ -14,8 +14,9 @@ from p3d_gen.report.collect import STYLIZED_LABELS
 from p3d_gen.report.coverage import evenness
 from p3d_gen.report.svg import direction_map, edges_of, every, histogram, use_bars
 from p3d_gen.run.files import compact_json
+from p3d_gen.run.ledgers import Failure, seal, stage_inputs
 from p3d_gen.run.shards import read_labels
-from p3d_gen.run.store import Failure, create_run, open_run, seal, stage_inputs
+from p3d_gen.run.store import create_run, open_run
 from p3d_gen.spec.manifest import parse_manifest
 from p3d_gen.spec.sampling import spec
 from p3d_gen.spec.viewpoints import draw_viewpoint

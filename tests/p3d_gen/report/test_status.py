@@ -17,13 +17,15 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report.status import Watch
 from p3d_gen.run.files import atomic_file
+from p3d_gen.run.ledgers import Failure, seal
 from p3d_gen.run.remote import place
 from p3d_gen.run.shards import write_shard
-from p3d_gen.run.store import Failure, create_run, seal
+from p3d_gen.run.store import create_run
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import create_stylization
 from tests.helpers.fake_runs import fake_renders
+from tests.helpers.records import edit_record
 
 
 def told(run, *options):
@@ -44,7 +46,7 @@ def seal_empty(run, name, shard, *, count=2, seconds=10.0, ended=None, failures=
     members = [(f"{shard}-{i}", {"json": b"{}"}) for i in range(count)]
     seal(run, name, shard, "", members, list(failures))
     path = run.tar(name, shard).with_suffix(".json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+    edit_record(path, seconds=seconds)
     ended = time.time() + LATER if ended is None else ended
     os.utime(path, (ended, ended))
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import open_run, read_ledger
+from p3d_gen.run.store import open_run
 from p3d_gen.spec.sampling import sample_key
 from tests.helpers.assets import edit
 from tests.helpers.commands import STAGES

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from p3d_gen.cli import main
 from p3d_gen.core.errors import RunError
+from p3d_gen.run.ledgers import Failure, Ledger, read_ledger
 from p3d_gen.run.live import StageView
 from p3d_gen.run.local import available_cores, one_core, run_shards
 from p3d_gen.run.selection import chosen_shards
-from p3d_gen.run.store import Failure, Ledger, create_run, read_ledger
+from p3d_gen.run.store import create_run
 from p3d_gen.stylize.stage import stylize_shard
 from tests.helpers.commands import BIN, shard_hashes
 from tests.helpers.fake_runs import fake_renders

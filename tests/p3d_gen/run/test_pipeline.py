@@ -13,11 +13,13 @@ import pytest
 
 from p3d_gen.core.errors import BusyError, RunError
 from p3d_gen.run import pipeline
+from p3d_gen.run.ledgers import Failure, claimed, read_ledger, upstream_ledger
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.pipeline import Effort, Silent, StageSetup
 from p3d_gen.run.shards import read_shard
 from p3d_gen.run.stage import make_shard, tick
-from p3d_gen.run.store import Failure, claimed, open_run, read_ledger, upstream_ledger
+from p3d_gen.run.store import open_run
+from tests.helpers.records import edit_record, unseal
 
 
 def _samples(refused, run, shard, failures):
@@ -128,8 +130,7 @@ def _cut(tar):
 
 
 def _count(tar):
-    path = tar.with_suffix(".json")
-    path.write_text(path.read_text().replace('"count": 2', '"count": 1'))
+    edit_record(tar.with_suffix(".json"), count=1)
 
 
 @pytest.mark.parametrize("size", ["recorded", "not recorded"])
@@ -140,7 +141,7 @@ def test_a_damaged_shard_is_named_and_made_again(run, damage, check, size, caplo
     tar = run.tar("render", "car-00000")
     whole, ledger = tar.read_bytes(), tar.with_suffix(".json")
     if size == "not recorded":  # as version 0.1.0 left it
-        ledger.write_text(json.dumps({k: v for k, v in json.loads(ledger.read_text()).items() if k != "size"}))
+        unseal(ledger, without=("size",))
     damage(tar)
     effort = Effort(check=check)
     with caplog.at_level(logging.WARNING):

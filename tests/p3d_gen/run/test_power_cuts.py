@@ -13,9 +13,10 @@ import pytest
 from p3d_gen.run import pipeline
 from p3d_gen.run.disk import sync_folder
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.pipeline import Effort, Silent, StageSetup
 from p3d_gen.run.stage import make_shard
-from p3d_gen.run.store import create_run, read_ledger
+from p3d_gen.run.store import create_run
 from tests.helpers import disk_log
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN, STAGES, shard_hashes

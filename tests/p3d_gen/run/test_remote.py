@@ -18,9 +18,10 @@ from fsspec.implementations.local import LocalFileSystem
 from p3d_gen.cli import main
 from p3d_gen.core.errors import DataError, DependencyError, RunError
 from p3d_gen.run.files import atomic_file, file_sha256, read_json, write_bytes, write_json
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.shards import read_shard, write_shard
-from p3d_gen.run.store import create_run, open_run, read_ledger
+from p3d_gen.run.store import create_run, open_run
 from tests.helpers.assets import edit
 from tests.helpers.commands import HOST, STAGES, free_port
 from tests.helpers.fake_runs import fake_renders

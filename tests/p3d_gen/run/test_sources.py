@@ -18,10 +18,12 @@ from p3d_gen.pack.stage import pack_shard
 from p3d_gen.report.sheet import write_contact_sheet
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.store import create_run, open_run
-from p3d_gen.spec.inventory import KINDS, Asset, recorded_inventory, take_inventory
+from p3d_gen.spec.inventory import KINDS, Asset
 from p3d_gen.spec.manifest import load_manifest
+from p3d_gen.spec.recorded import recorded_inventory
 from p3d_gen.spec.sampling import backdrop, spec
 from p3d_gen.spec.stylize import Stylize
+from p3d_gen.spec.taken import take_inventory
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import create_stylization, open_stylization
 from tests.helpers.assets import edit

@@ -9,19 +9,12 @@ from dataclasses import replace
 import pytest
 
 from p3d_gen.core.errors import AssetError, ManifestError, RunError
-from p3d_gen.run.store import (
-    Failure,
-    Remarks,
-    create_run,
-    difference,
-    forget_failures,
-    open_run,
-    read_ledger,
-    seal,
-    stage_command,
-    stage_inputs,
-)
+from p3d_gen.run.files import sealed_json, unsealed
+from p3d_gen.run.ledgers import Failure, Remarks, forget_failures, read_ledger, seal, stage_command, stage_inputs
+from p3d_gen.run.record import difference
+from p3d_gen.run.store import create_run, open_run
 from tests.helpers.commands import STAGES
+from tests.helpers.records import edit_record, unseal
 
 SAMPLES = [("car-000000", {"json": b"{}"})]
 NO_CONTENTS = '{"schema_version": 4, "manifest": {}, "base_dir": "", "sources": {}, "sha256": [1]}'
@@ -82,8 +75,8 @@ def test_a_run_that_recorded_no_contents_is_opened(run, assets):
     """Version 0.1.0 knew its sources by their names and sizes alone."""
     path = run.root / "run.json"
     content = json.loads(path.read_text())
-    assert list(content.pop("sha256")["background"]) == [asset.id for asset in run.inventory.backgrounds]
-    path.write_text(json.dumps(content))
+    assert list(content["sha256"]["background"]) == [asset.id for asset in run.inventory.backgrounds]
+    unseal(path, without=("sha256",))
     background = assets / "backgrounds" / "b2.jpg"
     background.write_bytes(background.read_bytes()[::-1])
     assert open_run(run.root).inventory == run.inventory
@@ -105,9 +98,9 @@ def test_damaged_run_json(run, content):
 
 def test_another_schema(run):
     path = run.root / "run.json"
-    old = json.loads(path.read_text()) | {"schema_version": 99}
+    old = unsealed(path.read_bytes()) | {"schema_version": 99}
     old["manifest"]["a key that was given up"] = 1
-    path.write_text(json.dumps(old))
+    edit_record(path, **old)
     with pytest.raises(RunError, match="schema version 99"):
         open_run(run.root)
 
@@ -129,6 +122,28 @@ def test_a_ledger_without_its_tar_counts_for_nothing(run):
     assert read_ledger(run, "render", "car-00000") is None
 
 
+@pytest.mark.parametrize("name", ["run.json", "render/car-00000.json"])
+def test_no_bit_of_a_record_changes_unnoticed(run, name):
+    sealed(run)
+    content = (run.root / name).read_bytes()
+    assert sealed_json(unsealed(content)) == content
+    for place in range(len(content) - 1):  # the last byte is the end of the last line
+        for bit in range(8):
+            flipped = content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+            with pytest.raises(ValueError):  # noqa: PT011  whatever JSON says
+                unsealed(flipped)
+            with pytest.raises(ValueError):  # noqa: PT011
+                unsealed(content[:place])
+
+
+def test_a_ledger_in_the_place_of_another_is_none(run):
+    sealed(run)
+    path = run.tar("render", "car-00000").with_suffix(".json")
+    path.rename(run.tar("render", "car-00001").with_suffix(".json"))
+    with pytest.raises(RunError, match=r"car-00001.json is not a ledger \(it is that of render/car-00000\)"):
+        read_ledger(run, "render", "car-00001")
+
+
 def test_damaged_ledger(run):
     sealed(run)
     run.tar("render", "car-00000").with_suffix(".json").write_text('{"count": 1}')
@@ -143,11 +158,12 @@ def test_inputs_follow_everything_that_decides_the_bytes(run):
         stage_inputs(run, "stylize"),
         stage_inputs(run, "stylize", ledger),
         stage_inputs(run, "stylize", replace(ledger, sha256="0")),
-        stage_inputs(replace(run, manifest_hash="0"), "render"),
+        stage_inputs(replace(run, manifest=run.manifest.model_copy(update={"seed": 4})), "render"),
+        stage_inputs(replace(run, prepared_sha256={"car/m0.npz": "0"}), "render"),
         stage_inputs(replace(run, inventory=replace(run.inventory, textures=())), "render"),
         stage_inputs(run, "stylize", ledger, made_from={"steps": 2}),
     }
-    assert len(hashes) == 7
+    assert len(hashes) == 8
 
 
 def test_forgetting_failures(run):

@@ -9,10 +9,11 @@ import pytest
 from blender_assets.shapes import LIBRARY_VERSION
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.errors import AssetError
-from p3d_gen.spec.inventory import recorded_inventory, take_inventory
 from p3d_gen.spec.layouts import LAYOUTS, SYNSETS, category_models, recognise
 from p3d_gen.spec.manifest import parse_manifest
 from p3d_gen.spec.parametric import parse_parametric, parse_parametric_range
+from p3d_gen.spec.recorded import recorded_inventory
+from p3d_gen.spec.taken import take_inventory
 from tests.helpers.assets import save_picture, wedge
 
 TREES = {
@@ -266,7 +267,7 @@ def test_embedded_models_are_parametric_shapes(tmp_path):
 
 
 def test_a_category_that_the_library_does_not_make(tmp_path, monkeypatch):
-    monkeypatch.setattr("p3d_gen.spec.inventory.PARAMETRIC_CATEGORIES", ("aeroplane", "chair"))
+    monkeypatch.setattr("p3d_gen.spec.taken.PARAMETRIC_CATEGORIES", ("aeroplane", "chair"))
     assert "no shapes of 'car', only of aeroplane, chair: name a folder" in failure(tmp_path)
 
 

@@ -9,9 +9,10 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.errors import AssetError
-from p3d_gen.spec.inventory import Asset, blender_environments, embedded_folder
+from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import asset_licence, file_licence, is_allowed, stated_licence
 from p3d_gen.spec.spdx import named_licence, spdx
+from p3d_gen.spec.taken import blender_environments, embedded_folder
 
 
 def invoke(*arguments):

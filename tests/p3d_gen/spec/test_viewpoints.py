@@ -11,8 +11,8 @@ from p3d_gen.core.errors import AssetError, ManifestError, RunError
 from p3d_gen.core.geometry import cam_T_obj, camera_centre, rotation_error_rad
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.run.store import create_run, open_run
-from p3d_gen.spec.inventory import take_inventory
 from p3d_gen.spec.manifest import load_manifest, parse_manifest, resolve_file
+from p3d_gen.spec.taken import take_inventory
 from p3d_gen.spec.viewpoint_files import read_viewpoints
 from p3d_gen.spec.viewpoints import draw_viewpoint
 

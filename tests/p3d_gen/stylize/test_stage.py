@@ -7,9 +7,10 @@ import pytest
 
 from p3d_gen.core.codecs import decode_image, encode_png
 from p3d_gen.core.errors import DependencyError, RunError
+from p3d_gen.run.ledgers import seal, stage_inputs
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_shard, write_shard
-from p3d_gen.run.store import create_run, seal, stage_inputs
+from p3d_gen.run.store import create_run
 from p3d_gen.stylize import stage
 from p3d_gen.stylize.diffusion import DiffusionStylizer
 from p3d_gen.stylize.edges import control_hw

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.errors import ConfigError, DependencyError, ManifestError, RunError
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import create_run, read_ledger
+from p3d_gen.run.store import create_run
 from p3d_gen.spec.stylize import load_settings
 from p3d_gen.stylize import stage
 from p3d_gen.stylize.stage import stylize_shard

@@ -14,9 +14,10 @@ from p3d_gen.cli import main
 from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.run.files import file_sha256
+from p3d_gen.run.ledgers import read_ledger
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_labels
-from p3d_gen.run.store import create_run, read_ledger
+from p3d_gen.run.store import create_run
 from p3d_gen.run.versions import COMMAND_VARIABLE, changed, command, versions
 from p3d_gen.spec.sampling import spec
 from p3d_gen.spec.stylize import Control, Stylize

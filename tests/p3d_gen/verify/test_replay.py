@@ -13,9 +13,10 @@ from p3d_gen.core.codecs import decode_image, encode_npz, encode_png
 from p3d_gen.core.errors import RunError
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.stage import render_shard
+from p3d_gen.run.ledgers import read_ledger, seal
 from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import read_shard
-from p3d_gen.run.store import create_run, open_run, read_ledger, seal
+from p3d_gen.run.store import create_run, open_run
 from p3d_gen.stylize.stage import stylize_shard
 from p3d_gen.stylize.stylization import open_stylization
 from p3d_gen.verify import Rerender, amount, verify_run

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 
 from p3d_gen.cli import main
 from p3d_gen.core.codecs import decode_image, encode_npz, encode_png
+from p3d_gen.run.ledgers import read_ledger, seal
 from p3d_gen.run.shards import read_shard, write_shard
-from p3d_gen.run.store import open_run, read_ledger, seal
+from p3d_gen.run.store import open_run
 from p3d_gen.verify import amount, verify_run, write_verification
 from tests.helpers.fake_runs import packed_run
+from tests.helpers.records import edit_record
 
 MANIFEST = """
 categories = ["car"]
@@ -187,7 +189,7 @@ def test_a_ledger_that_is_none(run, content):
 )
 def test_a_ledger_that_lies(run, changes, finding):
     path = run.tar("shards", SHARD).with_suffix(".json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    edit_record(path, **changes)
     assert finding in found(run)
 
 

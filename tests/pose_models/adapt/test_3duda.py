@@ -43,8 +43,13 @@ def test_adaptation_helps(made, samples, adapted):
 
 def test_a_run_says_what_it_did(made, adapted):
     out, model = adapted
-    names = [ADAPT_FILE, "config.toml", "history.jsonl", "model.json", "model.safetensors", "source.json"]
-    assert sorted(path.name for path in out.iterdir()) == [*names, "target.jsonl", "vertices.safetensors"]
+    names = [ADAPT_FILE, "checksums.json", "config.toml", "history.jsonl", "model.json", "model.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *names,
+        "source.json",
+        "target.jsonl",
+        "vertices.safetensors",
+    ]
     assert load_config(UdaConfig, out / ADAPT_FILE) == CONFIG
     history = without_seconds(out / "history.jsonl")
     assert [entry["epoch"] for entry in history] == [0, 1, 2, 3]
@@ -210,7 +215,7 @@ def test_a_missing_threshold_names_its_remedy(made, samples, tmp_path):
         Adaptation(copy, target, changed(config, source_quantile=0.2), CPU)
     kept = (copy / SIMILARITY_FILE).read_bytes()
     (copy / SIMILARITY_FILE).write_bytes(b"no")
-    with pytest.raises(ValueError, match=r"cannot read .*source_similarity.safetensors.*pose-models thresholds"):
+    with pytest.raises(ValueError, match=r"source_similarity.safetensors is damaged: .*pose-models thresholds"):
         Adaptation(copy, target, config, CPU)
     (copy / SIMILARITY_FILE).unlink()
     with pytest.raises(

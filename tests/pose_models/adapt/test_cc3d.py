@@ -88,8 +88,8 @@ def test_neither_labels_nor_masks_of_the_target_matter(world, tmp_path, arm):
 def test_a_finished_run_holds_model_configuration_images_and_history(world, tmp_path):
     before = {path: file_sha256(path) for path in (world / "source").rglob("*") if path.is_file()}
     out = adapted(world, tmp_path / "out", rounds=2)
-    names = ["adapt.toml", "config.toml", "history.jsonl", "model.json", "model.safetensors", "rounds", "source.json"]
-    assert sorted(path.name for path in out.iterdir()) == [*names, "target.jsonl"]
+    names = ["adapt.toml", "checksums.json", "config.toml", "history.jsonl", "model.json", "model.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [*names, "rounds", "source.json", "target.jsonl"]
     assert before == {path: file_sha256(path) for path in (world / "source").rglob("*") if path.is_file()}
     assert load_model(out, CPU).spec == load_model(world / "source", CPU).spec
     assert json.loads((out / "source.json").read_text())["model"] == str(world / "source")

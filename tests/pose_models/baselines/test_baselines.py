@@ -181,7 +181,7 @@ def test_training_is_far_above_chance_on_held_out_renders(trained, run):
     assert float((errors < math.pi / 6).sum()) > 2 * float((chance < math.pi / 6).sum())
     assert all(p.loss == pytest.approx(-math.log(p.confidence)) for p in found)
     assert sorted(p.name for p in out.iterdir()) == [
-        "config.toml", "model.json", "model.safetensors", "tensorboard", "train.jsonl",
+        "checksums.json", "config.toml", "model.json", "model.safetensors", "tensorboard", "train.jsonl",
     ]  # fmt: skip
 
 

@@ -228,7 +228,10 @@ def test_report_folder(tmp_path):
         "sphere.png",
     ]
     assert len(read_predictions(tmp_path / "report" / "predictions.jsonl")) == 41
-    assert json.loads((tmp_path / "report" / "summary.json").read_text()) == found.as_dict()
+    assert json.loads((tmp_path / "report" / "summary.json").read_text()) == {
+        **found.as_dict(),
+        "checksums": "checksums.json",
+    }
     assert "subset_median.csv" in {path.name for path in paths}
     assert len(asked) == 16
     assert asked[0] == "lost"

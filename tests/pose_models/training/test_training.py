@@ -101,7 +101,7 @@ def test_the_log_names_its_terms_and_the_loss_falls(trained):
 
 def test_a_finished_run_holds_configuration_log_curves_and_model(trained):
     _, steps, out = trained
-    names = ["config.toml", "model.json", "model.safetensors", "source_similarity.safetensors"]
+    names = ["checksums.json", "config.toml", "model.json", "model.safetensors", "source_similarity.safetensors"]
     names += ["tensorboard", "train.jsonl"]
     assert sorted(p.name for p in out.iterdir()) == names
     assert load_config(TrainConfig, out / "config.toml") == CONFIG
@@ -181,7 +181,7 @@ def test_a_killed_command_goes_on_bit_for_bit(run, tmp_path):
 
 def test_a_broken_checkpoint_is_named(sources, tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"no")
-    with pytest.raises(RunError, match=r"cannot resume from .*checkpoint.safetensors.*remove it"):
+    with pytest.raises(RunError, match=r"checkpoint.safetensors is damaged: .*--overwrite"):
         run_training(changed(steps=1), sources, tmp_path)
 
 
