@@ -9,7 +9,7 @@ from dataclasses import replace
 from html import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from p3d_gen.blender.client import MEMORY_MB
 from p3d_gen.catalogue.single import render_one
@@ -47,8 +47,9 @@ from p3d_gen.stages import (
     supervision_of,
 )
 from p3d_gen.stylize.stylization import Stylization, check_settings, create_stylization, open_stylization
-from p3d_gen.verify import Verification, verify_run
-from p3d_gen.verify.provenance import check_allowed
+
+if TYPE_CHECKING:
+    from p3d_gen.verify import Verification
 
 __all__ = [
     "Manifest",
@@ -84,6 +85,10 @@ def _settings(settings: str | Path | Mapping[str, Any] | None) -> tuple[Stylize,
 
 def _check_licenses(run: RunFolder, stylization: Stylization, allowed: Sequence[str]) -> None:
     """Raise RunError if anything that samples may be made of is under another licence."""
+    if not allowed:
+        return
+    from p3d_gen.verify.provenance import check_allowed
+
     try:
         ids = tuple(spdx(name) for name in allowed)
     except ValueError as error:
@@ -318,6 +323,8 @@ class Run:
 
         name: of the stylization, "" for the manifest's own. workers: number of processes; None for one per processor.
         """
+        from p3d_gen.verify import verify_run
+
         return verify_run(self._run, name, workers or core_count())
 
     def write_report(self, *, name: str = "", out: str | Path | None = None) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from p3d_gen.core.colour import srgb_bytes
 from p3d_gen.core.errors import RunError
@@ -61,6 +60,8 @@ def _straight(
     solid = (alpha >= _SOLID) | (own & (alpha >= _LEAST_ALPHA))
     if not solid.any():
         return np.zeros_like(premultiplied)
+    from scipy.ndimage import distance_transform_edt  # see `render.arrange`: not needed to say "nothing to do"
+
     nearest = distance_transform_edt(~solid, return_distances=False, return_indices=True)
     colours = premultiplied / np.maximum(alpha, np.where(own, _LEAST_ALPHA, _SOLID))[..., None]
     return np.where(alpha[..., None] > 0, colours[tuple(nearest)], np.float32(0))

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.ledgers import Failure, Ledger, forget_failures, is_whole, read_ledger, remove, stage_inputs
 from p3d_gen.run.local import run_shards
+from p3d_gen.run.remote import is_remote
 from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.stage import Stage
 from p3d_gen.run.store import RunFolder
@@ -203,6 +204,8 @@ def finished_ledgers(
     def finished(shard: str) -> Ledger | None:
         return _judged(run, stage, shard, check)[0]
 
+    if not is_remote(run.root):
+        return {ledger.shard: ledger for ledger in map(finished, shards) if ledger}
     with ThreadPoolExecutor(_READERS) as pool:  # a store under a URL takes its time for each of many small files
         return {ledger.shard: ledger for ledger in pool.map(finished, shards) if ledger}
 

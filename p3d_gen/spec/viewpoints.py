@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
-from scipy.special import ndtr, ndtri
 
 from p3d_gen.core.geometry import cam_T_obj, viewpoint_of
 from p3d_gen.core.types import Array, Viewpoint
@@ -41,18 +39,24 @@ def _uniforms(manifest: Manifest, category: str, index: int) -> Array:
 
 def _ends(normal: TruncatedNormal) -> tuple[float, float]:
     """Return the values of the untruncated distribution function at both ends."""
+    from scipy.special import ndtr  # see `render.arrange`
+
     low, high = (ndtr((bound - normal.mean_deg) / normal.std_deg) for bound in (normal.min_deg, normal.max_deg))
     return float(low), float(high)
 
 
 def _truncated_rad(u: float, normal: TruncatedNormal) -> float:
     """Return the quantile `u` of a truncated normal: the inverse of its distribution function between both ends."""
+    from scipy.special import ndtri
+
     low, high = _ends(normal)
     return float(np.radians(normal.mean_deg + normal.std_deg * ndtri(low + (high - low) * u)))
 
 
 def elevation_cdf(manifest: Manifest, category: str, elevation_rad: Array) -> Array:
     """Return the wanted share of a category's cameras below each elevation, for any distribution except empirical."""
+    from scipy.special import ndtr
+
     section = manifest.viewpoint
     if section.distribution == "so3":
         return np.asarray((np.sin(elevation_rad) + 1) / 2)
@@ -64,6 +68,8 @@ def elevation_cdf(manifest: Manifest, category: str, elevation_rad: Array) -> Ar
 
 def _turned(viewpoint: Viewpoint, rng: np.random.Generator, jitter_deg: float) -> Viewpoint:
     """Turn a viewpoint about a uniformly random axis, by an angle that is normal with `jitter_deg`."""
+    from scipy.spatial.transform import Rotation
+
     axis = rng.standard_normal(3)
     turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * np.radians(rng.normal(0, jitter_deg))).as_matrix()
     pose = cam_T_obj(viewpoint)
