@@ -18,12 +18,16 @@ def survey(request: SurveyRequest) -> SurveyAnswer:
     """Look at a CAD model's file before it is cleaned. ValueError names its fault."""
     reset()
     try:
-        surface = read(request.source, request.category).surface
+        source = read(request.source, request.category)
+        surface = source.surface
         return SurveyAnswer(
             faces=len(surface.faces),
             vertices=len(surface.vertices),
             unused=len(surface.vertices) - len(np.unique(surface.faces)),
             same_way=same_way_edges(normalised(surface, np.eye(3)).faces),
+            up=source.axes[0],
+            front=source.axes[1],
+            diagonal=float(np.linalg.norm(np.ptp(surface.vertices[np.unique(surface.faces)], axis=0))),
         )
     finally:
         reset()

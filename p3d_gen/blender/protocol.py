@@ -175,13 +175,17 @@ class SurveyAnswer(Message):
     """The state of a CAD model's file.
 
     faces, vertices: their numbers in the file. unused: vertices of no face. same_way: edges of the cleaned surface
-    that both of their faces run through in the same direction, a sign of inconsistent winding.
+    that both of their faces run through in the same direction, a sign of inconsistent winding. up, front: the axes
+    that the file or its format states. diagonal: of its box, in its own units.
     """
 
     faces: int
     vertices: int
     unused: int
     same_way: int
+    up: str
+    front: str
+    diagonal: float
 
 
 @dataclass(frozen=True, kw_only=True)

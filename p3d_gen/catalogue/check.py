@@ -1,10 +1,10 @@
-"""Reports on CAD models that Blender has prepared: their size and content, and their faults."""
+"""Reports on CAD models that Blender has prepared: their size, content and orientation, and their faults."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +14,14 @@ from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import SurveyAnswer, SurveyRequest
 from p3d_gen.blender.topology import is_watertight, same_way_edges
 from p3d_gen.catalogue.collect import Collection
+from p3d_gen.catalogue.orientation import Difference, Surface, disagreements, doubts, sampled
+from p3d_gen.catalogue.views import draw_views
+from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import prepare_request
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
-from p3d_gen.spec.licences import asset_licence
+from p3d_gen.spec.licences import asset_licence, is_own_ply
+from p3d_gen.spec.side_files import axes_file
 
 MANY_FACES = 200_000
 
@@ -28,7 +32,9 @@ class Report:
 
     licence: SPDX id, see `spec.licences`. error: the reason why the model cannot be used, "" if it can; its numbers are
     then 0. extent_xyz: size of the normalised model, whose box diagonal is 1. parts: names of its material slots.
-    keypoints: number of keypoints. warnings: faults that were repaired or that do not prevent its use.
+    keypoints: number of keypoints. warnings: faults that were repaired or that do not prevent its use, and doubts about
+    its orientation. up, front: axes of the file that were taken to point up and to the front. axes_from: who states
+    them. diagonal: of the box of the file, in its own units.
     """
 
     category: str
@@ -45,6 +51,22 @@ class Report:
     keypoints: int = 0
     watertight: bool = False
     warnings: tuple[str, ...] = ()
+    up: str = ""
+    front: str = ""
+    axes_from: str = ""
+    diagonal: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A report with what it was made from, None for a model that cannot be used.
+
+    views: a picture of the model, see `catalogue.views`; None too if no pictures are asked for.
+    """
+
+    report: Report
+    views: Picture | None = None
+    surface: Surface | None = None
 
 
 def _counted(number: int, fault: str) -> Iterator[str]:
@@ -90,16 +112,36 @@ def reason(error: Exception) -> str:
     return str(error).removeprefix("ValueError: ")
 
 
-def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path | None) -> Report:
-    """Prepare one model and report on it; `root` is the folder of its source."""
+def _axes_from(asset: Asset) -> str:
+    """Return who states the axes of a model, as a report says it."""
+    if asset.is_parametric or is_own_ply(asset.path):
+        return "stated by the parametric library"
+    suffix = asset.path.suffix.lower()
+    if asset.axes_from == "format" and asset.up == "auto":
+        return "stated by the file"
+    return {
+        "format": f"assumed: the default of {suffix}",
+        "layout": "those of the folder's layout",
+        "manifest": "stated by cad.up and cad.front",
+        "option": "stated by --up and --front",
+        "side file": f"stated by {(axes_file(asset.path) or asset.path).name}",
+    }[asset.axes_from]
+
+
+def check_model(
+    worker: BlenderWorker, category: str, asset: Asset, root: Path | None, with_views: bool = False
+) -> Checked:
+    """Prepare one model and report on it; `root` is the folder of its source. with_views: draw it too."""
     report = Report(category=category, id=asset.id, address=asset.address, licence=asset_licence(asset, root).id)
     try:
         path = prepare(worker, category, asset, root)
         survey = worker.ask(SurveyRequest(source=asset.address, category=category))
     except BlenderError as error:
-        return replace(report, error=reason(error))
+        return Checked(report=replace(report, error=reason(error)))
     model = load_cad(path)
+    surface = sampled(model.vertices, model.faces)
     x, y, z = np.ptp(model.vertices, axis=0).tolist()
+    up, front = (survey.up, survey.front) if asset.up == "auto" else (asset.up, asset.front)
     report = replace(
         report,
         faces=len(model.faces),
@@ -110,14 +152,41 @@ def check_model(worker: BlenderWorker, category: str, asset: Asset, root: Path |
         has_native_uv=bool(model.native_uv.any()),
         keypoints=len(model.keypoints),
         watertight=is_watertight(model.faces),
-        warnings=_warnings(survey, model),
+        warnings=(*doubts(category, surface), *_warnings(survey, model)),
+        up=up,
+        front=front,
+        axes_from=_axes_from(asset),
+        diagonal=survey.diagonal,
     )
     discard(path)
-    return report
+    views = draw_views(model.vertices, model.faces, model.face_part) if with_views else None
+    return Checked(report=report, views=views, surface=surface)
 
 
-def check(worker: BlenderWorker, collection: Collection) -> Iterator[Report]:
-    """Yield a report on each model, category by category."""
+def check(worker: BlenderWorker, collection: Collection, with_views: bool = False) -> Iterator[Checked]:
+    """Yield a report on each model, category by category. with_views: with its picture."""
     for category, assets in collection.cads.items():
         for asset in assets:
-            yield check_model(worker, category, asset, collection.root)
+            yield check_model(worker, category, asset, collection.root, with_views)
+
+
+def _unlike(report: Report, difference: Difference) -> Report:
+    """Return a report with a warning that its model does not stand like the others."""
+    up, front = difference.axes(report.up, report.front)
+    warning = (
+        f"it does not stand like the others of its category: it agrees with their shape to {difference.agreement:.2f}, "
+        f"and to {difference.if_turned:.2f} if up is {up} and front {front}: are up and front right?"
+    )
+    return replace(report, warnings=(warning, *report.warnings))
+
+
+def compared(checked: Sequence[Checked]) -> list[Checked]:
+    """Return the reports with a warning for each model that stands otherwise than the others of its category."""
+    result = list(checked)
+    for category in dict.fromkeys(each.report.category for each in checked):
+        numbers = [n for n, each in enumerate(checked) if each.report.category == category and each.surface]
+        surfaces = [surface for n in numbers if (surface := checked[n].surface)]
+        for place, difference in disagreements(surfaces).items():
+            each = checked[numbers[place]]
+            result[numbers[place]] = replace(each, report=_unlike(each.report, difference))
+    return result

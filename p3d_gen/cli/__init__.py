@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from p3d_gen import __version__
-from p3d_gen.cli import assets, bench, dataset, plan, results, stages, status, train_stylizer, trust
+from p3d_gen.cli import assets, bench, dataset, orient, plan, results, stages, status, train_stylizer, trust
 from p3d_gen.core.commandline import Group, print_wide
 
 
@@ -39,6 +39,7 @@ for command in (
     dataset.export,
 ):
     main.add_command(command)
+assets.assets.add_command(orient.orient)
 main.add_alias("licences", trust.licenses)  # its name in version 0.1
 
 

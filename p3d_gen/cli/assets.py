@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +32,14 @@ def assets() -> None:
     """List, check and convert CAD models, and list the other assets of a manifest."""
 
 
-_category_option = click.option("--category", type=Choice(CATEGORIES), help="Use only the models of this category.")
+pages_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="assets-check",
+    show_default=True,
+    help="Folder for the pictures: index.html, and models-1.png with further sheets.",
+)
+category_option = click.option("--category", type=Choice(CATEGORIES), help="Use only the models of this category.")
 
 
 def _few(models: tuple[Asset, ...]) -> str:
@@ -127,18 +135,30 @@ def _show_reports(reports: list[Report]) -> None:
     for report in reports:
         for line in (f"broken: {report.error}",) if report.error else report.warnings:
             click.echo(f"{report.category}/{report.id}: {line}")
+    axes = Counter(f"up {report.up}, front {report.front}, {report.axes_from}" for report in reports if report.up)
+    for text, count in axes.items():
+        click.echo(f"axes of {count} model{'s' if count > 1 else ''}: {text}")
 
 
 @assets.command("check")
 @click.argument("source", metavar="MANIFEST|FOLDER|ADDRESS")
-@_category_option
+@category_option
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def check_(source: str, category: str | None, as_json: bool) -> None:
-    """Prepare CAD models in Blender and report on them.
+@pages_option
+@click.option("--no-pictures", is_flag=True, help="Write no pictures.")
+def check_(source: str, category: str | None, as_json: bool, out: Path, no_pictures: bool) -> None:
+    """Prepare CAD models in Blender, report on them, and draw them as the labels see them.
 
-    The exit status is 1 if a model cannot be used. The warnings of each model follow its table.
+    The exit status is 1 if a model cannot be used. The warnings of each model follow its table. OUT/index.html and
+    OUT/models-1.png show each model from four sides and above, with its front marked, and its axes and who states them.
 
     An ADDRESS is a file, parametric:car?variant=17 or parametric:car?variant=0..31.
+
+    \b
+    Axes of the formats, where no manifest, side file or layout states others:
+      OBJ, GLB, glTF          y up, front z
+      OFF, PLY, STL, .blend   z up, front -y
+      USD, FBX, DAE           as the file says; front z if y is up, else -y
 
     \b
     Examples:
@@ -146,18 +166,31 @@ def check_(source: str, category: str | None, as_json: bool) -> None:
       p3dgen assets check model.glb --category chair
     """
     from p3d_gen.blender.client import BlenderWorker
-    from p3d_gen.catalogue.check import check
+    from p3d_gen.catalogue.check import check, compared
+    from p3d_gen.catalogue.check_page import check_folder, write_pages
     from p3d_gen.catalogue.collect import Wanted, collect
 
     collection = collect(source, Wanted(category=category or ""))
-    total = sum(len(models) for models in collection.cads.values())
+    models = [asset for assets in collection.cads.values() for asset in assets]
+    if not no_pictures:
+        check_folder(out, [asset.path for asset in models if not asset.is_parametric])
     with BlenderWorker() as worker, progress_bar() as progress:
-        reports = list(progress.track(check(worker, collection), total, description="check"))
+        steps = check(worker, collection, with_views=not no_pictures)
+        checked = compared(list(progress.track(steps, len(models), description="check")))
+    reports = [each.report for each in checked]
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], indent=2))
     else:
         _show_reports(reports)
-    _conclude([report.address for report in reports if report.error], total, "cannot be used")
+    if not no_pictures:
+        click.echo(
+            f"pictures: {', '.join(str(path) for path in write_pages(out, _title(source), checked))}", err=as_json
+        )
+    _conclude([report.address for report in reports if report.error], len(models), "cannot be used")
+
+
+def _title(source: str) -> str:
+    return str(Path(source).resolve()) if Path(source).exists() else source
 
 
 def _conclude(broken: list[str], total: int, consequence: str) -> None:
@@ -180,14 +213,14 @@ def _source_options(command: Callable[..., None]) -> Callable[..., None]:
             type=Choice(AXES),
             default="auto",
             show_default=True,
-            help="Axis of the source that points to the front of the models; auto is the layout's own.",
+            help="Axis of the source that points to the front; auto is that of the side file, layout or format.",
         ),
         click.option(
             "--up",
             type=Choice(AXES),
             default="auto",
             show_default=True,
-            help="Axis of the source that points up; auto is the layout's own.",
+            help="Axis of the source that points up; auto is that of the side file, layout or format.",
         ),
     ):
         command = option(command)
@@ -212,13 +245,14 @@ def _merged(collections: Iterable[Collection]) -> dict[str, tuple[Asset, ...]]:
 
 @assets.command("import")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@_category_option
+@category_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill.")
 @_source_options
 def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, front: str, layout: str) -> None:
     """Convert CAD models to OUT/<category>/<id>.ply or .glb.
 
-    The models become z up, front -y, centred, with box diagonal 1. A SOURCE is a file, a folder, a manifest or
+    The models become z up, front -y, centred, with box diagonal 1; `p3dgen assets check --help` lists the axes that
+    files of each format are taken to have. A SOURCE is a file, a folder, a manifest or
     parametric:car?variant=0..31. OUT can be a manifest's cad.source. If a model cannot be used, it is named, the others
     are converted, and the exit status is 1.
 

@@ -22,10 +22,6 @@ FORMAT_AXES: dict[str, tuple[str, str]] = {
 }
 # What version 0.1.0 took for a plain OBJ: runs that it began go on so.
 FORMER_OBJ_AXES = ("z", "-y")
-AXES_HELP = (
-    "Axes of the formats: OBJ, GLB and glTF y up, front z; OFF, PLY, STL and .blend z up, front -y; USD, FBX and DAE "
-    "as the file says, with front z if y is up, else -y. Layouts of datasets have their own."
-)
 # Who states the axes of a model; a guess from the format is named in reports.
 AxesFrom = Literal["format", "layout", "manifest", "side file", "option"]
 
@@ -39,3 +35,14 @@ def object_R_file(up: str, front: str) -> Array:
 def default_axes(path: Path) -> tuple[str, str]:
     """Return the up and front axes of a file by its format, "auto" twice if the file itself says them."""
     return FORMAT_AXES.get(path.suffix.lower(), ("auto", "auto"))
+
+
+def axis_vector(name: str) -> Array:
+    """Return the unit vector (3,) of an axis such as "-y"."""
+    return np.array(_AXES[name], float)
+
+
+def axis_name(vector: Array) -> str:
+    """Return the name of the axis that is nearest to a vector (3,)."""
+    axis = int(np.abs(vector).argmax())
+    return ("-" if vector[axis] < 0 else "") + "xyz"[axis]

@@ -98,7 +98,12 @@ def _read(path: Path | None) -> dict[str, Any]:
         return {}
     about = path.stat()
     data = _data(path, about.st_mtime_ns, about.st_size)
-    return {} if "samples_per_category" in data else data
+    return {} if is_manifest(data) else data
+
+
+def is_manifest(data: dict[str, Any]) -> bool:
+    """Return True for the data of a manifest, which may have the name of a model beside it."""
+    return "samples_per_category" in data
 
 
 def category_keys(path: Path) -> dict[str, Any]:
