@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.bench import show
 from p3d_gen.bench.scenes import temporary_run
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import BUILTIN, CATEGORIES
 from p3d_gen.core.codecs import decode_image, encode_jpeg
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import prepare_models
@@ -82,7 +82,8 @@ def painted_pixels(members: Members) -> NDArray[np.bool_]:
     The sample must have the label `parts`.
     """
     labels = json.loads(members["json"])
-    numbers = [i for i, name in enumerate(labels["part_names"], start=1) if takes_colour(name, labels["category"])]
+    colourable = BUILTIN[labels["category"]].colourable
+    numbers = [i for i, name in enumerate(labels["part_names"], start=1) if takes_colour(name, colourable)]
     return np.isin(decode_image(members["parts.png"]), numbers)
 
 

@@ -14,8 +14,9 @@ from p3d_gen.blender.material_library import save_materials
 from p3d_gen.blender.protocol import Done, PrepareRequest
 from p3d_gen.blender.readers import SourceModel, read, reset
 from p3d_gen.blender.readings import rescale, rewrite
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
-from p3d_gen.run.cad_model import CadModel, check_keypoints, materials_file, save_cad
+from p3d_gen.run.cad_model import CadModel, check_keypoints, doubtful_keypoints, materials_file, save_cad
 from p3d_gen.spec.axes import object_R_file
 
 # width -> type of an attribute, and the key of its values
@@ -116,7 +117,7 @@ def _model(source: SourceModel, surface: Surface, warnings: tuple[str, ...]) -> 
         face_part=surface.face_part.astype(np.uint8),
         part_names=surface.part_names,
         keypoints=surface.keypoints,
-        symmetry_order=source.symmetry_order,
+        symmetry=source.symmetry,
         warnings=warnings,
     )
 
@@ -128,11 +129,11 @@ def prepare(request: PrepareRequest) -> Done:
     """
     reset()
     try:
-        source = read(request.source, request.category, request.root)
+        source = read(request.source, Symmetry.parse(request.symmetry), request.root)
         up, front = source.axes if request.up == "auto" else (request.up, request.front)
         surface = _wound(normalised(source.surface, object_R_file(up, front)))
-        check_keypoints(surface.keypoints, request.category)
-        warnings = list(source.warnings)
+        check_keypoints(surface.keypoints)
+        warnings = [*source.warnings, *doubtful_keypoints(surface.keypoints, request.keypoints)]
         if source.materials:
             materials = _materials_of(source, surface.part_names)
             for material in materials:

@@ -11,6 +11,7 @@ from p3d_gen.blender.material_library import load_materials
 from p3d_gen.blender.protocol import Done, ExportRequest, SurveyAnswer, SurveyRequest
 from p3d_gen.blender.readers import read, reset
 from p3d_gen.blender.topology import same_way_edges
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.cad_model import load_cad, materials_file
 
 
@@ -18,7 +19,7 @@ def survey(request: SurveyRequest) -> SurveyAnswer:
     """Look at a CAD model's file before it is cleaned. ValueError names its fault."""
     reset()
     try:
-        source = read(request.source, request.category)
+        source = read(request.source, Symmetry.NONE)
         surface = source.surface
         return SurveyAnswer(
             faces=len(surface.faces),

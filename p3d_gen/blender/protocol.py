@@ -158,7 +158,8 @@ class Done(Message):
 class PrepareRequest(Request[Done]):
     """Normalise the CAD model at the address `source` into the npz `target`, see `CadModel`.
 
-    up, front: the source's axes, or "auto" for those of its format. root: the folder of models that it comes from;
+    up, front: the source's axes, or "auto" for those of its format. symmetry: that of the category, for models that
+    state none. keypoints: the names that the category knows. root: the folder of models that it comes from;
     pictures outside it are left out. None: all pictures are taken.
     """
 
@@ -166,7 +167,8 @@ class PrepareRequest(Request[Done]):
     target: Path
     up: str
     front: str
-    category: str
+    symmetry: tuple[str, ...] = ()
+    keypoints: tuple[str, ...] = ()
     root: Path | None = None
 
 
@@ -193,7 +195,6 @@ class SurveyRequest(Request[SurveyAnswer]):
     """Look at the file at the address `source` without preparing it."""
 
     source: str
-    category: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from p3d_gen.blender.pieces import COLOURS, colour_material, read_scene
 from p3d_gen.blender.readings import COLOUR, Reading, not_kept
 from p3d_gen.blender.references import check_references, is_below, is_plain
 from p3d_gen.core.geometry import transform
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import read_sidecar
 from p3d_gen.run.mesh_text import check_obj
@@ -39,7 +40,7 @@ class SourceModel:
     """The content of a CAD file.
 
     axes: up and front of the format, used unless the user states others.
-    symmetry_order: see `CadModel`.
+    symmetry: see `CadModel`.
     materials: one per part name, None for a part without one; empty if the file has no materials at all.
     readings: what the materials read of their objects -> the attribute of the surface that holds it.
     unit: the length in the file that is 1 in the materials.
@@ -48,7 +49,7 @@ class SourceModel:
 
     surface: Surface
     axes: tuple[str, str]
-    symmetry_order: int
+    symmetry: Symmetry
     materials: tuple[bpy.types.Material | None, ...] = ()
     readings: dict[Reading, str] = field(default_factory=dict)
     unit: float = 1.0
@@ -179,21 +180,21 @@ def _left_out(path: Path, root: Path | None) -> Iterator[str]:
         bpy.data.images.remove(image)
 
 
-def _by_blender(path: Path, category: str, root: Path | None) -> SourceModel:
+def _by_blender(path: Path, default: Symmetry, root: Path | None) -> SourceModel:
     """Read and join all meshes of a file that render, with modifiers and instances; its scripts do not run."""
     _open(path)
     left_out = tuple(_left_out(path, root))
     shows_colours = path.suffix.lower() != ".blend"  # Blender's importers give such meshes no material
     surface, table, names = as_rendered(lambda depsgraph: read_scene(depsgraph, shows_colours))
     axes, matrix = _conversion(path)
-    keypoints, symmetry_order = read_sidecar(path, category)
+    keypoints, symmetry = read_sidecar(path, default)
     materials = tuple(table.numbers)
     unread = (f"the colours {name} are read by no material" for name in table.unread)
     lost = (text for material in materials if material for text in not_kept(material))
     return SourceModel(
         surface=replace(surface, vertices=transform(matrix, surface.vertices), keypoints=keypoints),
         axes=axes,
-        symmetry_order=symmetry_order,
+        symmetry=symmetry,
         materials=materials if any(materials) else (),
         readings=names,
         unit=float(np.cbrt(abs(np.linalg.det(matrix[:3, :3])))),
@@ -201,10 +202,10 @@ def _by_blender(path: Path, category: str, root: Path | None) -> SourceModel:
     )
 
 
-def _by_trimesh(path: Path, category: str) -> SourceModel:
+def _by_trimesh(path: Path, default: Symmetry) -> SourceModel:
     vertices, faces, colours = parse_coloured_mesh(path)
     surface = plain(vertices, faces)
-    keypoints, symmetry_order = read_sidecar(path, category)
+    keypoints, symmetry = read_sidecar(path, default)
     materials: tuple[bpy.types.Material, ...] = ()
     if colours is not None:
         light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
@@ -214,7 +215,7 @@ def _by_trimesh(path: Path, category: str) -> SourceModel:
     return SourceModel(
         surface=replace(surface, keypoints=keypoints),
         axes=_Z_UP,
-        symmetry_order=symmetry_order,
+        symmetry=symmetry,
         materials=materials,
         readings={Reading(COLOUR, COLOURS): COLOURS} if materials else {},
     )
@@ -227,13 +228,14 @@ def _of_parametric(shape: Shape) -> SourceModel:
         part_names=shape.part_names,
         keypoints=dict(shape.keypoints),
     )
-    return SourceModel(surface=surface, axes=_Z_UP, symmetry_order=shape.symmetry_order)
+    return SourceModel(surface=surface, axes=_Z_UP, symmetry=Symmetry.of_order(shape.symmetry_order))
 
 
-def read(address: str, category: str, root: Path | None = None) -> SourceModel:
+def read(address: str, default: Symmetry, root: Path | None = None) -> SourceModel:
     """Read the CAD model at an address: a file, or `parametric:<category>?variant=<n>`.
 
-    root: the folder of models that it comes from, outside which no pictures are taken; None for no limit.
+    default: the symmetry of models that state none. root: the folder of models that it comes from, outside which no
+    pictures are taken; None for no limit.
 
     ValueError names the fault of a file that cannot be used.
     """
@@ -243,4 +245,4 @@ def read(address: str, category: str, root: Path | None = None) -> SourceModel:
     suffix = path.suffix.lower()
     if suffix == ".ply" and is_parametric_ply(content := path.read_bytes()):
         return _of_parametric(shape_of_ply(content))
-    return _by_trimesh(path, category) if suffix in (".off", ".ply", ".stl") else _by_blender(path, category, root)
+    return _by_trimesh(path, default) if suffix in (".off", ".ply", ".stl") else _by_blender(path, default, root)

@@ -16,6 +16,7 @@ from p3d_gen.blender.topology import is_watertight, same_way_edges
 from p3d_gen.catalogue.collect import Collection
 from p3d_gen.catalogue.orientation import Difference, Surface, disagreements, doubts, sampled
 from p3d_gen.catalogue.views import draw_views
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import prepare_request
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
@@ -90,7 +91,7 @@ def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
     )
 
 
-def prepare(worker: BlenderWorker, category: str, asset: Asset, root: Path | None) -> Path:
+def prepare(worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, root: Path | None) -> Path:
     """Prepare a model among the worker's own files and return its npz. Raise BlenderError if it cannot be used.
 
     root: folder of its source. Pictures outside it are left out, unless the model lies in that folder itself: it was
@@ -98,7 +99,7 @@ def prepare(worker: BlenderWorker, category: str, asset: Asset, root: Path | Non
     """
     target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
     is_alone = root is None or asset.is_parametric or asset.path.resolve().parent == root.resolve()
-    worker.ask(prepare_request(category, asset, target, None if is_alone else root))
+    worker.ask(prepare_request(definition, asset, target, None if is_alone else root))
     return target
 
 
@@ -129,13 +130,14 @@ def _axes_from(asset: Asset) -> str:
 
 
 def check_model(
-    worker: BlenderWorker, category: str, asset: Asset, root: Path | None, with_views: bool = False
+    worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, root: Path | None, with_views: bool = False
 ) -> Checked:
     """Prepare one model and report on it; `root` is the folder of its source. with_views: draw it too."""
-    report = Report(category=category, id=asset.id, address=asset.address, licence=asset_licence(asset, root).id)
+    licence = asset_licence(asset, root).id
+    report = Report(category=definition.name, id=asset.id, address=asset.address, licence=licence)
     try:
-        path = prepare(worker, category, asset, root)
-        survey = worker.ask(SurveyRequest(source=asset.address, category=category))
+        path = prepare(worker, definition, asset, root)
+        survey = worker.ask(SurveyRequest(source=asset.address))
     except BlenderError as error:
         return Checked(report=replace(report, error=reason(error)))
     model = load_cad(path)
@@ -152,7 +154,7 @@ def check_model(
         has_native_uv=bool(model.native_uv.any()),
         keypoints=len(model.keypoints),
         watertight=is_watertight(model.faces),
-        warnings=(*doubts(category, surface), *_warnings(survey, model)),
+        warnings=(*doubts(definition.name, surface), *_warnings(survey, model)),
         up=up,
         front=front,
         axes_from=_axes_from(asset),
@@ -167,7 +169,7 @@ def check(worker: BlenderWorker, collection: Collection, with_views: bool = Fals
     """Yield a report on each model, category by category. with_views: with its picture."""
     for category, assets in collection.cads.items():
         for asset in assets:
-            yield check_model(worker, category, asset, collection.root, with_views)
+            yield check_model(worker, collection.definition(category), asset, collection.root, with_views)
 
 
 def _unlike(report: Report, difference: Difference) -> Report:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import CATEGORIES, CategoryDefinition, is_name
 from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.core.folders import visible
+from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, model_id, recognise
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
@@ -16,7 +17,7 @@ from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.side_files import side_file
-from p3d_gen.spec.taken import file_asset, folder_cads, parametric_assets, take_cads
+from p3d_gen.spec.taken import a_file, file_asset, folder_cads, parametric_assets, take_cads, take_definitions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,18 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """CAD models by category. root: the folder that they come from; None for parametric shapes."""
+    """CAD models by category.
+
+    root: the folder that they come from; None for parametric shapes. definitions: those of a manifest.
+    """
 
     cads: dict[str, tuple[Asset, ...]]
     root: Path | None
+    definitions: dict[str, CategoryDefinition] = field(default_factory=dict)
+
+    def definition(self, category: str) -> CategoryDefinition:
+        """Return the definition of a category: the manifest's, or that of category.toml next to its models."""
+        return self.definitions.get(category) or define(category, None, a_file(self.cads[category]))[0]
 
 
 def _category_of(path: Path, folder: Path, wanted: Wanted) -> str:
@@ -43,9 +52,10 @@ def _category_of(path: Path, folder: Path, wanted: Wanted) -> str:
     It is the wanted one, or that of its side file, or the name of its folder.
     """
     category = wanted.category or side_file(path).category or folder.name
-    if category not in CATEGORIES:
+    if not is_name(category):
         raise AssetError(
-            f"the category of the models in {folder} is not known: add --category with one of {', '.join(CATEGORIES)}"
+            f"the category of the models in {folder} is not known, because {category!r} cannot be the name of one: add "
+            "--category NAME, in lower-case letters, digits and _"
         )
     return category
 
@@ -101,11 +111,13 @@ def _parametric(source: str, wanted: Wanted) -> Collection:
 def _manifest(path: Path, wanted: Wanted) -> Collection:
     manifest = load_manifest(path)
     source, cads = manifest.cad.source, take_cads(manifest, path.parent)
+    definitions, _ = take_definitions(manifest, cads)
     if wanted.category and wanted.category not in cads:
         raise AssetError(f"{path} has no category {wanted.category!r}{did_you_mean(wanted.category, cads)}")
     return Collection(
         cads={category: cads[category] for category in cads if wanted.category in ("", category)},
         root=None if source == EMBEDDED else resolve_folder(source, path.parent, "cad.source"),
+        definitions=definitions,
     )
 
 

@@ -14,9 +14,10 @@ from blender_assets.shapes.ply import ply_bytes
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import ExportRequest
 from p3d_gen.catalogue.check import discard, prepare, reason
-from p3d_gen.core.categories import SYMMETRY_ORDER
+from p3d_gen.core.categories import CategoryDefinition, definition_of
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.outputs import check_outputs
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.run.files import write_bytes
 from p3d_gen.spec.inventory import Asset
@@ -52,14 +53,16 @@ def _glb(worker: BlenderWorker, cad: Path) -> bytes:
 
 
 def _sidecar(model: CadModel, category: str, suffix: str) -> bytes:
-    """Return keypoints and symmetry order as the JSON of `<id>.keypoints.json`, in the axes of the new file.
+    """Return keypoints and symmetry as the JSON of `<id>.keypoints.json`, in the axes of the new file.
 
     Empty if the model has only the defaults.
     """
     turn = _GLB_FROM_OBJECT if suffix == ".glb" else np.eye(3)
     entries: dict[str, object] = {name: (turn @ point).tolist() for name, point in model.keypoints.items()}
-    if model.symmetry_order != SYMMETRY_ORDER[category]:
-        entries["symmetry_order"] = model.symmetry_order
+    symmetry = model.symmetry.canonical()
+    if symmetry != definition_of(category, {}).symmetry.canonical():
+        is_about_z = symmetry == Symmetry.of_order(model.symmetry_order).canonical()
+        entries |= {"symmetry_order": model.symmetry_order} if is_about_z else {"symmetry": symmetry.texts()}
     return (json.dumps(entries, indent=2) + "\n").encode() if entries else b""
 
 
@@ -87,15 +90,17 @@ def _write_licence(model: Path, licence: str) -> None:
         write_bytes(path, f"SPDX-License-Identifier: {licence}\n".encode())
 
 
-def _convert_file(worker: BlenderWorker, category: str, asset: Asset, folder: Path, root: Path | None) -> Path:
-    cad = prepare(worker, category, asset, root)
+def _convert_file(
+    worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, folder: Path, root: Path | None
+) -> Path:
+    cad = prepare(worker, definition, asset, root)
     try:
         model = load_cad(cad)
         if is_own_ply(asset.path):
             return _write(folder, asset.id, ".ply", _own_ply(model))
         if materials_file(cad).exists() or model.native_uv.any():
-            return _write(folder, asset.id, ".glb", _glb(worker, cad), _sidecar(model, category, ".glb"))
-        return _write(folder, asset.id, ".ply", _plain_ply(model), _sidecar(model, category, ".ply"))
+            return _write(folder, asset.id, ".glb", _glb(worker, cad), _sidecar(model, definition.name, ".glb"))
+        return _write(folder, asset.id, ".ply", _plain_ply(model), _sidecar(model, definition.name, ".ply"))
     finally:
         discard(cad)
 
@@ -112,24 +117,29 @@ def _check_sources(cads: dict[str, tuple[Asset, ...]], out: Path) -> None:
 
 
 def convert(
-    worker: BlenderWorker, cads: dict[str, tuple[Asset, ...]], out: Path, roots: Mapping[str, Path | None]
+    worker: BlenderWorker,
+    cads: dict[str, tuple[Asset, ...]],
+    out: Path,
+    roots: Mapping[str, Path | None],
+    definitions: Mapping[str, CategoryDefinition],
 ) -> Iterator[tuple[Asset, Path | None, str]]:
     """Write every model below `out`. Yield each with its new file, or with None and the reason of its failure.
 
     A parametric shape, or a file written from one, becomes PLY with its parts and keypoints. A model with materials or
     texture coordinates becomes GLB, any other PLY. Keypoints from a file next to the model are copied, and so is its
     licence, as <file>.license, if the source states one. roots: the source of each asset by its address, see
-    `asset_licence`. RunError before anything is written if a source lies where its new file would.
+    `asset_licence`. definitions: of the categories that are not built in. RunError before anything is written if a
+    source lies where its new file would.
     """
     _check_sources(cads, out)
     for category, assets in cads.items():
         for asset in assets:
-            folder = out / category
+            folder, definition = out / category, definition_of(category, definitions)
             try:
                 if asset.is_parametric:
                     path = _write(folder, asset.id, ".ply", ply_bytes(build(*parse_parametric(asset.address))))
                 else:
-                    path = _convert_file(worker, category, asset, folder, roots.get(asset.address))
+                    path = _convert_file(worker, definition, asset, folder, roots.get(asset.address))
                     _write_licence(path, asset_licence(asset, roots.get(asset.address)).id)
                 yield asset, path, ""
             except (AssetError, BlenderError) as error:

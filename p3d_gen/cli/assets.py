@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import check_name
 from p3d_gen.core.commandline import Choice, Group, print_wide
-from p3d_gen.core.errors import AssetError
+from p3d_gen.core.errors import AssetError, ConfigError
 from p3d_gen.run.live import progress_bar
 
 if TYPE_CHECKING:
@@ -39,7 +39,24 @@ pages_option = click.option(
     show_default=True,
     help="Folder for the pictures: index.html, and models-1.png with further sheets.",
 )
-category_option = click.option("--category", type=Choice(CATEGORIES), help="Use only the models of this category.")
+
+
+class _CategoryName(click.ParamType[str]):
+    """The name of a category, built in or one's own."""
+
+    name = "category"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; click's error if it cannot be one."""
+        try:
+            return check_name(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+category_option = click.option(
+    "--category", type=_CategoryName(), metavar="NAME", help="Use only the models of this category, such as car or mug."
+)
 
 
 def _few(models: tuple[Asset, ...]) -> str:
@@ -271,8 +288,10 @@ def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, 
     roots = {asset.address: each.root for each in collections for models in each.cads.values() for asset in models}
     total = sum(len(models) for models in cads.values())
     broken = []
+    definitions = {name: each.definition(name) for each in collections for name in each.cads}
     with BlenderWorker() as worker, progress_bar() as progress:
-        for asset, path, error in progress.track(convert(worker, cads, out, roots), total, description="import"):
+        made = convert(worker, cads, out, roots, definitions)
+        for asset, path, error in progress.track(made, total, description="import"):
             if path is None:
                 broken.append(asset.address)
                 click.echo(f"{asset.address}: {error}", err=True)

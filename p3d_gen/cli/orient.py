@@ -24,8 +24,10 @@ def _draw(worker: BlenderWorker, category: str, asset: Asset, root: Path | None,
     """Draw a model, and say what its picture shows. AssetError if it cannot be used."""
     from p3d_gen.catalogue.check import check_model
     from p3d_gen.catalogue.check_page import axes_text, write_picture
+    from p3d_gen.spec.definitions import define
 
-    checked = check_model(worker, category, asset, root, with_views=True)
+    definition = define(category, None, None if asset.is_parametric else asset.path)[0]
+    checked = check_model(worker, definition, asset, root, with_views=True)
     if checked.report.error:
         raise AssetError(f"{asset.address} cannot be used: {checked.report.error}")
     write_picture(picture, checked)

@@ -1,27 +1,123 @@
-"""The twelve categories of PASCAL3D+: their keypoints, their symmetry, and the elevations of their cameras."""
+"""Categories of objects: the definition of one, and the twelve of PASCAL3D+ that are built in.
+
+A category is data. A manifest's [category.NAME] or a category.toml next to the CAD models defines another one, or
+changes a built-in one; runs, datasets and models carry what they were made with.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-Category = Literal[
-    "aeroplane",
-    "bicycle",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "chair",
-    "diningtable",
-    "motorbike",
-    "sofa",
-    "train",
-    "tvmonitor",
-]
-CATEGORIES: tuple[str, ...] = get_args(Category)
+from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
+from p3d_gen.core.symmetry import Symmetry
+
+# Names of files, keys of samples and configurations of data sets begin with a category's name.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_RESERVED = ("default", "quarantined")
+
+
+def check_name(name: str) -> str:
+    """Return a category's name. ConfigError if keys and files cannot be named by it."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a category: use lower-case letters, digits and _, a letter first, "
+            "40 characters at most"
+        )
+    if name in _RESERVED:
+        raise ConfigError(f"{name!r} cannot be the name of a category, it has another meaning: choose another one")
+    return name
+
+
+def is_name(name: str) -> bool:
+    """Return True if a category may have this name."""
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED
+
+
+@dataclass(frozen=True, kw_only=True)
+class CategoryDefinition:
+    """Everything about a category that the CAD models themselves do not say; the defaults are those of an unknown one.
+
+    words: the words that prompts call it by; () for its name, with spaces for underscores.
+    elevation_deg: mean, standard deviation, minimum and maximum of the camera's elevation, a truncated normal.
+    distance: range of the distance between camera and object in box diagonals; None for that of the manifest.
+    symmetry: turns that leave its shapes as they are; a model may state its own.
+    keypoints: names of its keypoints, in the order in which exports list them; models may have further ones.
+    pose: `upright` for cameras around an object that stands, `any` for all rotations alike.
+    occluder: True if its embedded shapes stand in front of other objects by default.
+    colourable: parts that have the sample's colour besides paint and parts with unknown names.
+    """
+
+    name: str
+    words: tuple[str, ...] = ()
+    elevation_deg: tuple[float, float, float, float] = (20.0, 25.0, -10.0, 60.0)
+    distance: tuple[float, float] | None = None
+    symmetry: Symmetry = field(default=Symmetry.NONE)
+    keypoints: tuple[str, ...] = ()
+    pose: Literal["upright", "any"] = "upright"
+    occluder: bool = False
+    colourable: tuple[str, ...] = ()
+
+    @property
+    def prompt_words(self) -> tuple[str, ...]:
+        """Return the words by which a prompt may call it, at least one."""
+        return self.words or (self.name.replace("_", " "),)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the definition as JSON, without what an unknown category has by default."""
+        default = CategoryDefinition(name=self.name)
+        changed = [each.name for each in fields(self) if getattr(self, each.name) != getattr(default, each.name)]
+        values = {name: _as_json(getattr(self, name)) for name in changed}
+        return {"name": self.name, **values}
+
+    @staticmethod
+    def from_json(data: object) -> CategoryDefinition:
+        """Return the definition of the JSON that `to_json` returned. DataError for any other."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            raise DataError(f"{data!r} is not the definition of a category: it has no name")
+        known = {each.name: each.type for each in fields(CategoryDefinition)}
+        if unknown := [key for key in data if key not in known]:
+            raise DataError(
+                f"the definition of {data['name']!r} has the unknown key {unknown[0]!r}; use a newer p3dgen"
+            )
+        values: dict[str, Any] = {
+            key: Symmetry.parse(value) if key == "symmetry" else _frozen(value) for key, value in data.items()
+        }
+        check_name(data["name"])
+        return CategoryDefinition(**values)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Symmetry):
+        return value.texts()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def definition_of(category: str, own: Mapping[str, CategoryDefinition]) -> CategoryDefinition:
+    """Return the definition of a category: one of one's own, else the built-in one, else the defaults."""
+    return own.get(category) or BUILTIN.get(category) or CategoryDefinition(name=category)
+
+
+def own_definitions(definitions: Iterable[CategoryDefinition]) -> dict[str, CategoryDefinition]:
+    """Return the definitions by name, without those that are built in as they are."""
+    return {each.name: each for each in definitions if BUILTIN.get(each.name) != each}
+
+
+def check_builtin(category: str) -> str:
+    """Return the name of a built-in category. ConfigError for another one, which has no embedded shapes."""
+    if category not in BUILTIN:
+        raise ConfigError(f"{category!r} has no embedded shapes{did_you_mean(category, BUILTIN)}")
+    return category
+
 
 # The names of PASCAL3D+'s annotations. Left and right are the object's own: left at +x, right at -x.
-KEYPOINTS: dict[str, tuple[str, ...]] = {
+_KEYPOINTS: dict[str, tuple[str, ...]] = {
     "aeroplane": (
         "left_elevator",
         "left_wing",
@@ -156,13 +252,9 @@ KEYPOINTS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# The number of turns about z that leave the category's typical shape unchanged; 0 stands for any angle, 1 for no
-# turn except the full one.
-SYMMETRY_ORDER: dict[str, int] = dict.fromkeys(CATEGORIES, 1) | {"bottle": 0, "diningtable": 2}
-
 # Mean, standard deviation, minimum and maximum elevation of the camera in degrees. The released recipe publishes the
 # row of the car only; the other rows are approximations of this project.
-ELEVATION_DEG: dict[str, tuple[float, float, float, float]] = {
+_ELEVATION_DEG: dict[str, tuple[float, float, float, float]] = {
     "aeroplane": (5, 20, -60, 70),
     "bicycle": (8, 10, -20, 60),
     "boat": (8, 10, -20, 60),
@@ -176,3 +268,27 @@ ELEVATION_DEG: dict[str, tuple[float, float, float, float]] = {
     "train": (5, 8, -20, 50),
     "tvmonitor": (5, 10, -40, 60),
 }
+
+_SYMMETRY = {"bottle": Symmetry.parse("z:0"), "diningtable": Symmetry.parse("z:2")}
+# The categories whose embedded shapes occlude others by default.
+_OCCLUDERS = ("bottle", "chair", "sofa", "tvmonitor")
+# Shapes with little or no paint: the parts that they mostly consist of have the colour.
+_COLOURABLE = {
+    "bottle": ("glass",),
+    "chair": ("fabric", "wood"),
+    "diningtable": ("wood",),
+    "sofa": ("fabric", "wood"),
+}
+
+BUILTIN: dict[str, CategoryDefinition] = {
+    name: CategoryDefinition(
+        name=name,
+        elevation_deg=_ELEVATION_DEG[name],
+        symmetry=_SYMMETRY.get(name, Symmetry.NONE),
+        keypoints=keypoints,
+        occluder=name in _OCCLUDERS,
+        colourable=_COLOURABLE.get(name, ()),
+    )
+    for name, keypoints in _KEYPOINTS.items()
+}
+CATEGORIES = tuple(BUILTIN)

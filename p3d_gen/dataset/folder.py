@@ -11,13 +11,15 @@ FOLDER/dataset.json              counts, assets, sources, versions, checksums of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.errors import RunError
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.run.files import file_sha256, read_sealed, write_bytes
+from p3d_gen.spec.definitions import recorded
 from p3d_gen.spec.sections import validated
 
 FORMAT_VERSION = 1
@@ -27,11 +29,19 @@ RECIPE, INDEX, CARD, DATASET = "recipe.json", "index.json", "README.md", "datase
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFolder:
-    """A dataset's folder that has been begun. sources: its runs, as recipe.json describes them."""
+    """A dataset's folder that has been begun.
+
+    sources: its runs, as recipe.json describes them. definitions: of those of its categories that are not built in.
+    """
 
     root: Path
     recipe: Recipe
     sources: list[dict[str, Any]]
+    definitions: dict[str, CategoryDefinition] = field(default_factory=dict)
+
+    def categories(self) -> list[str]:
+        """Return the categories of its sources, sorted."""
+        return sorted({name for source in self.sources for name in source["manifest"]["categories"]})
 
     @property
     def finished(self) -> bool:
@@ -115,6 +125,12 @@ def open_dataset(root: Path) -> DatasetFolder:
             if missing := [key for key in _OF_SOURCES if key not in source]:
                 raise KeyError(missing[0])
             [(each["kind"], each["id"], each["licence"]) for each in source["licences"]]
-    except (KeyError, TypeError) as error:
+        definitions = recorded([text for each in sources for text in each.get("assets", {}).get("category", [])])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RunError(f"{root / RECIPE} is damaged: {error!r}; make the dataset again") from None
-    return DatasetFolder(root=root, recipe=validated(Recipe, recipe, str(root / RECIPE), "recipe"), sources=sources)
+    return DatasetFolder(
+        root=root,
+        recipe=validated(Recipe, recipe, str(root / RECIPE), "recipe"),
+        sources=sources,
+        definitions=definitions,
+    )

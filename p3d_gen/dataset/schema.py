@@ -11,7 +11,6 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from p3d_gen.core.categories import Category
 from p3d_gen.dataset.markdown import markdown
 
 _STYLIZER = "stylizer_"
@@ -49,7 +48,9 @@ class PackedLabels(TypedDict):
     __pydantic_config__ = ConfigDict(title="Labels", extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
 
     key: Annotated[str, Field(description="the sample's key", pattern=r"^[^./]+$")]
-    category: Annotated[Category, Field(description="one of the twelve of PASCAL3D+")]
+    category: Annotated[
+        str, Field(description="such as car; dataset.json defines one's own", pattern=r"^[a-z][a-z0-9_]*$")
+    ]
     index: Annotated[int, Field(ge=0, description="which sample of its run and category")]
     cad_id: Annotated[str, Field(description="its CAD model, among those of the category")]
     azimuth_rad: Annotated[float, Field(description="PASCAL3D+ viewpoint: 0 sees the front, pi/2 from +x")]
@@ -63,6 +64,12 @@ class PackedLabels(TypedDict):
     stretch_xyz: Annotated[Three, Field(description="factors on the CAD model's axes")]
     object_extent_xyz: Annotated[Three, Field(description="size of the stretched box, centred on the origin")]
     symmetry_order: Annotated[int, Field(ge=0, description="turns about z that change nothing: 1 none, 0 any angle")]
+    symmetries: NotRequired[
+        Annotated[
+            list[Box],
+            Field(min_length=1, description="x, y, z, n: turns by 1/n about that axis change nothing; n 1 none, 0 any"),
+        ]
+    ]
     bbox_xyxy: Annotated[Box, Field(description="2D box of the mask, continuous pixels")]
     amodal_bbox_xyxy: Annotated[Box, Field(description="2D box of the whole silhouette, also beyond the frame")]
     bbox3d_xy: Annotated[
@@ -88,7 +95,7 @@ class PackedLabels(TypedDict):
     silhouette: Annotated[Share, Field(description="the same for the contour")]
     stylizer: Annotated[str, Field(description="what made the stylised picture")]
     part_names: NotRequired[Annotated[list[str], Field(min_length=1, description="the CAD's material slots")]]
-    keypoint_names: NotRequired[Annotated[list[str], Field(min_length=1, description="names of PASCAL3D+")]]
+    keypoint_names: NotRequired[Annotated[list[str], Field(min_length=1, description="their names")]]
     keypoints_xyz: NotRequired[Annotated[list[Three], Field(min_length=1, description="in object axes")]]
     keypoints_xy: NotRequired[Annotated[list[Two], Field(min_length=1, description="in pixels")]]
     keypoints_visibility: NotRequired[

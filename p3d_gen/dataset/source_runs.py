@@ -101,7 +101,23 @@ def open_sources(given: Sequence[str], stylization: str = "") -> list[SourceRun]
         run = open_run(folder, needs=None)
         stage = open_stylization(run, stylization).packed
         sources.append(SourceRun(name=name, prefix=f"{name}-" if len(named) > 1 else "", run=run, stage=stage))
+    _check_definitions(sources)
     return sources
+
+
+def _check_definitions(sources: Sequence[SourceRun]) -> None:
+    """Raise RunError if two runs mean different things by one category: its symmetry, or the names of its keypoints."""
+    first: dict[str, SourceRun] = {}
+    for source in sources:
+        for category in source.run.manifest.categories:
+            other = first.setdefault(category, source)
+            one, two = (each.run.inventory.definition(category) for each in (other, source))
+            if (one.symmetry.canonical(), one.keypoints) != (two.symmetry.canonical(), two.keypoints):
+                raise RunError(
+                    f"{other.run.root} and {source.run.root} define {category} differently "
+                    f"({difference(one.to_json(), two.to_json())}): give it the same symmetry and keypoints in both, "
+                    "or make a dataset of each run"
+                )
 
 
 def shape(value: Any) -> Any:

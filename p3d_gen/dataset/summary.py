@@ -23,6 +23,10 @@ def _by_licence(dataset: DatasetFolder) -> dict[str, int]:
     return dict(sorted(Counter(stated.values()).items())) if known else {}
 
 
+def _definitions(dataset: DatasetFolder) -> dict[str, Any]:
+    return {name: dataset.definitions[name].to_json() for name in sorted(dataset.definitions)}
+
+
 def dataset_summary(dataset: DatasetFolder, contents: Survey, *, name: str, left_out: int) -> dict[str, Any]:
     """Return the content of dataset.json, except `files`.
 
@@ -44,6 +48,7 @@ def dataset_summary(dataset: DatasetFolder, contents: Survey, *, name: str, left
         },
         "left_out": left_out,
         "assets_in_several_splits": {kind: len(contents.shared(kind)) for kind in KINDS},
+        **({"categories": _definitions(dataset)} if dataset.definitions else {}),
         **contents.shape,
         "licences": _by_licence(dataset),
         "sources": [

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import decode_image, encode_png, mask_bytes
 from p3d_gen.core.errors import RunError
-from p3d_gen.core.geometry import rot_z
 from p3d_gen.core.silhouette import camera_of, mask_box, silhouette
 from p3d_gen.dataset.folder import write_new
 from p3d_gen.export.inputs import ExportInput, Shot, shots
@@ -29,18 +28,6 @@ from p3d_gen.run.files import write_bytes, write_json
 MM = 1000.0
 _DEPTH_MM = 0.1
 _MOST = 65535
-
-
-def _symmetries(order: int) -> dict[str, Any]:
-    """Return the symmetry about z as models_info.json has it."""
-    if order == 0:
-        return {"symmetries_continuous": [{"axis": [0, 0, 1], "offset": [0, 0, 0]}]}
-    turns = []
-    for i in range(1, order):
-        turn = np.eye(4)
-        turn[:3, :3] = rot_z(2 * np.pi * i / order)
-        turns.append(turn.ravel().tolist())
-    return {"symmetries_discrete": turns} if turns else {}
 
 
 def _info(model: CadModel) -> dict[str, Any]:
@@ -54,7 +41,7 @@ def _info(model: CadModel) -> dict[str, Any]:
         **{f"min_{axis}": value for axis, value in zip("xyz", low, strict=True)},
         **{f"size_{axis}": value for axis, value in zip("xyz", size, strict=True)},
         "diameter": float(pdist(points[ConvexHull(points).vertices]).max()),
-        **_symmetries(model.symmetry_order),
+        **model.symmetry.bop(),
     }
 
 

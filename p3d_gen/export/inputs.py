@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from p3d_gen.core.categories import CategoryDefinition, definition_of
 from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Array
 from p3d_gen.dataset.check import check_models, checked_shards
 from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
 from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
+from p3d_gen.run.cad_model import keypoint_names
 from p3d_gen.run.files import file_sha256, read_json, write_json
 from p3d_gen.run.ledgers import upstream_ledger
 from p3d_gen.run.shards import Members, read_shard
@@ -32,14 +34,27 @@ _JPEG_QUALITY = 95
 class ExportInput:
     """A finished run or dataset.
 
-    splits: the shards of each; a run has one, `train`. cad: the folder of its models. origin: the sha256 of all that
-    decides its samples.
+    splits: the shards of each; a run has one, `train`. cad: the folder of its models. categories: those of its samples.
+    definitions: of those that are not built in. origin: the sha256 of all that decides its samples.
     """
 
     name: str
     splits: dict[str, list[Path]]
     cad: Path
+    categories: tuple[str, ...]
+    definitions: dict[str, CategoryDefinition]
     origin: list[str]
+
+    @cached_property
+    def keypoint_names(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of each category's keypoints: those it defines, then further ones that its models have."""
+        names = {}
+        for category in self.categories:
+            known = definition_of(category, self.definitions).keypoints
+            files = sorted((self.cad / category).glob("*.npz"))
+            further = {name for path in files for name in keypoint_names(path)} - set(known)
+            names[category] = (*known, *sorted(further))
+        return names
 
 
 @dataclass(frozen=True)
@@ -95,13 +110,27 @@ def open_input(folder: Path, stylization: str = "") -> ExportInput:
         check_models(dataset)
         marks = [folder / DATASET, *(folder / split / INDEX for split in splits)]
         origin = [file_sha256(mark) for mark in marks]
-        return ExportInput(name=folder.resolve().name, splits=splits, cad=folder / "cad", origin=origin)
+        return ExportInput(
+            name=folder.resolve().name,
+            splits=splits,
+            cad=folder / "cad",
+            categories=tuple(dataset.categories()),
+            definitions=dataset.definitions,
+            origin=origin,
+        )
     run = open_run(folder, needs=None)
     stage = open_stylization(run, stylization).packed
     ledgers = [upstream_ledger(run, stage, shard) for shard in run.all_shards()]
     shards = [run.tar(stage, ledger.shard) for ledger in ledgers if ledger.count]
     origin = [ledger.sha256 for ledger in ledgers]
-    return ExportInput(name=run.root.resolve().name, splits={"train": shards}, cad=run.root / "cad", origin=origin)
+    return ExportInput(
+        name=run.root.resolve().name,
+        splits={"train": shards},
+        cad=run.root / "cad",
+        categories=run.manifest.categories,
+        definitions=run.inventory.definitions,
+        origin=origin,
+    )
 
 
 def begin(name: str, source: ExportInput, out: Path) -> None:

@@ -11,7 +11,7 @@ the whole picture. Crops are as large as the pictures, rounded up to multiples o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.core.categories import KEYPOINTS
 from p3d_gen.core.codecs import decode_image, decode_npz, encode_jpeg, encode_npz
 from p3d_gen.core.geometry import Crop, distance_crop, viewpoint_of
 from p3d_gen.core.types import Array
@@ -60,12 +59,11 @@ def in_crop(pixels_xy: Array, shot: Shot, crop: Crop) -> Array:
     return np.asarray(pixels_xy[:, ::-1] * scale - (crop.top, crop.left))
 
 
-def _keypoints(shot: Shot, crop: Crop) -> dict[str, NDArray[Any]]:
+def _keypoints(shot: Shot, crop: Crop, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return the category's keypoints in the crop, zeros if they are not seen; none if the samples have none."""
     labels = shot.labels
     if "keypoint_names" not in labels:
         return {"cropped_kp_list": np.zeros((0, 2)), "visible": np.zeros(0, np.int64)}
-    names = KEYPOINTS[labels["category"]]
     points, visible = np.zeros((len(names), 2)), np.zeros(len(names), np.int64)
     in_pixels = in_crop(np.array(labels["keypoints_xy"]), shot, crop)
     for name, point, seen in zip(labels["keypoint_names"], in_pixels, labels["keypoints_visibility"], strict=True):
@@ -98,8 +96,8 @@ def _hidden(shot: Shot) -> NDArray[np.bool_]:
     return np.zeros(shot.labels["image_hw"], np.bool_)
 
 
-def annotation(shot: Shot, crop: Crop, cad_index: int) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a sample's npz."""
+def annotation(shot: Shot, crop: Crop, cad_index: int, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a sample's npz. names: of its category's keypoints."""
     labels, view = shot.labels, viewpoint_of(shot.pose)
     height, width = labels["image_hw"]
     numbers = {
@@ -116,7 +114,7 @@ def annotation(shot: Shot, crop: Crop, cad_index: int) -> dict[str, NDArray[Any]
     return {
         "name": np.array(shot.key),
         **_boxes(shot, crop),
-        **_keypoints(shot, crop),
+        **_keypoints(shot, crop, names),
         "occ_mask": _hidden(shot),
         "principal": np.array(labels["principal_px"]),
         **{name: np.array(value) for name, value in numbers.items()},
@@ -152,7 +150,7 @@ def write(source: ExportInput, out: Path, on_sample: Callable[[], None]) -> None
             category, crop = shot.labels["category"], crop_of(shot)
             number = numbers.setdefault(category, cad_numbers(source.cad, category))[shot.labels["cad_id"]]
             picture = cropped(decode_image(shot.members[shot.picture]), crop)
-            arrays = annotation(shot, crop, number)
+            arrays = annotation(shot, crop, number, source.keypoint_names[category])
             write_new(root / "images" / category / f"{shot.key}.JPEG", encode_jpeg(picture, _JPEG_QUALITY))
             write_new(root / "annotations" / category / f"{shot.key}.npz", encode_npz(**arrays))
             lists.setdefault(root / "lists" / category / f"mesh{number:02d}.txt", []).append(shot.key)

@@ -2,19 +2,20 @@
 
 OUT/Images/<category>_imagenet/<key>.JPEG, OUT/Annotations/<category>_imagenet/<key>.mat,
 OUT/Image_sets/<category>_imagenet_<split>.txt, OUT/CAD/<category>/NN.off. The focal length is `viewport` pixels, as
-`focal` is 1, and `px`, `py` is where the object's origin projects to, in continuous pixels as the labels'.
+`focal` is 1, and `px`, `py` is where the object's origin projects to, in continuous pixels as the labels'. One's own
+categories stand beside the twelve of the benchmark, whose tools have to be told of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from p3d_gen.core.categories import KEYPOINTS
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import viewpoint_of
 from p3d_gen.dataset.folder import write_new
@@ -24,6 +25,7 @@ from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.files import write_bytes
 
 _OFF_AXIS = 1e-5
+_FIELD, _SHORT_FIELD = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII), 31
 # Visible, occluded by the object itself or another, outside the picture; and what cannot be told.
 _STATUS = {VISIBLE: 1.0, HIDDEN: 2.0, OUTSIDE: 4.0}
 _UNKNOWN = 5.0
@@ -42,12 +44,17 @@ def cad_numbers(cad: Path, category: str) -> dict[str, int]:
     return {path.stem: number for number, path in enumerate(sorted((cad / category).glob("*.npz")), start=1)}
 
 
-def _anchors(labels: dict[str, Any]) -> dict[str, Any]:
+def _anchors(labels: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the location of each keypoint of the category, if it is seen, and its status."""
     points = zip(labels["keypoint_names"], labels["keypoints_xy"], labels["keypoints_visibility"], strict=True)
+    if odd := [name for name in names if not _FIELD.fullmatch(name)]:
+        raise RunError(
+            f"{labels['key']}: the keypoint {odd[0]!r} cannot be a field of a .mat file (letters, digits and _, a "
+            "letter first, 63 at most): rename it in the models' files, or leave keypoints out of output.members"
+        )
     keypoints = {name: (xy, seen) for name, xy, seen in points}
     anchors = {}
-    for name in KEYPOINTS[labels["category"]]:
+    for name in names:
         xy, seen = keypoints.get(name, ([], None))
         status = _UNKNOWN if seen is None else _STATUS[seen]
         anchors[name] = {"location": np.array([xy] if status == 1 else []), "status": status}
@@ -79,8 +86,8 @@ def _viewpoint(shot: Shot) -> dict[str, float]:
     }
 
 
-def annotation(shot: Shot, cad_index: int) -> bytes:
-    """Return the .mat file of a sample; its bytes do not depend on the clock."""
+def annotation(shot: Shot, cad_index: int, names: Sequence[str]) -> bytes:
+    """Return the .mat file of a sample. names: of its category's keypoints. Its bytes do not depend on the clock."""
     from scipy.io import savemat
 
     labels = shot.labels
@@ -94,7 +101,7 @@ def annotation(shot: Shot, cad_index: int) -> bytes:
         "difficult": 0.0,
         "cad_index": float(cad_index),
         "viewpoint": _viewpoint(shot),
-    } | ({"anchors": _anchors(labels)} if "keypoint_names" in labels else {})
+    } | ({"anchors": _anchors(labels, names)} if "keypoint_names" in labels else {})
     record = {
         "folder": f"{labels['category']}_imagenet",
         "filename": f"{shot.key}.JPEG",
@@ -103,7 +110,7 @@ def annotation(shot: Shot, cad_index: int) -> bytes:
         "objects": annotated,
     }
     buffer = BytesIO()
-    savemat(buffer, {"record": record})
+    savemat(buffer, {"record": record}, long_field_names=any(len(name) > _SHORT_FIELD for name in names))
     return _HEADER + buffer.getvalue()[len(_HEADER) :]
 
 
@@ -116,8 +123,9 @@ def write(source: ExportInput, out: Path, on_sample: Callable[[], None]) -> None
             category = shot.labels["category"]
             place = f"{category}_imagenet"
             models = numbers.setdefault(category, cad_numbers(source.cad, category))
+            content = annotation(shot, models[shot.labels["cad_id"]], source.keypoint_names[category])
             write_new(out / "Images" / place / f"{shot.key}.JPEG", shot.jpeg())
-            write_new(out / "Annotations" / place / f"{shot.key}.mat", annotation(shot, models[shot.labels["cad_id"]]))
+            write_new(out / "Annotations" / place / f"{shot.key}.mat", content)
             names.setdefault(place, []).append(shot.key)
             on_sample()
         for place, keys in names.items():

@@ -89,8 +89,11 @@ def _shares(shot: Rendered, whole: Amodal) -> dict[str, float]:
     }
 
 
-def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[str, Any]:
-    """Return the labels of a sample whose whole silhouette is `whole`. members: names of `manifest.Output.members`."""
+def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str], version: int) -> dict[str, Any]:
+    """Return the labels of a sample whose whole silhouette is `whole`.
+
+    members: names of `manifest.Output.members`. version: see `RunFolder.labels_version`.
+    """
     sample, model, camera = shot.sample, shot.model, shot.camera
     view, light, occluder = sample.viewpoint, sample.environment, sample.occluder
     corners = box_corners(np.ptp(shot.vertices, axis=0))
@@ -110,6 +113,7 @@ def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[s
         "stretch_xyz": list(sample.stretch_xyz),
         "object_extent_xyz": np.ptp(shot.vertices, axis=0).tolist(),
         "symmetry_order": model.symmetry_order,
+        **({"symmetries": model.symmetry.rows()} if version > 1 else {}),
         "bbox_xyxy": list(mask_box(shot.passes.mask)),
         "amodal_bbox_xyxy": list(whole.box),
         "bbox3d_xy": project(transform(shot.cam_T_obj, corners), camera).tolist(),
@@ -129,13 +133,14 @@ def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str]) -> dict[s
 
 
 def annotate(
-    shot: Rendered, wanted: Sequence[str], cuboid: Cuboid | None, occluded: bool
+    shot: Rendered, wanted: Sequence[str], cuboid: Cuboid | None, occluded: bool, version: int
 ) -> tuple[Members, dict[str, Any]]:
     """Return the members of a sample except its JSON, and the labels for that.
 
     wanted: names of `manifest.Output.members`.
     cuboid: the category's, if its member is wanted.
     occluded: True if the run has occluders. Their masks are then always kept, because the composite needs them.
+    version: of the labels, see `RunFolder.labels_version`.
     """
     passes = shot.passes
     whole = amodal(shot.vertices, shot.model.faces, shot.cam_T_obj, shot.camera)
@@ -156,4 +161,4 @@ def annotate(
         members["parts.png"] = encode_png(np.where(passes.mask, passes.parts, 0).astype(np.uint8))
     if cuboid is not None:
         members["cuboid.npz"] = _cuboid_member(shot, cuboid)
-    return members, json_labels(shot, whole, wanted)
+    return members, json_labels(shot, whole, wanted, version)

@@ -11,6 +11,7 @@ from typing import Any
 
 from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import PrepareRequest
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.run.checksums import changed_files
@@ -44,17 +45,21 @@ def _local_target(cad: Path) -> Iterator[Path]:
                 write_bytes(target, source.read_bytes())
 
 
-def prepare_request(category: str, asset: Asset, target: Path, root: Path | None = None) -> PrepareRequest:
+def prepare_request(
+    definition: CategoryDefinition, asset: Asset, target: Path, root: Path | None = None
+) -> PrepareRequest:
     """Return the request that prepares an asset into the npz `target`.
 
-    root: folder of models outside which its pictures are left out; without effect if it does not hold the asset.
+    definition: of its category. root: folder of models outside which its pictures are left out; without effect if it
+    does not hold the asset.
     """
     return PrepareRequest(
         source=asset.address,
         target=target,
         up=asset.up,
         front=asset.front,
-        category=category,
+        symmetry=tuple(definition.symmetry.texts()),
+        keypoints=definition.keypoints,
         root=root.absolute() if root and not asset.is_parametric and asset.path.is_relative_to(root) else None,
     )
 
@@ -69,7 +74,7 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
     for last in (False, True):
         try:
             with _local_target(target) as local:
-                worker.ask(prepare_request(category, asset, local, root))
+                worker.ask(prepare_request(run.inventory.definition(category), asset, local, root))
             return
         except BlenderError as error:
             if str(error).startswith("RunError: "):
@@ -137,6 +142,7 @@ def _summary(path: Path) -> dict[str, Any]:
         "has_materials": has_materials,
         "has_keypoints": bool(model.keypoints),
         "symmetry_order": model.symmetry_order,
+        "symmetry": model.symmetry.canonical().texts(),
         "warnings": list(model.warnings),
         "sha256": file_sha256(copy),
         **({"materials_sha256": file_sha256(materials_file(copy))} if has_materials else {}),

@@ -179,6 +179,7 @@ class ShardRenderer:
             manifest.output.members,
             self._cuboid,
             manifest.occlusion.level != "none",
+            self._run.labels_version,
         )
         if (iou := labels["mask_iou"]) < MIN_MASK_IOU:
             raise ValueError(f"the IoU of the mask and the projected mesh is {iou:.4f}, below {MIN_MASK_IOU}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.types import Array
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.viewpoints import elevation_cdf
@@ -28,7 +29,7 @@ class Evenness:
     emptiest: float
 
 
-def evenness(manifest: Manifest, category: str, azimuth_rad: Array, elevation_rad: Array) -> Evenness:
+def evenness(manifest: Manifest, definition: CategoryDefinition, azimuth_rad: Array, elevation_rad: Array) -> Evenness:
     """Count samples in 2 r x r cells of azimuth and sine of elevation, with about 10 samples in each."""
     rows = int(np.clip(np.sqrt(len(azimuth_rad) / (2 * _CELL_SAMPLES)), 1, _MOST_ROWS))
     columns, sines = 2 * rows, np.linspace(-1, 1, rows + 1)
@@ -36,7 +37,7 @@ def evenness(manifest: Manifest, category: str, azimuth_rad: Array, elevation_ra
     counts = np.histogram2d(turns, np.sin(elevation_rad), (columns, rows), ((0, 1), (-1, 1)))[0]
     ratios = np.array([np.nan])
     if manifest.viewpoint.distribution != "empirical":
-        shares = np.diff(elevation_cdf(manifest, category, np.arcsin(sines)))
+        shares = np.diff(elevation_cdf(manifest, definition, np.arcsin(sines)))
         expected = np.tile(shares * len(azimuth_rad) / columns, (columns, 1))
         compared = expected >= _EXPECTED_TO_COMPARE
         if compared.any():

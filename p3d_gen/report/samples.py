@@ -81,7 +81,7 @@ def directions_section(run: RunFolder, labels: SampleRows) -> PageSection:
         shown = f"{len(samples)} samples" + (f", one of {step} shown" if step > 1 else "")
         title = f"{category}: camera directions"
         figures.append(Figure(title=category, charts=((shown, direction_map(title, azimuth, elevation)),)))
-        even = evenness(run.manifest, category, azimuth, elevation)
+        even = evenness(run.manifest, run.inventory.definition(category), azimuth, elevation)
         hit = f"{even.hit} of {even.cells} ({_percent(even.hit / even.cells)})"
         rows.append((category, len(samples), hit, _multiple(even.emptiest), _multiple(even.fullest)))
     return PageSection(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.core.categories import KEYPOINTS, SYMMETRY_ORDER
 from p3d_gen.core.codecs import encode_npz
-from p3d_gen.core.errors import P3DError, RunError, did_you_mean
+from p3d_gen.core.errors import ConfigError, P3DError, RunError
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.checksums import changed_files
 from p3d_gen.run.files import write_bytes
 from p3d_gen.run.remote import local_copy
-from p3d_gen.spec.side_files import model_file, side_file
+from p3d_gen.spec.side_files import own_file
 
 _FAR = 1.0
+_NEARLY = 0.85
 _ATTRIBUTE = "attribute "
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
 
@@ -35,9 +37,9 @@ class CadModel:
     vertices: (V, 3). faces: (F, 3), indices of vertices, wound the same way if the surface is manifold. uv: (F, 3, 2),
     smart UV in [0, 1] of every corner. native_uv: (F, 3, 2), the source's own, zeros if it has none. face_part: (F,),
     index into part_names. part_names: the source's material slots, ("",) if it has none. keypoints: name -> (3,), empty
-    if the source has none. symmetry_order: number of turns about z that leave the shape as it is: 0 any angle, 1 only
-    the full turn. warnings: things that its materials lack. attributes: name -> (F, 3, k), what its own materials read
-    at each corner besides native_uv, such as colours.
+    if the source has none. symmetry: turns that leave the shape as it is, in object axes. warnings: things that its
+    materials lack. attributes: name -> (F, 3, k), what its own materials read at each corner besides native_uv, such as
+    colours.
     """
 
     vertices: Array
@@ -47,9 +49,14 @@ class CadModel:
     face_part: NDArray[np.uint8]
     part_names: tuple[str, ...]
     keypoints: dict[str, Array]
-    symmetry_order: int
+    symmetry: Symmetry
     warnings: tuple[str, ...] = ()
     attributes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def symmetry_order(self) -> int:
+        """Return the number of turns about z that leave the shape as it is: 0 any angle, 1 only the full turn."""
+        return self.symmetry.z_order
 
 
 def save_cad(path: Path, model: CadModel) -> None:
@@ -64,6 +71,7 @@ def save_cad(path: Path, model: CadModel) -> None:
         keypoint_names=np.array(list(model.keypoints), np.str_),
         keypoints=np.array(list(model.keypoints.values()), np.float64).reshape(-1, 3),
         symmetry_order=np.array(model.symmetry_order),
+        symmetries=np.array(model.symmetry.rows()),
         warnings=np.array(model.warnings, np.str_),
         **{f"{_ATTRIBUTE}{name}": values for name, values in model.attributes.items()},
     )
@@ -105,10 +113,23 @@ def _loaded(path: Path, sha256: str, *_: int) -> CadModel:
             face_part=arrays["face_part"],
             part_names=tuple(str(name) for name in arrays["part_names"]),
             keypoints=dict(zip(names, arrays["keypoints"], strict=True)),
-            symmetry_order=int(arrays["symmetry_order"]),
+            symmetry=_symmetry(arrays),
             warnings=tuple(str(warning) for warning in arrays["warnings"]),
             attributes={name.removeprefix(_ATTRIBUTE): arrays[name] for name in arrays if name.startswith(_ATTRIBUTE)},
         )
+
+
+def _symmetry(arrays: Mapping[str, NDArray[Any]]) -> Symmetry:
+    """Return the symmetry of a stored model; version 0.1.0 knew turns about z only."""
+    if "symmetries" in arrays:
+        return Symmetry.of_labels({"symmetries": arrays["symmetries"].tolist()})
+    return Symmetry.of_order(int(arrays["symmetry_order"]))
+
+
+def keypoint_names(path: Path) -> list[str]:
+    """Return the names of the keypoints of a normalised CAD model, without reading the rest of it."""
+    with np.load(BytesIO(local_copy(path).read_bytes()), allow_pickle=False) as arrays:
+        return [str(name) for name in arrays["keypoint_names"]]
 
 
 def check_materials(path: Path, sha256: str) -> None:
@@ -133,55 +154,65 @@ def _point(name: str, value: Any) -> Array:
     return np.array(value, np.float64)
 
 
-def read_sidecar(model: Path, category: str) -> tuple[dict[str, Array], int]:
-    """Return the keypoints, name -> (3,) in the file's own axes and units, and the symmetry order of a CAD file.
+def read_sidecar(model: Path, default: Symmetry) -> tuple[dict[str, Array], Symmetry]:
+    """Return the keypoints, name -> (3,) in the file's own axes and units, and the symmetry of a CAD file.
 
-    They stand in `<stem>.keypoints.json` next to it, {name: [x, y, z], ..., "symmetry_order": n}, or in its side file,
-    see `spec.side_files`, which counts where both say something. Without either there are no keypoints, and the order
-    is that of the category. ValueError names the file and the wrong entry.
+    They stand in its side file, see `spec.side_files`, or in `<stem>.keypoints.json` next to it: {name: [x, y, z], ...,
+    "symmetry_order": n} or {..., "symmetry": ["z:2", ...]}, whose turns are in object axes. The side file counts where
+    both say something. Without either there are no keypoints, and the symmetry is the default, that of the category.
+    ValueError names the file and the wrong entry.
     """
-    keypoints, order = _read_keypoints(model, category)
+    keypoints, symmetry = _read_keypoints(model, default)
     try:
-        stated = side_file(model)
+        stated = own_file(model)
         points = {name: np.array(point, np.float64) for name, point in (stated.keypoints or {}).items()}
-        _check_names(points, category)
-    except (P3DError, ValueError) as error:
-        raise ValueError(str(error) if isinstance(error, P3DError) else f"{model_file(model)}: {error}") from None
-    return keypoints | points, order
+        return keypoints | points, symmetry if stated.symmetry is None else Symmetry.parse(stated.symmetry)
+    except P3DError as error:
+        raise ValueError(str(error)) from None
 
 
-def _read_keypoints(model: Path, category: str) -> tuple[dict[str, Array], int]:
+def _read_keypoints(model: Path, default: Symmetry) -> tuple[dict[str, Array], Symmetry]:
     path = model.with_suffix(".keypoints.json")
     if not path.exists():
-        return {}, SYMMETRY_ORDER[category]
+        return {}, default
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
         if not isinstance(data, dict):
             raise ValueError("it is not a JSON object {name: [x, y, z]}")
-        order = data.pop("symmetry_order", SYMMETRY_ORDER[category])
-        if type(order) is not int or order < 0:
-            raise ValueError(f"'symmetry_order' is {order!r}, not a whole number from 0 on")
-        _check_names(data, category)
-        return {name: _point(name, value) for name, value in data.items()}, order
+        symmetry = _stated_symmetry(data, default)
+        return {name: _point(name, value) for name, value in data.items()}, symmetry
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _check_names(keypoints: dict[str, Any], category: str) -> None:
-    for name in keypoints:
-        if name not in KEYPOINTS[category]:
-            raise ValueError(f"{name!r} is not a keypoint of {category}{did_you_mean(name, KEYPOINTS[category])}")
+def _stated_symmetry(data: dict[str, Any], default: Symmetry) -> Symmetry:
+    """Take the symmetry out of the content of a side file. ValueError if it is not one."""
+    order, turns = data.pop("symmetry_order", None), data.pop("symmetry", None)
+    if order is not None and (type(order) is not int or order < 0):
+        raise ValueError(f"'symmetry_order' is {order!r}, not a whole number from 0 on")
+    if order is not None and turns is not None:
+        raise ConfigError("it has both 'symmetry' and 'symmetry_order': leave one of them out")
+    if turns is not None:
+        return Symmetry.parse(turns)
+    return default if order is None else Symmetry.of_order(order)
 
 
-def check_keypoints(keypoints: dict[str, Array], category: str) -> None:
-    """Raise ValueError if a keypoint of a normalised model has a name that is not the category's, or lies far
-    outside."""
-    _check_names(keypoints, category)
+def check_keypoints(keypoints: dict[str, Array]) -> None:
+    """Raise ValueError if a keypoint of a normalised model lies far outside."""
     for name, point in keypoints.items():
         if np.linalg.norm(point) > _FAR:
             raise ValueError(
                 f"the keypoint {name!r} lies far outside the model: give it in the axes and units of the model's file"
             )
+
+
+def doubtful_keypoints(keypoints: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Return a warning about each keypoint whose name is nearly, but not quite, one that the category knows."""
+    return [
+        f"the keypoint {name!r} is not one of the category's, but nearly {near[0]!r}: correct it if that is meant"
+        for name in keypoints
+        if name not in known and (near := get_close_matches(name, known, n=1, cutoff=_NEARLY))
+    ]
 
 
 def stretched(model: CadModel, stretch_xyz: Sequence[float] | Array) -> Array:

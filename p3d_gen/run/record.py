@@ -16,6 +16,7 @@ from p3d_gen.spec.manifest import Manifest, parse_manifest
 
 SCHEMA_VERSION = 4
 INPUTS_VERSION = 2  # of the hash of a shard's inputs, see `inputs.stage_inputs`
+LABELS_VERSION = 2  # of the keys of labels: version 0.1.0 had 1, and a run that it began goes on with these
 OTHER_OR_UPDATE = "choose another --out, or give `p3dgen run` --update if no render depends on the change"
 _SHOWN_LIST = 8
 _SHOWN_DIFFERENCES = 6
@@ -77,6 +78,7 @@ class Origin:
     listing: see `Inventory.listing`. contents: kind -> id -> sha256 of the sources' files. first_contents: the same
     before any of them was repaired, see `repairs`. licences: kind -> id -> licence and the file that states it.
     versions: of the software that began the run. inputs_version: 1 if an earlier version of p3dgen began it.
+    labels_version: of the keys of its labels.
     """
 
     listing: dict[str, list[str]] = field(default_factory=dict)
@@ -85,6 +87,7 @@ class Origin:
     licences: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     inputs_version: int = INPUTS_VERSION
+    labels_version: int = LABELS_VERSION
 
 
 def new_record(root: Path, manifest: Manifest, base_dir: Path, origin: Origin) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def new_record(root: Path, manifest: Manifest, base_dir: Path, origin: Origin) -
     return {
         "schema_version": SCHEMA_VERSION,
         "inputs_version": INPUTS_VERSION,
+        "labels_version": LABELS_VERSION,
         **stored_base_dir(root, base_dir),
         "manifest": manifest.model_dump(mode="json"),
         **source_entries(origin),
@@ -132,6 +136,7 @@ def _origin(data: Mapping[str, Any]) -> Origin:
         licences={kind: dict(names) for kind, names in data.get("licences", {}).items()},
         versions=dict(data["versions"]),
         inputs_version=int(data.get("inputs_version", 1)),
+        labels_version=int(data.get("labels_version", 1)),
     )
 
 
@@ -148,6 +153,8 @@ def read_record(root: Path) -> Record:
         raise RunError(f"{path} is damaged: {error}") from None
     if schema != SCHEMA_VERSION:
         raise RunError(f"{path} has schema version {schema}, this p3dgen reads {SCHEMA_VERSION}: choose another --out")
+    if origin.labels_version > LABELS_VERSION:
+        raise RunError(f"{path} has labels of version {origin.labels_version}, which a newer p3dgen made: use that one")
     return Record(manifest=parse_manifest(values, str(path)), base_dirs=bases, origin=origin)
 
 

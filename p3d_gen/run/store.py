@@ -132,6 +132,11 @@ class RunFolder:
         return copy
 
     @property
+    def labels_version(self) -> int:
+        """The version of the keys of its labels."""
+        return self.origin.labels_version
+
+    @property
     def models_file(self) -> Path:
         """The path of the list of its prepared CAD models."""
         return models_file(self.root)

@@ -23,7 +23,13 @@ def _goes_on(new: Origin, old: Origin) -> Origin:
         }
         for kind, names in new.contents.items()
     }
-    return replace(new, first_contents=first, versions=old.versions, inputs_version=old.inputs_version)
+    return replace(
+        new,
+        first_contents=first,
+        versions=old.versions,
+        inputs_version=old.inputs_version,
+        labels_version=old.labels_version,
+    )
 
 
 def _with(run: RunFolder, manifest: Manifest, origin: Origin) -> RunFolder:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from p3d_gen.spec.definitions import wordless
 from p3d_gen.spec.manifest import Manifest
 
 # Members whose pixels a render holds only if they are asked for. The others are always there, or packing makes them.
@@ -58,7 +59,7 @@ def decisive(
     return {
         "manifest": _render(values) if is_render else _pack(values),
         "sources": {
-            kind: _by_content(identities, contents.get(kind, {}))
+            kind: wordless(identities) if kind == "category" else _by_content(identities, contents.get(kind, {}))
             for kind, identities in listing.items()
             if (kind != "background") == is_render
         },

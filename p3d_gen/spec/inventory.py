@@ -8,9 +8,11 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from blender_assets.shapes import LIBRARY_VERSION
+from p3d_gen.core.categories import CategoryDefinition, definition_of
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.types import Viewpoint
+from p3d_gen.spec import definitions
 from p3d_gen.spec.axes import FORMER_OBJ_AXES, AxesFrom
 from p3d_gen.spec.parametric import PARAMETRIC
 
@@ -84,6 +86,7 @@ class Inventory:
     hdris: environment maps that light the scene; empty if lamps or the sun do.
     viewpoints: those of viewpoint.source for each category, at distance 1; empty if there is no such list.
     background_sets: the backgrounds of each category that has its own.
+    definitions: those of the categories that are not built in, by name.
     lacking: kind -> reason, of the sources that are not there, or not as the run that they belong to records them.
     """
 
@@ -93,7 +96,12 @@ class Inventory:
     backgrounds: tuple[Asset, ...]
     viewpoints: dict[str, tuple[Viewpoint, ...]] = field(default_factory=dict)
     background_sets: dict[str, tuple[Asset, ...]] = field(default_factory=dict)
+    definitions: dict[str, CategoryDefinition] = field(default_factory=dict)
     lacking: dict[str, str] = field(default_factory=dict)
+
+    def definition(self, category: str) -> CategoryDefinition:
+        """Return the definition of a category."""
+        return definition_of(category, self.definitions)
 
     @functools.cached_property
     def background_files(self) -> dict[str, Path]:
@@ -123,7 +131,8 @@ class Inventory:
     def listing(self) -> dict[str, list[str]]:
         """Return the assets' identities by kind: the part of a shard's inputs that its sources are."""
         listing = {kind: [asset.identity() for asset in assets] for kind, assets in self.by_kind().items()}
-        return listing | {"viewpoint": viewpoint_listing(self.viewpoints)}
+        own = definitions.listing(self.definitions)
+        return listing | {"viewpoint": viewpoint_listing(self.viewpoints)} | ({"category": own} if own else {})
 
     def without(self, kind: str, ids: Collection[str], reason: str) -> Inventory:
         """Return the inventory without some files of a kind, whose assets stay. reason: why they cannot be used."""

@@ -81,7 +81,7 @@ class Pattern:
     distinct: bool = True
 
     def folders(self, root: Path, category: str) -> list[Path]:
-        """Return the folders that may hold the category's models."""
+        """Return the folders that may hold the category's models; none of a synset if the category has none."""
         synsets = SYNSETS.get(category, () if "{synset}" in self.folder else ("",))
         names = (self.folder.format(category=category, synset=synset) for synset in synsets)
         return [root / name for name in dict.fromkeys(names)]

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from p3d_gen.core.categories import Category
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.digest import digest
-from p3d_gen.core.errors import ManifestError
+from p3d_gen.core.errors import ManifestError, did_you_mean
 from p3d_gen.spec.camera import CameraSection
+from p3d_gen.spec.category_section import CategorySection
 from p3d_gen.spec.materials import is_colour
 from p3d_gen.spec.scene_sections import (
     Background,
@@ -26,7 +28,7 @@ from p3d_gen.spec.scene_sections import (
     Texture,
     ViewpointSection,
 )
-from p3d_gen.spec.sections import Section, list_faults, load_section, validated
+from p3d_gen.spec.sections import EMBEDDED, Category, Section, list_faults, load_section, validated
 from p3d_gen.spec.stylize import Stylize
 
 Member = Literal[
@@ -68,16 +70,20 @@ class Manifest(Section):
     """Everything that decides the bytes of a run. Paths are relative to the manifest and may contain ${VARIABLES}.
 
     seed: seed of all random draws.
-    categories: the categories of the run.
+    categories: the categories of the run, built-in ones or one's own.
+    category: definitions of one's own categories, and changes to built-in ones, by name.
     samples_per_category: number of samples of each category.
     shard_size: number of samples in a shard, the unit of work and of files.
     cad, viewpoint, camera, render, texture, light, occlusion, background, stylize, output: see their sections.
     """
 
+    later: ClassVar[tuple[str, ...]] = ("category",)
+
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     categories: Annotated[tuple[Category, ...], Field(min_length=1)]
     samples_per_category: Annotated[int, Field(ge=1, le=10_000_000)]
     shard_size: Annotated[int, Field(ge=1, le=100_000)] = 100
+    category: dict[Category, CategorySection] = Field(default_factory=dict)
     cad: Cad = Cad()
     viewpoint: ViewpointSection = ViewpointSection()
     camera: CameraSection = CameraSection()
@@ -102,6 +108,22 @@ class Manifest(Section):
     # pydantic then calls this method only for Manifest(...), not for files, whose errors name the file
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    def _check_names(self) -> None:
+        """Raise ValueError for the name of a category that is nowhere defined: most are slips of the pen."""
+        unknown = [name for name in self.categories if name not in BUILTIN]
+        if unknown and self.cad.source == EMBEDDED:
+            raise ValueError(
+                f"categories: {unknown[0]!r} has no embedded shapes, and cad.source names no folder of CAD models"
+                f"{did_you_mean(unknown[0], BUILTIN)}"
+            )
+        for key, names in (
+            ("category", tuple(self.category)),
+            ("viewpoint.elevation", tuple(self.viewpoint.elevation)),
+            ("background.sets", tuple(self.background.sets)),
+            *self.stylize.names_of_categories(),
+        ):
+            check_categories(key, names, self.categories)
+
     @property
     def base_dir(self) -> Path:
         """Return the folder in which relative paths start: that of the manifest's file, or the current one."""
@@ -111,6 +133,7 @@ class Manifest(Section):
     def _check(self) -> Manifest:
         if len(set(self.categories)) < len(self.categories):
             raise ValueError(f"a category is named twice in {list(self.categories)}")
+        self._check_names()
         if "occluders" in self.output.members and self.occlusion.level == "none":
             raise ValueError("output.members names occluders, but occlusion.level is 'none'")
         if self.background.draw == "environment" and self.light.kind != "hdri":
@@ -122,6 +145,14 @@ class Manifest(Section):
         if self.texture.kind == "realistic" and unknown:
             raise ValueError(f"stylize.colours {unknown}: realistic paint needs colours of CSS, or #rrggbb")
         return self
+
+
+def check_categories(key: str, names: Iterable[str], categories: Iterable[str]) -> None:
+    """Raise ValueError if a key of the table `key` is not a category of the run, nor a built-in one."""
+    known = {*categories, *BUILTIN}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}.{name}: categories does not hold {name!r}{did_you_mean(name, known)}")
 
 
 def manifest_hash(manifest: Manifest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -44,18 +45,17 @@ _KINDS = {
         ((0.3, 0.27, 0.22), (0.05, 0.06, 0.09), (0.25, 0.06, 0.05), (0.07, 0.13, 0.2), (0.1, 0.12, 0.06)), (0.8, 1.0)
     ),
 }
-# Shapes with little or no paint: the parts that they mostly consist of have the colour.
-_COLOURED = {"bottle": ("glass",), "chair": ("fabric", "wood"), "diningtable": ("wood",), "sofa": ("fabric", "wood")}
 # Colours that CSS names as few people would: its brown is a red, its purple a magenta, its orange nearly yellow.
 _NAMED = {"brown": "#6e3e1c", "purple": "#6a1fa8", "orange": "#f06a10"}
 
 
-def takes_colour(part: str, category: str) -> bool:
+def takes_colour(part: str, colourable: Collection[str]) -> bool:
     """Return True if a part of a category's shapes has the sample's colour.
 
-    Paint has it, parts with unknown names, and the main parts of shapes without paint.
+    Paint has it, parts with unknown names, and the category's `colourable` parts: the main ones of shapes without
+    paint.
     """
-    return part not in _KINDS or part in _COLOURED.get(category, ())
+    return part not in _KINDS or part in colourable
 
 
 def colour_rgb(name: str) -> tuple[int, int, int]:
@@ -116,14 +116,14 @@ def _part(rng: np.random.Generator, part: str, base_rgb: RGB) -> Material:
     )
 
 
-def realistic(rng: np.random.Generator, colour: str, category: str) -> tuple[Material, ...]:
+def realistic(rng: np.random.Generator, colour: str, colourable: Collection[str]) -> tuple[Material, ...]:
     """Draw a material for every part that a category's shapes may have.
 
     The parts that `takes_colour` have the colour. Part "" stands for paint and for parts with unknown names.
     """
     drawn = [_paint(rng, colour)]
     for part in _KINDS:
-        base_rgb = _paint_rgb(rng, colour) if takes_colour(part, category) else _part_rgb(rng, part)
+        base_rgb = _paint_rgb(rng, colour) if takes_colour(part, colourable) else _part_rgb(rng, part)
         drawn.append(_part(rng, part, base_rgb))
     return tuple(drawn)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from p3d_gen.core.errors import P3DError
 from p3d_gen.core.types import Viewpoint
+from p3d_gen.spec import definitions
 from p3d_gen.spec.axes import FORMER_OBJ_AXES
 from p3d_gen.spec.inventory import KINDS, Asset, Inventory, viewpoint_listing
 from p3d_gen.spec.manifest import Manifest
@@ -18,6 +19,7 @@ from p3d_gen.spec.taken import (
     take_background_sets,
     take_backgrounds,
     take_cads,
+    take_definitions,
     take_environments,
     take_textures,
     take_viewpoints,
@@ -82,16 +84,28 @@ def _recorded_viewpoints(
 
 
 def _assets_only(listing: Mapping[str, Sequence[str]]) -> dict[str, tuple[Asset, ...]]:
-    return {section: tuple(map(_recorded_asset, texts)) for section, texts in listing.items() if section != "viewpoint"}
+    others = ("viewpoint", "category")
+    return {section: tuple(map(_recorded_asset, texts)) for section, texts in listing.items() if section not in others}
+
+
+def _changed_definitions(manifest: Manifest, cads: Mapping[str, tuple[Asset, ...]], recorded: Sequence[str]) -> str:
+    """Return the reason if the categories are defined otherwise than a run recorded, "" if they are not."""
+    try:
+        there = definitions.listing(take_definitions(manifest, cads)[0])
+    except (P3DError, OSError) as error:
+        return str(error)
+    changed = sorted(set(there) ^ set(recorded))
+    return f"the definition of a category: {changed[0]}" if changed else ""
 
 
 def _inventory(
     manifest: Manifest,
     assets: Mapping[str, tuple[Asset, ...]],
     viewpoints: dict[str, tuple[Viewpoint, ...]],
+    own: Sequence[str],
     lacking: dict[str, str],
 ) -> Inventory:
-    """Return an inventory of the assets of each section of a listing."""
+    """Return an inventory of the assets of each section of a listing. own: definitions of categories there."""
     return Inventory(
         cads={name: assets[f"cad/{name}"] for name in manifest.categories},
         textures=assets["texture"],
@@ -99,6 +113,7 @@ def _inventory(
         backgrounds=assets["background"],
         viewpoints=viewpoints,
         background_sets=take_background_sets(manifest, assets["background"]),
+        definitions=definitions.recorded(own),
         lacking=lacking,
     )
 
@@ -109,8 +124,10 @@ def recorded_inventory(manifest: Manifest, base_dir: Path | None, listing: Mappi
     Samples are drawn from it as from the sources themselves, except from lists of viewpoints that are not there.
     base_dir: None if no file is to be looked for. ValueError or KeyError if it is not a listing of this manifest.
     """
+    own = listing.get("category", [])
     if base_dir is None:
-        return _inventory(manifest, _assets_only(listing), {}, dict.fromkeys(KINDS, "its files were not looked for"))
+        reasons = dict.fromkeys(KINDS, "its files were not looked for")
+        return _inventory(manifest, _assets_only(listing), {}, own, reasons)
     models = functools.cache(lambda: take_cads(manifest, base_dir))
     takes: dict[str, Callable[[], Iterable[Asset]]] = {
         **{f"cad/{name}": functools.partial(lambda name: models()[name], name) for name in manifest.categories},
@@ -118,9 +135,11 @@ def recorded_inventory(manifest: Manifest, base_dir: Path | None, listing: Mappi
         "hdri": lambda: take_environments(manifest, base_dir),
         "background": lambda: take_backgrounds(manifest, base_dir),
     }
-    assets, reasons = {}, {}
+    assets, reasons = dict[str, tuple[Asset, ...]](), dict[str, str]()
     for section, take in takes.items():
         assets[section], reasons[section] = _as_recorded(section, listing[section], take)
     viewpoints, reasons["viewpoint"] = _recorded_viewpoints(manifest, base_dir, listing["viewpoint"])
+    if not any(reasons[f"cad/{name}"] for name in manifest.categories):
+        reasons["cad"] = _changed_definitions(manifest, models(), own)
     lacking = {section.partition("/")[0]: reason for section, reason in reasons.items() if reason}
-    return _inventory(manifest, assets, viewpoints, lacking)
+    return _inventory(manifest, assets, viewpoints, own, lacking)

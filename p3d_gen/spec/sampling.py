@@ -6,12 +6,13 @@ Every property draws from its own stream of `streams`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.geometry import camera_centre, random_rotation
 from p3d_gen.core.types import (
     Backdrop,
@@ -81,11 +82,13 @@ def _stretch(rng: np.random.Generator, manifest: Manifest) -> tuple[float, float
     return x, y, z
 
 
-def _materials(rng: np.random.Generator, texture: Texture, colour: str, category: str) -> tuple[Material, ...]:
+def _materials(
+    rng: np.random.Generator, texture: Texture, colour: str, colourable: Collection[str]
+) -> tuple[Material, ...]:
     if texture.kind == "native":
         return ()
     if texture.kind == "realistic":
-        return realistic(rng, colour, category)
+        return realistic(rng, colour, colourable)
     return (plain(rng, texture.roughness, texture.metallic),)
 
 
@@ -104,7 +107,7 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
         size=float(rng.uniform(0.5, 1.1)),
         direction_rad=float(rng.uniform(0, 2 * np.pi)),
         hides=float(rng.uniform(*_LEVELS[occlusion.level])),
-        materials=realistic(rng, pick(rng, manifest.stylize.colours), shape),
+        materials=realistic(rng, pick(rng, manifest.stylize.colours), BUILTIN[shape].colourable),
     )
 
 
@@ -178,7 +181,8 @@ def render_seed(manifest: Manifest, category: str, index: int) -> int:
 
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
     """Return the resolved sample `index` of `category`."""
-    viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), category, index)
+    definition = inventory.definition(category)
+    viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), definition, index)
     light = stream(manifest, Stream.LIGHT, category, index)
     before = backdrop(manifest, inventory, category, index)
     colour = pick(stream(manifest, Stream.COLOUR, category, index), manifest.stylize.colours)
@@ -196,7 +200,9 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
-        materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category),
+        materials=_materials(
+            stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, definition.colourable
+        ),
         lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
         sun=_sun(light, manifest) if lit_by == "sun" else None,

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from p3d_gen.core.categories import ELEVATION_DEG, Category
-from p3d_gen.spec.sections import EMBEDDED, Positive, Range, Section, Unit, ordered
+from p3d_gen.core.categories import BUILTIN, CategoryDefinition
+from p3d_gen.spec.sections import EMBEDDED, BuiltinCategory, Category, Positive, Range, Section, Unit, ordered
 
 Axis = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]
 Share = Annotated[float, Field(ge=0, le=0.8)]
+_OCCLUDERS = tuple(name for name, definition in BUILTIN.items() if definition.occluder)
 
 
 class TruncatedNormal(Section):
@@ -77,7 +78,8 @@ class ViewpointSection(Section):
     """The distribution of viewpoints.
 
     distribution: `so3` is uniform over all rotations. `pascal3d` draws the azimuth uniformly, and the elevation and the
-    in-plane angle from truncated normals. `empirical` draws from the viewpoints of the file `source`.
+    in-plane angle from truncated normals; categories whose pose is `any` get `so3` instead. `empirical` draws from the
+    viewpoints of the file `source`.
     coverage: `random` draws every sample independently. `stratified` takes the points of a low-discrepancy sequence, so
     that any consecutive samples cover the distribution evenly.
     elevation: the truncated normal of the elevation by category, in place of the category's default.
@@ -99,9 +101,14 @@ class ViewpointSection(Section):
             raise ValueError("the distribution 'empirical' needs a source, a file of viewpoints; the others take none")
         return self
 
-    def elevation_of(self, category: str) -> TruncatedNormal:
+    def elevation_of(self, definition: CategoryDefinition) -> TruncatedNormal:
         """Return the truncated normal of a category's elevation."""
-        return self.elevation.get(category) or _normal(*ELEVATION_DEG[category])  # type: ignore[call-overload]
+        return self.elevation.get(definition.name) or _normal(*definition.elevation_deg)
+
+    def distribution_of(self, definition: CategoryDefinition) -> str:
+        """Return the distribution of a category's viewpoints: `so3` in place of `pascal3d` if it has any pose."""
+        is_any = definition.pose == "any" and self.distribution == "pascal3d"
+        return "so3" if is_any else self.distribution
 
 
 class Texture(Section):
@@ -166,7 +173,7 @@ class Occlusion(Section):
     """
 
     level: Literal["none", "L1", "L2", "L3"] = "none"
-    occluders: Annotated[tuple[Category, ...], Field(min_length=1)] = ("bottle", "chair", "sofa", "tvmonitor")
+    occluders: Annotated[tuple[BuiltinCategory, ...], Field(min_length=1)] = _OCCLUDERS
     truncation: tuple[Share, Share] = (0.0, 0.0)
     probability: Unit = 1.0
 

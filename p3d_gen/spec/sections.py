@@ -6,25 +6,53 @@ import re
 import tomllib
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from p3d_gen.core.categories import check_builtin, check_name
 from p3d_gen.core.errors import ConfigError, P3DError, did_you_mean
+from p3d_gen.core.symmetry import Symmetry
 
 EMBEDDED = "embedded"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Unit = Annotated[float, Field(ge=0, le=1)]
+Category = Annotated[str, AfterValidator(check_name)]
+BuiltinCategory = Annotated[str, AfterValidator(check_builtin)]
+# The turns of a symmetry, as a list of texts or numbers, or one text.
+Turns = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(Symmetry.parse(value).texts()))]
 _SHAPE_FAULTS = ("tuple_type", "too_short", "too_long", "missing")
 
 
 class Section(BaseModel):
-    """A table of keys and values; unknown keys are errors."""
+    """A table of keys and values; unknown keys are errors.
+
+    later: keys that came after version 0.1.0. With their defaults they are not dumped, so that a manifest that does not
+    use them keeps its hash.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _dumped(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                values.pop(name, None)
+        return values
 
 
 T = TypeVar("T", bound=Section)

@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from p3d_gen.core.errors import AssetError
-from p3d_gen.core.symmetry import Turn
-from p3d_gen.spec.sections import Positive, Section, read_toml, validated
+from p3d_gen.spec.sections import Positive, Section, Turns, read_toml, validated
 from p3d_gen.spec.spdx import spdx
 
 CATEGORY_FILE = "category.toml"
@@ -42,7 +41,7 @@ class ModelDefaults(Section):
     up: StatedAxis | None = None
     front: StatedAxis | None = None
     unit: Unit | None = None
-    symmetry: tuple[str | tuple[Number, Number, Number, int], ...] | None = None
+    symmetry: Turns | None = None
     licence: str | None = None
     parts: dict[str, str] | None = None
 
@@ -52,8 +51,6 @@ class ModelDefaults(Section):
             raise ValueError("give both up and front, or neither")
         if self.up and self.front and self.up[-1] == self.front[-1]:
             raise ValueError(f"up {self.up!r} and front {self.front!r} lie on one axis")
-        for turn in self.symmetry or ():
-            Turn.parse(turn)
         if self.licence is not None:
             spdx(self.licence)
         return self
@@ -117,7 +114,8 @@ def model_defaults(path: Path | None) -> ModelDefaults:
     return validated(ModelDefaults, data, str(path), "category file", AssetError)
 
 
-def _own_file(model: Path) -> ModelFile:
+def own_file(model: Path) -> ModelFile:
+    """Return what a model's own file states about it, without `category.toml`. AssetError as `side_file`."""
     path = model_file(model)
     data = {} if path.name == CATEGORY_FILE else _read(path)
     return validated(ModelFile, data, str(path), "file about a CAD model", AssetError)
@@ -128,13 +126,13 @@ def side_file(model: Path) -> ModelFile:
 
     AssetError names the file and the keys that are not valid.
     """
-    own, defaults = _own_file(model), model_defaults(category_file(model))
+    own, defaults = own_file(model), model_defaults(category_file(model))
     stated = {key: value for key in ModelDefaults.model_fields if (value := getattr(defaults, key)) is not None}
     return own.model_copy(update={key: value for key, value in stated.items() if getattr(own, key) is None})
 
 
 def _states(model: Path, key: str) -> Path | None:
-    if getattr(_own_file(model), key) is not None:
+    if getattr(own_file(model), key) is not None:
         return model_file(model)
     path = category_file(model)
     return path if getattr(model_defaults(path), key) is not None else None

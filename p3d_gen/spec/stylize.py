@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from p3d_gen.core.categories import Category
-from p3d_gen.spec.sections import Section, Unit, check_template, load_section, ordered
+from p3d_gen.spec.sections import Category, Section, Unit, check_template, load_section, ordered
 
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 Thresholds = tuple[Threshold, Threshold]
@@ -171,6 +170,13 @@ class Stylize(Section):
     min_survival: Unit = 0.0
     max_residual_deg: Annotated[float, Field(gt=0, le=180)] = 180.0
     retries: Annotated[int, Field(ge=0, le=100)] = 2
+
+    def names_of_categories(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the categories that its tables have keys of, by the names of these tables in a manifest."""
+        return (
+            ("stylize.words", tuple(self.words)),
+            ("stylize.canny.per_category", tuple(self.canny.per_category)),
+        )
 
     @model_validator(mode="after")
     def _check(self) -> Stylize:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
 
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
+from p3d_gen.core.categories import CategoryDefinition, own_definitions
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, DependencyError
 from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec.axes import AxesFrom, default_axes
+from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.layouts import Model, category_models, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
@@ -125,6 +127,19 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
     return {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
 
 
+def a_file(models: Iterable[Asset]) -> Path | None:
+    """Return the file of one of the models, None if all are computed or not there."""
+    return next((model.path for model in models if model.is_here and not model.is_parametric), None)
+
+
+def take_definitions(
+    manifest: Manifest, cads: Mapping[str, Sequence[Asset]]
+) -> tuple[dict[str, CategoryDefinition], list[str]]:
+    """Return the definitions that are not built in, and a line about each category that nothing defines."""
+    pairs = {name: define(name, manifest.category.get(name), a_file(cads[name])) for name in cads}
+    return own_definitions(each for each, _ in pairs.values()), [line for _, line in pairs.values() if line]
+
+
 def _listed_pictures(labels: Path, splits: Iterable[str]) -> set[str]:
     """Return the ids that the list files of a folder name, one picture per line. Raise AssetError if a list is missing.
 
@@ -231,8 +246,10 @@ def take_background_sets(manifest: Manifest, backgrounds: tuple[Asset, ...]) -> 
 def take_inventory(manifest: Manifest, base_dir: Path) -> Inventory:
     """List every source of a manifest; its relative paths start at `base_dir`."""
     backgrounds = take_backgrounds(manifest, base_dir)
+    cads = take_cads(manifest, base_dir)
     return Inventory(
-        cads=take_cads(manifest, base_dir),
+        cads=cads,
+        definitions=take_definitions(manifest, cads)[0],
         textures=take_textures(manifest, base_dir),
         hdris=take_environments(manifest, base_dir),
         backgrounds=backgrounds,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.geometry import cam_T_obj, viewpoint_of
 from p3d_gen.core.types import Array, Viewpoint
 from p3d_gen.spec.manifest import Manifest
@@ -53,14 +54,14 @@ def _truncated_rad(u: float, normal: TruncatedNormal) -> float:
     return float(np.radians(normal.mean_deg + normal.std_deg * ndtri(low + (high - low) * u)))
 
 
-def elevation_cdf(manifest: Manifest, category: str, elevation_rad: Array) -> Array:
+def elevation_cdf(manifest: Manifest, definition: CategoryDefinition, elevation_rad: Array) -> Array:
     """Return the wanted share of a category's cameras below each elevation, for any distribution except empirical."""
     from scipy.special import ndtr
 
     section = manifest.viewpoint
-    if section.distribution == "so3":
+    if section.distribution_of(definition) == "so3":
         return np.asarray((np.sin(elevation_rad) + 1) / 2)
-    normal = section.elevation_of(category)
+    normal = section.elevation_of(definition)
     low, high = _ends(normal)
     z = (np.clip(np.degrees(elevation_rad), normal.min_deg, normal.max_deg) - normal.mean_deg) / normal.std_deg
     return np.asarray((ndtr(z) - low) / (high - low))
@@ -89,19 +90,22 @@ def _empirical(manifest: Manifest, listed: Sequence[Viewpoint], category: str, i
     return _turned(listed[chosen], rng, jitter_deg) if jitter_deg else listed[chosen]
 
 
-def draw_viewpoint(manifest: Manifest, listed: Sequence[Viewpoint], category: str, index: int) -> Viewpoint:
-    """Draw the viewpoint of sample `index` of `category`. listed: the viewpoints of the manifest's viewpoint.source.
+def draw_viewpoint(
+    manifest: Manifest, listed: Sequence[Viewpoint], definition: CategoryDefinition, index: int
+) -> Viewpoint:
+    """Draw the viewpoint of sample `index` of a category. listed: the viewpoints of the manifest's viewpoint.source.
 
     It does not depend on samples_per_category. The distance always comes from camera.distance; it is 0 without that.
     """
+    category = definition.name
     span = manifest.camera.distance
     distance = float(stream(manifest, Stream.DISTANCE, category, index).uniform(*span)) if span else 0.0
     section = manifest.viewpoint
     if section.distribution == "empirical":
         return replace(_empirical(manifest, listed, category, index), distance=distance)
     u = _uniforms(manifest, category, index).tolist()
-    if section.distribution == "so3":
+    if section.distribution_of(definition) == "so3":
         elevation, theta = float(np.arcsin(2 * u[1] - 1)), np.pi - 2 * np.pi * u[2]
     else:
-        elevation, theta = _truncated_rad(u[1], section.elevation_of(category)), _truncated_rad(u[2], section.theta)
+        elevation, theta = _truncated_rad(u[1], section.elevation_of(definition)), _truncated_rad(u[2], section.theta)
     return Viewpoint(azimuth_rad=2 * np.pi * u[0], elevation_rad=elevation, theta_rad=theta, distance=distance)

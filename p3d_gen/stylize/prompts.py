@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import cast
 
-from p3d_gen.core.categories import Category
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.errors import ManifestError
 from p3d_gen.spec.manifest import Manifest, resolve_file
 from p3d_gen.spec.sections import check_template
@@ -49,7 +48,10 @@ def load_templates(settings: Stylize, base_dir: Path) -> tuple[str, ...]:
 
 
 def check_words(settings: Stylize, templates: Iterable[str], categories: Iterable[str]) -> None:
-    """Raise ManifestError if a template asks for a {word} of a category that has none."""
+    """Raise ManifestError if a template asks for a {word} of a category that has none.
+
+    categories: those that define none themselves. One's own always do: their name.
+    """
     wanting = next((t for t in templates if any(name == "word" for _, name, _, _ in Formatter().parse(t))), None)
     without = [category for category in categories if category not in settings.words]
     if wanting is not None and without:
@@ -60,17 +62,22 @@ def check_words(settings: Stylize, templates: Iterable[str], categories: Iterabl
 
 
 def style(
-    manifest: Manifest, settings: Stylize, templates: tuple[str, ...], category: str, index: int, attempt: int = 0
+    manifest: Manifest,
+    settings: Stylize,
+    templates: tuple[str, ...],
+    definition: CategoryDefinition,
+    index: int,
+    attempt: int = 0,
 ) -> Style:
-    """Draw the style of sample `index` of `category`. Every further attempt (from 0) has the next seed.
+    """Draw the style of sample `index` of a category. Every further attempt (from 0) has the next seed.
 
     The colour is drawn as the colour of realistic paint is, so both are equal for the same list of colours.
     """
+    category = definition.name
     colour = pick(stream(manifest, Stream.COLOUR, category, index), settings.colours)
     wording, noise = (stream(manifest, which, category, index) for which in (Stream.PROMPT, Stream.STYLIZE))
     template = pick(wording, templates)
-    word = pick(wording, settings.words.get(cast(Category, category)) or ("",))
+    word = pick(wording, settings.words.get(category) or definition.prompt_words)
+    called = pick(wording, definition.prompt_words)
     seeds = [int(noise.integers(2**31)) for _ in range(attempt + 1)]
-    return Style(
-        colour=colour, prompt=template.format(colour=colour, category=category, word=word), seed=seeds[attempt]
-    )
+    return Style(colour=colour, prompt=template.format(colour=colour, category=called, word=word), seed=seeds[attempt])

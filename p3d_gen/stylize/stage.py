@@ -111,9 +111,8 @@ def _rendered_sample(run: RunFolder, settings: Stylize, sample: tuple[str, Membe
 def _style(run: RunFolder, stylization: Stylization, task: Task[_RenderedSample]) -> Style:
     labels = task.source.labels
     attempt = len(task.refusals)
-    return style(
-        run.manifest, stylization.settings, stylization.templates, labels["category"], labels["index"], attempt
-    )
+    definition = run.inventory.definition(labels["category"])
+    return style(run.manifest, stylization.settings, stylization.templates, definition, labels["index"], attempt)
 
 
 @functools.lru_cache(maxsize=1)

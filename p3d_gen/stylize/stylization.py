@@ -14,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError, did_you_mean
 from p3d_gen.run.files import read_sealed, sealed_json, write_bytes
 from p3d_gen.run.record import SCHEMA_VERSION, base_dirs, difference, stored_base_dir
 from p3d_gen.run.store import RunFolder
-from p3d_gen.spec.manifest import Manifest, resolve_folder
+from p3d_gen.spec.definitions import own_words
+from p3d_gen.spec.manifest import Manifest, check_categories, resolve_folder
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import needed_members
@@ -93,7 +95,9 @@ class Stylization:
         of the hub: they count by their names and revisions. ManifestError or DependencyError if one is not there.
         Earlier versions let the whole manifest decide, and no weights; runs that they began go on like that.
         """
-        prompts = {"prompts": self.templates} if self.settings.prompt_file else {}
+        prompts: dict[str, Any] = {"prompts": self.templates} if self.settings.prompt_file else {}
+        if words := own_words(run.inventory.definitions):
+            prompts["words"] = words
         is_old = run.origin.inputs_version == 1
         if is_old and not self.name:
             return {"manifest": run.manifest_hash, **prompts}
@@ -177,7 +181,13 @@ def open_stylization(run: RunFolder, name: str = "") -> Stylization:
 
 def check_settings(manifest: Manifest, settings: Stylize, base_dir: Path) -> None:
     """Raise ManifestError if the settings do not fit the manifest: prompts, or labels that are not rendered."""
-    check_words(settings, load_templates(settings, base_dir), manifest.categories)
+    for key, names in settings.names_of_categories():
+        try:
+            check_categories(key, names, manifest.categories)
+        except ValueError as error:
+            raise ManifestError(str(error)) from None
+    wordless = [name for name in BUILTIN if name not in manifest.category or not manifest.category[name].words]
+    check_words(settings, load_templates(settings, base_dir), [c for c in manifest.categories if c in wordless])
     for member in needed_members(settings):
         if member not in manifest.output.members:
             raise ManifestError(

@@ -120,7 +120,7 @@ def render_labels(
     _check_in_view(vertices, pose, camera)
     whole = amodal(vertices, model.faces, pose, camera)
     shot = Rendered(sample=sample, model=model, vertices=vertices, passes=passes, cam_T_obj=pose, camera=camera)
-    made = json_labels(shot, whole, run.manifest.output.members)
+    made = json_labels(shot, whole, run.manifest.output.members, run.labels_version)
     if depth is None or occluders.any():
         made.pop("keypoints_visibility", None)
     return made, whole
@@ -139,7 +139,8 @@ def stylize_labels(
     if not 0 <= attempt <= settings.retries:
         raise ValueError(f"attempts is {shown(stored['attempts'])}, up to {settings.retries + 1} are made")
     templates = ("",) if stylization.lacking else stylization.templates
-    asked = style(run.manifest, settings, templates, render["category"], render["index"], attempt)
+    definition = run.inventory.definition(render["category"])
+    asked = style(run.manifest, settings, templates, definition, render["index"], attempt)
     rgba = decoded["render.png"]
     hidden = decoded["occluders.png"] > 0 if "occluders.png" in decoded else None
     model = run.load_model(render["category"], render["cad_id"])

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from p3d_gen.core.categories import SYMMETRY_ORDER
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
@@ -27,7 +27,7 @@ from pose_models.prediction import Prediction
 
 MODEL, SYMMETRY_AWARE = "model", "model, symmetry-aware"
 RANDOM, MOST_FREQUENT = "chance: random rotation", "chance: most frequent pose"
-BUILTIN_SYMMETRIES = {name: Symmetry.of_order(order) for name, order in SYMMETRY_ORDER.items()}
+BUILTIN_SYMMETRIES = {name: definition.symmetry for name, definition in BUILTIN.items()}
 Rows = dict[str, Grouped[PoseMetrics]]
 Ends = dict[str, Grouped[Intervals]]
 

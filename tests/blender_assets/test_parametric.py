@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from blender_assets.shapes import BODY_TYPES, CATEGORIES, PARTS, Shape, build
 from blender_assets.shapes.mesh import curve, lathe, loft, rounded_box, signed_volume, superellipse, tube, weld
-from p3d_gen.core.categories import KEYPOINTS, SYMMETRY_ORDER
+from p3d_gen.core.categories import BUILTIN
 
 EVERY = [(category, variant) for category in CATEGORIES for variant in (*range(BODY_TYPES), 13, 101)]
 
@@ -92,7 +92,7 @@ ON_THE_AXIS = {"bottle": {"mouth", "body", "bottom"}}  # keypoints inside the sh
 @pytest.mark.parametrize(("category", "variant"), EVERY)
 def test_keypoints_are_the_category_s_and_lie_on_the_shape(category: str, variant: int) -> None:
     mesh = made(category, variant)
-    assert set(mesh.keypoints) == set(KEYPOINTS[category])
+    assert set(mesh.keypoints) == set(BUILTIN[category].keypoints)
     points, _ = surface_points(mesh, 0.01)
     tree = cKDTree(np.concatenate([points, mesh.vertices]))
     for name, point in mesh.keypoints.items():
@@ -120,7 +120,7 @@ def shift_by_turn(mesh: Shape, targets: list[cKDTree], order: float) -> float:
 def test_symmetry_order_is_what_the_shape_has(category: str, variant: int) -> None:
     mesh = made(category, variant)
     order = mesh.symmetry_order
-    assert order in {0: (0, 2, 4), 1: (1,), 2: (0, 2, 4)}[SYMMETRY_ORDER[category]]
+    assert order in {0: (0, 2, 4), 1: (1,), 2: (0, 2, 4)}[BUILTIN[category].symmetry.z_order]
     points, face = surface_points(mesh, 0.008)
     surface = [cKDTree(points[mesh.face_part[face] == number]) for number in range(len(mesh.part_names))]
     if order == 0:  # a polygon of many sides: the turned corners lie off the sides by their arrow height only

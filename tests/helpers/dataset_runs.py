@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from p3d_gen.core.categories import KEYPOINTS
+from p3d_gen.core.categories import BUILTIN
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.run.cad_model import save_cad
 from p3d_gen.run.ledgers import seal, stage_inputs
@@ -38,10 +39,11 @@ def render(run):
     for category, cads in run.inventory.cads.items():
         for i, cad in enumerate(cads):
             model = body(1.0 + 0.1 * i)
-            points = dict(zip(KEYPOINTS[category], model.vertices, strict=False))
+            names = BUILTIN[category].keypoints
+            points = dict(zip(names, model.vertices, strict=False))
             if i:
-                del points[KEYPOINTS[category][0]]
-            save_cad(run.cad_file(category, cad.id), replace(model, keypoints=points, symmetry_order=i))
+                del points[names[0]]
+            save_cad(run.cad_file(category, cad.id), replace(model, keypoints=points, symmetry=Symmetry.of_order(i)))
     for shard in run.all_shards():
         category, indices = run.members_of(shard)
         samples = [fake_render(run, category, index) for index in indices]

@@ -9,6 +9,7 @@ import numpy as np
 from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX, Passes
 from p3d_gen.core.geometry import cam_T_obj
 from p3d_gen.core.silhouette import ray_cast
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.pack.stage import pack_shard
 from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.stage import cuboid_of
@@ -38,7 +39,7 @@ def body(stretch):
         face_part=np.zeros(len(faces), np.uint8),
         part_names=("",),
         keypoints={},
-        symmetry_order=1,
+        symmetry=Symmetry.of_order(1),
     )
 
 
@@ -77,7 +78,7 @@ def fake_render(run, category, index):
     passes = fake_passes(vertices, model.faces, pose, sample.camera, occluded)
     shot = Rendered(sample=sample, model=model, vertices=vertices, passes=passes, cam_T_obj=pose, camera=sample.camera)
     cuboid = cuboid_of(run, category) if "cuboid" in run.manifest.output.members else None
-    members, labels = annotate(shot, run.manifest.output.members, cuboid, occluded)
+    members, labels = annotate(shot, run.manifest.output.members, cuboid, occluded, run.labels_version)
     return sample.key, members | {"json": compact_json(labels)}
 
 

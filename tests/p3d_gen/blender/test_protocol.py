@@ -185,9 +185,9 @@ class Draw:
             TimedRequest(render=self.render(), settings=settings, write=self.flag()),
             TimedAnswer(render=self.rendered(), seconds=self.number(), cpu_seconds=self.number()),
             PrepareRequest(
-                source=self.text(), target=self.path(), up=self.text(), front=self.text(), category=self.text()
+                source=self.text(), target=self.path(), up=self.text(), front=self.text(), keypoints=(self.text(),)
             ),
-            SurveyRequest(source=self.text(), category=self.text()),
+            SurveyRequest(source=self.text()),
             SurveyAnswer(faces=self.count(), vertices=self.count(), unused=self.count(), same_way=self.count()),
             ExportRequest(cad=self.path(), target=self.path()),
             Done(),
@@ -285,7 +285,7 @@ def test_other_lines_are_no_messages(line):
 
 
 def test_an_answer_belongs_to_its_request():
-    request = SurveyRequest(source="a.glb", category="car")
+    request = SurveyRequest(source="a.glb")
     answer = SurveyAnswer(faces=1, vertices=3, unused=0, same_way=0)
     assert decode_answer(encode(answer), request) == answer
     assert decode_answer(encode(Refusal("ValueError: no")), request) == Refusal("ValueError: no")

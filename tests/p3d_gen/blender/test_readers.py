@@ -15,6 +15,7 @@ from PIL import Image
 from blender_assets.shapes import build
 from blender_assets.shapes.ply import ply_bytes
 from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.render.prepare import prepare_model
 from p3d_gen.run.cad_model import load_cad, materials_file, read_sidecar
 from p3d_gen.spec.inventory import Asset
@@ -351,8 +352,19 @@ def test_a_side_file_that_is_wrong_refuses_its_model(run, worker, tmp_path):
     wedge().export(tmp_path / "a.off")
     (tmp_path / "a.toml").write_text('up = "z"\n')
     assert "a.toml is not a valid file about a CAD model" in reason(run, worker, tmp_path / "a.off")
-    (tmp_path / "a.toml").write_text("keypoints.handle = [0, 0, 0]\n")
-    assert "a.toml: 'handle' is not a keypoint of car" in reason(run, worker, tmp_path / "a.off")
+    (tmp_path / "a.toml").write_text("keypoints.handle = [0, 0]\n")
+    assert "a.toml is not a valid file about a CAD model" in reason(run, worker, tmp_path / "a.off")
+
+
+def test_keypoints_have_any_names_and_a_slip_is_told(run, worker, tmp_path):
+    wedge().export(tmp_path / "a.off")
+    (tmp_path / "a.toml").write_text("[keypoints]\nleft_front_ligth = [0, 0, 0]\nleft_mirror = [0, 0, 0.1]\n")
+    model, _ = prepared(run, worker, tmp_path / "a.off")
+    assert sorted(model.keypoints) == ["left_front_ligth", "left_mirror"]
+    assert model.warnings == (
+        "the keypoint 'left_front_ligth' is not one of the category's, but nearly 'left_front_light': correct it if "
+        "that is meant",
+    )
 
 
 def test_a_keypoint_in_other_units(run, worker, tmp_path):
@@ -366,7 +378,8 @@ def test_a_keypoint_in_other_units(run, worker, tmp_path):
     [
         ("{", r"a\.keypoints\.json: "),
         ("[]", r"a\.keypoints\.json: it is not a JSON object"),
-        ('{"left_light": [0, 0, 0]}', r"'left_light' is not a keypoint of car; did you mean 'left_front_light'"),
+        ('{"symmetry": ["z"]}', "symmetry 'z' is not a turn"),
+        ('{"symmetry": ["z:2"], "symmetry_order": 2}', "it has both 'symmetry' and 'symmetry_order'"),
         ('{"left_front_light": [0, 0]}', r"'left_front_light' is \[0, 0\], not three finite numbers"),
         ('{"left_front_light": [0, 0, NaN]}', "not three finite numbers"),
         ('{"left_front_light": [0, 0, "1"]}', "not three finite numbers"),
@@ -377,12 +390,15 @@ def test_a_keypoint_in_other_units(run, worker, tmp_path):
 def test_wrong_sidecars(tmp_path, content, said):
     (tmp_path / "a.keypoints.json").write_text(content)
     with pytest.raises(ValueError, match=said):
-        read_sidecar(tmp_path / "a.off", "car")
+        read_sidecar(tmp_path / "a.off", Symmetry.NONE)
 
 
-def test_symmetry_of_the_category(tmp_path):
-    assert read_sidecar(tmp_path / "a.off", "bottle") == ({}, 0)
-    assert read_sidecar(tmp_path / "a.off", "diningtable") == ({}, 2)
+def test_the_symmetry_is_the_models_or_else_the_categorys(tmp_path):
+    box, cylinder = Symmetry.parse(["x:2", "y:2", "z:2"]), Symmetry.parse("z:0")
+    assert read_sidecar(tmp_path / "a.off", box) == ({}, box)
+    for stated in ('{"symmetry_order": 0}', '{"symmetry": "z:0"}', '{"symmetry": ["z:0"]}'):
+        (tmp_path / "a.keypoints.json").write_text(stated)
+        assert read_sidecar(tmp_path / "a.off", box) == ({}, cylinder)
 
 
 def test_nothing_in_a_blend_file_runs(run, worker, look, made):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.references import check_references, is_below
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.render.prepare import prepare_request
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
@@ -85,7 +86,7 @@ def test_pictures_outside_the_folder_of_models_are_left_out(tmp_path):
 
         def prepare(picture, limit):
             path = obj(root / "car", picture)
-            worker.ask(prepare_request("car", Asset(id="a", address=str(path)), tmp_path / "a.npz", limit))
+            worker.ask(prepare_request(BUILTIN["car"], Asset(id="a", address=str(path)), tmp_path / "a.npz", limit))
             return load_cad(tmp_path / "a.npz").warnings, materials_file(tmp_path / "a.npz").read_bytes()
 
         for picture in ("../textures/x.png", "../../private/x.png", str(tmp_path / "private" / "x.png"), "y.png"):

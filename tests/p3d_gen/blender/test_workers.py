@@ -61,7 +61,7 @@ def preparation(folder, subdivisions):
     )
     subprocess.run([sys.executable, "-c", bpy], check=True, stdout=subprocess.DEVNULL)
     source, target = str(folder / f"{subdivisions}.blend"), folder / f"{subdivisions}.npz"
-    return PrepareRequest(source=source, target=target, up="auto", front="auto", category="car")
+    return PrepareRequest(source=source, target=target, up="auto", front="auto")
 
 
 def test_a_request_that_takes_too_much_memory_is_ended(tmp_path):

@@ -21,6 +21,7 @@ from p3d_gen.catalogue.collect import Wanted, collect
 from p3d_gen.catalogue.convert import convert
 from p3d_gen.cli import main
 from p3d_gen.cli.assets import AXES, LAYOUTS
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.errors import AssetError
 from p3d_gen.run.cad_model import load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
@@ -66,7 +67,8 @@ def test_options_know_the_layouts_and_axes_of_the_manifest():
 
 def test_options_that_are_wrong(assets, tmp_path):
     folder = assets / "cad"
-    assert "did you mean 'car'?" in call("check", folder, "--category", "cra")[1]
+    assert "holds no CAD model of cra; it holds car, chair" in call("check", folder, "--category", "cra")[1]
+    assert "use lower-case letters, digits and _" in call("check", folder, "--category", "My Cars")[1]
     for options, said in (
         (("--up", "w", "--front", "y"), "'w' is not one of 'auto', 'x', '-x'"),
         (("--up", "y"), "give both --up and --front"),
@@ -86,8 +88,7 @@ def test_files_and_flat_folders_take_their_category_from_the_option_or_their_fol
     assert list(collect(str(car / "m0.off"), Wanted()).cads) == ["car"]
     assert list(collect(str(car / "m0.off"), Wanted(category="bus", up="y", front="x")).cads) == ["bus"]
     car.rename(tmp_path / "vans")
-    with pytest.raises(AssetError, match="vans is not known: add --category with one of aeroplane"):
-        collect(str(tmp_path / "vans"), Wanted())
+    assert list(collect(str(tmp_path / "vans"), Wanted()).cads) == ["vans"]
     assert [a.id for a in collect(str(tmp_path / "vans"), Wanted(category="car")).cads["car"]] == ["m0", "m1"]
     with pytest.raises(AssetError, match="is not of the category 'bus': leave --category out"):
         collect("parametric:car?variant=3", Wanted(category="bus"))
@@ -194,7 +195,7 @@ def worker():
 def converted(worker, source: Path, out: Path, **wanted: str) -> Path:
     """The new file of a source's one model."""
     cads = collect(str(source), Wanted(**wanted)).cads
-    [(asset, path, error)] = convert(worker, cads, out, {})
+    [(asset, path, error)] = convert(worker, cads, out, {}, {})
     assert not error, f"{asset.address}: {error}"
     assert path.parent == out / "car"
     return path
@@ -203,7 +204,7 @@ def converted(worker, source: Path, out: Path, **wanted: str) -> Path:
 def prepared(worker, path, up="auto", front="auto"):
     """The normalised model of a file, and whether it has materials."""
     asset = Asset(id=path.stem, address=str(path), up=up, front=front)
-    target = prepare(worker, "car", asset, None)
+    target = prepare(worker, BUILTIN["car"], asset, None)
     return load_cad(target), materials_file(target).exists()
 
 
@@ -244,7 +245,7 @@ def test_a_plain_model_becomes_ply_in_object_axes(worker, tmp_path):
     assert file.bounds.sum(axis=0) == pytest.approx(0, abs=1e-6)
     assert file.extents[0] / file.extents[1] == pytest.approx(1.0 / 0.5)
     path.with_suffix(".off").touch()
-    [(_, none, error)] = convert(worker, collect(str(source), Wanted()).cads, tmp_path / "out", {})
+    [(_, none, error)] = convert(worker, collect(str(source), Wanted()).cads, tmp_path / "out", {}, {})
     assert none is None
     assert "plain.off exists already: remove it" in error
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from scipy.io import loadmat
 
 from p3d_gen.cli import main
-from p3d_gen.core.categories import CATEGORIES, KEYPOINTS
+from p3d_gen.core.categories import BUILTIN, CATEGORIES
 from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import box_corners, project, rotation_error_rad, transform
@@ -150,7 +150,7 @@ def test_pascal3d_as_nemos_code_reads_it(dataset, exports):
         mesh = trimesh.load(exports["pascal3d"] / "CAD" / labels["category"] / f"{number:02.0f}.off", process=False)
         np.testing.assert_allclose(mesh.vertices, vertices(dataset, labels), atol=1e-8)
         anchors = first["anchors"][0, 0]
-        assert anchors.dtype.names == KEYPOINTS[labels["category"]]
+        assert anchors.dtype.names == BUILTIN[labels["category"]].keypoints
         for name in anchors.dtype.names:
             status = anchors[name][0, 0]["status"][0, 0][0, 0]
             location = anchors[name][0, 0]["location"][0, 0]
@@ -266,7 +266,7 @@ def test_nemo_as_its_code_reads_it(dataset, exports):
             assert int(found["cad_index"]) == int(listed.stem[4:])
             points = dict(zip(labels["keypoint_names"], labels["keypoints_xyz"], strict=True))
             for name_, row_column, visible in zip(
-                KEYPOINTS[category], found["cropped_kp_list"], found["visible"], strict=True
+                BUILTIN[category].keypoints, found["cropped_kp_list"], found["visible"], strict=True
             ):
                 if visible:
                     pixel = crop.K @ (crop.cam_T_obj[:3, :3] @ points[name_] + crop.cam_T_obj[:3, 3])

@@ -16,6 +16,7 @@ import pytest
 import p3d_gen.render.prepare as cads
 from p3d_gen.blender.client import BlenderError
 from p3d_gen.core.errors import AssetError, RunError
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.render.prepare import ensure_models, models_to_prepare, prepare_model, prepare_models
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file, save_cad
 from p3d_gen.run.files import file_sha256
@@ -32,7 +33,7 @@ MODEL = CadModel(
     face_part=np.zeros(24, np.uint8),
     part_names=("paint",),
     keypoints={"left_front_light": np.array([0.1, 0.2, 0.3])},
-    symmetry_order=2,
+    symmetry=Symmetry.of_order(2),
     warnings=("a picture is missing",),
 )
 
@@ -122,6 +123,7 @@ def test_models_are_prepared_once(run, fake, workers):
         "has_materials": False,
         "has_keypoints": True,
         "symmetry_order": 2,
+        "symmetry": ["z:2"],
         "warnings": ["a picture is missing"],
         "sha256": file_sha256(run.cad_file("car", "m0")),
     }

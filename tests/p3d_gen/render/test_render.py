@@ -167,7 +167,7 @@ def test_the_sky_is_as_bright_as_asked_for(run, worker, tmp_path):
 def test_paint_takes_the_prompts_colour(run, worker, tmp_path):
     ensure_models(run.root)
     for name, channel in (("red", 0), ("green", 1), ("blue", 2)):
-        materials = realistic(np.random.default_rng(1), name, "car")
+        materials = realistic(np.random.default_rng(1), name, ())
         left, right = brightness(worker, run, tmp_path / "a.exr", materials=materials, samples=4)
         assert (left + right).argmax() == channel
 

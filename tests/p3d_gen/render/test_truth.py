@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from p3d_gen.core.categories import CATEGORIES, KEYPOINTS
+from p3d_gen.core.categories import BUILTIN, CATEGORIES
 from p3d_gen.core.codecs import decode_image, decode_nocs, decode_normals, decode_npz
 from p3d_gen.core.cuboid import facing
 from p3d_gen.core.geometry import box_corners, project, transform
@@ -147,7 +147,7 @@ def test_keypoints_and_their_visibility(shots):
     states = []
     for shot in found:
         labels = shot.labels
-        assert labels["keypoint_names"] == sorted(KEYPOINTS[labels["category"]])
+        assert labels["keypoint_names"] == sorted(BUILTIN[labels["category"]].keypoints)
         points = np.array([shot.model.keypoints[name] for name in labels["keypoint_names"]]) * labels["stretch_xyz"]
         np.testing.assert_allclose(labels["keypoints_xyz"], points)
         in_camera = transform(shot.pose, points)

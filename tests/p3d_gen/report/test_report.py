@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from p3d_gen.cli import main
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.codecs import encode_jpeg, encode_png
 from p3d_gen.core.errors import DataError, RunError
 from p3d_gen.report import write_report
@@ -273,21 +274,23 @@ def manifest(**viewpoint):
 def test_evenness_of_known_directions():
     azimuth, sine = np.meshgrid((np.arange(20) + 0.5) * np.pi / 10, (np.arange(10) + 0.5) / 5 - 1)
     azimuth, elevation = np.tile(azimuth.ravel(), 10), np.tile(np.arcsin(sine.ravel()), 10)
-    even = evenness(manifest(distribution="so3"), "car", azimuth, elevation)
+    even = evenness(manifest(distribution="so3"), BUILTIN["car"], azimuth, elevation)
     assert (even.cells, even.hit, even.fullest, even.emptiest) == (200, 200, pytest.approx(1), pytest.approx(1))
     half = elevation > 0
-    upper = evenness(manifest(distribution="so3"), "car", np.tile(azimuth[half], 2), np.tile(elevation[half], 2))
+    upper = evenness(
+        manifest(distribution="so3"), BUILTIN["car"], np.tile(azimuth[half], 2), np.tile(elevation[half], 2)
+    )
     assert (upper.cells, upper.hit, upper.fullest, upper.emptiest) == (200, 100, pytest.approx(2), 0)
-    cars = evenness(manifest(), "car", azimuth, elevation)
+    cars = evenness(manifest(), BUILTIN["car"], azimuth, elevation)
     assert cars.emptiest < 1
-    listed = evenness(manifest(distribution="empirical", source="v.csv"), "car", azimuth, elevation)
+    listed = evenness(manifest(distribution="empirical", source="v.csv"), BUILTIN["car"], azimuth, elevation)
     assert listed.hit == 200
     assert np.isnan(listed.fullest)
 
 
 def test_the_expectation_of_cars_fits_their_draws(run):
-    views = [draw_viewpoint(run.manifest, (), "car", index) for index in range(6000)]
+    views = [draw_viewpoint(run.manifest, (), BUILTIN["car"], index) for index in range(6000)]
     azimuth, elevation = np.array([(view.azimuth_rad, view.elevation_rad) for view in views]).T
-    even = evenness(run.manifest, "car", azimuth, elevation)
+    even = evenness(run.manifest, BUILTIN["car"], azimuth, elevation)
     assert even.hit < even.cells / 2
     assert 0.3 < even.emptiest < 1 < even.fullest < 2.5

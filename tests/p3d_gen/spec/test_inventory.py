@@ -210,7 +210,7 @@ def test_who_states_the_axes(tmp_path):
 
     plain = ("z", "-y", "format")
     assert stated() == {"a": ("y", "z", "format"), "b": plain, "c": plain}
-    (root / "car" / "category.toml").write_text('up = "z"\nfront = "x"\nelevation_deg = [0, 5]\n')
+    (root / "car" / "category.toml").write_text('up = "z"\nfront = "x"\nwords = ["auto"]\n')
     (root / "car" / "b.toml").write_text('up = "x"\nfront = "y"\n')
     by_folder = ("z", "x", "side file")
     assert stated() == {"a": by_folder, "b": ("x", "y", "side file"), "c": by_folder}

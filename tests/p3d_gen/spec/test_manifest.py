@@ -2,7 +2,7 @@
 
 import pytest
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.errors import ManifestError
 from p3d_gen.spec.manifest import Manifest, load_manifest, manifest_hash, parse_manifest, resolve_folder
 
@@ -18,9 +18,9 @@ def fault(**changes):
 
 def test_defaults_are_complete():
     manifest = parse_manifest(SMALL, "m.toml")
-    for category in CATEGORIES:
+    for category in BUILTIN.values():
         assert manifest.viewpoint.elevation_of(category).std_deg > 0
-    car = manifest.viewpoint.elevation_of("car")
+    car = manifest.viewpoint.elevation_of(BUILTIN["car"])
     assert (car.mean_deg, car.std_deg, car.min_deg, car.max_deg) == (5, 8, -15, 50)
 
 
@@ -109,8 +109,8 @@ def test_faults_name_key_value_and_remedy(changes, said):
 
 
 def test_a_wrong_item_is_one_fault():
-    said = "m.toml is not a valid manifest:\n  categories.0 = 'cra' is not known; did you mean 'car'?"
-    assert fault(categories=["cra"]) == said
+    said = "'cra' has no embedded shapes, and cad.source names no folder of CAD models; did you mean 'car'?"
+    assert fault(categories=["cra"]) == f"m.toml is not a valid manifest:\n  the manifest: categories: {said}"
 
 
 def test_all_faults_are_listed_at_once():

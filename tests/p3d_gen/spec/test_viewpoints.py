@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from p3d_gen.core.categories import definition_of
 from p3d_gen.core.errors import AssetError, ManifestError, RunError
 from p3d_gen.core.geometry import cam_T_obj, camera_centre, rotation_error_rad
 from p3d_gen.core.types import Viewpoint
@@ -32,7 +33,7 @@ def manifest(seed=0, samples=10, **viewpoint):
 
 def draw(n=N, category="car", first=0, listed=LISTED, **changes):
     made = manifest(**changes)
-    return [draw_viewpoint(made, listed, category, index) for index in range(first, first + n)]
+    return [draw_viewpoint(made, listed, definition_of(category, {}), index) for index in range(first, first + n)]
 
 
 def angles(views):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.errors import ManifestError
 from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.manifest import parse_manifest
@@ -18,7 +19,7 @@ def manifest(**changes):
 def styles(count, settings, templates=None, attempt=0, **changes):
     made = manifest(**changes)
     templates = templates or (settings.prompt,)
-    return [style(made, settings, templates, "car", i, attempt) for i in range(count)]
+    return [style(made, settings, templates, BUILTIN["car"], i, attempt) for i in range(count)]
 
 
 def test_the_same_every_time_and_each_sample_its_own():
@@ -52,7 +53,7 @@ def test_what_is_drawn_for_one_thing_does_not_disturb_the_others():
 
 
 def test_every_attempt_has_its_own_seed_and_the_first_is_the_first():
-    seeds = [[style(manifest(), Stylize(), ("car",), "car", i, n).seed for n in range(5)] for i in range(40)]
+    seeds = [[style(manifest(), Stylize(), ("car",), BUILTIN["car"], i, n).seed for n in range(5)] for i in range(40)]
     assert len({seed for each in seeds for seed in each}) == 200
 
 

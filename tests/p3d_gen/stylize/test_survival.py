@@ -15,6 +15,7 @@ from p3d_gen.core.codecs import encode_png
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import ray_cast
+from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Camera, Viewpoint
 from p3d_gen.run.cad_model import CadModel, save_cad
 from p3d_gen.run.files import compact_json
@@ -287,7 +288,7 @@ def run_dir(tmp_path):
             face_part=mesh.face_part.astype(np.uint8),
             part_names=mesh.part_names,
             keypoints={},
-            symmetry_order=0 if category == "bottle" else 1,
+            symmetry=Symmetry.of_order(0 if category == "bottle" else 1),
         )
         save_cad(tmp_path / "cad" / category / "one.npz", model)
         renders, stylized = [], []
