@@ -41,7 +41,7 @@ NAMED, MADE_AGAIN, CHECKED, IGNORED, UNDETECTED = "named", "made again", "checke
 _OUTCOMES = (NAMED, MADE_AGAIN, CHECKED, IGNORED, UNDETECTED)
 _TRACEBACK = "Traceback (most recent call last)"
 # What differs if the same thing is made twice.
-_VOLATILE = {"seconds", "model_seconds", "notes", "made_with", "command", "checksum"}
+_VOLATILE = {"seconds", "model_seconds", "notes", "made_with", "command", "checksum", "base_dir_from_run"}
 # Checksums of files that hold such things.
 _OF_VOLATILE = {"checksums.json"}
 

@@ -41,7 +41,7 @@ members = ["mask", "depth", "cuboid"]
 [stylize]
 stylizer = "none"
 """
-_SETTINGS = 'stylizer = "none"\n[canny]\nground = "object"\n'
+_SETTINGS = 'stylizer = "none"\n[canny]\nground = "object"\nthresholds = [SEED00, 300]\n'
 _NAME = "object"
 _LIMIT_S, _TICK_S = 600, 0.01
 _STAGES = ("--workers", "1")
@@ -132,7 +132,7 @@ def _run_commands(manifest: str, folder: str) -> tuple[Command, ...]:
     named = ("--name", _NAME, *_STAGES)
     return (
         ("p3dgen", "run", manifest, "--out", folder, "--render-device", "cpu", *_STAGES),
-        ("p3dgen", "stylize", folder, "--settings", "object.toml", "--device", "cpu", *named),
+        ("p3dgen", "stylize", folder, "--settings", f"object_{manifest.replace('/', '_')}", "--device", "cpu", *named),
         ("p3dgen", "pack", folder, *named),
         ("p3dgen", "licenses", folder),
     )
@@ -185,6 +185,8 @@ def _make_specimen(specimen: Specimen, work: Path, seed: int) -> None:
     if specimen.kind == RUN:
         manifest = f"{folder}.toml"
         write_bytes(work / manifest, _MANIFEST.replace("SEED", str(seed)).encode())
+        settings = work / f"object_{manifest.replace('/', '_')}"
+        write_bytes(settings, _SETTINGS.replace("SEED", str(seed + 1)).encode())
         for command in _run_commands(manifest, folder):
             _make(command, work)
         for view in ("verify", "report", "provenance"):
@@ -204,7 +206,6 @@ def make_specimens(work: Path, names: Sequence[str]) -> list[Specimen]:
 
     Every command runs in `work`. A folder is marked as made by an empty file beside it.
     """
-    write_bytes(work / "object.toml", _SETTINGS.encode())
     every = _specimens(work)
     needed = {specimen.kind for specimen in every if specimen.name in names}
     sources = {RUN} | ({TRAINING} if ADAPTATION in needed else set())
