@@ -33,7 +33,7 @@ from p3d_gen.bench.damage_folders import Command, Specimen, make_specimens
 from p3d_gen.bench.damages import DAMAGES, Case, cases_of, files_of, inflict
 from p3d_gen.bench.forked import Server
 from p3d_gen.core.errors import RunError
-from p3d_gen.run.files import file_sha256, write_bytes
+from p3d_gen.run.files import file_sha256
 from p3d_gen.run.kept import kept_file
 
 SPECIMENS = ("run", "dataset", "training", "interrupted training", "adaptation", "interrupted adaptation")
@@ -249,14 +249,13 @@ def measure(
         census = Census(work, made, servers)
         census.learn()
 
-        def counted(case: Case) -> Result:
-            result = census.run(case)
+        log = stack.enter_context((work / "cases.jsonl").open("w", buffering=1))
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        results = []
+        for result in pool.map(census.run, cases):
+            log.write(json.dumps(result.entry()) + "\n")
             on_case(len(cases))
-            return result
-
-        with ThreadPoolExecutor(workers) as pool:
-            results = list(pool.map(counted, cases))
-    write_bytes(work / "cases.jsonl", "".join(json.dumps(result.entry()) + "\n" for result in results).encode())
+            results.append(result)
     _show(results)
     return _figures(results)
 

@@ -37,8 +37,9 @@ class Case:
 
 
 def files_of(folder: Path) -> list[str]:
-    """Return the paths of all files in a folder."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Return the paths of all files in a folder, without hidden ones: locks, and what a killed command was writing."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def _rewrite(path: Path, content: bytes) -> None:
