@@ -30,6 +30,7 @@ from p3d_gen.dataset.source_runs import DatasetSample, SourceRun, samples_of
 from p3d_gen.dataset.splits import Recipe
 from p3d_gen.dataset.summary import dataset_summary, kept_files, split_index
 from p3d_gen.dataset.survey import survey
+from p3d_gen.run.cuboids import check_cuboid, cuboid_file
 from p3d_gen.run.files import file_sha256, read_sealed, sealed_json, write_bytes, write_json
 from p3d_gen.run.record import difference
 from p3d_gen.run.remote import is_remote
@@ -80,9 +81,10 @@ def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
     """Begin the dataset, or resume it if the folder is this one. RunError if the folder is another dataset's."""
     if not is_dataset(root):
         if root.exists() and any(root.iterdir()):
-            raise RunError(f"{root} is not empty and not a dataset: choose another --out")
+            raise RunError(f"{root} is not empty and not a dataset, it holds no {RECIPE}: choose another --out")
     elif _without_licences(begun := read_part(root / RECIPE)) != _without_licences(made_from):
-        raise RunError(f"{root} is made from something else ({difference(begun, made_from)}): choose another --out")
+        change = difference(begun, made_from)
+        raise RunError(f"{root} is made from something else, its {RECIPE} says ({change}): choose another --out")
     write_json(root / RECIPE, made_from)
     return open_dataset(root)
 
@@ -113,13 +115,17 @@ def _models(entries: Sequence[DatasetSample], sources: Sequence[SourceRun]) -> d
         wanted.setdefault(f"{entry.category}/{entry.cad_id}.npz", {})[run.cad_file(entry.category, entry.cad_id)] = run
         if "cuboid.npz" in entry.stored.places:
             name = f"{entry.category}.cuboid.npz"
-            wanted.setdefault(name, {})[run.root / "cad" / name] = run
+            wanted.setdefault(name, {})[cuboid_file(run, entry.category)] = run
     for files in wanted.values():
         if len({_model_sha256(run, file) for file, run in files.items()}) > 1:
             raise RunError(
                 f"{' and '.join(map(str, sorted(files)))} differ: samples of one dataset share their models; "
                 "make a dataset of each run"
             )
+    for name, files in wanted.items():
+        for file, run in files.items():
+            if file == cuboid_file(run, name.partition(".")[0]):
+                check_cuboid(run, name.partition(".")[0], elsewhere=True)
     return {name: min(files) for name, files in sorted(wanted.items())}
 
 

@@ -19,7 +19,9 @@ _AGAIN = "make the dataset again"
 def _description(dataset: DatasetFolder) -> dict[str, Any]:
     """Return the content of dataset.json. RunError if the dataset is not finished, or the file is damaged."""
     if not dataset.finished:
-        raise RunError(f"{dataset.root} is not finished: run the `p3dgen dataset make` that began it again")
+        raise RunError(
+            f"{dataset.root} is not finished, it holds no {DATASET}: run the `p3dgen dataset make` that began it again"
+        )
     content = read_part(dataset.root / DATASET)
     if (
         not isinstance(content, dict)
@@ -38,6 +40,8 @@ def _kept_files(dataset: DatasetFolder, description: dict[str, Any]) -> Iterator
     listed = description["files"]
     for name, sha256 in listed.items():
         path = dataset.root / name
+        if path.name == INDEX:  # see `_index_fault`
+            continue
         if not path.is_file():
             yield f"{path} is not there: {_AGAIN}"
         elif file_sha256(path) != sha256:
@@ -47,14 +51,23 @@ def _kept_files(dataset: DatasetFolder, description: dict[str, Any]) -> Iterator
             yield f"{path} does not belong to this dataset: take it out of the folder"
 
 
-def _shards(dataset: DatasetFolder, contents: Survey) -> Iterator[str]:
+def _index_fault(dataset: DatasetFolder, description: dict[str, Any], split: str) -> str:
+    """Describe what is wrong with the index of a split as a file, "" if nothing is."""
+    path = dataset.root / split / INDEX
+    if not path.is_file():
+        return f"{path} is not there: {_AGAIN}"
+    sha256 = description.get("files", {}).get(f"{split}/{INDEX}")
+    return f"{path} is not what {DATASET} says: {_AGAIN}" if sha256 not in (None, file_sha256(path)) else ""
+
+
+def _shards(dataset: DatasetFolder, description: dict[str, Any], contents: Survey) -> Iterator[str]:
     """Describe the shards that are not those of their index."""
     for name, split in contents.splits.items():
+        if fault := _index_fault(dataset, description, name):
+            yield fault
+            continue
         listed = listed_shards(dataset, name)
         there = {shard["url"]: shard for shard in split.shards}
-        if not listed:
-            yield f"{dataset.root / name / INDEX} is not there: {_AGAIN}"
-            continue
         for url in sorted(listed.keys() | there.keys()):
             if listed.get(url) != there.get(url):
                 change = difference(listed.get(url), there.get(url)) if url in there else "it is not there"
@@ -66,7 +79,7 @@ def check_dataset(dataset: DatasetFolder) -> Survey:
     is not finished."""
     description = _description(dataset)
     contents = survey(dataset, dataset.shape())
-    faults = [*_shards(dataset, contents), *_kept_files(dataset, description)]
+    faults = [*_shards(dataset, description, contents), *_kept_files(dataset, description)]
     contents.findings += faults
     if contents.findings:
         return contents
@@ -93,7 +106,8 @@ def check_models(dataset: DatasetFolder) -> None:
 def checked_shards(dataset: DatasetFolder, split: str) -> list[Path]:
     """Return the shards of a finished dataset's split in order. RunError if one is not what the index says, or the
     index lists others."""
-    _description(dataset)
+    if fault := _index_fault(dataset, _description(dataset), split):
+        raise RunError(fault)
     listed = listed_shards(dataset, split)
     paths = dataset.shards(split)
     names = {path.name for path in paths}

@@ -18,7 +18,7 @@ from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Array
 from p3d_gen.dataset.check import check_models, checked_shards
 from p3d_gen.dataset.depth import MEMBER, STEP, decode_depth16
-from p3d_gen.dataset.folder import DATASET, INDEX, is_dataset, open_dataset
+from p3d_gen.dataset.folder import DATASET, INDEX, RECIPE, is_dataset, open_dataset
 from p3d_gen.run.cad_model import keypoint_names
 from p3d_gen.run.files import file_sha256, read_json, write_json
 from p3d_gen.run.ledgers import upstream_ledger
@@ -118,6 +118,8 @@ def open_input(folder: Path, stylization: str = "") -> ExportInput:
             definitions=dataset.definitions,
             origin=origin,
         )
+    if not (folder / "run.json").exists():
+        raise RunError(f"{folder} is neither a run nor a dataset: it holds no run.json and no {RECIPE}")
     run = open_run(folder, needs=None)
     stage = open_stylization(run, stylization).packed
     ledgers = [upstream_ledger(run, stage, shard) for shard in run.all_shards()]

@@ -15,8 +15,7 @@ from blender_assets.shapes import Shape, build
 from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
 from p3d_gen.blender.protocol import CountGpusRequest, OccluderMesh, RenderAnswer, RenderRequest, matrix
-from p3d_gen.core.codecs import encode_npz
-from p3d_gen.core.cuboid import Cuboid, category_cuboid
+from p3d_gen.core.cuboid import Cuboid
 from p3d_gen.core.errors import AssetError, DataError, RunError
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.pictures import check_picture
@@ -26,6 +25,7 @@ from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.arrange import arrange
 from p3d_gen.render.prepare import ensure_models
 from p3d_gen.run.cad_model import CadModel, materials_file, stretched
+from p3d_gen.run.cuboids import computed_cuboid, cuboid_content, cuboid_file
 from p3d_gen.run.files import compact_json, write_bytes
 from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.shards import Members
@@ -103,10 +103,8 @@ def _placed(shape: Shape, cam_T_obj: Array, cam_T_occluder: Array) -> OccluderMe
 
 def cuboid_of(run: RunFolder, category: str) -> Cuboid:
     """Return the cuboid around all models of a category, and keep it as RUN/cad/<category>.cuboid.npz."""
-    models = (run.load_model(category, cad.id) for cad in run.inventory.cads[category])
-    cuboid = category_cuboid(model.vertices for model in models)
-    path = run.root / "cad" / f"{category}.cuboid.npz"
-    content = encode_npz(vertices=cuboid.vertices, faces=cuboid.faces, normals=cuboid.normals)
+    cuboid, path = computed_cuboid(run, category), cuboid_file(run, category)
+    content = cuboid_content(cuboid)
     if not path.exists() or path.read_bytes() != content:
         write_bytes(path, content)
     return cuboid

@@ -49,7 +49,7 @@ def is_begun(root: Path) -> bool:
         names = {path.name for path in root.iterdir()} if root.exists() else set()
     if "run.json" not in names and any(not name.startswith(".run.json.") for name in names):
         # which another process may be writing just now
-        raise RunError(f"{root} is not empty and not a run folder: choose another --out")
+        raise RunError(f"{root} is not empty and not a run folder, it holds no run.json: choose another --out")
     return "run.json" in names
 
 

@@ -167,7 +167,9 @@ def begin_run(
     stored, given = (each.model_dump(mode="json") for each in (read_record(root).manifest, manifest))
     if stored != given:
         change = difference(stored, given)
-        raise RunError(f"{root} was made from another manifest than {origin} ({change}): {OTHER_OR_UPDATE}")
+        raise RunError(
+            f"{root} was made from another manifest than {origin}, its run.json says ({change}): {OTHER_OR_UPDATE}"
+        )
     return open_run(root, needs=needs, base_dir=base_dir)
 
 

@@ -129,7 +129,9 @@ def _stored(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be used: {error}; delete its folder, or choose another --name") from None
+        raise RunError(
+            f"{path} cannot be used: {error}; delete it and give --settings again, or choose another --name"
+        ) from None
 
 
 def _content(run: RunFolder, settings: Stylize, base_dir: Path) -> dict[str, Any]:
@@ -171,6 +173,8 @@ def open_stylization(run: RunFolder, name: str = "") -> Stylization:
     _check_name(name)
     path = _settings_file(run, name)
     data = _stored(path)
+    if data is None and path.parent.exists():
+        raise RunError(f"{path} is not there: `p3dgen stylize --name {name}` with the former --settings writes it")
     if data is None:
         names = stylization_names(run)
         known = did_you_mean(name, names) if names else "; it has no stylization with a name"

@@ -24,6 +24,7 @@ from p3d_gen.spec.sampling import render_key
 from p3d_gen.stylize.stylization import Stylization, open_stylization
 from p3d_gen.verify.agreement import Agreement
 from p3d_gen.verify.findings import CHECKS, Finding, Findings
+from p3d_gen.verify.folder import damaged_models, foreign_records, strays
 from p3d_gen.verify.forms import Form, deviation
 from p3d_gen.verify.replay import replay_samples
 from p3d_gen.verify.shard import ShardReport, check_shard
@@ -65,34 +66,6 @@ def amount(text: str) -> Callable[[int], int]:
         raise ValueError(f"{text!r} is neither a share such as 1% nor a number such as 20")
     share, number = (float(match[1]) / 100, 0) if match[2] else (0.0, int(match[1]))
     return lambda total: min(total, max(1, number, math.ceil(share * total)))
-
-
-def _strays(run: RunFolder, stages: Sequence[str]) -> Iterator[Finding]:
-    """Yield the shards that readers of the folder would read, although they are not of the run."""
-    names = set(run.all_shards())
-    for stage in stages:
-        for tar in sorted((run.root / stage).glob("*.tar")):
-            if tar.stem not in names:
-                yield Finding(
-                    check="count",
-                    stage=stage,
-                    shard=tar.stem,
-                    what=f"{tar} does not belong to the run",
-                    remedy="take it out of the folder",
-                )
-
-
-def _models(run: RunFolder) -> Iterator[Finding]:
-    """Yield the CAD models that cannot be read."""
-    for category, cads in run.inventory.cads.items():
-        for cad in cads:
-            findings = Findings(stage="cad", shard=category)
-            path = run.cad_file(category, cad.id)
-            with findings.guard("content", f"{path} cannot be read"):
-                run.load_model(category, cad.id)
-                run.local_model(category, cad.id)
-            remedy = f"delete {path} and run `p3dgen render` again"
-            yield from (Finding(**asdict(finding) | {"remedy": remedy}) for finding in findings.found)
 
 
 def _unusual(reports: Iterable[ShardReport]) -> Iterator[Finding]:
@@ -193,11 +166,15 @@ def verify_run(
     again: the samples to make again, of the shards without other findings.
     """
     stylization, shards = open_stylization(run, name), run.all_shards()
+    if foreign := tuple(foreign_records(run, stylization)):  # nothing can be compared with these
+        return Verification(
+            name=name, samples=0, failed=0, findings=foreign, agreements=(), rerendered=(), unchecked=()
+        )
     stage = cast(Stage, partial(check_shard, name=name))
     made = cast(Iterable[ShardReport], run_shards(stage, str(run.root), shards, workers, on_sample))
     reports = sorted(made, key=lambda report: shards.index(report.shard))
     findings = [finding for report in reports for finding in report.findings]
-    findings += [*_models(run), *_strays(run, ["render", stylization.stage, stylization.packed])]
+    findings += [*damaged_models(run), *strays(run, ["render", stylization.stage, stylization.packed])]
     findings += [*_unusual(reports), *_twins(reports)]
     chosen = chosen_keys(reports, stylization.packed, again) if again else []
     if again:

@@ -317,7 +317,7 @@ def test_what_is_damaged_is_made_again(runs, tmp_path, finished, damage, place):
             "dataset.json cannot be read: its content is not what",
         ),
         ("train/index.json", ("d-train", "e-train"), "index.json is not what dataset.json says"),
-        ("train/index.json", ('"nsamples": ', '"nsamples": 1'), "is not what index.json says (nsamples"),
+        ("train/index.json", ('"nsamples": ', '"nsamples": 1'), "index.json is not what dataset.json says"),
     ],
 )
 def test_damaged_descriptions_are_found_and_made_again(runs, tmp_path, name, change, said):

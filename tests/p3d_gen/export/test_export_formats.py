@@ -316,7 +316,7 @@ def test_other_folders_are_refused(run, dataset, exports, tmp_path):
         export("coco", open_input(run.root), exports["coco"])
     with pytest.raises(RunError, match="is not empty and not an export"):
         export("coco", open_input(run.root), dataset)
-    with pytest.raises(RunError, match="is not a run folder"):
+    with pytest.raises(RunError, match="is neither a run nor a dataset"):
         open_input(tmp_path)
 
 
