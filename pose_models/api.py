@@ -22,7 +22,7 @@ from pose_models.data.sample import PoseSample
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import Evaluated
 from pose_models.learning import finetune, train, train_baseline
-from pose_models.metrics.summary import MODEL, Summary, summary
+from pose_models.metrics.summary import BUILTIN_SYMMETRIES, MODEL, Summary, summary
 from pose_models.model import PoseModel, as_images, load
 from pose_models.pose import Hypothesis, Pose
 from pose_models.prediction import Prediction
@@ -148,12 +148,17 @@ def evaluate(
         evaluated = evaluation.evaluate(estimators, read(), lambda: bar.advance(task), infer=infer_category)
         bar.update(task, total=len(evaluated))
     modes = {name: R.numpy() for each in estimators for name, R in each.mode_rotations.items()}
+    symmetries = {name: symmetry for each in estimators for name, symmetry in each.symmetries.items()}
     return Evaluation(
         title=f"{model.folder.name} on {name}",
         model=model.folder,
         data=name,
         evaluated=evaluated,
-        summary=summary([each.prediction for each in evaluated], mode_rotations=modes),
+        summary=summary(
+            [each.prediction for each in evaluated],
+            mode_rotations=modes,
+            symmetries=BUILTIN_SYMMETRIES | symmetries,
+        ),
         reread=read,
     )
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from p3d_gen.core.symmetry import Symmetry
 from pose_models.data.sample import Batch
 from pose_models.solve import ConfidenceForm, SolveConfig
 
@@ -44,13 +45,14 @@ class EstimateConfig:
 class Estimator(Protocol):
     """A model that finds poses and can be evaluated.
 
-    canvas_hw, box_fill: size of its images, and the share of it that an object's box fills. mode_rotations: most
-    frequent training rotation (3, 3) of each category. boxes: lower and upper corner (2, 3) of each category's box in
-    obj axes.
+    canvas_hw, box_fill: size of its images, and the share of it that an object's box fills. symmetries: of
+    each category's shapes. mode_rotations: most frequent training rotation (3, 3) of each category. boxes: lower and
+    upper corner (2, 3) of each category's box in obj axes.
     """
 
     canvas_hw: tuple[int, ...]
     box_fill: float
+    symmetries: dict[str, Symmetry]
     mode_rotations: dict[str, Tensor]
     boxes: dict[str, Tensor]
 

@@ -41,7 +41,7 @@ from pose_models.loading import load_estimators, torch_device
 from pose_models.progress import progress_bar
 from pose_models.training import LoopOptions, Sources, Step
 from pose_models.training import train as train_mesh
-from pose_models.training.assembly import TrainingData, training_images, unmirrored_categories
+from pose_models.training.assembly import TrainingData, category_definitions, known_categories, training_images
 
 _SPLIT = 4
 _log = logging.getLogger(__name__)
@@ -220,13 +220,18 @@ def _trainer(
             bar.update(task, completed=step.step, note=f"loss {step.loss:.3f}")
 
         if isinstance(config, BaselineConfig):
-            own = unmirrored_categories(data, config.categories)
-            train_baseline(config, renders, (), backgrounds, folder, options, on_step, own)
+            facts = known_categories(data, config.categories)
+            train_baseline(config, renders, (), backgrounds, folder, options, on_step, facts)
             return
         if unknown := sorted(held_out - cads.keys()):
             raise DataError(f"--cads {data.cads} holds no {unknown[0]!r}: give the cad folder of the shards' run")
         known = {id_: cad for id_, cad in cads.items() if id_ not in held_out}
-        sources = Sources(renders=renders, cads={config.categories[0]: known}, backgrounds=backgrounds)
+        sources = Sources(
+            renders=renders,
+            cads={config.categories[0]: known},
+            backgrounds=backgrounds,
+            definitions=category_definitions(data, config.categories),
+        )
         train_mesh(config, sources, folder, options, on_step)
 
     return train

@@ -28,12 +28,13 @@ from pose_models.training.assembly import (
     SCRATCH,
     SCRATCH_MESH,
     TrainingData,
+    category_definitions,
     chosen_categories,
+    known_categories,
     start_or_resume,
     training_cads,
     training_config,
     training_images,
-    unmirrored_categories,
 )
 from pose_models.training.loop import LoopOptions
 
@@ -131,7 +132,10 @@ def train(
                 ", ".join(group), len(renders), sum(map(len, models.values())), run.backbone, _start(run),
                 run.precision,
             )  # fmt: skip
-            sources = Sources(renders=renders, real=photographs, cads=models, backgrounds=pictures)
+            definitions = category_definitions(data, group)
+            sources = Sources(
+                renders=renders, real=photographs, cads=models, backgrounds=pictures, definitions=definitions
+            )
             with training_progress(run.steps, progress) as on_step:
                 _train_mesh(run, sources, folder, options, on_step)
             _log.info("model written to %s", folder)
@@ -198,8 +202,8 @@ def train_baseline(
             ", ".join(names), len(renders), run.backbone, _start(run), run.bins, run.precision,
         )  # fmt: skip
         with training_progress(run.steps, progress) as on_step:
-            own = unmirrored_categories(data, names)
-            _train_baseline(run, renders, photographs, pictures, Path(out), options, on_step, own)
+            known = known_categories(data, names)
+            _train_baseline(run, renders, photographs, pictures, Path(out), options, on_step, known)
         _log.info("model written to %s", out)
     return load(out, device)
 

@@ -22,6 +22,7 @@ class MeshEstimator(Estimator):
         """Estimate with `model` on its device."""
         self.model, self._config = model, config
         self.canvas_hw, self.box_fill = model.spec.canvas_hw, model.spec.box_fill
+        self.symmetries = {name: model.spec.symmetry(name) for name in model.spec.categories}
         self.mode_rotations = {
             mesh.category: torch.tensor(mesh.mode_rotation, dtype=torch.float64).view(3, 3)
             for mesh in model.spec.meshes

@@ -22,7 +22,8 @@ Device = Literal["auto", "cpu", "cuda"]
 class PoseModel:
     """A trained model, or the models of several categories in one folder.
 
-    folder: where it was loaded from; device: where it computes; categories: those it knows, sorted.
+    folder: where it was loaded from; device: where it computes; categories: those it knows, sorted;
+    definitions: of each of them, with its symmetry.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -30,6 +31,9 @@ class PoseModel:
         self.folder, self.device = folder, device
         self._models = load_models(folder, device)
         self.categories = tuple(sorted({name for model in self._models for name in model.spec.categories}))
+        self.definitions = {
+            name: model.spec.definition(name) for model in self._models for name in model.spec.categories
+        }
 
     def __repr__(self) -> str:
         """Return folder, categories and device."""

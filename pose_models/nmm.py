@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import STRIDE, BackboneSpec, FeatureNet
+from pose_models.categories import KnownCategories, known_fields, spec_fields
 from pose_models.ledger import MODEL_FILE, check_files
 from pose_models.mesh import Mesh, cuboid
 
@@ -26,7 +27,6 @@ BankInit = Literal["smooth", "uniform"]
 SMOOTH_LENGTH = 0.25
 WEIGHTS_FILE = "model.safetensors"
 SCHEMA = 2
-_LATER = ("unmirrored",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,11 @@ class MeshSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpec:
+class ModelSpec(KnownCategories):
     """The architecture of a model.
 
     bank_init: form of `initial_features`; canvas_hw: input size in pixels; box_fill: share of the canvas that an
-    object's box fills; clutter: rows of the clutter bank; meshes: one for each category; unmirrored: categories of
-    shapes whose left and right differ, so that a mirrored picture shows no pose of them.
+    object's box fills; clutter: rows of the clutter bank; meshes: one for each category.
     """
 
     backbone: BackboneSpec
@@ -66,7 +65,6 @@ class ModelSpec:
     box_fill: float
     clutter: int
     meshes: tuple[MeshSpec, ...]
-    unmirrored: tuple[str, ...] = ()
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -114,6 +112,12 @@ class _Meshes(nn.ModuleDict):
         self._modules[name] = module
 
 
+def _neural_mesh(model: ModelSpec, spec: MeshSpec, outlines: Tensor) -> NeuralMesh:
+    definition = model.definition(spec.category)
+    symmetry = definition.symmetry.canonical()
+    return NeuralMesh(spec, outlines, symmetry=symmetry, any_pose=definition.pose == "any")
+
+
 class NeuralMeshModel(nn.Module):
     """Feature net, a `NeuralMesh` for each category, and the clutter bank (M, D), unit rows, empty at first."""
 
@@ -126,7 +130,7 @@ class NeuralMeshModel(nn.Module):
         self.spec = spec
         self.net = FeatureNet(spec.backbone)
         channels = spec.backbone.channels
-        self.meshes = _Meshes({m.category: NeuralMesh(m, outlines[m.category]) for m in spec.meshes})
+        self.meshes = _Meshes({m.category: _neural_mesh(spec, m, outlines[m.category]) for m in spec.meshes})
         for mesh in self.meshes.values():
             mesh.vertex_features = initial_features(mesh.mesh.vertices, channels, generator, spec.bank_init)
         self.register_buffer("clutter", torch.zeros(spec.clutter, channels))
@@ -206,12 +210,6 @@ def save_model(model: NeuralMeshModel, folder: Path) -> None:
     write_json(folder / MODEL_FILE, {"schema": SCHEMA, **spec_fields(model.spec)})
 
 
-def spec_fields(spec: Any) -> dict[str, Any]:
-    """Return the fields of a spec for JSON, without those that hold nothing: older versions do not know them."""
-    fields: dict[str, Any] = asdict(spec)
-    return {name: value for name, value in fields.items() if value or name not in _LATER}
-
-
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
@@ -230,7 +228,7 @@ def load_model(folder: Path, device: torch.device) -> NeuralMeshModel:
             )
         fields["backbone"] = BackboneSpec(**_tuples(fields["backbone"]))
         fields["meshes"] = [MeshSpec(**_tuples(mesh)) for mesh in fields["meshes"]]
-        spec = ModelSpec(**_tuples(fields))
+        spec = ModelSpec(**(_tuples(fields) | known_fields(path, fields)))
         state = load_file(folder / WEIGHTS_FILE)
         outlines = {name: state[f"meshes.{name}.outlines"] for name in spec.categories}
         model = NeuralMeshModel(spec, outlines, torch.Generator().manual_seed(0))

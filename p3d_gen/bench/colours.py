@@ -26,6 +26,7 @@ from p3d_gen.run.local import available_cores, run_shards
 from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.materials import colour_rgb, takes_colour
+from p3d_gen.spec.part_names import kind_of_part
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import control_picture
 from p3d_gen.stylize.diffusion import DiffusionStylizer, PictureRequest
@@ -83,7 +84,8 @@ def painted_pixels(members: Members) -> NDArray[np.bool_]:
     """
     labels = json.loads(members["json"])
     colourable = BUILTIN[labels["category"]].colourable
-    numbers = [i for i, name in enumerate(labels["part_names"], start=1) if takes_colour(name, colourable)]
+    kinds = [kind_of_part(name) for name in labels["part_names"]]
+    numbers = [i for i, kind in enumerate(kinds, start=1) if takes_colour(kind, colourable)]
     return np.isin(decode_image(members["parts.png"]), numbers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import bmesh
@@ -14,10 +15,13 @@ from p3d_gen.blender.material_library import save_materials
 from p3d_gen.blender.protocol import Done, PrepareRequest
 from p3d_gen.blender.readers import SourceModel, read, reset
 from p3d_gen.blender.readings import rescale, rewrite
+from p3d_gen.core.errors import P3DError
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import CadModel, check_keypoints, doubtful_keypoints, materials_file, save_cad
 from p3d_gen.spec.axes import object_R_file
+from p3d_gen.spec.parametric import PARAMETRIC
+from p3d_gen.spec.part_names import stated_parts
 
 # width -> type of an attribute, and the key of its values
 _ATTRIBUTES = {
@@ -107,13 +111,25 @@ def _materials_of(source: SourceModel, part_names: tuple[str, ...]) -> list[bpy.
     return [by_name[name] for name in part_names]
 
 
-def _model(source: SourceModel, surface: Surface, warnings: tuple[str, ...]) -> CadModel:
+def _stated_kinds(address: str, part_names: tuple[str, ...]) -> dict[str, str]:
+    """Return the kinds that files beside a model state for some of its parts. ValueError if one is not valid."""
+    if address.startswith(PARAMETRIC):
+        return {}
+    try:
+        stated = stated_parts(Path(address))
+    except P3DError as error:
+        raise ValueError(str(error)) from None
+    return {name: stated[name] for name in part_names if name in stated}
+
+
+def _model(source: SourceModel, surface: Surface, kinds: dict[str, str], warnings: tuple[str, ...]) -> CadModel:
     return CadModel(
         vertices=surface.vertices,
         faces=surface.faces.astype(np.int32),
         uv=_unwrap(surface.vertices, surface.faces),
         native_uv=surface.uv,
         attributes=surface.attributes,
+        stated_kinds=kinds,
         face_part=surface.face_part.astype(np.uint8),
         part_names=surface.part_names,
         keypoints=surface.keypoints,
@@ -134,6 +150,7 @@ def prepare(request: PrepareRequest) -> Done:
         surface = _wound(normalised(source.surface, object_R_file(up, front)))
         check_keypoints(surface.keypoints)
         warnings = [*source.warnings, *doubtful_keypoints(surface.keypoints, request.keypoints)]
+        kinds = _stated_kinds(request.source, surface.part_names)
         if source.materials:
             materials = _materials_of(source, surface.part_names)
             for material in materials:
@@ -141,7 +158,7 @@ def prepare(request: PrepareRequest) -> Done:
                 rescale(material, source.unit / surface.unit)
             warnings += save_materials(materials, materials_file(request.target))
         reset()  # a file may leave Blender in any state
-        save_cad(request.target, _model(source, surface, tuple(warnings)))
+        save_cad(request.target, _model(source, surface, kinds, tuple(warnings)))
         return Done()
     finally:
         reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -28,6 +29,7 @@ from p3d_gen.run.mesh_text import check_obj
 from p3d_gen.run.meshes import parse_coloured_mesh
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
+_LIBRARY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*mtllib[ \t]+(\S[^\r\n]*)", re.MULTILINE)
 _Y_UP = ("y", "z")
 _Z_UP = ("z", "-y")
 # Blender's importers turn files that are y up: (x, y, z) becomes (x, -z, y); this turns them back
@@ -149,8 +151,7 @@ def _missing_files(path: Path) -> tuple[str, ...]:
         return tuple(f"the file {name!r} that it refers to is not there" for name in sorted(unresolved))
     if path.suffix.lower() != ".obj":
         return ()
-    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
-    names = sorted({words[1].strip() for words in lines if len(words) == 2 and words[0] == "mtllib"})
+    names = sorted({name.decode(errors="replace").strip() for name in _LIBRARY.findall(path.read_bytes())})
     return tuple(
         f"the material library {name!r} that it names is not in {path.parent}"
         for name in names

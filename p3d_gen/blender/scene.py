@@ -85,7 +85,7 @@ def _add_cad(request: RenderRequest) -> tuple[bpy.types.Object, Array]:
         materials = load_materials(materials_file(request.cad))
     else:
         mesh = make_mesh(vertices, model.faces, model.uv)
-        materials = materials_of_parts(model.part_names, request.sample.materials, request.texture)
+        materials = materials_of_parts(model.part_names, request.sample.materials, request.texture, model.stated_kinds)
     return _add_object(mesh, model.face_part, materials, OBJECT_INDEX), vertices
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import bpy
 
 from p3d_gen.core.types import Material
+from p3d_gen.spec.part_names import kind_of_part
 
 
 def _principled(spec: Material, texture: Path | None) -> bpy.types.Material:
@@ -22,6 +23,7 @@ def _principled(spec: Material, texture: Path | None) -> bpy.types.Material:
     shader.inputs["Coat Weight"].default_value = spec.coat
     shader.inputs["Emission Color"].default_value = (*spec.base_rgb, 1.0)
     shader.inputs["Emission Strength"].default_value = spec.emission
+    shader.inputs["Alpha"].default_value = spec.alpha
     if texture is not None:
         image = nodes.new("ShaderNodeTexImage")
         image.image = bpy.data.images.load(str(texture))
@@ -30,8 +32,15 @@ def _principled(spec: Material, texture: Path | None) -> bpy.types.Material:
 
 
 def materials_of_parts(
-    part_names: Sequence[str], specs: Sequence[Material], texture: Path | None = None
+    part_names: Sequence[str],
+    specs: Sequence[Material],
+    texture: Path | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> list[bpy.types.Material]:
-    """Make a material for every part: the one drawn for its name, else that of part ""."""
+    """Make a material for every part: the one drawn for its kind, else that of part "".
+
+    stated: the kinds of parts that do not follow from their names.
+    """
     drawn = {spec.part: spec for spec in specs}
-    return [_principled(drawn.get(name.lower(), drawn[""]), texture) for name in part_names]
+    kinds = ((stated or {}).get(name) or kind_of_part(name) for name in part_names)
+    return [_principled(drawn.get(kind, drawn[""]), texture) for kind in kinds]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from p3d_gen.render.prepare import prepare_request
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import asset_licence, is_own_ply
+from p3d_gen.spec.part_names import PAINT, kind_of_part
 from p3d_gen.spec.side_files import axes_file
 
 MANY_FACES = 200_000
@@ -36,6 +37,7 @@ class Report:
     keypoints: number of keypoints. warnings: faults that were repaired or that do not prevent its use, and doubts about
     its orientation. up, front: axes of the file that were taken to point up and to the front. axes_from: who states
     them. diagonal: of the box of the file, in its own units.
+    part_kinds: part -> the kind of surface that `realistic` textures give it, "paint" if its name says none.
     """
 
     category: str
@@ -47,6 +49,7 @@ class Report:
     vertices: int = 0
     extent_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
     parts: tuple[str, ...] = ()
+    part_kinds: dict[str, str] = field(default_factory=dict)
     has_materials: bool = False
     has_native_uv: bool = False
     keypoints: int = 0
@@ -89,6 +92,10 @@ def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
         ),
         *model.warnings,
     )
+
+
+def _part_kinds(model: CadModel) -> dict[str, str]:
+    return {name: model.stated_kinds.get(name) or kind_of_part(name) or PAINT for name in model.part_names if name}
 
 
 def prepare(worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, root: Path | None) -> Path:
@@ -150,6 +157,7 @@ def check_model(
         vertices=len(model.vertices),
         extent_xyz=(x, y, z),
         parts=tuple(name for name in model.part_names if name),
+        part_kinds=_part_kinds(model),
         has_materials=materials_file(path).exists(),
         has_native_uv=bool(model.native_uv.any()),
         keypoints=len(model.keypoints),

@@ -152,6 +152,9 @@ def _show_reports(reports: list[Report]) -> None:
     for report in reports:
         for line in (f"broken: {report.error}",) if report.error else report.warnings:
             click.echo(f"{report.category}/{report.id}: {line}")
+        if report.part_kinds:
+            kinds = ", ".join(f"{part} = {kind}" for part, kind in report.part_kinds.items())
+            click.echo(f"{report.category}/{report.id}: kinds of parts: {kinds}")
     axes = Counter(f"up {report.up}, front {report.front}, {report.axes_from}" for report in reports if report.up)
     for text, count in axes.items():
         click.echo(f"axes of {count} model{'s' if count > 1 else ''}: {text}")

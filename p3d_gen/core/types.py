@@ -94,6 +94,7 @@ class Material:
     base_rgb: linear RGB, replaced by the sample's texture if it has one.
     roughness, metallic, coat (weight of a clear coat): inputs of Blender's principled surface, in [0, 1].
     emission: radiance relative to base_rgb.
+    alpha: the share of what is behind the surface that it hides.
     """
 
     part: str
@@ -102,6 +103,7 @@ class Material:
     metallic: float
     coat: float
     emission: float
+    alpha: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

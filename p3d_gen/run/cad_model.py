@@ -27,6 +27,7 @@ from p3d_gen.spec.side_files import own_file
 _FAR = 1.0
 _NEARLY = 0.85
 _ATTRIBUTE = "attribute "
+_STATED = "stated_kinds"
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
 
 
@@ -39,7 +40,7 @@ class CadModel:
     index into part_names. part_names: the source's material slots, ("",) if it has none. keypoints: name -> (3,), empty
     if the source has none. symmetry: turns that leave the shape as it is, in object axes. warnings: things that its
     materials lack. attributes: name -> (F, 3, k), what its own materials read at each corner besides native_uv, such as
-    colours.
+    colours. stated_kinds: part -> its kind, where that is stated, see `spec.part_names`.
     """
 
     vertices: Array
@@ -52,6 +53,7 @@ class CadModel:
     symmetry: Symmetry
     warnings: tuple[str, ...] = ()
     attributes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    stated_kinds: dict[str, str] = field(default_factory=dict)
 
     @property
     def symmetry_order(self) -> int:
@@ -73,6 +75,7 @@ def save_cad(path: Path, model: CadModel) -> None:
         symmetry_order=np.array(model.symmetry_order),
         symmetries=np.array(model.symmetry.rows()),
         warnings=np.array(model.warnings, np.str_),
+        **({_STATED: np.array(list(model.stated_kinds.items()), np.str_)} if model.stated_kinds else {}),
         **{f"{_ATTRIBUTE}{name}": values for name, values in model.attributes.items()},
     )
     write_bytes(path, content)

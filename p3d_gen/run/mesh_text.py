@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from p3d_gen.run.mesh_lines import is_plain_obj, is_plain_off
+
 CUT_SHORT = "it was cut short, so copy or export it again"
 _STL_HEAD, _STL_FACET = 84, 50
 _SHOWN_CHARS = 60
@@ -94,8 +96,15 @@ def _check_corner(number: int, words: Sequence[bytes], corner: bytes, counts: di
 
 def check_obj(path: Path) -> None:
     """Raise ValueError if a vertex, a texture coordinate or a face of an OBJ file is damaged; it names the line."""
+    content = path.read_bytes()
+    if not is_plain_obj(content):
+        check_obj_lines(content)
+
+
+def check_obj_lines(content: bytes) -> None:
+    """Look at each line of an OBJ file; see `check_obj`."""
     counts = dict.fromkeys(_OBJ_LISTS, 0)
-    for number, words in _lines(path.read_bytes(), continued=True):
+    for number, words in _lines(content, continued=True):
         kind = words[0]
         if kind == b"v":
             check_numbers(number, words, words[1:4])
@@ -141,7 +150,14 @@ def _off_rows(content: bytes) -> list[tuple[int, list[bytes]]]:
 def check_off(path: Path) -> None:
     """Raise ValueError if an OFF file ends before the vertices and faces that it promises, or a line of it is
     damaged."""
-    head, *rows = _off_rows(path.read_bytes()) or [(0, [])]
+    content = path.read_bytes()
+    if not is_plain_off(content):
+        check_off_lines(content)
+
+
+def check_off_lines(content: bytes) -> None:
+    """Look at each line of an OFF file; see `check_off`."""
+    head, *rows = _off_rows(content) or [(0, [])]
     if len(head[1]) < 2:
         raise ValueError(f"it does not say how many vertices and faces there are: {CUT_SHORT}")
     vertices, faces = (_whole_number(*head, word) for word in head[1][:2])

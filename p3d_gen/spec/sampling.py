@@ -31,7 +31,7 @@ from p3d_gen.core.types import (
 from p3d_gen.spec.camera import DISTANCE
 from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.manifest import Manifest
-from p3d_gen.spec.materials import plain, realistic
+from p3d_gen.spec.materials import has_clear_glass, plain, realistic
 from p3d_gen.spec.scene_sections import Texture
 from p3d_gen.spec.streams import Stream, pick, stream
 from p3d_gen.spec.viewpoints import draw_viewpoint
@@ -83,12 +83,12 @@ def _stretch(rng: np.random.Generator, manifest: Manifest) -> tuple[float, float
 
 
 def _materials(
-    rng: np.random.Generator, texture: Texture, colour: str, colourable: Collection[str]
+    rng: np.random.Generator, texture: Texture, colour: str, category: str, colourable: Collection[str]
 ) -> tuple[Material, ...]:
     if texture.kind == "native":
         return ()
     if texture.kind == "realistic":
-        return realistic(rng, colour, colourable)
+        return realistic(rng, colour, colourable, has_clear_glass(category))
     return (plain(rng, texture.roughness, texture.metallic),)
 
 
@@ -107,7 +107,9 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
         size=float(rng.uniform(0.5, 1.1)),
         direction_rad=float(rng.uniform(0, 2 * np.pi)),
         hides=float(rng.uniform(*_LEVELS[occlusion.level])),
-        materials=realistic(rng, pick(rng, manifest.stylize.colours), BUILTIN[shape].colourable),
+        materials=realistic(
+            rng, pick(rng, manifest.stylize.colours), BUILTIN[shape].colourable, has_clear_glass(shape)
+        ),
     )
 
 
@@ -201,7 +203,7 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
         materials=_materials(
-            stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, definition.colourable
+            stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category, definition.colourable
         ),
         lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,

@@ -32,7 +32,7 @@ class Judge(Protocol):
         """Return the pose residual of each picture (H, W, 3), in degrees within [0, 180].
 
         It is the geodesic angle between the labelled rotation and the one that the model predicts, the smallest over
-        the turns of the label's `symmetry_order`. The picture shows the stylized object, on grey or as it is packed;
+        the turns of the label's `symmetries`. The picture shows the stylized object, on grey or as it is packed;
         camera, box and distance are those of the label. Raise ManifestError if the model does not know a category,
         RunError if a label is missing.
         """

@@ -77,6 +77,7 @@ class BaselineEstimator(Estimator):
         check_mirror(flip != "none", model.spec.unmirrored)
         self.model, self._decode, self._flip, self._distance = model, decode, flip, distance or _DISTANCE
         self.canvas_hw, self.box_fill = model.spec.canvas_hw, model.spec.box_fill
+        self.symmetries = {name: model.spec.symmetry(name) for name in model.spec.categories}
         modes = torch.tensor(model.spec.mode_rotations, dtype=torch.float64).view(-1, 3, 3)
         self.mode_rotations = dict(zip(model.spec.categories, modes, strict=True))
         self.boxes = {name: torch.stack([CUBE[0], CUBE[-1]]) for name in model.spec.categories}

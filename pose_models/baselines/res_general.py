@@ -18,8 +18,9 @@ from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.backbone import create_body
 from pose_models.baselines.config import Heads
+from pose_models.categories import KnownCategories, known_fields, spec_fields
 from pose_models.ledger import MODEL_FILE, check_files
-from pose_models.nmm import WEIGHTS_FILE, spec_fields
+from pose_models.nmm import WEIGHTS_FILE
 
 KIND = "res-general"
 SCHEMA = 1
@@ -27,12 +28,12 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaselineSpec:
+class BaselineSpec(KnownCategories):
     """The architecture of a model; see `config.BaselineConfig`.
 
     categories: those it was trained on, in the order of the heads. mode_rotations: for each of them R_cam_obj, the most
     frequent training rotation, its 9 numbers row by row. canvas_hw: input size in pixels; box_fill: share of the canvas
-    that an object's box fills. unmirrored: as in `nmm.ModelSpec`.
+    that an object's box fills.
     """
 
     backbone: str
@@ -43,7 +44,6 @@ class BaselineSpec:
     mode_rotations: tuple[tuple[float, ...], ...]
     canvas_hw: tuple[int, ...]
     box_fill: float
-    unmirrored: tuple[str, ...] = ()
 
 
 def _body(name: str, max_stride: int) -> tuple[nn.Module, int]:
@@ -139,7 +139,7 @@ def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
                 f"{path} has schema {schema}, this version of p3dgen reads {SCHEMA}: use the version it was made by"
             )
         del fields["kind"]
-        fields |= {name: tuple(fields.get(name, ())) for name in ("categories", "canvas_hw", "unmirrored")}
+        fields |= {name: tuple(fields[name]) for name in ("categories", "canvas_hw")} | known_fields(path, fields)
         fields["mode_rotations"] = tuple(tuple(numbers) for numbers in fields["mode_rotations"])
         spec = BaselineSpec(**fields)
         model = ResGeneral(spec)

@@ -13,16 +13,17 @@ from torch.nn import functional as F
 from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.backbone import load_weights
-from pose_models.baselines.bins import bins_of
+from pose_models.baselines.bins import bins_of, viewpoints_of
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import CUBE
 from pose_models.baselines.res_general import BaselineSpec, ResGeneral, save_baseline
+from pose_models.categories import KnownCategories
 from pose_models.data.augment import Backgrounds
 from pose_models.data.photographs import Photographs
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.views import Views
-from pose_models.geometry import viewpoint_of
-from pose_models.metrics import most_frequent_rotation
+from pose_models.geometry import rotation_cam_obj, viewpoint_of
+from pose_models.metrics import canonical_rotations, most_frequent_rotation
 from pose_models.training.loop import LoopOptions, Processes, Step, fit
 from pose_models.training.spec import freeze, parameter_groups, training_mode
 
@@ -31,10 +32,12 @@ _COUNTED = 1000
 _ANGLES = ("azimuth", "elevation", "theta")
 
 
-def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor], unmirrored: tuple[str, ...] = ()) -> ResGeneral:
+def build(
+    config: BaselineConfig, mode_rotations: Mapping[str, Tensor], known: KnownCategories | None = None
+) -> ResGeneral:
     """Make the untrained model: random weights from `config.seed`, then the body's pretrained ones if given.
 
-    mode_rotations: each category's most frequent training rotation (3, 3). unmirrored: as in `nmm.ModelSpec`.
+    mode_rotations: each category's most frequent training rotation (3, 3). known: facts about the categories.
     """
     spec = BaselineSpec(
         backbone=config.backbone,
@@ -45,7 +48,7 @@ def build(config: BaselineConfig, mode_rotations: Mapping[str, Tensor], unmirror
         mode_rotations=tuple(tuple(mode_rotations[name].flatten().tolist()) for name in config.categories),
         canvas_hw=(config.image_size, config.image_size),
         box_fill=config.box_fill,
-        unmirrored=unmirrored,
+        **vars(known or KnownCategories()),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -71,6 +74,11 @@ class BaselineTrainee:
         """Train `model` as `config` says."""
         self.module, self.net = model, model
         self._config = config
+        # The built-in categories are learned as in the papers, whatever their symmetry.
+        # In the middle of bins, so that rounding does not change the bin of a target.
+        middle = viewpoints_of(bins_of(torch.zeros(3), config.bins), config.bins, "centre")
+        self._front = rotation_cam_obj(middle)
+        self._symmetries = {each.name: each.symmetry.canonical() for each in model.spec.definitions}
 
     def optimiser(self) -> torch.optim.Optimizer:
         """Make AdamW or SGD."""
@@ -85,11 +93,21 @@ class BaselineTrainee:
         training_mode(self.module, self.net.body, self._config)
 
     def loss(self, output: Tensor, batch: Batch, step: int, everyone: Processes) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean cross-entropy of the three angles' bins, and that of each angle."""
+        """Return the mean cross-entropy of the three angles' bins, and that of each angle.
+
+        Of the poses that show the same, by the symmetry of a category of one's own, one is the target.
+        """
         scores = self.net.chosen(output, batch.category)
-        true = bins_of(viewpoint_of(batch.cam_T_obj[:, :3, :3]), self._config.bins)
+        true = bins_of(viewpoint_of(self._targets(batch)), self._config.bins)
         losses = F.cross_entropy(scores.flatten(0, 1), true.flatten(), reduction="none").view(-1, 3).mean(0)
         return losses.mean(), dict(zip(_ANGLES, losses, strict=True))
+
+    def _targets(self, batch: Batch) -> Tensor:
+        R = batch.cam_T_obj[:, :3, :3].clone()
+        for name in set(batch.category) & self._symmetries.keys():
+            rows = [i for i, category in enumerate(batch.category) if category == name]
+            R[rows] = canonical_rotations(R[rows], self._symmetries[name], self._front)
+        return R
 
     def save(self, folder: Path) -> None:
         """Write the model."""
@@ -133,18 +151,18 @@ def train(
     out: Path,
     options: LoopOptions,
     on_step: Callable[[Step], None],
-    unmirrored: tuple[str, ...] = (),
+    known: KnownCategories | None = None,
 ) -> ResGeneral:
     """Train Res-General and write it, its configuration and its log to `out`; see `training.loop.fit`.
 
-    unmirrored: as in `nmm.ModelSpec`. DataError if a category has no image, ConfigError if the loss becomes non-finite
+    known: facts about the categories. DataError if a category has no image, ConfigError if the loss becomes non-finite
     or a source that is to be used holds no image.
     """
     rotations: dict[str, list[Array]] = {name: [] for name in config.categories}
     # Only rotations are learned: where a photograph has no camera, that of a cube stands in.
     outlines = dict.fromkeys(config.categories, CUBE[None].float())
     photographs = Photographs(_noted(real, rotations), outlines, config.real_distance, config.image_size)
-    model = build(config, _mode_rotations(rotations, renders), unmirrored)
-    views = Views(renders, photographs, model.spec.canvas_hw, config, backgrounds, unmirrored)
+    model = build(config, _mode_rotations(rotations, renders), known)
+    views = Views(renders, photographs, model.spec.canvas_hw, config, backgrounds, model.spec.unmirrored)
     fit(BaselineTrainee(model, config), views, config, out, options, on_step)
     return model

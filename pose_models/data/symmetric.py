@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import BUILTIN
 from p3d_gen.core.errors import ConfigError
 from p3d_gen.core.types import Array
 
@@ -34,7 +34,7 @@ def unmirrored(cads: Mapping[str, Collection[Array]]) -> tuple[str, ...]:
     return tuple(
         name
         for name, models in cads.items()
-        if name not in CATEGORIES and not (models and all(map(is_left_right_symmetric, models)))
+        if name not in BUILTIN and not (models and all(map(is_left_right_symmetric, models)))
     )
 
 

@@ -13,7 +13,7 @@ from pose_models.metrics.confusion import CONFUSIONS, confusions
 from pose_models.metrics.groups import Grouped, grouped_metrics
 from pose_models.metrics.selective import RiskCoverage, risk_coverage
 from pose_models.metrics.summary import prediction_errors, summary
-from pose_models.metrics.symmetry import symmetric_error_rad, symmetry_error_rad
+from pose_models.metrics.symmetry import canonical_rotations, symmetric_error_rad, symmetry_error_rad
 
 __all__ = [
     "CONFUSIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "PoseMetrics",
     "RiskCoverage",
     "Spread",
+    "canonical_rotations",
     "confusions",
     "grouped_intervals",
     "grouped_metrics",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch.utils.data import ConcatDataset
 
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.types import Array
 from pose_models.config import TrainConfig
 from pose_models.data.augment import Backgrounds
@@ -27,12 +28,13 @@ __all__ = ["LoopOptions", "Sources", "Step", "train"]
 @dataclass(frozen=True, kw_only=True)
 class Sources:
     """The material of a training: rendered samples, labelled photographs, the CAD models of each category (vertices by
-    id), and backgrounds for samples that have a mask."""
+    id), backgrounds for samples that have a mask, and definitions of categories as in `KnownCategories`."""
 
     renders: Sequence[PoseSample] = ()
     real: Iterable[PoseSample] = ()
     cads: Mapping[str, Mapping[str, Array]]
     backgrounds: Backgrounds | None = None
+    definitions: tuple[CategoryDefinition, ...] = ()
 
 
 def train(
@@ -46,8 +48,8 @@ def train(
     """
     outlines = outlines_of(sources.cads)
     real = Photographs(sources.real, outlines, config.real_distance, config.image_size)
-    model = build(config, model_spec(config, (sources.renders, real), sources.cads), outlines)
-    spec = model.spec
+    spec = model_spec(config, (sources.renders, real), sources.cads, sources.definitions)
+    model = build(config, spec, outlines)
     views = Views(sources.renders, real, spec.canvas_hw, config, sources.backgrounds, spec.unmirrored)
 
     def more() -> Sequence[str]:

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import BUILTIN, CategoryDefinition
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.types import Array
 from p3d_gen.spec.sections import Section, validated
+from pose_models.categories import KnownCategories, training_definitions
 from pose_models.config import MILD, STRONG, LoopConfig, load_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.cads import cad_vertices
@@ -143,15 +144,21 @@ def training_cads(data: TrainingData, categories: Sequence[str]) -> dict[str, di
     return cads
 
 
-def unmirrored_categories(data: TrainingData, categories: Sequence[str]) -> tuple[str, ...]:
-    """Return the categories whose pictures must not be mirrored, for a training that needs no CAD models itself."""
+def category_definitions(data: TrainingData, categories: Sequence[str]) -> tuple[CategoryDefinition, ...]:
+    """Return the definitions of the categories that are not built in, see `training_definitions`."""
+    roots = {path.parent.parent for shards in data.shards for name in categories for path in shard_paths(shards, name)}
+    return training_definitions(sorted(roots), data.cads, categories)
+
+
+def known_categories(data: TrainingData, categories: Sequence[str]) -> KnownCategories:
+    """Return what is known of the categories, for a training that needs no CAD models itself."""
     cads = {}
     for name in categories:
         try:
-            cads[name] = list(training_cads(data, (name,))[name].values()) if name not in CATEGORIES else []
+            cads[name] = list(training_cads(data, (name,))[name].values()) if name not in BUILTIN else []
         except (ConfigError, DataError):
             cads[name] = []
-    return unmirrored(cads)
+    return KnownCategories(unmirrored=unmirrored(cads), definitions=category_definitions(data, categories))
 
 
 def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CONFIG_FILE) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.cuboid import fit_box
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
@@ -67,9 +68,15 @@ def _mesh_spec(
 
 
 def model_spec(
-    config: TrainConfig, samples: Sequence[Sequence[PoseSample]], cads: Mapping[str, Mapping[str, Array]]
+    config: TrainConfig,
+    samples: Sequence[Sequence[PoseSample]],
+    cads: Mapping[str, Mapping[str, Array]],
+    definitions: tuple[CategoryDefinition, ...] = (),
 ) -> ModelSpec:
-    """Make the spec for sources of samples and each category's CAD models. DataError if a category has no image."""
+    """Make the spec for sources of samples and each category's CAD models. DataError if a category has no image.
+
+    definitions: as in `KnownCategories`.
+    """
     counted = [sample for source in samples if len(source) for sample in _counted(source)]
     boxes = np.array([sample.box_xyxy for sample in counted])
     meshes = [
@@ -90,6 +97,7 @@ def model_spec(
         clutter=config.clutter_images * config.clutter_per_image,
         meshes=tuple(meshes),
         unmirrored=unmirrored({name: cads[name].values() for name in config.categories}),
+        definitions=definitions,
     )
 
 

@@ -18,9 +18,9 @@ def mug(seed, handle=True):
     return trimesh.util.concatenate([body, ring])
 
 
-def write_mugs(folder, count, handle=True):
+def write_mugs(folder, numbers, handle=True):
     """Write `folder`/mug_NN.ply; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
+    for number in numbers:
         mug(number, handle).export(folder / f"mug_{number:02d}.ply")
     return folder

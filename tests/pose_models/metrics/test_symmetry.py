@@ -8,7 +8,7 @@ import torch
 
 from p3d_gen.core.symmetry import Symmetry, rotation_about
 from pose_models.geometry import random_rotations, rot_z, rotation_cam_obj, rotation_error_rad
-from pose_models.metrics import symmetric_error_rad, symmetry_error_rad
+from pose_models.metrics import canonical_rotations, symmetric_error_rad, symmetry_error_rad
 
 torch.set_num_threads(1)
 NONE = Symmetry.NONE
@@ -65,6 +65,21 @@ def test_turns_of_the_group_change_nothing(turns):
         np.testing.assert_allclose(symmetry_error_rad(a, b @ turn, symmetry), error, atol=1e-7)
         assert bool((error <= rotation_error_rad(a @ turn, b) + 1e-12).all())
     np.testing.assert_allclose(symmetry_error_rad(b, a, symmetry), error, atol=1e-7)
+
+
+@pytest.mark.parametrize("turns", [[], *FINITE, *ENDLESS, ["z:0", "x:0"]])
+def test_all_that_show_the_same_have_one_canonical_rotation(turns):
+    a, _ = pairs(50)
+    symmetry, front = Symmetry.parse(turns), rotation_cam_obj(torch.tensor([0.1, 0.05, 0.0], dtype=torch.float64))
+    canonical = canonical_rotations(a, symmetry, front)
+    assert symmetry_error_rad(canonical, a, symmetry).max() < 1e-6
+    elements = list(symmetry.group)
+    if symmetry.continuous_axis:
+        elements += [rotation_about(symmetry.continuous_axis, angle) @ elements[-1] for angle in (0.3, 2.0, 4.5)]
+    for turn in map(torch.tensor, elements):
+        np.testing.assert_allclose(canonical_rotations(a @ turn, symmetry, front), canonical, atol=1e-9)
+    for turn in map(torch.tensor, elements):
+        assert bool((rotation_error_rad(canonical, front) <= rotation_error_rad(a @ turn, front) + 1e-9).all())
 
 
 def test_a_sphere_has_no_error():
