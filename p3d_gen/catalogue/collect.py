@@ -43,7 +43,15 @@ class Collection:
 
     def definition(self, category: str) -> CategoryDefinition:
         """Return the definition of a category: the manifest's, or that of category.toml next to its models."""
-        return self.definitions.get(category) or define(category, None, a_file(self.cads[category]))[0]
+        return self.definitions.get(category) or self._defined(category)[0]
+
+    def assumptions(self) -> list[str]:
+        """Return a line about each category that nothing defines."""
+        lines = (self._defined(category)[1] for category in self.cads if category not in self.definitions)
+        return [line for line in lines if line]
+
+    def _defined(self, category: str) -> tuple[CategoryDefinition, str]:
+        return define(category, None, a_file(self.cads[category]))
 
 
 def _category_of(path: Path, folder: Path, wanted: Wanted) -> str:

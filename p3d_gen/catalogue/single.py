@@ -15,6 +15,7 @@ from PIL import Image
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.catalogue.collect import Wanted, collect
+from p3d_gen.core.categories import BUILTIN, CategoryDefinition
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import AssetError, ManifestError
 from p3d_gen.core.types import Viewpoint
@@ -22,11 +23,11 @@ from p3d_gen.render.prepare import prepare_model
 from p3d_gen.render.stage import ShardRenderer
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder
-from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.manifest import Manifest, manifest_hash
 from p3d_gen.spec.sampling import spec
 from p3d_gen.spec.sections import validated
-from p3d_gen.spec.taken import take_inventory
+from p3d_gen.spec.taken import take_backgrounds, take_environments, take_textures
 
 _FILL = (0.9, 0.9)
 
@@ -39,9 +40,10 @@ def _worker(device: str) -> BlenderWorker:
     return worker
 
 
-def _one_model(cad: str, wanted: Wanted) -> tuple[str, Asset]:
-    """Return the category and the only CAD model at an address."""
-    models = [(name, asset) for name, assets in collect(cad, wanted).cads.items() for asset in assets]
+def _one_model(cad: str, wanted: Wanted) -> tuple[CategoryDefinition, Asset]:
+    """Return the only CAD model at an address, and the definition of its category."""
+    collection = collect(cad, wanted)
+    models = [(collection.definition(name), asset) for name, assets in collection.cads.items() for asset in assets]
     if len(models) > 1:
         raise AssetError(f"{cad} stands for {len(models)} CAD models: name the file of one, or one parametric shape")
     return models[0]
@@ -71,17 +73,18 @@ def render_one(
     The picture is RGBA with a transparent background. The labels are those of a rendered sample of a run, with the
     same definitions.
 
-    cad: a file, or the address of a parametric shape such as "parametric:car?variant=3". category: one of PASCAL3D+;
-    not needed for parametric shapes. azimuth_deg, elevation_deg, theta_deg, distance: the viewpoint, see
-    `core.types.Viewpoint`; distance is in box diagonals. image_hw: height and width in pixels. focal_px: None stands
-    for the focal length at which the object takes 90 % of the frame. texture, light: a manifest's
+    cad: a file, or the address of a parametric shape such as "parametric:car?variant=3". category: its name, by default
+    that of its folder; not needed for parametric shapes. azimuth_deg, elevation_deg, theta_deg, distance: the
+    viewpoint, see `core.types.Viewpoint`; distance is in box diagonals. image_hw: height and width in pixels.
+    focal_px: None stands for the focal length at which the object takes 90 % of the frame. texture, light: a manifest's
     texture.kind and light.kind. colour: of the paint of realistic textures; "" draws one. samples: rays per pixel.
     seed: of textures, light and paint. up, front: axes of the file, such as "z" and "-y". device: "auto", "cpu" or a
     kind of GPU.
 
     AssetError if the model cannot be used or not be rendered so, ManifestError if an argument is not valid.
     """
-    category, asset = _one_model(str(cad), Wanted(category=category, up=up, front=front))
+    definition, asset = _one_model(str(cad), Wanted(category=category, up=up, front=front))
+    category = definition.name
     settings = {
         "seed": seed,
         "categories": [category],
@@ -97,8 +100,16 @@ def render_one(
         "output": {"members": []},
         "stylize": {"colours": [colour]} if colour else {},
     }
+    if category not in BUILTIN:
+        settings["cad"] = {"source": asset.path.absolute().anchor}  # there are no embedded shapes of it
     manifest = validated(Manifest, settings, "the call of render_one", "manifest", ManifestError)
-    inventory = replace(take_inventory(manifest, Path.cwd()), cads={category: (asset,)})
+    inventory = Inventory(
+        cads={category: (asset,)},
+        textures=take_textures(manifest, Path.cwd()),
+        hdris=take_environments(manifest, Path.cwd()),
+        backgrounds=take_backgrounds(manifest, Path.cwd()),
+        definitions={category: definition},
+    )
     view = Viewpoint(
         azimuth_rad=radians(azimuth_deg),
         elevation_rad=radians(elevation_deg),

@@ -191,6 +191,7 @@ def check_(source: str, category: str | None, as_json: bool, out: Path, no_pictu
     from p3d_gen.catalogue.collect import Wanted, collect
 
     collection = collect(source, Wanted(category=category or ""))
+    _say_assumptions([collection])
     models = [asset for assets in collection.cads.values() for asset in assets]
     if not no_pictures:
         check_folder(out, [asset.path for asset in models if not asset.is_parametric])
@@ -207,6 +208,11 @@ def check_(source: str, category: str | None, as_json: bool, out: Path, no_pictu
             f"pictures: {', '.join(str(path) for path in write_pages(out, _title(source), checked))}", err=as_json
         )
     _conclude([report.address for report in reports if report.error], len(models), "cannot be used")
+
+
+def _say_assumptions(collections: Iterable[Collection]) -> None:
+    for line in dict.fromkeys(line for collection in collections for line in collection.assumptions()):
+        click.echo(line, err=True)
 
 
 def _title(source: str) -> str:
@@ -287,6 +293,7 @@ def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, 
 
     wanted = Wanted(category=category or "", layout=layout, up=up, front=front)
     collections = [collect(source, wanted) for source in sources]
+    _say_assumptions(collections)
     cads = _merged(collections)
     roots = {asset.address: each.root for each in collections for models in each.cads.values() for asset in models}
     total = sum(len(models) for models in cads.values())

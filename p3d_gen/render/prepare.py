@@ -24,6 +24,7 @@ from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.manifest import resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.taken import take_definitions
 
 _PATIENCE_S = 300.0
 
@@ -238,7 +239,8 @@ def prepare_models(
 
     workers: largest number of Blender processes. memory_mb: largest resident memory of each. on_model: called after
     each model.
-    Returns notes for the user: models prepared again, models left out, and pictures missing from materials.
+    Returns notes for the user: what was assumed of categories that nothing defines, models prepared again, models left
+    out, and pictures missing from materials.
     AssetError lists the models that cannot be used. If cad.quarantine is true they are left out of the run instead;
     open the run again to see its new inventory.
     """
@@ -257,7 +259,8 @@ def prepare_models(
             write_bytes(run.models_file, sealed_json({**_facts(run, left_out), "quarantined": left_out}))
         elif todo:
             again = _record_again(run, todo)
-    return again + _notes(read_models(run.root) or {})
+    assumed = take_definitions(run.manifest, run.inventory.cads)[1]
+    return assumed + again + _notes(read_models(run.root) or {})
 
 
 def ensure_models(run_folder: str | Path, memory_mb: int = MEMORY_MB) -> None:

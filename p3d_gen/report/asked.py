@@ -40,7 +40,7 @@ def manifest_section(run: RunFolder, stylization: Stylization) -> PageSection:
     """Return the keys of the manifest, those with other values than the defaults first, and of a named stylization."""
     manifest = run.manifest
     defaults = _flat(
-        Manifest(categories=manifest.categories, samples_per_category=1).model_dump(
+        Manifest(categories=("car",), samples_per_category=1).model_dump(
             mode="json", exclude={"categories", "samples_per_category"}
         )
     )

@@ -7,6 +7,7 @@ RUN/shards-NAME/<shard>.tar     the samples packed from them
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from p3d_gen.run.record import SCHEMA_VERSION, base_dirs, difference, stored_bas
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.definitions import own_words
 from p3d_gen.spec.manifest import Manifest, check_categories, resolve_folder
-from p3d_gen.spec.sections import validated
+from p3d_gen.spec.sections import EMBEDDED, validated
 from p3d_gen.spec.stylize import Stylize
 from p3d_gen.stylize.control import needed_members
 from p3d_gen.stylize.prompts import check_words, load_templates
 from p3d_gen.stylize.weights import all_weights, check_weights, contents
 
+_logger = logging.getLogger(__name__)
 Given = tuple[Stylize, Path]
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _NOWHERE = Path(os.devnull)  # no file is below it
@@ -206,6 +208,19 @@ def _checked(run: RunFolder, settings: Stylize, base_dir: Path) -> None:
         resolve_folder(settings.pose_model, base_dir, "stylize.pose_model")
     if settings.stylizer != "none":
         check_weights(settings, base_dir)
+        _say_unknown(run, settings)
+
+
+def _say_unknown(run: RunFolder, settings: Stylize) -> None:
+    """Log that the embedded stylizer does not know one's own categories: it has learned twelve words."""
+    own = [name for name in run.manifest.categories if name not in BUILTIN]
+    if own and settings.base == EMBEDDED:
+        _logger.warning(
+            "the embedded stylizer has learned the %d built-in categories, not %s: it follows the control picture and "
+            "the colour, whatever the prompt calls the object",
+            len(BUILTIN),
+            ", ".join(own),
+        )
 
 
 def _wanted(
