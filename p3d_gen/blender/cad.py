@@ -122,7 +122,15 @@ def _stated_kinds(address: str, part_names: tuple[str, ...]) -> dict[str, str]:
     return {name: stated[name] for name in part_names if name in stated}
 
 
-def _model(source: SourceModel, surface: Surface, kinds: dict[str, str], warnings: tuple[str, ...]) -> CadModel:
+def _model(
+    source: SourceModel,
+    surface: Surface,
+    kinds: dict[str, str],
+    unit_m: float | None,
+    warnings: tuple[str, ...],
+) -> CadModel:
+    """Return the prepared model. unit_m: the metres that 1 in the file is stated to mean, None if it is not stated."""
+    metres = source.metres(unit_m)
     return CadModel(
         vertices=surface.vertices,
         faces=surface.faces.astype(np.int32),
@@ -134,6 +142,7 @@ def _model(source: SourceModel, surface: Surface, kinds: dict[str, str], warning
         part_names=surface.part_names,
         keypoints=surface.keypoints,
         symmetry=source.symmetry,
+        diagonal_m=None if metres is None else metres * surface.unit / source.surface.unit,
         warnings=warnings,
     )
 
@@ -158,7 +167,7 @@ def prepare(request: PrepareRequest) -> Done:
                 rescale(material, source.unit / surface.unit)
             warnings += save_materials(materials, materials_file(request.target))
         reset()  # a file may leave Blender in any state
-        save_cad(request.target, _model(source, surface, kinds, tuple(warnings)))
+        save_cad(request.target, _model(source, surface, kinds, request.unit_m, tuple(warnings)))
         return Done()
     finally:
         reset()

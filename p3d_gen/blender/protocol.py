@@ -159,7 +159,8 @@ class PrepareRequest(Request[Done]):
     """Normalise the CAD model at the address `source` into the npz `target`, see `CadModel`.
 
     up, front: the source's axes, or "auto" for those of its format. symmetry: that of the category, for models that
-    state none. keypoints: the names that the category knows. root: the folder of models that it comes from;
+    state none. keypoints: the names that the category knows. unit_m: the metres that 1 in the file is stated to mean,
+    None for what the file says. root: the folder of models that it comes from;
     pictures outside it are left out. None: all pictures are taken.
     """
 
@@ -169,6 +170,7 @@ class PrepareRequest(Request[Done]):
     front: str
     symmetry: tuple[str, ...] = ()
     keypoints: tuple[str, ...] = ()
+    unit_m: float | None = None
     root: Path | None = None
 
 

@@ -17,7 +17,7 @@ from blender_assets.shapes import Shape, build
 from blender_assets.shapes.ply import is_parametric_ply, shape_of_ply
 from p3d_gen.blender.cleaning import Surface, plain
 from p3d_gen.blender.evaluation import as_rendered
-from p3d_gen.blender.headers import check_extensions, is_y_up
+from p3d_gen.blender.headers import check_extensions, fbx_unit_m, has_unit, is_y_up
 from p3d_gen.blender.pieces import COLOURS, colour_material, read_scene
 from p3d_gen.blender.readings import COLOUR, Reading, not_kept
 from p3d_gen.blender.references import check_references, is_below, is_plain
@@ -46,6 +46,8 @@ class SourceModel:
     materials: one per part name, None for a part without one; empty if the file has no materials at all.
     readings: what the materials read of their objects -> the attribute of the surface that holds it.
     unit: the length in the file that is 1 in the materials.
+    unit_m: the metres that 1 in the surface means, None if the file does not say that. per_unit: the length in the
+    surface that is 1 in the file: Blender reads FBX files in metres.
     warnings: texts about missing files, and about what cannot be kept.
     """
 
@@ -55,7 +57,13 @@ class SourceModel:
     materials: tuple[bpy.types.Material | None, ...] = ()
     readings: dict[Reading, str] = field(default_factory=dict)
     unit: float = 1.0
+    unit_m: float | None = None
+    per_unit: float = 1.0
     warnings: tuple[str, ...] = ()
+
+    def metres(self, stated_m: float | None) -> float | None:
+        """Return the metres that 1 in the surface means. stated_m: those that 1 in the file is stated to mean."""
+        return self.unit_m if stated_m is None else stated_m / self.per_unit
 
 
 def reset() -> None:
@@ -144,6 +152,24 @@ def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
     return (_Y_UP if y_up else _Z_UP), matrix
 
 
+def _units(path: Path) -> tuple[float | None, float]:
+    """Return `SourceModel.unit_m` and `per_unit`; after `_open`."""
+    suffix, units = path.suffix.lower(), bpy.context.scene.unit_settings
+    if suffix in (".glb", ".gltf"):
+        return 1.0, 1.0
+    if suffix == ".fbx":
+        file_m = fbx_unit_m(path)
+        return (None if file_m is None else 1.0), file_m or 1.0
+    if suffix in _USD:
+        usd_geom = _pxr("UsdGeom")
+        stage = _pxr("Usd").Stage.Open(str(path))
+        is_said = usd_geom.StageHasAuthoredMetersPerUnit(stage)
+        return (float(usd_geom.GetStageMetersPerUnit(stage)) if is_said else None), 1.0
+    if (suffix == ".blend" and units.system != "NONE") or (suffix == ".dae" and has_unit(path)):
+        return float(f"{units.scale_length:.6g}"), 1.0  # Blender holds it as a 32 bit number
+    return None, 1.0
+
+
 def _missing_files(path: Path) -> tuple[str, ...]:
     """Return a warning for each missing file: a material library of an OBJ, or a file that a USD refers to."""
     if path.suffix.lower() in _USD:
@@ -188,6 +214,7 @@ def _by_blender(path: Path, default: Symmetry, root: Path | None) -> SourceModel
     shows_colours = path.suffix.lower() != ".blend"  # Blender's importers give such meshes no material
     surface, table, names = as_rendered(lambda depsgraph: read_scene(depsgraph, shows_colours))
     axes, matrix = _conversion(path)
+    unit_m, per_unit = _units(path)
     keypoints, symmetry = read_sidecar(path, default)
     materials = tuple(table.numbers)
     unread = (f"the colours {name} are read by no material" for name in table.unread)
@@ -199,6 +226,8 @@ def _by_blender(path: Path, default: Symmetry, root: Path | None) -> SourceModel
         materials=materials if any(materials) else (),
         readings=names,
         unit=float(np.cbrt(abs(np.linalg.det(matrix[:3, :3])))),
+        unit_m=unit_m,
+        per_unit=per_unit,
         warnings=(*_missing_files(path), *left_out, *lost, *unread),
     )
 

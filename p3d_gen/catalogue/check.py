@@ -23,7 +23,7 @@ from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import asset_licence, is_own_ply
 from p3d_gen.spec.part_names import PAINT, kind_of_part
-from p3d_gen.spec.side_files import axes_file
+from p3d_gen.spec.side_files import axes_file, unit_file
 
 MANY_FACES = 200_000
 
@@ -36,7 +36,8 @@ class Report:
     then 0. extent_xyz: size of the normalised model, whose box diagonal is 1. parts: names of its material slots.
     keypoints: number of keypoints. warnings: faults that were repaired or that do not prevent its use, and doubts about
     its orientation. up, front: axes of the file that were taken to point up and to the front. axes_from: who states
-    them. diagonal: of the box of the file, in its own units.
+    them. diagonal: of the box of the file, in its own units. diagonal_m: the same in metres, None if nobody states the
+    unit. unit_from: who states it.
     part_kinds: part -> the kind of surface that `realistic` textures give it, "paint" if its name says none.
     """
 
@@ -59,6 +60,8 @@ class Report:
     front: str = ""
     axes_from: str = ""
     diagonal: float = 0.0
+    diagonal_m: float | None = None
+    unit_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +139,15 @@ def _axes_from(asset: Asset) -> str:
     }[asset.axes_from]
 
 
+def _unit_from(asset: Asset) -> str:
+    """Return who states the unit of a model's file, as a report says it."""
+    return {
+        "file": "stated by the file",
+        "manifest": "stated by cad.unit",
+        "side file": f"stated by {(unit_file(asset.path) or asset.path).name}",
+    }[asset.unit_from]
+
+
 def check_model(
     worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, root: Path | None, with_views: bool = False
 ) -> Checked:
@@ -167,6 +179,8 @@ def check_model(
         front=front,
         axes_from=_axes_from(asset),
         diagonal=survey.diagonal,
+        diagonal_m=model.diagonal_m,
+        unit_from=_unit_from(asset) if model.diagonal_m else "",
     )
     discard(path)
     views = draw_views(model.vertices, model.faces, model.face_part) if with_views else None

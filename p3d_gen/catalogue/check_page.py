@@ -34,9 +34,10 @@ def axes_text(report: Report) -> str:
 
 
 def size_text(report: Report) -> str:
-    """Return the sides of a model's box, in box diagonals, and its diagonal in the file."""
+    """Return the sides of a model's box, in box diagonals, and its diagonal in the file and in metres."""
     x, y, z = report.extent_xyz
-    return f"{_EXTENT.format(x, y, z)} of its diagonal, {report.diagonal:.4g} in the file"
+    metres = "no unit" if report.diagonal_m is None else f"{report.diagonal_m:.4g} m, {report.unit_from}"
+    return f"{_EXTENT.format(x, y, z)} of its diagonal, {report.diagonal:.4g} in the file ({metres})"
 
 
 def _lines(report: Report) -> Iterator[tuple[str, tuple[int, int, int]]]:

@@ -126,12 +126,13 @@ def _yes(value: bool) -> str:
 
 def _check_row(report: Report) -> tuple[str, ...]:
     if report.error:
-        return (report.id, *[""] * 7, report.licence, "broken")
+        return (report.id, *[""] * 8, report.licence, "broken")
     return (
         report.id,
         str(report.faces),
         str(report.vertices),
         " ".join(f"{side:.3f}" for side in report.extent_xyz),
+        "" if report.diagonal_m is None else f"{report.diagonal_m:.4g}",
         f"{len(report.parts)}{' with materials' if report.has_materials else ''}",
         _yes(report.has_native_uv),
         str(report.keypoints),
@@ -142,7 +143,19 @@ def _check_row(report: Report) -> tuple[str, ...]:
 
 
 def _show_reports(reports: list[Report]) -> None:
-    titles = ("id", "faces", "vertices", "extent x y z", "parts", "UVs", "keypoints", "watertight", "licence", "state")
+    titles = (
+        "id",
+        "faces",
+        "vertices",
+        "extent x y z",
+        "diagonal m",
+        "parts",
+        "UVs",
+        "keypoints",
+        "watertight",
+        "licence",
+        "state",
+    )
     for category in dict.fromkeys(report.category for report in reports):
         table = Table(*titles, title=category)
         for report in reports:

@@ -70,6 +70,9 @@ class PackedLabels(TypedDict):
             Field(min_length=1, description="x, y, z, n: turns by 1/n about that axis change nothing; n 1 none, 0 any"),
         ]
     ]
+    diagonal_m: NotRequired[
+        Annotated[float, Field(ge=0, description="diagonal of the stretched box in metres, 0 if its CAD has no unit")]
+    ]
     bbox_xyxy: Annotated[Box, Field(description="2D box of the mask, continuous pixels")]
     amodal_bbox_xyxy: Annotated[Box, Field(description="2D box of the whole silhouette, also beyond the frame")]
     bbox3d_xy: Annotated[

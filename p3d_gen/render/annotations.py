@@ -89,6 +89,15 @@ def _shares(shot: Rendered, whole: Amodal) -> dict[str, float]:
     }
 
 
+def _later(shot: Rendered) -> dict[str, Any]:
+    """Return the labels that version 0.1.0 did not have.
+
+    diagonal_m is that of the stretched box, and 0.0 if it is not known: readers can give no type to a null.
+    """
+    diagonal_m = (shot.model.diagonal_m or 0.0) * float(np.linalg.norm(np.ptp(shot.vertices, axis=0)))
+    return {"symmetries": shot.model.symmetry.rows(), "diagonal_m": diagonal_m}
+
+
 def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str], version: int) -> dict[str, Any]:
     """Return the labels of a sample whose whole silhouette is `whole`.
 
@@ -113,7 +122,7 @@ def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str], version: 
         "stretch_xyz": list(sample.stretch_xyz),
         "object_extent_xyz": np.ptp(shot.vertices, axis=0).tolist(),
         "symmetry_order": model.symmetry_order,
-        **({"symmetries": model.symmetry.rows()} if version > 1 else {}),
+        **(_later(shot) if version > 1 else {}),
         "bbox_xyxy": list(mask_box(shot.passes.mask)),
         "amodal_bbox_xyxy": list(whole.box),
         "bbox3d_xy": project(transform(shot.cam_T_obj, corners), camera).tolist(),

@@ -61,6 +61,7 @@ def prepare_request(
         front=asset.front,
         symmetry=tuple(definition.symmetry.texts()),
         keypoints=definition.keypoints,
+        unit_m=asset.unit_m,
         root=root.absolute() if root and not asset.is_parametric and asset.path.is_relative_to(root) else None,
     )
 
@@ -144,6 +145,7 @@ def _summary(path: Path) -> dict[str, Any]:
         "has_keypoints": bool(model.keypoints),
         "symmetry_order": model.symmetry_order,
         "symmetry": model.symmetry.canonical().texts(),
+        **({"diagonal_m": model.diagonal_m} if model.diagonal_m else {}),
         "warnings": list(model.warnings),
         "sha256": file_sha256(copy),
         **({"materials_sha256": file_sha256(materials_file(copy))} if has_materials else {}),

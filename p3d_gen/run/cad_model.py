@@ -28,6 +28,7 @@ _FAR = 1.0
 _NEARLY = 0.85
 _ATTRIBUTE = "attribute "
 _STATED = "stated_kinds"
+_DIAGONAL_M = "diagonal_m"
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
 
 
@@ -40,7 +41,8 @@ class CadModel:
     index into part_names. part_names: the source's material slots, ("",) if it has none. keypoints: name -> (3,), empty
     if the source has none. symmetry: turns that leave the shape as it is, in object axes. warnings: things that its
     materials lack. attributes: name -> (F, 3, k), what its own materials read at each corner besides native_uv, such as
-    colours. stated_kinds: part -> its kind, where that is stated, see `spec.part_names`.
+    colours. stated_kinds: part -> its kind, where that is stated, see `spec.part_names`. diagonal_m: the metres that 1
+    means, the diagonal of its box, None if its file has no unit.
     """
 
     vertices: Array
@@ -54,6 +56,7 @@ class CadModel:
     warnings: tuple[str, ...] = ()
     attributes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     stated_kinds: dict[str, str] = field(default_factory=dict)
+    diagonal_m: float | None = None
 
     @property
     def symmetry_order(self) -> int:
@@ -76,6 +79,7 @@ def save_cad(path: Path, model: CadModel) -> None:
         symmetries=np.array(model.symmetry.rows()),
         warnings=np.array(model.warnings, np.str_),
         **({_STATED: np.array(list(model.stated_kinds.items()), np.str_)} if model.stated_kinds else {}),
+        **({_DIAGONAL_M: np.array(model.diagonal_m)} if model.diagonal_m is not None else {}),
         **{f"{_ATTRIBUTE}{name}": values for name, values in model.attributes.items()},
     )
     write_bytes(path, content)
@@ -119,6 +123,8 @@ def _loaded(path: Path, sha256: str, *_: int) -> CadModel:
             symmetry=_symmetry(arrays),
             warnings=tuple(str(warning) for warning in arrays["warnings"]),
             attributes={name.removeprefix(_ATTRIBUTE): arrays[name] for name in arrays if name.startswith(_ATTRIBUTE)},
+            stated_kinds={str(part): str(kind) for part, kind in arrays[_STATED]} if _STATED in arrays else {},
+            diagonal_m=float(arrays[_DIAGONAL_M]) if _DIAGONAL_M in arrays else None,
         )
 
 

@@ -24,6 +24,8 @@ FORMAT_AXES: dict[str, tuple[str, str]] = {
 FORMER_OBJ_AXES = ("z", "-y")
 # Who states the axes of a model; a guess from the format is named in reports.
 AxesFrom = Literal["format", "layout", "manifest", "side file", "option"]
+# Who states the unit of a model's file.
+UnitFrom = Literal["file", "manifest", "side file"]
 
 
 def object_R_file(up: str, front: str) -> Array:

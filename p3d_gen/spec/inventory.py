@@ -13,7 +13,7 @@ from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec import definitions
-from p3d_gen.spec.axes import FORMER_OBJ_AXES, AxesFrom
+from p3d_gen.spec.axes import FORMER_OBJ_AXES, AxesFrom, UnitFrom
 from p3d_gen.spec.parametric import PARAMETRIC
 
 # The kinds of sources, as a run records them.
@@ -28,6 +28,8 @@ class Asset:
     address: path of a file, or `parametric:<category>?variant=<n>`; "" for a file that a run was made from and that is
     not there any more.
     up, front: axes of a CAD; "auto" stands for those that its file says. axes_from: who states them.
+    unit_m: the metres that 1 in a CAD's file is stated to mean; None stands for what its file says.
+    unit_from: who states it, the manifest or a side file.
     recorded: the identity of a file that is not there any more, as its run records it.
     """
 
@@ -36,6 +38,8 @@ class Asset:
     up: str = "auto"
     front: str = "auto"
     axes_from: AxesFrom = "format"
+    unit_m: float | None = None
+    unit_from: UnitFrom = "file"
     recorded: str = ""
 
     @property
@@ -66,7 +70,11 @@ class Asset:
             return self.recorded
         if self.is_parametric:
             return f"{self.id} {self.address} version {LIBRARY_VERSION}"
-        return f"{self.id}{self.path.suffix} {self.path.stat().st_size}{self._stated_axes()}"
+        return f"{self.id}{self.path.suffix} {self.path.stat().st_size}{self._stated_axes()}{self._stated_unit()}"
+
+    def _stated_unit(self) -> str:
+        """Return the part of the identity that the unit is: where the manifest and the file do not decide it."""
+        return f" unit {self.unit_m:g}m" if self.unit_from == "side file" and self.unit_m else ""
 
     def _stated_axes(self) -> str:
         """Return the part of the identity that the axes are: where neither manifest, layout nor file decide them.

@@ -26,7 +26,10 @@ from p3d_gen.spec.taken import (
 )
 
 _RECORDED_SHAPE = re.compile(rf"(?P<id>.+) (?P<address>{PARAMETRIC}\S+) version \d+")
-_RECORDED_FILE = re.compile(r"(?P<id>.+)\.(?P<suffix>\w+) \d+(?P<axes> up (?P<up>-?[xyz]) front (?P<front>-?[xyz]))?")
+_RECORDED_FILE = re.compile(
+    r"(?P<id>.+)\.(?P<suffix>\w+) \d+"
+    r"(?P<axes> up (?P<up>-?[xyz]) front (?P<front>-?[xyz]))?(?P<unit> unit \S+m)?"
+)
 
 
 def _recorded_asset(text: str) -> Asset:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from p3d_gen.core.categories import BUILTIN, CategoryDefinition
-from p3d_gen.spec.sections import EMBEDDED, BuiltinCategory, Category, Positive, Range, Section, Unit, ordered
+from p3d_gen.spec.sections import (
+    EMBEDDED,
+    BuiltinCategory,
+    Category,
+    LengthUnit,
+    Positive,
+    Range,
+    Section,
+    Unit,
+    metres,
+    ordered,
+)
 
 Axis = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]
 Share = Annotated[float, Field(ge=0, le=0.8)]
@@ -50,7 +61,11 @@ class Cad(Section):
     written to RUN/cad/models.json.
     stretch: largest relative change of a model's size along each of its axes. Each sample draws one factor per axis,
     uniformly from 1 - stretch to 1 + stretch.
+    unit: the length that 1 in the folder's files means: "m", "dm", "cm", "mm", "in", "ft", or a number of metres. By
+    default that which a model's side file states, else what its file says; OBJ, STL, PLY and OFF files say none.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("unit",)
 
     source: str = EMBEDDED
     variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1, le=1_000_000)]] = (0, 6)
@@ -60,6 +75,12 @@ class Cad(Section):
     front: Axis = "auto"
     quarantine: bool = False
     stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    unit: LengthUnit | None = None
+
+    @property
+    def unit_m(self) -> float | None:
+        """Return the metres that 1 in the files means, None if that is not stated."""
+        return metres(self.unit)
 
     @model_validator(mode="after")
     def _check(self) -> Cad:

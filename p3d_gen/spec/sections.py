@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, ClassVar, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,11 @@ EMBEDDED = "embedded"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Unit = Annotated[float, Field(ge=0, le=1)]
+_UNITS_M = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
+LengthUnit = Annotated[
+    Literal["m", "dm", "cm", "mm", "in", "ft"] | Positive,
+    Field(description='"m", "dm", "cm", "mm", "in", "ft", or a number of metres'),
+]
 Category = Annotated[str, AfterValidator(check_name)]
 BuiltinCategory = Annotated[str, AfterValidator(check_builtin)]
 # The turns of a symmetry, as a list of texts or numbers, or one text.
@@ -56,6 +61,11 @@ class Section(BaseModel):
 
 
 T = TypeVar("T", bound=Section)
+
+
+def metres(unit: str | float | None) -> float | None:
+    """Return the length of a `LengthUnit` in metres, None for None."""
+    return _UNITS_M[unit] if isinstance(unit, str) else unit
 
 
 def check_template(template: str, *fields: str) -> None:

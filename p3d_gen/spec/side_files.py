@@ -15,15 +15,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from p3d_gen.core.errors import AssetError
-from p3d_gen.spec.sections import Positive, Section, Turns, read_toml, validated
+from p3d_gen.spec.sections import LengthUnit, Section, Turns, metres, read_toml, validated
 from p3d_gen.spec.spdx import spdx
 
 CATEGORY_FILE = "category.toml"
-UNITS_M = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
 _MODELS_ONLY = ("up", "front", "unit", "licence", "parts")
 _DEPTH = 3  # folders from a model's own one up that may be its category's: <category>/<id>/models/model.obj
 StatedAxis = Literal["x", "-x", "y", "-y", "z", "-z"]
-Unit = Literal["m", "dm", "cm", "mm", "in", "ft"] | Positive
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -40,7 +38,7 @@ class ModelDefaults(Section):
 
     up: StatedAxis | None = None
     front: StatedAxis | None = None
-    unit: Unit | None = None
+    unit: LengthUnit | None = None
     symmetry: Turns | None = None
     licence: str | None = None
     parts: dict[str, str] | None = None
@@ -58,7 +56,7 @@ class ModelDefaults(Section):
     @property
     def unit_m(self) -> float | None:
         """Return the metres that 1 in the file means, None if that is not stated."""
-        return UNITS_M[self.unit] if isinstance(self.unit, str) else self.unit
+        return metres(self.unit)
 
 
 class ModelFile(ModelDefaults):
@@ -141,6 +139,11 @@ def _states(model: Path, key: str) -> Path | None:
 def axes_file(model: Path) -> Path | None:
     """Return the file that states the axes of a CAD model, None if neither does. AssetError as `side_file`."""
     return _states(model, "up")
+
+
+def unit_file(model: Path) -> Path | None:
+    """Return the file that states the unit of a CAD model, None if neither does. AssetError as `side_file`."""
+    return _states(model, "unit")
 
 
 def licence_file(model: Path) -> Path | None:

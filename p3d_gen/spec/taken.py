@@ -15,7 +15,7 @@ from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, DependencyError
 from p3d_gen.core.folders import files_below
 from p3d_gen.core.types import Viewpoint
-from p3d_gen.spec.axes import AxesFrom, default_axes
+from p3d_gen.spec.axes import AxesFrom, UnitFrom, default_axes
 from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.layouts import Model, category_models, recognise
@@ -76,31 +76,56 @@ def parametric_assets(category: str, variants: Iterable[int]) -> tuple[Asset, ..
     return tuple(Asset(id=f"{category}_{n:05d}", address=parametric_address(category, n)) for n in variants)
 
 
-def file_asset(model: Model, up: str = "auto", front: str = "auto", axes_from: AxesFrom = "manifest") -> Asset:
+def file_asset(
+    model: Model,
+    up: str = "auto",
+    front: str = "auto",
+    axes_from: AxesFrom = "manifest",
+    unit_m: float | None = None,
+) -> Asset:
     """Return the asset of a CAD model's file.
 
     up, front: unless "auto", they go before the model's side file, that before its layout, and that before its format.
-    axes_from: who states them. A side file that is not valid is refused when the model is prepared: models that cannot
-    be used may be left out.
+    axes_from: who states them. unit_m: unless None, the manifest's unit, which goes before the side file's.
+    A side file that is not valid is refused when the model is prepared: models that cannot be used may be left out.
     """
+    stated = ModelFile()
+    unit_from: UnitFrom = "file"
+    with suppress(AssetError):
+        stated = side_file(model.path)
+    if unit_m is not None:
+        unit_from = "manifest"
+    elif stated.unit_m is not None:
+        unit_m, unit_from = stated.unit_m, "side file"
     if up == "auto":
-        stated = ModelFile()
-        with suppress(AssetError):
-            stated = side_file(model.path)
         if stated.up is not None and stated.front is not None:
             up, front, axes_from = stated.up, stated.front, "side file"
         elif model.up != "auto":
             up, front, axes_from = model.up, model.front, "layout"
         else:
             (up, front), axes_from = default_axes(model.path), "format"
-    return Asset(id=model.id, address=str(model.path), up=up, front=front, axes_from=axes_from)
+    return Asset(
+        id=model.id,
+        address=str(model.path),
+        up=up,
+        front=front,
+        axes_from=axes_from,
+        unit_m=unit_m,
+        unit_from=unit_from,
+    )
 
 
 def folder_cads(
-    root: Path, layout: str, category: str, up: str, front: str, axes_from: AxesFrom = "manifest"
+    root: Path,
+    layout: str,
+    category: str,
+    up: str,
+    front: str,
+    axes_from: AxesFrom = "manifest",
+    unit_m: float | None = None,
 ) -> tuple[Asset, ...]:
-    """Return the CAD models of a category in a folder, with axes as in `file_asset`."""
-    return tuple(file_asset(model, up, front, axes_from) for model in category_models(root, layout, category))
+    """Return the CAD models of a category in a folder, with axes and unit as in `file_asset`."""
+    return tuple(file_asset(model, up, front, axes_from, unit_m) for model in category_models(root, layout, category))
 
 
 def _included(include: tuple[str, ...], assets: tuple[Asset, ...], key: str) -> tuple[Asset, ...]:
@@ -119,11 +144,15 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
             raise AssetError(
                 "cad.up and cad.front are for folders; embedded shapes have their own axes: leave both out"
             )
+        if cad.unit is not None:
+            raise AssetError("cad.unit is for folders; embedded shapes have no size in metres: leave it out")
         models = {category: parametric_assets(category, range(*cad.variants)) for category in manifest.categories}
     else:
         root = resolve_folder(cad.source, base_dir, "cad.source")
         layout = recognise(root, manifest.categories) if cad.layout == "auto" else cad.layout
-        models = {name: folder_cads(root, layout, name, cad.up, cad.front) for name in manifest.categories}
+        models = {
+            name: folder_cads(root, layout, name, cad.up, cad.front, unit_m=cad.unit_m) for name in manifest.categories
+        }
     return {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
 
 

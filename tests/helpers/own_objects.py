@@ -62,6 +62,14 @@ def shoe() -> trimesh.Trimesh:
     return trimesh.util.concatenate([sole, heel, toe])
 
 
+def metres(cad_id: str) -> float | None:
+    """The diagonal of a model as its file and side file say it: GLB counts in metres, the guitar is stated in feet."""
+    made = {"cup": mug(True), "beaker": mug(False), "strat": guitar()}
+    if cad_id not in made:
+        return None
+    return float(np.linalg.norm(made[cad_id].extents)) * (0.3048 if cad_id == "strat" else 1.0)
+
+
 def write_project(root: Path) -> Path:
     """Write models, backgrounds and manifest; return the manifest. Nothing defines the shoe."""
     for category in ("mug", "guitar", "shoe"):
@@ -73,7 +81,9 @@ def write_project(root: Path) -> Path:
     (mugs / "cup.toml").write_text("keypoints = { handle = [0.8, 0.0, 0.0], rim = [0.0, 0.5, 0.4] }\n")
     (mugs / "beaker.toml").write_text('symmetry = ["z:0", "x:2"]\nkeypoints.rim = [0.0, 0.5, 0.4]\n')
     guitar().copy().apply_transform(Y_UP).export(root / "cad" / "guitar" / "strat.obj")
-    (root / "cad" / "guitar" / "strat.toml").write_text("keypoints = { head = [0, 1.8, 0], bridge = [0, 0, 0.08] }\n")
+    (root / "cad" / "guitar" / "strat.toml").write_text(
+        'unit = "ft"\nkeypoints = { head = [0, 1.8, 0], bridge = [0, 0, 0.08] }\n'
+    )
     shoe().export(root / "cad" / "shoe" / "left.ply")
     (root / "cad" / "shoe" / "left.toml").write_text("keypoints.toe_tip = [0.02, -0.5, 0.1]\n")
     for number in range(3):

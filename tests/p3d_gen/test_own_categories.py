@@ -5,11 +5,13 @@ import subprocess
 
 import numpy as np
 import pytest
+import trimesh
 from click.testing import CliRunner
 from scipy.io import loadmat
 
 import p3d_gen as p3d
 from p3d_gen.cli import main
+from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.dataset.folder import open_dataset
 from p3d_gen.dataset.schema import label_faults
@@ -17,7 +19,7 @@ from p3d_gen.run.shards import read_shard
 from p3d_gen.run.store import open_run
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN
-from tests.helpers.own_objects import write_project
+from tests.helpers.own_objects import metres, write_project
 
 pytestmark = pytest.mark.blender
 ASSUMED = "shoe is not a built-in category, and nothing defines it"
@@ -77,6 +79,11 @@ def test_labels_carry_symmetry_and_keypoints_of_each_model(labels):
         assert abs(each["theta_rad"]) < 0.3
 
 
+def test_labels_carry_the_size_in_metres_if_a_file_says_it(labels):
+    for each in labels:
+        assert each["diagonal_m"] == pytest.approx(metres(each["cad_id"]) or 0.0, rel=1e-5)
+
+
 def test_prompts_call_it_by_its_words(labels):
     words = {"mug": ("mug", "coffee mug"), "guitar": ("electric guitar",), "shoe": ("shoe",)}
     for each in labels:
@@ -105,6 +112,32 @@ def test_a_dataset_carries_the_definitions(dataset):
     }
     assert {name: each.to_json() for name, each in open_dataset(dataset).definitions.items()} == kept
     assert "config_name: guitar" in (dataset / "README.md").read_text()
+
+
+def test_bop_is_in_true_millimetres(project, dataset, labels):
+    status, said = call("export", "bop", dataset, "--out", project / "metric")
+    assert status == 0
+    assert "1 of 4 models have no size in metres, such as shoe/left" in said
+    infos = json.loads((project / "metric" / "models" / "models_info.json").read_text())
+    ids = {number: info["cad_id"] for number, info in infos.items()}
+    for number, info in infos.items():
+        mm = 1000 * (metres(ids[number]) or 1)
+        assert np.linalg.norm([info[f"size_{axis}"] for axis in "xyz"]) == pytest.approx(mm, rel=1e-5)
+        mesh = trimesh.load(project / "metric" / "models" / f"obj_{int(number):06d}.ply")
+        assert np.linalg.norm(mesh.extents) == pytest.approx(mm, rel=1e-5)
+    by_key = {each["key"]: each for each in labels}
+    for scene in sorted((project / "metric" / "train").iterdir()):
+        truths, cameras, named = (
+            json.loads((scene / f"scene_{name}.json").read_text()) for name in ("gt", "camera", "gt_info")
+        )
+        for image, [truth] in truths.items():
+            label = by_key[next(key for key in by_key if named[image][0]["key"].endswith(key))]
+            mm = 1000 * (label["diagonal_m"] or 1)
+            t = np.array(label["cam_T_obj"])[:3, 3] * mm
+            np.testing.assert_allclose(truth["cam_t_m2c"], t, rtol=1e-6)
+            depth = decode_image((scene / "depth" / f"{int(image):06d}.png").read_bytes())
+            seen = depth[depth > 0] * cameras[image]["depth_scale"]
+            assert np.abs(seen - t[2]).max() < 0.6 * mm  # the surface lies around the middle, within its diagonal
 
 
 def test_exports(project, dataset, labels):

@@ -23,6 +23,7 @@ from tests.helpers.assets import save_picture, wedge
 from tests.helpers.commands import BIN
 
 pytestmark = pytest.mark.blender
+METRES = float(np.linalg.norm(wedge().extents))  # of the wedge's diagonal, whose numbers are metres
 HELPERS = Path(__file__).parents[2] / "helpers"
 Y_UP = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # (x, y, z) becomes (x, z, -y)
 
@@ -127,7 +128,37 @@ def test_files_of_blender(run, worker, made, name):
     model, path = prepared(run, worker, made / name)
     check_wedge(model)
     assert (model.part_names, model.warnings) == (("paint",), ())
+    assert model.diagonal_m == pytest.approx(METRES, rel=1e-5)  # also of those that count in centimetres
     assert materials_file(path).exists()
+
+
+@pytest.mark.parametrize("name", ["a.off", "a.obj", "a.ply", "a.stl", "a.glb"])
+def test_a_size_in_metres_is_that_of_a_stated_unit_or_of_a_format_that_has_one(run, worker, tmp_path, name):
+    export(tmp_path / name, wedge())
+    said, inches = (prepared(run, worker, tmp_path / name, unit_m=unit_m)[0] for unit_m in (None, 0.0254))
+    assert said.diagonal_m == (pytest.approx(METRES, rel=1e-6) if name.endswith("glb") else None)
+    assert inches.diagonal_m == pytest.approx(0.0254 * METRES, rel=1e-6)
+
+
+def test_a_stated_unit_is_that_of_the_file_whatever_blender_reads(run, worker, tmp_path, made):
+    """The FBX file says that it counts in centimetres, the DAE file in metres."""
+    for name, unit_m, metres in (("zup.fbx", 0.001, METRES / 10), ("zup.dae", 0.001, METRES / 1000)):
+        model, _ = prepared(run, worker, made / name, unit_m=unit_m)
+        assert model.diagonal_m == pytest.approx(metres, rel=1e-5)
+    stated, unsaid = tmp_path / "inches.dae", tmp_path / "unsaid.dae"
+    content = (made / "zup.dae").read_text()
+    unit = '<unit name="meter" meter="1"/>'
+    assert unit in content
+    stated.write_text(content.replace(unit, '<unit name="inch" meter="0.0254"/>'))
+    unsaid.write_text(content.replace(unit, ""))
+    assert prepared(run, worker, stated)[0].diagonal_m == pytest.approx(0.0254 * METRES, rel=1e-5)
+    assert prepared(run, worker, unsaid)[0].diagonal_m is None
+
+
+def test_kinds_that_a_side_file_states_lie_in_the_prepared_model(run, worker, tmp_path, made):
+    (tmp_path / "model.blend").write_bytes((made / "model.blend").read_bytes())
+    (tmp_path / "model.toml").write_text('parts = { paint = "wood" }\n')
+    assert prepared(run, worker, tmp_path / "model.blend")[0].stated_kinds == {"paint": "wood"}
 
 
 def test_uv_fill_the_unit_square_and_doubles_are_merged(run, worker, tmp_path):
