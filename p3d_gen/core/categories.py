@@ -42,7 +42,6 @@ class CategoryDefinition:
 
     words: the words that prompts call it by; () for its name, with spaces for underscores.
     elevation_deg: mean, standard deviation, minimum and maximum of the camera's elevation, a truncated normal.
-    distance: range of the distance between camera and object in box diagonals; None for that of the manifest.
     symmetry: turns that leave its shapes as they are; a model may state its own.
     keypoints: names of its keypoints, in the order in which exports list them; models may have further ones.
     pose: `upright` for cameras around an object that stands, `any` for all rotations alike.
@@ -53,7 +52,6 @@ class CategoryDefinition:
     name: str
     words: tuple[str, ...] = ()
     elevation_deg: tuple[float, float, float, float] = (20.0, 25.0, -10.0, 60.0)
-    distance: tuple[float, float] | None = None
     symmetry: Symmetry = field(default=Symmetry.NONE)
     keypoints: tuple[str, ...] = ()
     pose: Literal["upright", "any"] = "upright"

@@ -188,7 +188,10 @@ class Draw:
                 source=self.text(), target=self.path(), up=self.text(), front=self.text(), keypoints=(self.text(),)
             ),
             SurveyRequest(source=self.text()),
-            SurveyAnswer(faces=self.count(), vertices=self.count(), unused=self.count(), same_way=self.count()),
+            SurveyAnswer(
+                **{name: self.count() for name in ("faces", "vertices", "unused", "same_way")},
+                **{"up": self.text(), "front": self.text(), "diagonal": self.number()},
+            ),
             ExportRequest(cad=self.path(), target=self.path()),
             Done(),
             Ready(),
@@ -286,7 +289,7 @@ def test_other_lines_are_no_messages(line):
 
 def test_an_answer_belongs_to_its_request():
     request = SurveyRequest(source="a.glb")
-    answer = SurveyAnswer(faces=1, vertices=3, unused=0, same_way=0)
+    answer = SurveyAnswer(faces=1, vertices=3, unused=0, same_way=0, up="z", front="-y", diagonal=2.5)
     assert decode_answer(encode(answer), request) == answer
     assert decode_answer(encode(Refusal("ValueError: no")), request) == Refusal("ValueError: no")
     with pytest.raises(ProtocolError, match="SurveyRequest was answered by Done"):
