@@ -230,7 +230,7 @@ class Group(click.Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command that accepts the shared options too, after its own."""
         super().add_command(cmd, name)
-        cmd.context_settings = _HELP | cmd.context_settings  # click keeps the help option of the first context
+        cmd.context_settings = {**_HELP, **cmd.context_settings}  # click keeps the help option of the first context
         own = {parameter.name for parameter in cmd.params}
         if isinstance(cmd, Group):
             for option in cmd.params:
