@@ -34,6 +34,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
+from p3d_gen.core.cache import keep_torch_cache
 from p3d_gen.core.errors import DISK_FULL, ConfigError, P3DError, unwritable
 from p3d_gen.core.masking import masked
 from p3d_gen.core.outputs import overwritten_input
@@ -272,6 +273,7 @@ class Group(click.Group):
         if ctx.parent is not None:
             return super().invoke(ctx)
         _configure_logging(ctx.meta)
+        keep_torch_cache()
         try:
             with _termination():
                 return super().invoke(ctx)
