@@ -2,12 +2,13 @@
 
 Processes are known by a variable of their environment, and by their parents if they have overwritten it. The commands
 have a folder of temporary files of their own. In folders that all programs share, a new entry counts as theirs unless
-another process has it open.
+another process has it open. Those of torch have a process in their names, which tells them for certain.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import time
@@ -22,6 +23,7 @@ from p3d_gen.run.scratch import RAM_DISK, SCRATCH_PREFIX, temporary_parent
 _MARK = "P3DGEN_BENCH_MARK"
 _GLANCE_S, _END_S = 0.2, 5.0
 _SHOWN_CHARS = 160
+_OF_TORCH = re.compile(r"torch_(\d+)_")
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, OSError)
 
 
@@ -85,13 +87,18 @@ class Traces:
                     living.append(process)
         return living
 
+    def _may_be_ours(self, path: Path) -> bool:
+        torch = _OF_TORCH.match(path.name)
+        return torch is None or int(torch[1]) in {process.pid for process in self._family}
+
     def _files(self, processes: Collection[psutil.Process]) -> Iterator[Path]:
         yield from self._temporary.iterdir()
         yield from self._cache.rglob("*.partial")
         new = _shared_entries() - self._before
         if new:
             others = [process for process in psutil.process_iter() if process not in processes]
-            yield from new - {path for process in others for path in _held(process, new)}
+            free = new - {path for process in others for path in _held(process, new)}
+            yield from (path for path in free if self._may_be_ours(path))
 
     def there(self) -> dict[str, psutil.Process | Path]:
         """Return the processes and files of the commands that are there now, by a description."""
@@ -103,10 +110,12 @@ class Traces:
         return traces | {f"file {path}": path for path in self._files(processes) if os.path.lexists(path)}
 
     def left(self, patience_s: float, known: Collection[str] = ()) -> set[str]:
-        """Return the descriptions of what is there beyond `known`, once nothing is, or after some patience."""
+        """Return the descriptions of what is there beyond `known`, and stays there for some time."""
         end = time.monotonic() + patience_s
-        while (left := self.there().keys() - set(known)) and time.monotonic() < end:
+        left = self.there().keys() - set(known)
+        while left and time.monotonic() < end:
             time.sleep(_GLANCE_S)
+            left &= self.there().keys()
         return left
 
     def remove(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -34,16 +35,10 @@ for number in range(parts):
     partial = out / (".partial" if fault == "partial file" and not number else f".{number}.partial")
     partial.write_text(str(os.getpid()) if fault == "another" else "")
     time.sleep(0.02)
-    if fault == "twice" or not part.exists():
-        with (out / "names").open("a") as names:
-            names.write(f"{number}\\n")
     if partial.name != ".partial":
         partial.replace(part)
     else:
         part.touch()
-if fault == "fails" and (out / "begun").exists():
-    sys.exit("it cannot be repeated")
-(out / "begun").touch()
 """
 
 
@@ -57,7 +52,7 @@ def fragile(fault):
         share=1.0,
         finished=finished,
         samples=lambda out: sorted(finished(out)),
-        files=lambda out: [path for path in sorted(out.iterdir()) if path.name not in ("names", "begun")],
+        files=lambda out: sorted(out.iterdir()),
     )
 
 
@@ -99,17 +94,13 @@ def test_each_fault_is_counted_as_what_it_is(tmp_path, monkeypatch, fault, kind,
     assert not list(bench.Tally().faults())
 
 
-def test_what_is_doubled_is_counted(tmp_path, monkeypatch):
-    """A sample is written down before its part is finished: a kill between the two doubles it."""
-    monkeypatch.setattr(bench, "_SETTLE_S", 0.3)
-    work = fragile("twice")
-    doubling = Interruptible(
-        **{name: getattr(work, name) for name in ("name", "command", "share", "finished", "files")},
-        samples=lambda out: [*(out / "names").read_text().split(), *(["0"] if out.parent.name != "fragile" else [])],
-    )
+def test_what_is_doubled_is_counted(tmp_path):
+    sound = fragile("")
+    doubling = replace(sound, samples=lambda out: sound.samples(out) + (["0"] if out.parent.name != "fragile" else []))
     tally = tally_of(doubling, tmp_path, 1)
-    assert not tally.lost
-    assert [fault.partition(": ")[2] for fault in tally.doubled] == ["0 is there once too often"]
+    assert [(kind, fault.partition(": ")[2]) for kind, fault in tally.faults()] == [
+        ("doubled", "0 is there once too often")
+    ]
 
 
 def test_a_sound_command_has_no_fault(tmp_path):
