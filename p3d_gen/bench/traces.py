@@ -40,9 +40,16 @@ def _held(process: psutil.Process, paths: Collection[Path]) -> set[Path]:
         for link in Path(f"/proc/{process.pid}/fd").iterdir():
             with suppress(OSError):
                 held.add(link.readlink())
-        mapped = Path(f"/proc/{process.pid}/maps").read_text(errors="replace")
-        held |= {path for path in paths if str(path) in mapped}
+        maps = Path(f"/proc/{process.pid}/maps").read_text(errors="replace").splitlines()
+        mapped = {line.split(None, 5)[4] for line in maps}
+        held |= {path for path in paths if _inode(path) in mapped}  # a semaphore is mapped under another name
     return held & set(paths)
+
+
+def _inode(path: Path) -> str:
+    with suppress(OSError):
+        return str(path.stat().st_ino)
+    return ""
 
 
 class Traces:
