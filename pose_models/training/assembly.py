@@ -20,8 +20,7 @@ from pose_models.data.label_budget import labelled_samples, parse_labels
 from pose_models.data.sample import PoseSample
 from pose_models.data.shards import ShardSamples, shard_categories, shard_paths
 from pose_models.exclusive import empty
-from pose_models.ledger import check_files, is_finished
-from pose_models.training.checkpoint import CHECKPOINT_FILE
+from pose_models.ledger import CHECKPOINT_FILE, check_files, is_finished
 from pose_models.training.loop import CONFIG_FILE
 
 # What replaces the defaults where a network starts from random weights and sees renders alone.
