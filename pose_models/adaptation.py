@@ -30,7 +30,7 @@ from pose_models.model import Device, PoseModel, as_images, folder_of, load
 from pose_models.nmm import NeuralMeshModel
 from pose_models.progress import progress_bar
 from pose_models.training import Step
-from pose_models.training.assembly import start_or_resume
+from pose_models.training.assembly import left_to_make, start_or_resume
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ def adapt_cc3d(
     options = loop_options(device, workers, checkpoint_every)
     source = folder_of(model)
     check_apart(source, Path(out))
-    for folder, place, images in adaptations(source, Path(out), as_images(target, "train")):
+    runs = adaptations(source, Path(out), as_images(target, "train"))
+    left = left_to_make({place: config for _, place, _ in runs}, overwrite, ADAPT_FILE)
+    for folder, place, images in (run for run in runs if run[1] in left):
         with working_in(place):
             start_or_resume(place, config, overwrite, ADAPT_FILE)
             replay = _replayed(images.categories or (), several(source_shards), backgrounds)
@@ -161,7 +163,9 @@ def adapt_3duda(
     config, placed = config or UdaConfig(), torch_device(device)
     source = folder_of(model)
     check_apart(source, Path(out))
-    for folder, place, images in adaptations(source, Path(out), as_images(target, "train")):
+    runs = adaptations(source, Path(out), as_images(target, "train"))
+    left = left_to_make({place: config for _, place, _ in runs}, overwrite, ADAPT_FILE)
+    for folder, place, images in (run for run in runs if run[1] in left):
         with working_in(place):
             start_or_resume(place, config, overwrite, ADAPT_FILE)
             pictures = Target(images.read(), source_config(folder).image_size)

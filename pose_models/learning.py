@@ -31,6 +31,7 @@ from pose_models.training.assembly import (
     category_definitions,
     chosen_categories,
     known_categories,
+    left_to_make,
     start_or_resume,
     training_cads,
     training_config,
@@ -118,11 +119,16 @@ def train(
     data = _training_data(shards, real, labels, label_seed, cads, backgrounds)
     names = chosen_categories(data, several(category))
     groups = [names] if shared or len(names) == 1 else [(name,) for name in names]
-    for group in groups:
-        folder = Path(out) if len(groups) == 1 else Path(out) / group[0]
-        run = training_config(
+    runs = {
+        Path(out) if len(groups) == 1 else Path(out) / group[0]: training_config(
             TrainConfig, data, group, fields, scratch=SCRATCH_MESH, file=_path(config), augment=augment, mirror=mirror
         )
+        for group in groups
+    }
+    left = left_to_make(runs, overwrite)
+    for group, (folder, run) in zip(groups, runs.items(), strict=True):
+        if folder not in left:
+            continue
         with working_in(folder):
             start_or_resume(folder, run, overwrite)
             renders, photographs, pictures = training_images(run, data)
@@ -270,7 +276,9 @@ def finetune(
     )  # fmt: skip
     source = folder_of(model)
     check_apart(source, Path(out))
-    for folder, place, images in adaptations(source, Path(out), as_images(real, "train")):
+    runs = adaptations(source, Path(out), as_images(real, "train"))
+    left = left_to_make({place: config for _, place, _ in runs}, overwrite, ADAPT_FILE)
+    for folder, place, images in (run for run in runs if run[1] in left):
         with working_in(place):
             start_or_resume(place, config, overwrite, ADAPT_FILE)
             labelled = _labelled(images, budget, config.label_seed)

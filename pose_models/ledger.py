@@ -7,6 +7,7 @@ their files are used unchecked. A ledger that was removed is missed, because con
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from typing import Any
 
 from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import read_sealed, sealed_json, write_bytes
+from pose_models.tensor_file import metadata, tensor_fault
 
 LEDGER_FILE = "checksums.json"
 MARK = f"# The checksums of the files in this folder are in {LEDGER_FILE}.\n"
-MODEL_FILE = "model.json"
+CHECKPOINT_FILE, MODEL_FILE = "checkpoint.safetensors", "model.json"
+SURROUNDINGS = "surroundings"  # an entry in the metadata of checkpoints
 SCHEMA = 1
+CONFIG_FILES = ("config.toml", "adapt.toml")
 REMEDY = "put back a copy of it, or repeat the command that made it with --overwrite"
 _CHUNK = 1 << 20
 
@@ -131,6 +135,49 @@ def faults(folder: Path, names: Collection[str] | None = None) -> list[Fault]:
     entries = read_ledger(folder) or {}
     chosen = {name: entry for name, entry in entries.items() if names is None or name in names}
     compared = ((folder / name, _fault(folder / name, entry)) for name, entry in chosen.items())
+    listed = [Fault(path=path, fault=fault) for path, fault in compared if fault]
+    if listed and _is_foreign(folder, entries):
+        return [Fault(path=folder / LEDGER_FILE, fault="is of another folder: files here are not those that it lists")]
+    return listed
+
+
+def _is_foreign(folder: Path, entries: dict[str, Entry]) -> bool:
+    """Return if a ledger is that of another folder: most files have another content, and so has the configuration that
+    the checkpoint was made with."""
+    told = {name: entry for name, entry in entries.items() if entry and (folder / name).is_file()}
+    others = [name for name, entry in told.items() if _fault(folder / name, entry)]
+    made_with = checkpoint_surroundings(folder)
+    confirmed = [name for name in others if name in made_with and not _fault(folder / name, made_with[name])]
+    return bool(confirmed) or (len(told) > 1 and 2 * len(others) > len(told))
+
+
+def checkpoint_surroundings(folder: Path) -> dict[str, Entry]:
+    """Return the surroundings that the checkpoint of a folder holds; none if there is no sound one."""
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file() or tensor_fault(path):
+        return {}
+    entries: dict[str, Entry] = json.loads(metadata(path).get(SURROUNDINGS, "{}"))
+    return entries
+
+
+def surroundings(folder: Path, growing: Iterable[str]) -> str:
+    """Return what a checkpoint needs around it, as JSON: its configuration, and what growing files hold already."""
+    files = {name: _entry(folder / name, False) for name in CONFIG_FILES if (folder / name).is_file()}
+    return json.dumps(files | {name: _entry(folder / name, True) for name in growing if (folder / name).is_file()})
+
+
+def surrounding_faults(folder: Path) -> list[Fault]:
+    """Compare the files around the checkpoint of a folder with those that it was made with."""
+    entries, known = checkpoint_surroundings(folder), read_ledger(folder) or {}
+    for name in CONFIG_FILES:
+        if (
+            name in entries
+            and known.get(name, entries[name]) != entries[name]
+            and not _fault(folder / name, known[name])
+        ):
+            fault = f"belongs to another folder: it was made with another {name}"
+            return [Fault(path=folder / CHECKPOINT_FILE, fault=fault)]
+    compared = ((folder / name, _fault(folder / name, entry)) for name, entry in entries.items())
     return [Fault(path=path, fault=fault) for path, fault in compared if fault]
 
 

@@ -16,16 +16,27 @@ from typing import Any
 
 from p3d_gen.core.errors import DataError
 from p3d_gen.run.files import read_json, unsealed
-from pose_models.ledger import LEDGER_FILE, MARK, MODEL_FILE, REMEDY, Fault, faults, is_finished, read_ledger
+from pose_models.ledger import (
+    CHECKPOINT_FILE,
+    CONFIG_FILES,
+    LEDGER_FILE,
+    MARK,
+    MODEL_FILE,
+    REMEDY,
+    Fault,
+    faults,
+    is_finished,
+    read_ledger,
+    surrounding_faults,
+)
 from pose_models.tensor_file import has_checksum, tensor_fault
 
-CHECKPOINT_FILE, WEIGHTS_FILE = "checkpoint.safetensors", "model.safetensors"
-_CONFIGS = ("config.toml", "adapt.toml")
+WEIGHTS_FILE = "model.safetensors"
 _SUMMARY_FILE = "summary.json"
 _SEALED = ("folds.json", "residuals.json", "step.json")  # of folds and of protocols
 # Without a ledger each of these alone tells that pose-models wrote a folder.
 _KEPT = (
-    *_CONFIGS,
+    *CONFIG_FILES,
     MODEL_FILE,
     WEIGHTS_FILE,
     CHECKPOINT_FILE,
@@ -100,6 +111,8 @@ def _checked(place: Path, names: list[str]) -> Soundness:
         own += faults(place)
     if entries is None:
         own += _missed(place, kept)
+    if not any(fault.path.name == LEDGER_FILE for fault in own):
+        own += surrounding_faults(place)
     unknown = [name for name in kept if name not in (entries or ()) or name == CHECKPOINT_FILE]
     read = [(name, _structure(place / name)) for name in unknown if name != LEDGER_FILE]
     own += [Fault(path=place / name, fault=fault) for name, fault in read if fault]
@@ -119,7 +132,7 @@ def _once(listed: list[Fault]) -> list[Fault]:
 def _missed(place: Path, kept: list[str]) -> list[Fault]:
     """Return the fault of a ledger that a configuration or a summary names, but is not there."""
     try:
-        named = any((place / name).read_bytes().startswith(MARK.encode()) for name in _CONFIGS if name in kept)
+        named = any((place / name).read_bytes().startswith(MARK.encode()) for name in CONFIG_FILES if name in kept)
         named = named or ("predictions.jsonl" in kept and "checksums" in read_json(place / _SUMMARY_FILE))
     except (OSError, ValueError, TypeError):
         return []
@@ -140,7 +153,7 @@ def _notes(place: Path, names: list[str], entries: dict[str, Any] | None, faulty
     kept = [name for name in _KEPT if name in names]
     if entries is None and kept and not faulty:
         return [f"{place} was made before checksums were kept: only the structure of its files was read"]
-    if faulty or not any(name in names for name in _CONFIGS):
+    if faulty or not any(name in names for name in CONFIG_FILES):
         return []
     notes = []
     if not is_finished(place):

@@ -65,8 +65,14 @@ def tensor_fault(path: Path) -> str:
     return "" if recorded in (None, digest.hexdigest()) else "is damaged: its checksum does not fit"
 
 
-def has_checksum(path: Path) -> bool:
-    """Return if a safetensors file whose structure is sound holds its own checksum."""
+def metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file whose structure is sound."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(_LENGTH), "little")))
-    return _SHA256 in header.get(_ABOUT, {})
+    about: dict[str, str] = header.get(_ABOUT, {})
+    return about
+
+
+def has_checksum(path: Path) -> bool:
+    """Return if a safetensors file whose structure is sound holds its own checksum."""
+    return _SHA256 in metadata(path)

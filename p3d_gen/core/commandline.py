@@ -34,12 +34,14 @@ import click
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
 
+from p3d_gen.core.cache import keep_torch_cache
 from p3d_gen.core.errors import DISK_FULL, ConfigError, P3DError, unwritable
 from p3d_gen.core.masking import masked
 from p3d_gen.core.outputs import overwritten_input
 
 LOGGERS = ("p3d_gen", "pose_models")
 HELP_WIDTH = 100
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT and 128 + SIGTERM, as shells report them
 _DEBUG, _QUIET, _VERBOSE, _LOG_FILE = (f"p3d_gen.{name}" for name in ("debug", "quiet", "verbose", "log_file"))
 _OUTPUTS = ("out", "json_file", "json_target", "picture")  # parameters of both command lines that name what is written
@@ -222,14 +224,14 @@ class Group(click.Group):
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         """Add the shared options."""
-        settings = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
-        attributes["context_settings"] = settings | (attributes.get("context_settings") or {})
+        attributes["context_settings"] = _HELP | (attributes.get("context_settings") or {})
         super().__init__(*args, **attributes)
         self.params += _shared_options(hidden=False)
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command that accepts the shared options too, after its own."""
         super().add_command(cmd, name)
+        cmd.context_settings = {**_HELP, **cmd.context_settings}  # click keeps the help option of the first context
         own = {parameter.name for parameter in cmd.params}
         if isinstance(cmd, Group):
             for option in cmd.params:
@@ -271,6 +273,7 @@ class Group(click.Group):
         if ctx.parent is not None:
             return super().invoke(ctx)
         _configure_logging(ctx.meta)
+        keep_torch_cache()
         try:
             with _termination():
                 return super().invoke(ctx)

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from p3d_gen.core.cache import cache_folder
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.files import file_sha256, write_bytes
-from p3d_gen.run.remote import cache_folder
 
 _READERS = 4
 _TICK_NS = 2_000_000_000

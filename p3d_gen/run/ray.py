@@ -16,12 +16,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from p3d_gen.core.errors import BusyError, DependencyError, P3DError, RunError
 from p3d_gen.run.ledgers import Ledger
 from p3d_gen.run.remote import in_this_process_only
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.stage import Stage, enter
 from p3d_gen.run.turns import Turns
 from p3d_gen.run.versions import COMMAND_VARIABLE, command
@@ -31,6 +33,10 @@ _PATIENCE_S = 10.0
 _IN_FLIGHT = 1000
 _GLANCE_S = 0.5
 _LOOPBACK = "127.0.0.1"
+_SHORT_FOLDER = Path("/tmp")
+_SESSIONS = "r"  # which Ray opens to all users; the folder above it is this user's alone
+_held: list[ScratchFolder] = []  # until this process ends
+_SOCKET_CHARS = 108 - len("/r/session_2000-01-01_00-00-00_000000_1234567/sockets/plasma_store.10") - 1
 # Without this Ray replaces the loopback address by this machine's address in the network, and listens to all of it.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # The stages choose among all GPUs by their number: a process that has used one of them cannot be shown another.
@@ -57,6 +63,15 @@ def _check_answer(address: str) -> None:
         ) from None
 
 
+def _scratch() -> ScratchFolder:
+    """Return a folder for Ray's files, which Ray leaves where they are. Its sockets must have short names."""
+    folder = ScratchFolder()
+    if len(os.fsencode(folder.path)) <= _SOCKET_CHARS:
+        return folder
+    folder.close()
+    return ScratchFolder(_SHORT_FOLDER)
+
+
 @functools.cache
 def connect(address: str | None) -> ModuleType:
     """Return the package ray, connected to the cluster at `address` until this process ends.
@@ -74,6 +89,9 @@ def connect(address: str | None) -> ModuleType:
     import ray  # which reads the environment
 
     alone = {"address": "local", "include_dashboard": False, "_node_ip_address": _LOOPBACK}
+    if not address:
+        _held.append(_scratch())
+        alone["_temp_dir"] = str(_held[-1].path / _SESSIONS)
     environment = {"env_vars": {**_ENVIRONMENT, COMMAND_VARIABLE: command()}}
     try:
         ray.init(

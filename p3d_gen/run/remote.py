@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
+from p3d_gen.core.cache import cache_folder
 from p3d_gen.core.errors import DependencyError, P3DError, RunError, did_you_mean
 from p3d_gen.run.disk import DiskFile, disk_errors, renamed_file
 
@@ -156,11 +157,6 @@ def uploaded_file(path: Path, optional: bool = False) -> Iterator[IO[bytes]]:
                 _upload(f"/dev/fd/{file.fileno()}", path)
         except FileNotFoundError as error:
             raise RunError(f"{path} cannot be written: {error}; make the bucket first") from error
-
-
-def cache_folder() -> Path:
-    """Return the folder of what may be lost: copies of remote files, and checksums."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "p3dgen"
 
 
 def _fetch(path: Path, target: Path) -> None:

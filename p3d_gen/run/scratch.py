@@ -18,7 +18,7 @@ from pathlib import Path
 from p3d_gen.core.errors import RunError
 
 RAM_DISK = Path("/dev/shm")
-_PREFIX = "p3dgen-scratch-"
+SCRATCH_PREFIX = "p3dgen-scratch-"
 # The guard's input closes when the process ends. It is a grandchild, in a session of its own: some programs kill the
 # children of a process with it (Ray), or its whole group (batch systems).
 _GUARD = """exec 3<&0
@@ -48,7 +48,7 @@ def _open_folder(path: Path) -> int:
 
 def sweep(parent: Path) -> None:
     """Remove the folders in `parent` that this user's dead processes left."""
-    for path in parent.glob(f"{_PREFIX}*"):
+    for path in parent.glob(f"{SCRATCH_PREFIX}*"):
         with suppress(OSError):  # another process's, or another one removes it at the same time
             folder = _open_folder(path)
             try:
@@ -62,7 +62,7 @@ def sweep(parent: Path) -> None:
 def _locked_folder(parent: Path) -> tuple[Path, int]:
     """Make a folder and lock it. Another process may sweep it before it is locked, so this is looked at afterwards."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        path = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=parent))
         with suppress(FileNotFoundError):
             folder = _open_folder(path)
             fcntl.flock(folder, fcntl.LOCK_SH)
@@ -89,18 +89,28 @@ class ScratchFolder:
                 f"no temporary folder can be made in {parent}: {error.strerror}; free some space there, or set TMPDIR "
                 "to another folder"
             ) from None
+        self._held: tuple[int, ...] = (lock,)
+        try:
+            self._start_guard()
+        except BaseException:  # SIGTERM and Ctrl-C too
+            self.close()
+            raise
+
+    def _start_guard(self) -> None:
         leave, stay = os.pipe()
-        subprocess.run(
-            ["/bin/sh", "-c", _GUARD, "p3dgen-guard", str(self.path)],
-            stdin=leave,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            check=True,
-        )
-        os.close(leave)
-        self._held: tuple[int, ...] = (stay, lock)
+        self._held += (stay,)
+        try:
+            subprocess.run(
+                ["/bin/sh", "-c", _GUARD, "p3dgen-guard", str(self.path)],
+                stdin=leave,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                check=True,
+            )
+        finally:
+            os.close(leave)
 
     def __enter__(self) -> Path:
         """Return the path."""

@@ -30,24 +30,28 @@ def _is_of(run: RunFolder, ledger: Ledger, upstream: Sequence[Ledger], made_from
 
 
 def foreign_records(run: RunFolder, stylization: Stylization) -> Iterator[Finding]:
-    """Yield run.json or settings.json if not one shard was made from it: then it is another one, not all shards."""
+    """Yield the run's records if not one shard was made from them: then these are others, not all shards.
+
+    They are run.json with cad/models.json, and settings.json.
+    """
     renders, stylized = _ledgers(run, "render"), _ledgers(run, stylization.stage)
     with suppress(P3DError):  # it is not known which models are left out: said elsewhere
         if renders and not any(_is_of(run, ledger, (), None) for ledger in renders):
-            path = run.root / "run.json"
+            paths = [run.root / "run.json", run.models_file]
         elif (
             stylization.name
             and not stylization.lacking
             and stylized
             and not any(_is_of(run, ledger, renders, stylization.made_from(run)) for ledger in stylized)
         ):
-            path = run.root / stylization.stage / "settings.json"
+            paths = [run.root / stylization.stage / "settings.json"]
         else:
             return
+        there = " or ".join(f"{path}{'' if path.exists() else ', which is not there,'}" for path in paths)
         yield Finding(
             check="ledger",
-            what=f"{path} is not what the shards of the run were made from: no shard's inputs are those that it says",
-            remedy=f"put the former {path.name} back, or run the command that makes the shards again",
+            what=f"{there} is not what the shards were made from: all inputs differ",
+            remedy="put the former one back, or run the command that makes the shards again",
         )
 
 

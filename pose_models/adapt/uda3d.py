@@ -31,10 +31,10 @@ from pose_models.config import TrainConfig, save_config
 from pose_models.data.augment import augmented, collate, place
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.symmetric import check_mirror
-from pose_models.ledger import MODEL_FILE, check_files, record
+from pose_models.ledger import CHECKPOINT_FILE, MODEL_FILE, check_files, record
 from pose_models.look import by_category, look
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, save_model
-from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from pose_models.training.checkpoint import load_checkpoint, save_checkpoint
 from pose_models.training.history import HISTORY_FILE, history_lines
 from pose_models.training.loop import CONFIG_FILE
 from pose_models.training.source_similarity import source_thresholds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ from pose_models.data.sample import PoseSample
 from pose_models.data.shards import ShardSamples, shard_categories, shard_paths
 from pose_models.data.symmetric import unmirrored
 from pose_models.exclusive import empty
-from pose_models.ledger import check_files, is_finished
+from pose_models.ledger import CHECKPOINT_FILE, check_files, is_finished
 from pose_models.training.loop import CONFIG_FILE
 
 # What replaces the defaults where a network starts from random weights and sees renders alone.
@@ -30,6 +31,7 @@ SCRATCH: Mapping[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head
 SCRATCH_MESH: Mapping[str, Any] = {**SCRATCH, "vertices": 300}
 
 Config = TypeVar("Config", bound=LoopConfig)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,32 @@ def known_categories(data: TrainingData, categories: Sequence[str]) -> KnownCate
     return KnownCategories(unmirrored=unmirrored(cads), definitions=category_definitions(data, categories))
 
 
+def _is_done(out: Path) -> bool:
+    """Tell if a run is finished. The checkpoint of one that was killed just then is removed."""
+    if not is_finished(out):
+        return False
+    (out / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return True
+
+
+def left_to_make(runs: Mapping[Path, Section], overwrite: bool, file: str = CONFIG_FILE) -> list[Path]:
+    """Return the folders of a command that are not finished yet, so that it resumes although some of its models are
+    made. If all are, it returns all of them, and `start_or_resume` refuses the first one.
+
+    runs: the folders with their configurations. overwrite: return all.
+    """
+    left = []
+    for out, config in runs.items():
+        same = (out / file).exists() and load_config(type(config), out / file) == config
+        if overwrite or not same or not _is_done(out):
+            left.append(out)
+    if not left:
+        return list(runs)
+    for out in runs.keys() - left:
+        _log.info("%s holds its model already", out)
+    return left
+
+
 def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CONFIG_FILE) -> None:
     """Make sure that `out` is empty, holds an unfinished run of this configuration, or may be overwritten.
 
@@ -170,7 +198,7 @@ def start_or_resume(out: Path, config: Section, overwrite: bool, file: str = CON
     path = out / file
     if overwrite and path.exists():
         empty(out)
-    if is_finished(out):
+    if _is_done(out):
         raise RunError(f"{out} already holds a model: choose another --out, or give --overwrite")
     check_files(out, file, CONFIG_FILE)
     if not path.exists() and (out / CONFIG_FILE).exists():

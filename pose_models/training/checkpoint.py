@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from p3d_gen.core.errors import RunError
 from p3d_gen.run.record import difference
-from pose_models.ledger import record
+from pose_models.ledger import CHECKPOINT_FILE, SURROUNDINGS, record, surrounding_faults, surroundings
 from pose_models.tensor_file import tensor_fault, write_tensors
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
+_AGAIN = "give --overwrite to start again"
 
 
 def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -43,7 +43,9 @@ def save_checkpoint(
     tensors = {f"{name}.{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     tensors |= _optimiser_tensors(optimiser)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    about = {"step": str(step)} | ({} if data is None else {"data": json.dumps(data)})
+    about = {"step": str(step), SURROUNDINGS: surroundings(folder, growing)} | (
+        {} if data is None else {"data": json.dumps(data)}
+    )
     write_tensors(folder / CHECKPOINT_FILE, save(state, metadata=about))
     record(folder, (), growing=growing, present=(CHECKPOINT_FILE,))
 
@@ -73,7 +75,9 @@ def load_checkpoint(
     if not path.is_file():
         return 0
     if fault := tensor_fault(path):
-        raise RunError(f"{path} {fault}; put back a copy of it, or give --overwrite to start again")
+        raise RunError(f"{path} {fault}; put back a copy of it, or {_AGAIN}")
+    if around := surrounding_faults(folder):
+        raise RunError(f"{around[0].path} {around[0].fault}; put back a copy of it, or {_AGAIN}")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata()
@@ -85,7 +89,7 @@ def load_checkpoint(
             prefix = f"{name}."
             module.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise RunError(f"cannot resume from {path}: {error}; give --overwrite to start again") from error
+        raise RunError(f"cannot resume from {path}: {error}; {_AGAIN}") from error
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimiser."):

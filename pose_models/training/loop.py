@@ -19,9 +19,9 @@ from p3d_gen.run.files import write_bytes
 from pose_models.config import LoopConfig, save_config
 from pose_models.data.sample import Batch
 from pose_models.data.views import Views, loader
-from pose_models.ledger import MODEL_FILE, check_files, record
+from pose_models.ledger import CHECKPOINT_FILE, MODEL_FILE, check_files, record
 from pose_models.nmm import WEIGHTS_FILE
-from pose_models.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
+from pose_models.training.checkpoint import load_checkpoint, save_checkpoint
 from pose_models.training.identity import data_identity
 
 if TYPE_CHECKING:

@@ -164,6 +164,28 @@ def test_one_model_for_each_category_and_one_for_all(world, tmp_path):
         pm.train(out=tmp_path / "together", shared=True, **given)
 
 
+def test_a_command_for_several_models_resumes_after_the_first(world, tmp_path):
+    write_run(world / "three", train=6, test=2, category="car")
+    write_run(world / "three", train=6, test=2, category="bus", seed=1)
+    given = SMALL | {"shards": [world / "three" / "shards"], "steps": 2, "vertices": 100}
+    options = {"out": tmp_path / "apart", "category": ["bus", "car"], **given}
+    pm.train(**options)
+    bus, car = tmp_path / "apart" / "bus", tmp_path / "apart" / "car"
+    made = {path: path.read_bytes() for path in (bus / "model.safetensors", car / "model.safetensors")}
+    shutil.rmtree(car)  # as if it had been killed then
+    (bus / "checkpoint.safetensors").write_bytes(b"of a training that was killed before it could remove it")
+    first = (bus / "model.safetensors").stat().st_mtime_ns
+    assert pm.train(**options).categories == ("bus", "car")
+    assert {path: path.read_bytes() for path in made} == made
+    assert (bus / "model.safetensors").stat().st_mtime_ns == first
+    assert not list(tmp_path.rglob("checkpoint.safetensors"))
+    with pytest.raises(RunError, match="bus already holds a model"):
+        pm.train(**options)
+    shutil.rmtree(car)
+    with pytest.raises(RunError, match="bus already holds a model"):
+        pm.train(**options | {"seed": 1})
+
+
 def test_the_classifier_predicts_and_is_evaluated_like_a_mesh(world, tmp_path):
     given = SMALL | {"shards": world / "runs" / "x" / "shards", "steps": 2, "max_stride": 16}
     model = pm.train_baseline(out=tmp_path / "general", **given)

@@ -10,11 +10,15 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.torch import save
 
 import pose_models as pm
 from pose_models.cli import main
-from pose_models.ledger import LEDGER_FILE
+from pose_models.ledger import LEDGER_FILE, forget
+from pose_models.tensor_file import write_tensors
 from pose_models.training import loop
+from pose_models.training.source_similarity import SIMILARITY_FILE
 from tests.helpers.boxes import write_run
 
 OLD = Path(__file__).parents[1] / "data" / "v0.1.0"
@@ -186,6 +190,43 @@ def test_a_damaged_run_is_not_continued(stopped, tmp_path, name, damage):
     call(*commands[name], run)
     assert pm.check(run).sound
     assert not list(run.rglob("checkpoint.safetensors"))
+
+
+def test_files_of_another_run_are_named(stopped, tmp_path):
+    root, commands = stopped
+    run = shutil.copytree(root / "train", tmp_path / "train")
+    other = tmp_path / "other"
+    call(*commands["train"], other, "--seed", 1)
+    whole = (run / LEDGER_FILE).read_bytes()
+    shutil.copy(other / LEDGER_FILE, run / LEDGER_FILE)
+    assert next(fault.path for fault in pm.check(run).faults) == run / LEDGER_FILE
+    assert f"{run / LEDGER_FILE} is of another folder" in call(*commands["train"], run, code=1)
+    forget(other, "train.jsonl", "checkpoint.safetensors", "model.json", "model.safetensors", SIMILARITY_FILE)
+    shutil.copy(other / LEDGER_FILE, run / LEDGER_FILE)  # it holds the configuration alone
+    assert [fault.path for fault in pm.check(run).faults] == [run / LEDGER_FILE]
+    (run / LEDGER_FILE).write_bytes(whole)
+
+    checkpoint = run / "checkpoint.safetensors"
+    own = checkpoint.read_bytes()
+    with safe_open(checkpoint, framework="pt") as file:
+        about = file.metadata() | {"surroundings": json.dumps({"config.toml": {"size": 3, "sha256": "0"}})}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+    about.pop("sha256")
+    write_tensors(checkpoint, save(tensors, metadata=about))  # as a sound one of another training
+    assert [fault.path for fault in pm.check(run).faults] == [checkpoint]
+    assert f"{checkpoint} belongs to another folder" in call(*commands["train"], run, code=1)
+    checkpoint.write_bytes(own)
+    assert pm.check(run).sound
+
+
+def test_a_log_is_guarded_by_its_checkpoint_before_the_ledger_holds_it(stopped, tmp_path):
+    root, commands = stopped
+    run = shutil.copytree(root / "train", tmp_path / "train")
+    forget(run, "train.jsonl")  # as after a kill between the checkpoint and its entry
+    assert pm.check(run).sound
+    flip(run / "train.jsonl")
+    assert [fault.path for fault in pm.check(run).faults] == [run / "train.jsonl"]
+    assert f"{run / 'train.jsonl'} is damaged" in call(*commands["train"], run, code=1)
 
 
 def test_a_second_command_with_one_out_ends_at_once(stopped, tmp_path):

@@ -167,6 +167,15 @@ def test_help_gives_whole_sentences_and_names_the_shared_options_once(option):
     assert "--log-file" not in words + run("inner", "act", option).stdout
 
 
+def test_a_command_whose_options_were_checked_alone_has_both_names_of_its_help():
+    @main.command()
+    def alone():
+        """Do something."""
+
+    alone.make_context("alone", [])
+    assert run("alone", "-h").stdout == run("alone", "--help").stdout
+
+
 def test_a_pipe_that_nobody_reads_is_no_error():
     command = f"{sys.executable} -c '{PIPED}' lines | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

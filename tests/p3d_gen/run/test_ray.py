@@ -2,10 +2,13 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +24,14 @@ from p3d_gen.stylize.stage import stylize_shard
 from tests.helpers.assets import edit
 from tests.helpers.commands import BIN, LOOPBACK, free_port, shard_hashes
 from tests.helpers.fake_runs import fake_renders
+
+
+def soon(is_true, patience_s=30):
+    """Wait for something to become true."""
+    end = time.monotonic() + patience_s
+    while not is_true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return is_true()
 
 
 def invoke(*arguments):
@@ -132,10 +143,14 @@ def test_what_no_node_has_is_an_error(tmp_path, manifest_path, cluster):
 @pytest.mark.slow
 @pytest.mark.blender
 def test_all_stages_on_a_cluster_of_this_machine_alone(tmp_path, manifest_path):
+    scratch = Path(tempfile.mkdtemp(dir="/tmp", prefix="p"))  # Ray's sockets need a short name
+    environment = {**os.environ, "TMPDIR": str(scratch)}
     for name, engine in (("here", ["--workers", "1"]), ("there", ["--engine", "ray"])):
         command = [BIN, "run", manifest_path, "--out", tmp_path / name, *engine]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
+    assert soon(lambda: not list(scratch.iterdir()))
+    scratch.rmdir()
     assert shard_hashes(tmp_path / "there") == shard_hashes(tmp_path / "here")
     assert "--engine ray" in json.loads((tmp_path / "there" / "shards" / "car-00000.json").read_text())["command"]
 

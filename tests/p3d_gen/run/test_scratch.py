@@ -42,6 +42,19 @@ time.sleep(0.5)
 print(children[0].pid, children[0].poll(), flush=True)
 time.sleep(600)
 """
+INTERRUPTED = """
+import os, sys
+from pathlib import Path
+from p3d_gen.run.scratch import ScratchFolder
+def interrupt(event, arguments):
+    if event == "subprocess.Popen":
+        raise KeyboardInterrupt
+sys.addaudithook(interrupt)
+try:
+    ScratchFolder(Path(sys.argv[1]))
+except KeyboardInterrupt:
+    print("interrupted", os.listdir(sys.argv[1]))
+"""
 
 
 def holder(parent, seconds=600):
@@ -88,6 +101,11 @@ def test_a_folder_is_removed_when_its_process_just_ends(tmp_path):
     process, _ = holder(tmp_path, 0)
     assert process.wait() == 0
     assert soon(lambda: not list(tmp_path.iterdir()))
+
+
+def test_a_folder_is_removed_if_its_process_is_interrupted_before_it_is_guarded(tmp_path):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, tmp_path], capture_output=True, text=True)
+    assert done.stdout == "interrupted []\n"
 
 
 def test_what_a_killed_guard_left_is_swept_by_the_next_process(tmp_path):

@@ -340,3 +340,12 @@ def test_how_many_are_made_again(text, total, many):
 def test_amounts_that_are_none(text):
     with pytest.raises(ValueError, match="neither a share such as 1% nor a number"):
         amount(text)
+
+
+def test_a_record_of_another_run_is_named_instead_of_all_shards(run):
+    path = run.root / "run.json"
+    content = path.read_bytes()
+    manifest = json.loads(content)["manifest"]
+    edit_record(path, manifest=manifest | {"seed": manifest["seed"] + 1})
+    (finding,) = verify_run(open_run(run.root, needs=())).findings
+    assert str(path) in finding.what

@@ -104,6 +104,8 @@ def test_a_finished_run_holds_configuration_log_curves_and_model(trained):
     names = ["checksums.json", "config.toml", "model.json", "model.safetensors", "source_similarity.safetensors"]
     names += ["tensorboard", "train.jsonl"]
     assert sorted(p.name for p in out.iterdir()) == names
+    written = {name: (out / name).stat().st_mtime_ns for name in names}
+    assert written["checksums.json"] > max(written["model.json"], written["source_similarity.safetensors"])
     assert load_config(TrainConfig, out / "config.toml") == CONFIG
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
