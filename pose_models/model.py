@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from PIL import Image
 
+from p3d_gen.core.errors import ConfigError
 from p3d_gen.core.types import Picture
 from pose_models.data.images import Images
 from pose_models.estimator import EstimateConfig, Estimator
@@ -46,14 +49,19 @@ class PoseModel:
         category: str | None = None,
         mirror: bool = False,
         distance: float | None = None,
+        diagonal_m: float | None = None,
     ) -> Pose:
         """Return the pose of the object in a picture: a file, a PIL picture, or an array (H, W, 3) RGB of uint8.
 
         box: X1, Y1, X2, Y2 of the object in pixels, None for the whole picture. category: None for the one whose mesh
         explains the picture best. mirror: use the mirrored picture as well. distance: from the camera to the object in
-        box diagonals, None for the mean of the training images. ConfigError or DataError for what does not fit.
+        box diagonals, None for the mean of the training images. diagonal_m: diagonal of the object's box in metres, by
+        which distance and translation are metric too; None for that of the category's definition, if it has one.
+        ConfigError or DataError for what does not fit.
         """
-        return self.predict_many([image], [box], category=category, mirror=mirror, distance=distance)[0]
+        return self.predict_many(
+            [image], [box], category=category, mirror=mirror, distance=distance, diagonal_m=diagonal_m
+        )[0]
 
     def predict_many(
         self,
@@ -63,12 +71,15 @@ class PoseModel:
         category: str | None = None,
         mirror: bool = False,
         distance: float | None = None,
+        diagonal_m: float | None = None,
     ) -> list[Pose]:
         """Return the poses of several pictures, solved at once; arguments and errors as of `predict`."""
+        if diagonal_m is not None and not 0 < diagonal_m < math.inf:
+            raise ConfigError(f"diagonal_m {diagonal_m} must be a length in metres above 0")
         config = EstimateConfig(mirror=mirror, distance=distance)
         pictures = [as_picture(image) for image in images]
         poses: list[Pose] = predict(self._models, pictures, boxes or [None] * len(pictures), category, config)
-        return poses
+        return [replace(pose, diagonal_m=diagonal_m or self.definitions[pose.category].diagonal_m) for pose in poses]
 
     def estimators(self, config: EstimateConfig) -> list[Estimator]:
         """Return an estimator for each model."""

@@ -52,8 +52,15 @@ class Hypothesis:
         azimuth, elevation, theta = viewpoint_of(torch.from_numpy(self.R)).rad2deg().tolist()
         return azimuth, elevation, theta
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the pose in all its forms, for JSON."""
+    def metric(self, diagonal_m: float | None) -> dict[str, Any]:
+        """Return translation and distance in metres; {} if the diagonal of the object's box is not known."""
+        if diagonal_m is None:
+            return {}
+        translation_m = self.cam_T_obj[:3, 3] * diagonal_m
+        return {"translation_m": translation_m.tolist(), "distance_m": self.distance * diagonal_m}
+
+    def as_dict(self, diagonal_m: float | None = None) -> dict[str, Any]:
+        """Return the pose in all its forms, for JSON. diagonal_m: see `Pose`."""
         azimuth, elevation, theta = self.viewpoint_deg
         return {
             "azimuth_deg": azimuth,
@@ -64,6 +71,7 @@ class Hypothesis:
             "R_cam_obj": self.R.tolist(),
             "cam_T_obj": self.cam_T_obj.tolist(),
             "K": self.K.tolist(),
+            **self.metric(diagonal_m),
         }
 
 
@@ -73,7 +81,8 @@ class Pose:
 
     image (H, W, 3) uint8 RGB; category; box: the object's X1, Y1, X2, Y2 in pixels that was used; hypotheses: by rising
     loss, the first is the answer and gives all other attributes; category_losses: of every category that was tried;
-    mesh_box (2, 3): lower and upper corner of the category's box in obj axes.
+    mesh_box (2, 3): lower and upper corner of the category's box in obj axes. diagonal_m: diagonal of the object's box
+    in metres, None if that is not known.
     """
 
     image: Picture
@@ -82,6 +91,7 @@ class Pose:
     hypotheses: tuple[Hypothesis, ...]
     category_losses: dict[str, float]
     mesh_box: Array
+    diagonal_m: float | None = None
 
     @property
     def azimuth_deg(self) -> float:
@@ -102,6 +112,16 @@ class Pose:
     def distance(self) -> float:
         """Distance from the camera to the object's origin, in diagonals of its box."""
         return self.hypotheses[0].distance
+
+    @property
+    def distance_m(self) -> float | None:
+        """Distance from the camera to the object's origin in metres, None if the object's size is not known."""
+        return None if self.diagonal_m is None else self.distance * self.diagonal_m
+
+    @property
+    def translation_m(self) -> Array | None:
+        """The object's origin (3,) in cam axes in metres, None if the object's size is not known."""
+        return None if self.diagonal_m is None else self.cam_T_obj[:3, 3] * self.diagonal_m
 
     @property
     def R(self) -> Array:
@@ -133,7 +153,8 @@ class Pose:
         angles = (
             f"azimuth {self.azimuth_deg:.1f}, elevation {self.elevation_deg:.1f}, theta {self.theta_deg:.1f} degrees"
         )
-        return f"{self.category}, {angles}, loss {self.loss:.3f}, confidence {self.confidence:.3f}"
+        away = "" if self.distance_m is None else f" {self.distance_m:.3g} m away,"
+        return f"{self.category}, {angles},{away} loss {self.loss:.3f}, confidence {self.confidence:.3f}"
 
     def _repr_png_(self) -> bytes:
         return encode_png(np.asarray(self.draw()))
@@ -157,9 +178,10 @@ class Pose:
         return {
             "category": self.category,
             "box_xyxy": list(self.box),
-            **self.hypotheses[0].as_dict(),
+            **({} if self.diagonal_m is None else {"diagonal_m": self.diagonal_m}),
+            **self.hypotheses[0].as_dict(self.diagonal_m),
             "category_losses": self.category_losses,
-            "hypotheses": [hypothesis.as_dict() for hypothesis in self.hypotheses],
+            "hypotheses": [hypothesis.as_dict(self.diagonal_m) for hypothesis in self.hypotheses],
         }
 
 

@@ -42,6 +42,9 @@ class CategoryDefinition:
 
     words: the words that prompts call it by; () for its name, with spaces for underscores.
     elevation_deg: mean, standard deviation, minimum and maximum of the camera's elevation, a truncated normal.
+    distance, fov_deg, fill: ranges of the distance between camera and object in box diagonals, of the field of view,
+    and of the share of the frame that the object takes; None for those of the manifest's camera.
+    diagonal_m: diagonal of an object's box in metres, for pose models; None if that is not known.
     symmetry: turns that leave its shapes as they are; a model may state its own.
     keypoints: names of its keypoints, in the order in which exports list them; models may have further ones.
     pose: `upright` for cameras around an object that stands, `any` for all rotations alike.
@@ -52,6 +55,10 @@ class CategoryDefinition:
     name: str
     words: tuple[str, ...] = ()
     elevation_deg: tuple[float, float, float, float] = (20.0, 25.0, -10.0, 60.0)
+    distance: tuple[float, float] | None = None
+    fov_deg: tuple[float, float] | None = None
+    fill: tuple[float, float] | None = None
+    diagonal_m: float | None = None
     symmetry: Symmetry = field(default=Symmetry.NONE)
     keypoints: tuple[str, ...] = ()
     pose: Literal["upright", "any"] = "upright"

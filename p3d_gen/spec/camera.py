@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from p3d_gen.core.categories import CategoryDefinition
+from p3d_gen.core.errors import ConfigError
 from p3d_gen.spec.sections import Positive, Range, Section, Unit, ordered
 
 Side = Annotated[int, Field(ge=32, le=8192)]
@@ -21,6 +23,7 @@ _FILL = (0.6, 0.9)
 # A camera nearer than this may stand inside the box, whose corners lie at 0.5.
 NEAREST = 0.5
 _SQUARE = 1e-3
+_CHOICES = ("fill", "fov_deg", "focal_px", "K", "distance")
 
 
 class CameraSection(Section):
@@ -100,6 +103,37 @@ class CameraSection(Section):
         """Leave out what is not asked for: manifests keep the hash that they had before a key was known."""
         dumped: dict[str, Any] = handler(self)
         return {name: value for name, value in dumped.items() if value is not None and (name != "offset" or value)}
+
+    def of(self, definition: CategoryDefinition) -> CameraSection:
+        """Return the camera of a category, whose own ranges replace those of this one.
+
+        ConfigError if it then has all of fill, distance and lens, or two lenses.
+        """
+        own = {name: span for name in ("fill", "fov_deg", "distance") if (span := getattr(definition, name))}
+        if not own:
+            return self
+        values = self._asked()
+        if "fov_deg" in own or len(own) > 1:
+            values = {name: value for name, value in values.items() if name not in ("fov_deg", "focal_px")}
+        if len(own) > 1:
+            values = {name: value for name, value in values.items() if name == "K"}
+        try:
+            return CameraSection(image_hw=self.image_hw, offset=self.offset, **(values | own))
+        except ValueError as error:
+            reason = next(iter(error.errors()))["msg"] if isinstance(error, ValidationError) else error
+            given = " and ".join(own)
+            raise ConfigError(f"{given} of the category {definition.name!r} do not fit [camera]: {reason}") from None
+
+    def _asked(self) -> dict[str, Any]:
+        """Return what was asked for of fill, lens and distance, without what followed from that."""
+        values = {name: value for name in _CHOICES if (value := getattr(self, name)) is not None}
+        if self == CameraSection(image_hw=self.image_hw, offset=self.offset):
+            return {}
+        for name in values:
+            fewer = {other: value for other, value in values.items() if other != name}
+            if self == CameraSection(image_hw=self.image_hw, offset=self.offset, **fewer):
+                return fewer
+        return values
 
     @property
     def principal_px(self) -> tuple[float, float]:

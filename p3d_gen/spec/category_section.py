@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.errors import ConfigError
 from p3d_gen.core.symmetry import Symmetry
+from p3d_gen.spec.camera import Degrees, Share
 from p3d_gen.spec.scene_sections import TruncatedNormal
-from p3d_gen.spec.sections import Section, Turns
+from p3d_gen.spec.sections import Positive, Range, Section, Turns, ordered
 
 _LONGEST = 60
+_AS_THEY_ARE = ("words", "keypoints", "pose", "colourable", "diagonal_m")
+_CAMERA = ("distance", "fov_deg", "fill")
 Word = Annotated[str, Field(min_length=1, max_length=_LONGEST, pattern=r"^[^{}\x00-\x1f]+$")]
 
 
@@ -32,9 +35,15 @@ class CategorySection(Section):
     keypoints: names of its keypoints, in the order in which exports list them.
     pose: `upright` for cameras around an object that stands, or `any` for all rotations alike, also from below.
     colourable: names of parts that have the sample's colour besides paint and parts with unknown names.
+    distance, fov_deg, fill: as in [camera], whose keys they replace for this category: two of them replace distance,
+    fill and lens, one of them the same key of the camera. K is never replaced.
+    diagonal_m: diagonal of the box of its objects in metres: models that learn it then give distances in metres.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("words", "elevation", "symmetry", "keypoints", "pose", "colourable")
+    later: ClassVar[tuple[str, ...]] = (
+        *("words", "elevation", "symmetry", "keypoints", "pose", "colourable"),
+        *("distance", "fov_deg", "fill", "diagonal_m"),
+    )
 
     words: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     elevation: TruncatedNormal | None = None
@@ -42,6 +51,10 @@ class CategorySection(Section):
     keypoints: tuple[Word, ...] | None = None
     pose: Literal["upright", "any"] | None = None
     colourable: tuple[Word, ...] | None = None
+    distance: Range | None = None
+    fov_deg: tuple[Degrees, Degrees] | None = None
+    fill: tuple[Share, Share] | None = None
+    diagonal_m: Positive | None = None
 
     @field_validator("keypoints")
     @classmethod
@@ -51,12 +64,17 @@ class CategorySection(Section):
                 raise ConfigError(f"the keypoint {name!r} is named twice")
         return value
 
+    @model_validator(mode="after")
+    def _check(self) -> CategorySection:
+        for name in _CAMERA:
+            if (span := getattr(self, name)) is not None:
+                ordered(name, *span)
+        return self
+
     def applied(self, definition: CategoryDefinition) -> CategoryDefinition:
         """Return a definition with the keys that are given here."""
         given: dict[str, Any] = {
-            name: value
-            for name in ("words", "keypoints", "pose", "colourable")
-            if (value := getattr(self, name)) is not None
+            name: value for name in (*_AS_THEY_ARE, *_CAMERA) if (value := getattr(self, name)) is not None
         }
         if self.symmetry is not None:
             given["symmetry"] = Symmetry.parse(self.symmetry)

@@ -53,8 +53,8 @@ def own_words(definitions: Mapping[str, CategoryDefinition]) -> dict[str, tuple[
 
 
 def wordless(texts: Iterable[str]) -> list[str]:
-    """Return recorded definitions without their words, on which no render depends."""
-    return listing({name: replace(each, words=()) for name, each in recorded(texts).items()})
+    """Return recorded definitions without their words and sizes, on which no render depends."""
+    return listing({name: replace(each, words=(), diagonal_m=None) for name, each in recorded(texts).items()})
 
 
 def recorded(texts: Iterable[str]) -> dict[str, CategoryDefinition]:

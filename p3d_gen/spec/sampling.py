@@ -28,7 +28,7 @@ from p3d_gen.core.types import (
     Viewpoint,
     Window,
 )
-from p3d_gen.spec.camera import DISTANCE
+from p3d_gen.spec.camera import DISTANCE, CameraSection
 from p3d_gen.spec.inventory import Asset, Inventory
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.materials import has_clear_glass, plain, realistic
@@ -47,8 +47,10 @@ _LEVELS = {"L1": (0.22, 0.38), "L2": (0.42, 0.58), "L3": (0.62, 0.78)}
 _OCCLUDER_VARIANTS = 1000
 
 
-def _lamps(rng: np.random.Generator, manifest: Manifest, viewpoint: Viewpoint) -> tuple[Lamp, ...]:
-    if manifest.camera.fill:
+def _lamps(
+    rng: np.random.Generator, manifest: Manifest, section: CameraSection, viewpoint: Viewpoint
+) -> tuple[Lamp, ...]:
+    if section.fill:
         viewpoint = replace(viewpoint, distance=DISTANCE)  # the lamps stay out of the object, however near the camera
     strength = rng.uniform(*manifest.light.strength)
     lamps = []
@@ -113,9 +115,8 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
     )
 
 
-def _camera(manifest: Manifest, category: str, index: int) -> Camera:
+def _camera(manifest: Manifest, section: CameraSection, category: str, index: int) -> Camera:
     """Return the drawn camera; its focal length is 0 if that follows from fill and distance."""
-    section = manifest.camera
     focal_px = section.fixed_focal_px
     if section.fov_deg:
         fov_deg = stream(manifest, Stream.FIELD_OF_VIEW, category, index).uniform(*section.fov_deg)
@@ -123,8 +124,7 @@ def _camera(manifest: Manifest, category: str, index: int) -> Camera:
     return Camera(focal_px=focal_px or 0.0, principal_px=section.principal_px, image_hw=section.image_hw)
 
 
-def _framing(manifest: Manifest, category: str, index: int) -> Framing | None:
-    section = manifest.camera
+def _framing(manifest: Manifest, section: CameraSection, category: str, index: int) -> Framing | None:
     if not (section.fill or section.offset):
         return None
     fill = stream(manifest, Stream.FILL, category, index).uniform(*section.fill) if section.fill else 0.0
@@ -184,6 +184,7 @@ def render_seed(manifest: Manifest, category: str, index: int) -> int:
 def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) -> RenderSpec:
     """Return the resolved sample `index` of `category`."""
     definition = inventory.definition(category)
+    camera = manifest.camera.of(definition)
     viewpoint = draw_viewpoint(manifest, inventory.viewpoints.get(category, ()), definition, index)
     light = stream(manifest, Stream.LIGHT, category, index)
     before = backdrop(manifest, inventory, category, index)
@@ -197,15 +198,15 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         cad_id=pick(stream(manifest, Stream.CAD, category, index), inventory.cads[category]).id,
         stretch_xyz=_stretch(stream(manifest, Stream.STRETCH, category, index), manifest),
         viewpoint=viewpoint,
-        camera=_camera(manifest, category, index),
-        framing=_framing(manifest, category, index),
+        camera=_camera(manifest, camera, category, index),
+        framing=_framing(manifest, camera, category, index),
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
         materials=_materials(
             stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category, definition.colourable
         ),
-        lamps=_lamps(light, manifest, viewpoint) if lit_by == "area" else (),
+        lamps=_lamps(light, manifest, camera, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
         sun=_sun(light, manifest) if lit_by == "sun" else None,
         background_id=before.background_id,

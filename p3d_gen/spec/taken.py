@@ -164,8 +164,13 @@ def a_file(models: Iterable[Asset]) -> Path | None:
 def take_definitions(
     manifest: Manifest, cads: Mapping[str, Sequence[Asset]]
 ) -> tuple[dict[str, CategoryDefinition], list[str]]:
-    """Return the definitions that are not built in, and a line about each category that nothing defines."""
+    """Return the definitions that are not built in, and a line about each category that nothing defines.
+
+    ConfigError if the ranges of one do not fit the manifest's camera.
+    """
     pairs = {name: define(name, manifest.category.get(name), a_file(cads[name])) for name in cads}
+    for definition, _ in pairs.values():
+        manifest.camera.of(definition)
     return own_definitions(each for each, _ in pairs.values()), [line for _, line in pairs.values() if line]
 
 

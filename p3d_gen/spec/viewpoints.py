@@ -95,10 +95,10 @@ def draw_viewpoint(
 ) -> Viewpoint:
     """Draw the viewpoint of sample `index` of a category. listed: the viewpoints of the manifest's viewpoint.source.
 
-    It does not depend on samples_per_category. The distance always comes from camera.distance; it is 0 without that.
+    It does not depend on samples_per_category. The distance always comes from the camera; it is 0 without that.
     """
     category = definition.name
-    span = manifest.camera.distance
+    span = manifest.camera.of(definition).distance
     distance = float(stream(manifest, Stream.DISTANCE, category, index).uniform(*span)) if span else 0.0
     section = manifest.viewpoint
     if section.distribution == "empirical":

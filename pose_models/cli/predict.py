@@ -34,6 +34,12 @@ _AT_ONCE = 8
 @option("--category", metavar="NAME", default_text="the one that fits best", help="Category of the object.")
 @mirror_option
 @distance_option
+@option(
+    "--diagonal-m",
+    type=click.FloatRange(0, min_open=True),
+    default_text="that of the category's definition, if it has one",
+    help="Diagonal of the object's box in metres; distance and translation are then given in metres too.",
+)
 @option("--out", type=FOLDER, default=Path("predictions"), show_default=True, help="Folder to write the answers to.")
 @option("--cad", type=FILE, help="CAD model whose outline is drawn: .npz of a run, .off, .obj, .ply or .glb.")
 @device_option
@@ -44,6 +50,7 @@ def predict(
     category: str | None,
     mirror: bool,
     distance: float | None,
+    diagonal_m: float | None,
     out: Path,
     cad: Path | None,
     device: Literal["auto", "cpu", "cuda"],
@@ -51,8 +58,9 @@ def predict(
     """Find the pose of the object in photographs.
 
     For each image OUT/NAME.json holds the pose in the image's pixels, the angles in degrees, the loss, the confidence
-    and the other hypotheses. OUT/NAME.png shows the pose: the box with a yellow front, x red, y green, z blue. Files of
-    these names that are not answers of this command are never overwritten.
+    and the other hypotheses; if the object's size is known, translation_m and distance_m in metres too. OUT/NAME.png
+    shows the pose: the box with a yellow front, x red, y green, z blue. Files of these names that are not answers of
+    this command are never overwritten.
 
     \b
     Example:
@@ -70,7 +78,14 @@ def predict(
     model, shape = load(model_folder, device), None if cad is None else read_mesh(cad)
     for first in range(0, len(images), _AT_ONCE):
         chunk = images[first : first + _AT_ONCE]
-        poses = model.predict_many(chunk, [box] * len(chunk), category=category, mirror=mirror, distance=distance)
+        poses = model.predict_many(
+            chunk,
+            [box] * len(chunk),
+            category=category,
+            mirror=mirror,
+            distance=distance,
+            diagonal_m=diagonal_m,
+        )
         for path, pose in zip(chunk, poses, strict=True):
             write_bytes(out / f"{path.stem}.json", sealed_json({"image": str(path), **pose.as_dict()}))
             write_bytes(out / f"{path.stem}.png", encode_png(np.asarray(pose.draw(shape))))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 import p3d_gen as p3d
 import pose_models as pm
@@ -52,7 +53,11 @@ kind = "naive"
 symmetry = ["z:0", "x:2"]
 pose = "any"
 """
-CATEGORY = 'words = ["coffee mug"]\nelevation = { mean_deg = 15, std_deg = 10, min_deg = 0, max_deg = 40 }\n'
+CATEGORY = """
+words = ["coffee mug"]
+diagonal_m = 0.15
+elevation = { mean_deg = 15, std_deg = 10, min_deg = 0, max_deg = 40 }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,7 @@ def test_a_model_carries_what_it_knows_of_its_categories(world, kind):
     assert model.definitions["can"].symmetry.canonical() == CAN
     assert model.definitions["can"].pose == "any"
     assert model.definitions["mug"].words == ("coffee mug",)
+    assert (model.definitions["mug"].diagonal_m, model.definitions["can"].diagonal_m) == (0.15, None)
 
 
 @pytest.mark.parametrize("kind", ["nmm", "res"])
@@ -135,6 +141,36 @@ def test_a_prediction_names_the_category_and_no_pose_twice(world):
     assert model.predict(pictures[0]).category in ("can", "mug")
     with pytest.raises(ConfigError, match="knows can, mug, not 'mugs'; did you mean 'mug'"):
         model.predict(pictures[0], category="mugs")
+
+
+@pytest.mark.parametrize("kind", ["nmm", "res"])
+def test_where_the_size_is_known_a_pose_is_metric(world, kind, tmp_path):
+    """That of the category's definition, or the one that is given; without either there are box diagonals alone."""
+    model = pm.load(world / kind, device="cpu")
+    [shard] = (world / "run" / "shards").glob("mug-*.tar")
+    picture = next(read_shard(shard)).image
+    for options, diagonal_m in (
+        ({"category": "mug"}, 0.15),
+        ({"category": "mug", "diagonal_m": 0.3}, 0.3),
+        ({"category": "can", "diagonal_m": 2.0}, 2.0),
+    ):
+        pose = model.predict(picture, **options)
+        assert pose.distance_m == pytest.approx(pose.distance * diagonal_m)
+        np.testing.assert_allclose(pose.translation_m, pose.cam_T_obj[:3, 3] * diagonal_m)
+        fields = pose.as_dict()
+        assert fields["distance_m"] == pytest.approx(np.linalg.norm(fields["translation_m"]))
+        assert fields["hypotheses"][0]["translation_m"] == fields["translation_m"]
+    bare = model.predict(picture, category="can")
+    assert (bare.distance_m, bare.translation_m, "distance_m" in bare.as_dict()) == (None, None, False)
+    with pytest.raises(ConfigError, match="length in metres above 0"):
+        model.predict(picture, category="can", diagonal_m=-1)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    command = ["predict", tmp_path / "a.png", "--model", world / kind, "--category", "can", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(main, [*map(str, command), "--diagonal-m", "0.12", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert " m away, " in done.stdout
+    fields = json.loads((tmp_path / "out" / "a.json").read_text())
+    np.testing.assert_allclose(fields["translation_m"], np.array(fields["cam_T_obj"])[:3, 3] * 0.12)
 
 
 def test_mirrored_pictures_of_a_handle_are_refused(world):

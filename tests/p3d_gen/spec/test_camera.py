@@ -1,12 +1,16 @@
 """Of size in the frame, lens and distance, two are drawn and the third follows; defaults are stated."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from p3d_gen.core.errors import ManifestError
+from p3d_gen.core.categories import BUILTIN
+from p3d_gen.core.errors import ConfigError, ManifestError
 from p3d_gen.spec.camera import CameraSection
 from p3d_gen.spec.manifest import Manifest, manifest_hash
 from p3d_gen.spec.sampling import spec
+from p3d_gen.spec.taken import take_definitions
 from tests.helpers.assets import INVENTORY
 
 K = [[700, 0, 330], [0, 700, 250], [0, 0, 1]]
@@ -37,6 +41,60 @@ def test_what_is_left_out_follows(camera, given):
     assert made.pop("image_hw") == section.image_hw
     assert made == given
     assert CameraSection(**section.model_dump()) == section
+
+
+@pytest.mark.parametrize(
+    ("camera", "own", "given"),
+    [
+        ({}, {"fill": [0.3, 0.4]}, {"fill": (0.3, 0.4), "distance": (5.0, 5.0)}),
+        ({}, {"distance": [2, 3]}, {"fill": (0.6, 0.9), "distance": (2.0, 3.0)}),
+        ({"fov_deg": [20, 70]}, {"distance": [2, 3]}, {"fov_deg": (20.0, 70.0), "distance": (2.0, 3.0)}),
+        ({"K": K}, {"distance": [2, 3]}, {"K": tuple(map(tuple, K)), "distance": (2.0, 3.0)}),
+        ({"focal_px": 900, "fill": [0.4, 0.9]}, {"fill": [0.3, 0.4]}, {"focal_px": 900.0, "fill": (0.3, 0.4)}),
+        (
+            {"focal_px": 900, "fill": [0.4, 0.9]},
+            {"distance": [2, 3], "fov_deg": [20, 30]},
+            {"distance": (2.0, 3.0), "fov_deg": (20.0, 30.0)},
+        ),
+    ],
+)
+def test_a_category_has_its_own_camera_and_the_others_keep_theirs(camera, own, given):
+    made = Manifest(categories=("car", "bus"), samples_per_category=20, camera=camera, category={"car": own})
+    definition = made.category["car"].applied(BUILTIN["car"])
+    stored = Manifest(**made.model_dump(mode="json"))  # as a run records it
+    for each in (made, stored):
+        assert each.camera.of(definition) == CameraSection(**given)
+        assert each.camera.of(BUILTIN["bus"]) == CameraSection(**camera)
+    inventory = replace(
+        INVENTORY,
+        cads={"car": INVENTORY.cads["car"], "bus": INVENTORY.cads["car"]},
+        definitions={"car": definition},
+    )
+    plain = Manifest(categories=("car", "bus"), samples_per_category=20, camera=camera)
+    for index in range(20):
+        drawn = spec(made, inventory, "car", index)
+        if "distance" in given:
+            low, high = given["distance"]
+            assert low <= drawn.viewpoint.distance <= high
+        if "fill" in given:
+            low, high = given["fill"]
+            assert low <= drawn.framing.fill <= high
+        assert spec(made, inventory, "bus", index) == spec(plain, inventory, "bus", index)
+
+
+@pytest.mark.parametrize(
+    ("camera", "own", "message"),
+    [
+        ({"fill": [0.4, 0.9], "fov_deg": [20, 70]}, {"distance": [2, 3]}, "fill follows from fov_deg and distance"),
+        ({"K": K}, {"fov_deg": [20, 30]}, "fov_deg and K both give the focal length"),
+        ({}, {"distance": [0.4, 3]}, "distance 0.4 may lie within the object"),
+        ({}, {"distance": [2, 3], "fill": [0.4, 0.5], "fov_deg": [20, 30]}, "remove one of the three"),
+    ],
+)
+def test_a_category_whose_ranges_do_not_fit_the_camera_is_an_error(camera, own, message):
+    made = Manifest(categories=("car",), samples_per_category=2, camera=camera, category={"car": own})
+    with pytest.raises(ConfigError, match=rf"of the category 'car' do not fit \[camera\]: .*{message}"):
+        take_definitions(made, INVENTORY.cads)
 
 
 @pytest.mark.parametrize(
