@@ -106,11 +106,15 @@ class Material:
     alpha: float = 1.0
 
 
+# Before the id of a CAD model of one's own, in the label `occluder`.
+OWN_OCCLUDER = "cad:"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Occluder:
     """A second object in front of the sample's own, which hides the share `hides` of its silhouette in the frame.
 
-    category, variant: the parametric shape.
+    category, variant: the parametric shape. cad_id: the CAD model instead, "" for a shape.
     turn: rotation (3, 3), row by row, to camera axes.
     depth: depth of its centre as a share of the object's distance.
     size: its first projected size, relative to the object's.
@@ -126,6 +130,14 @@ class Occluder:
     direction_rad: float
     hides: float
     materials: tuple[Material, ...]
+    cad_id: str = ""
+
+    @property
+    def address(self) -> str:
+        """Return the text by which labels name it."""
+        if self.cad_id:
+            return f"{OWN_OCCLUDER}{self.cad_id}"
+        return f"parametric:{self.category}?variant={self.variant}"
 
 
 @dataclass(frozen=True, kw_only=True)

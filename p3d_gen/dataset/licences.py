@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import DependencyError, ManifestError, RunError
+from p3d_gen.core.types import OWN_OCCLUDER
 from p3d_gen.dataset.source_runs import DatasetSample, SourceRun
 from p3d_gen.run.files import file_sha256, read_sealed
 from p3d_gen.run.store import RunFolder, open_run
-from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.inventory import OCCLUDERS, Asset
 from p3d_gen.spec.licences import UNKNOWN, Licence, asset_licence, file_licence, stated_licence
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.stated import source_root, viewpoint_file
@@ -59,6 +60,14 @@ class AssetUse:
 _sha256 = functools.cache(file_sha256)
 
 
+def occluder_use(occluder: str) -> set[tuple[str, str]]:
+    """Return the kind and id of the asset that the label `occluder` names; nothing for an empty one."""
+    own = occluder.removeprefix(OWN_OCCLUDER)
+    if own != occluder:
+        return {("cad", f"{OCCLUDERS}/{own}")}
+    return {("occluder", "parametric")} if occluder else set()
+
+
 def _asset_use(kind: str, name: str, asset: Asset, root: Path | None) -> AssetUse:
     stated = asset_licence(asset, root)
     if asset.is_parametric or root is None:
@@ -96,14 +105,14 @@ def _assets(run: RunFolder, written: Written) -> Iterator[AssetUse]:
     for section, assets in run.inventory.by_kind().items():
         kind, _, category = section.partition("/")
         is_here = any(asset.is_here for asset in assets)
-        root = source_root(run.manifest, run.base_dir, kind) if is_here else None
+        root = source_root(run.manifest, run.base_dir, section) if is_here else None
         for asset in assets:
             name = f"{category}/{asset.id}" if category else asset.id
             if asset.is_here or asset.is_parametric:
                 yield _asset_use(kind, name, asset, root)
             else:
                 yield _gone(run, kind, name, written, section, asset.id)
-    if run.manifest.occlusion.level != "none":
+    if run.manifest.occlusion.level != "none" and OCCLUDERS not in run.inventory.cads:
         yield _asset_use("occluder", "parametric", Asset(id="parametric", address="parametric:"), None)
     source = run.manifest.viewpoint.source
     if source and "viewpoint" in run.inventory.lacking:
@@ -173,7 +182,7 @@ def stated_licences(source: SourceRun, samples: Sequence[DatasetSample]) -> list
             _log.warning("the licences of %s are not known, so the card states none: %s", source.run.root, reason)
         return [{key: each[key] for key in ("kind", "id", "licence")} for each in written or []]
     uses = asset_uses(run, open_stylization(run, source.stage.removeprefix("shards").removeprefix("-")))
-    shown: set[tuple[str, str]] = {("occluder", sample.occluder) for sample in samples}
+    shown: set[tuple[str, str]] = {each for sample in samples for each in occluder_use(sample.occluder)}
     for sample in samples:
         shown.update(sample.ids.items())
     return [

@@ -166,7 +166,7 @@ def samples_of(sources: Sequence[SourceRun]) -> list[DatasetSample]:
                         category=labels["category"],
                         cad_id=labels["cad_id"],
                         ids=asset_ids(labels),
-                        occluder="parametric" if labels["occluder"] else "",
+                        occluder=labels["occluder"],
                         stored=stored,
                     )
                 )

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from p3d_gen.core.categories import is_name
 from p3d_gen.core.codecs import decode_image, encode_png, mask_bytes
 from p3d_gen.core.errors import RunError
 from p3d_gen.core.silhouette import camera_of, mask_box, silhouette
@@ -75,7 +76,7 @@ class _Thing:
 
 def _write_models(cad: Path, out: Path) -> dict[str, _Thing]:
     """Write all models; return the object of each `category/id`."""
-    files = sorted(cad.glob("*/*.npz"))
+    files = sorted(path for path in cad.glob("*/*.npz") if is_name(path.parent.name))  # without a run's occluders
     info, things, sizeless = {}, {}, []
     for number, path in enumerate(files, start=1):
         model, category = load_cad(path), path.parent.name

@@ -130,7 +130,7 @@ def json_labels(shot: Rendered, whole: Amodal, members: Sequence[str], version: 
         "mask_iou": mask_iou(whole.mask & ~shot.passes.occluders, shot.passes.mask),
         "texture_id": sample.texture_id,
         "hdri_id": light.hdri_id if light else "",
-        "occluder": f"parametric:{occluder.category}?variant={occluder.variant}" if occluder else "",
+        "occluder": occluder.address if occluder else "",
         "background_id": sample.background_id,
         "colour": sample.colour,
     }

@@ -143,8 +143,8 @@ def _before(
     while shares.max() < occluder.hides:
         if size >= largest:
             raise ValueError(
-                f"{occluder.category} {occluder.variant} hides at most {shares.max():.2f} of the object, "
-                f"but {occluder.hides:.2f} is wanted: remove slender categories from occlusion.occluders"
+                f"the occluder {occluder.address} hides at most {shares.max():.2f} of the object, but "
+                f"{occluder.hides:.2f} is wanted: remove slender ones from occlusion.occluders or occlusion.source"
             )
         size = min(size * _GROWTH, largest)
         shares = coverage()

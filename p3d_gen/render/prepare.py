@@ -22,8 +22,7 @@ from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.inventory import Asset
-from p3d_gen.spec.manifest import resolve_folder
-from p3d_gen.spec.sections import EMBEDDED
+from p3d_gen.spec.stated import source_root
 from p3d_gen.spec.taken import take_definitions
 
 _PATIENCE_S = 300.0
@@ -71,8 +70,8 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
 
     RunError if the run folder cannot be written, which is not the model's fault.
     """
-    target, source = run.cad_file(category, asset.id), run.manifest.cad.source
-    root = None if source == EMBEDDED else resolve_folder(source, run.base_dir, "cad.source")
+    target = run.cad_file(category, asset.id)
+    root = None if asset.is_parametric else source_root(run.manifest, run.base_dir, f"cad/{category}")
     for last in (False, True):
         try:
             with _local_target(target) as local:

@@ -20,7 +20,7 @@ from p3d_gen.core.errors import AssetError, DataError, RunError
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.pictures import check_picture
 from p3d_gen.core.silhouette import MIN_MASK_IOU
-from p3d_gen.core.types import Array, RenderSpec
+from p3d_gen.core.types import Array, Occluder, RenderSpec
 from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.arrange import arrange
 from p3d_gen.render.prepare import ensure_models
@@ -31,6 +31,7 @@ from p3d_gen.run.ledgers import Failure, Ledger
 from p3d_gen.run.shards import Members
 from p3d_gen.run.stage import make_shard, tick, worker_number
 from p3d_gen.run.store import RunFolder, shared_run
+from p3d_gen.spec.inventory import OCCLUDERS
 from p3d_gen.spec.sampling import spec
 
 _BYTES_PER_PIXEL = 64  # of all passes, without compression
@@ -90,13 +91,19 @@ def _occluder_shape(category: str, variant: int) -> Shape:
     return build(category, variant)
 
 
-def _placed(shape: Shape, cam_T_obj: Array, cam_T_occluder: Array) -> OccluderMesh:
+def _shape_of(run: RunFolder, occluder: Occluder) -> Shape | CadModel:
+    if occluder.cad_id:
+        return run.load_model(OCCLUDERS, occluder.cad_id)
+    return _occluder_shape(occluder.category, occluder.variant)
+
+
+def _placed(shape: Shape | CadModel, cam_T_obj: Array, cam_T_occluder: Array) -> OccluderMesh:
     """Return an occluder's shape in object axes, placed by its similarity (4, 4) to camera axes."""
     obj_T_occluder = np.linalg.inv(cam_T_obj) @ cam_T_occluder
     return OccluderMesh(
         vertices=transform(obj_T_occluder, shape.vertices),
-        faces=shape.faces,
-        face_part=shape.face_part,
+        faces=shape.faces.astype(np.int64),
+        face_part=shape.face_part.astype(np.int16),
         part_names=shape.part_names,
     )
 
@@ -128,12 +135,12 @@ class ShardRenderer:
         if texture:
             _check_picture(texture)
         hdri = self._hdris[sample.environment.hdri_id] if sample.environment else None
-        occluder = sample.occluder and _occluder_shape(sample.occluder.category, sample.occluder.variant)
+        occluder = sample.occluder and _shape_of(self._run, sample.occluder)
         arrangement = arrange(
             sample,
             stretched(model, sample.stretch_xyz),
             model.faces,
-            (occluder.vertices, occluder.faces) if occluder else None,
+            (occluder.vertices, occluder.faces.astype(np.int64)) if occluder else None,
         )
         place, manifest = arrangement.cam_T_occluder, self._run.manifest
         cad = self._run.local_model(sample.category, sample.cad_id)

@@ -16,6 +16,8 @@ from p3d_gen.spec import definitions
 from p3d_gen.spec.axes import FORMER_OBJ_AXES, AxesFrom, UnitFrom
 from p3d_gen.spec.parametric import PARAMETRIC
 
+# What the CAD models of occlusion.source are listed under, beside the categories: no category may have this name.
+OCCLUDERS = "_occluders"
 # The kinds of sources, as a run records them.
 KINDS = ("cad", "texture", "hdri", "background", "viewpoint")
 
@@ -91,6 +93,7 @@ class Asset:
 class Inventory:
     """All assets that a manifest may draw, each list sorted by id.
 
+    cads: by category, and under OCCLUDERS those that stand in front of the objects.
     hdris: environment maps that light the scene; empty if lamps or the sun do.
     viewpoints: those of viewpoint.source for each category, at distance 1; empty if there is no such list.
     background_sets: the backgrounds of each category that has its own.

@@ -12,9 +12,10 @@ from p3d_gen.core.errors import P3DError
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec import definitions
 from p3d_gen.spec.axes import FORMER_OBJ_AXES
-from p3d_gen.spec.inventory import KINDS, Asset, Inventory, viewpoint_listing
+from p3d_gen.spec.inventory import KINDS, OCCLUDERS, Asset, Inventory, viewpoint_listing
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.parametric import PARAMETRIC
+from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.taken import (
     take_background_sets,
     take_backgrounds,
@@ -30,6 +31,11 @@ _RECORDED_FILE = re.compile(
     r"(?P<id>.+)\.(?P<suffix>\w+) \d+"
     r"(?P<axes> up (?P<up>-?[xyz]) front (?P<front>-?[xyz]))?(?P<unit> unit \S+m)?"
 )
+
+
+def cad_names(manifest: Manifest) -> tuple[str, ...]:
+    """Return the names under which a run's CAD models are listed: its categories, and its own occluders."""
+    return (*manifest.categories, *([OCCLUDERS] if manifest.occlusion.source != EMBEDDED else []))
 
 
 def _recorded_asset(text: str) -> Asset:
@@ -110,7 +116,7 @@ def _inventory(
 ) -> Inventory:
     """Return an inventory of the assets of each section of a listing. own: definitions of categories there."""
     return Inventory(
-        cads={name: assets[f"cad/{name}"] for name in manifest.categories},
+        cads={name: assets[f"cad/{name}"] for name in cad_names(manifest)},
         textures=assets["texture"],
         hdris=assets["hdri"],
         backgrounds=assets["background"],
@@ -133,7 +139,7 @@ def recorded_inventory(manifest: Manifest, base_dir: Path | None, listing: Mappi
         return _inventory(manifest, _assets_only(listing), {}, own, reasons)
     models = functools.cache(lambda: take_cads(manifest, base_dir))
     takes: dict[str, Callable[[], Iterable[Asset]]] = {
-        **{f"cad/{name}": functools.partial(lambda name: models()[name], name) for name in manifest.categories},
+        **{f"cad/{name}": functools.partial(lambda name: models()[name], name) for name in cad_names(manifest)},
         "texture": lambda: take_textures(manifest, base_dir),
         "hdri": lambda: take_environments(manifest, base_dir),
         "background": lambda: take_backgrounds(manifest, base_dir),
@@ -142,7 +148,7 @@ def recorded_inventory(manifest: Manifest, base_dir: Path | None, listing: Mappi
     for section, take in takes.items():
         assets[section], reasons[section] = _as_recorded(section, listing[section], take)
     viewpoints, reasons["viewpoint"] = _recorded_viewpoints(manifest, base_dir, listing["viewpoint"])
-    if not any(reasons[f"cad/{name}"] for name in manifest.categories):
+    if not any(reasons[f"cad/{name}"] for name in cad_names(manifest)):
         reasons["cad"] = _changed_definitions(manifest, models(), own)
     lacking = {section.partition("/")[0]: reason for section, reason in reasons.items() if reason}
     return _inventory(manifest, assets, viewpoints, own, lacking)

@@ -29,7 +29,7 @@ from p3d_gen.core.types import (
     Window,
 )
 from p3d_gen.spec.camera import DISTANCE, CameraSection
-from p3d_gen.spec.inventory import Asset, Inventory
+from p3d_gen.spec.inventory import OCCLUDERS, Asset, Inventory
 from p3d_gen.spec.manifest import Manifest
 from p3d_gen.spec.materials import has_clear_glass, plain, realistic
 from p3d_gen.spec.scene_sections import Texture
@@ -94,15 +94,20 @@ def _materials(
     return (plain(rng, texture.roughness, texture.metallic),)
 
 
-def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Occluder | None:
+def _occluder(rng: np.random.Generator, manifest: Manifest, inventory: Inventory, category: str) -> Occluder | None:
     """Draw an occluder, of another category than the sample's if possible: it must not be taken for the object."""
     occlusion = manifest.occlusion
     if occlusion.level == "none" or rng.random() >= occlusion.probability:
         return None
-    others = [name for name in occlusion.occluders if name != category]
-    shape = pick(rng, others or occlusion.occluders)
+    own = inventory.cads.get(OCCLUDERS, ())
+    shape, cad_id = "", ""
+    if own:
+        cad_id = pick(rng, [cad for cad in own if not cad.id.startswith(f"{category}_")] or own).id
+    else:
+        shape = pick(rng, [name for name in occlusion.occluders if name != category] or occlusion.occluders)
     return Occluder(
         category=shape,
+        cad_id=cad_id,
         variant=int(rng.integers(_OCCLUDER_VARIANTS)),
         turn=tuple(random_rotation(rng).ravel().tolist()),
         depth=float(rng.uniform(0.4, 0.6)),
@@ -110,7 +115,10 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, category: str) -> Oc
         direction_rad=float(rng.uniform(0, 2 * np.pi)),
         hides=float(rng.uniform(*_LEVELS[occlusion.level])),
         materials=realistic(
-            rng, pick(rng, manifest.stylize.colours), BUILTIN[shape].colourable, has_clear_glass(shape)
+            rng,
+            pick(rng, manifest.stylize.colours),
+            BUILTIN[shape].colourable if shape else (),
+            has_clear_glass(shape),
         ),
     )
 
@@ -201,7 +209,7 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         camera=_camera(manifest, camera, category, index),
         framing=_framing(manifest, camera, category, index),
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
-        occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, category),
+        occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, inventory, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
         materials=_materials(
             stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category, definition.colourable

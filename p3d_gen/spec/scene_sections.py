@@ -188,12 +188,17 @@ class Occlusion(Section):
 
     level: the share that other objects hide, as in the occluded benchmarks: 20 to 40 % for `L1`, 40 to 60 % for `L2`,
     60 to 80 % for `L3`.
+    source: `embedded` for the parametric shapes that come with the package, or the path of a folder of CAD models that
+    stand in front of the object: in any layout, of any categories, in materials that are drawn for their parts.
     occluders: the categories whose embedded shapes stand in front of the object.
     truncation: range of the share that the frame cuts off; [0, 0] keeps the object centred.
     probability: the probability that a sample is occluded, and that it is cut off.
     """
 
+    later: ClassVar[tuple[str, ...]] = ("source",)
+
     level: Literal["none", "L1", "L2", "L3"] = "none"
+    source: str = EMBEDDED
     occluders: Annotated[tuple[BuiltinCategory, ...], Field(min_length=1)] = _OCCLUDERS
     truncation: tuple[Share, Share] = (0.0, 0.0)
     probability: Unit = 1.0
@@ -201,6 +206,10 @@ class Occlusion(Section):
     @model_validator(mode="after")
     def _check(self) -> Occlusion:
         ordered("truncation", *self.truncation)
+        if self.source != EMBEDDED and self.level == "none":
+            raise ValueError("source names occluders, but level is 'none': give a level, or leave source out")
+        if self.source != EMBEDDED and self.occluders != _OCCLUDERS:
+            raise ValueError("occluders are embedded shapes, and source names a folder: leave one of them out")
         return self
 
 

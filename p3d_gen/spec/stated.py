@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from p3d_gen.spec.inventory import Inventory
+from p3d_gen.spec.inventory import OCCLUDERS, Inventory
 from p3d_gen.spec.licences import Licence, asset_licence, file_licence
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
 from p3d_gen.spec.sections import EMBEDDED
@@ -14,8 +14,11 @@ from p3d_gen.spec.taken import background_folder, embedded_folder, light_folder
 def source_root(manifest: Manifest, base_dir: Path, kind: str) -> Path | None:
     """Return the folder of a source, up to which licences are looked for; None if its shapes are computed.
 
-    kind: cad, texture, hdri or background.
+    kind: cad/<category>, texture, hdri or background.
     """
+    if kind == f"cad/{OCCLUDERS}":
+        return resolve_folder(manifest.occlusion.source, base_dir, "occlusion.source")
+    kind = kind.partition("/")[0]
     if kind == "cad":
         source = manifest.cad.source
         return None if source == EMBEDDED else resolve_folder(source, base_dir, "cad.source")
@@ -45,7 +48,7 @@ def source_licences(manifest: Manifest, base_dir: Path, inventory: Inventory) ->
     stated: dict[str, dict[str, list[str]]] = {}
     for kind, assets in inventory.by_kind().items():
         files = [asset for asset in assets if not asset.is_parametric]
-        root = source_root(manifest, base_dir, kind.partition("/")[0]) if files else None
+        root = source_root(manifest, base_dir, kind) if files else None
         if root:
             stated[kind] = {
                 asset.id: _entry(asset_licence(asset, root), asset.path.relative_to(root).as_posix()) for asset in files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fnmatch import fnmatch
 from importlib.resources import files
 from pathlib import Path
@@ -13,12 +14,12 @@ from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
 from p3d_gen.core.categories import CategoryDefinition, own_definitions
 from p3d_gen.core.digest import digest
 from p3d_gen.core.errors import AssetError, DependencyError
-from p3d_gen.core.folders import files_below
+from p3d_gen.core.folders import files_below, visible
 from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec.axes import AxesFrom, UnitFrom, default_axes
 from p3d_gen.spec.definitions import define
-from p3d_gen.spec.inventory import Asset, Inventory
-from p3d_gen.spec.layouts import Model, category_models, recognise
+from p3d_gen.spec.inventory import OCCLUDERS, Asset, Inventory
+from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, category_models, model_id, recognise
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
 from p3d_gen.spec.parametric import parametric_address
 from p3d_gen.spec.sections import EMBEDDED
@@ -153,7 +154,35 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
         models = {
             name: folder_cads(root, layout, name, cad.up, cad.front, unit_m=cad.unit_m) for name in manifest.categories
         }
-    return {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
+    chosen = {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
+    occluders = take_occluders(manifest, base_dir)
+    return chosen | ({OCCLUDERS: occluders} if occluders else {})
+
+
+def take_occluders(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
+    """Return the CAD models of occlusion.source, <category>_<id> of a layout with categories; () for embedded shapes.
+
+    Raise AssetError if it holds none.
+    """
+    source = manifest.occlusion.source
+    if source == EMBEDDED:
+        return ()
+    root = resolve_folder(source, base_dir, "occlusion.source")
+    models = {model_id(path.stem): file_asset(flat_model(path)) for path in visible(root.iterdir(), root, CAD_SUFFIXES)}
+    if not models:
+        layout = recognise(root)
+        for category in categories_of(root, layout):
+            for asset in folder_cads(root, layout, category, "auto", "auto"):
+                name = f"{category}_{asset.id}"
+                models[name] = replace(asset, id=name)
+    if not models:
+        raise AssetError(f"occlusion.source: the folder {root} holds no CAD model; name another folder")
+    return tuple(models[name] for name in sorted(models))
+
+
+def flat_model(path: Path) -> Model:
+    """Return the model of a file that lies in no layout."""
+    return Model(id=model_id(path.stem), path=path, up="auto", front="auto")
 
 
 def a_file(models: Iterable[Asset]) -> Path | None:
@@ -168,7 +197,7 @@ def take_definitions(
 
     ConfigError if the ranges of one do not fit the manifest's camera.
     """
-    pairs = {name: define(name, manifest.category.get(name), a_file(cads[name])) for name in cads}
+    pairs = {name: define(name, manifest.category.get(name), a_file(cads[name])) for name in cads if name != OCCLUDERS}
     for definition, _ in pairs.values():
         manifest.camera.of(definition)
     return own_definitions(each for each, _ in pairs.values()), [line for _, line in pairs.values() if line]

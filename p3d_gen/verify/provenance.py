@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.errors import RunError
-from p3d_gen.dataset.licences import AssetUse, asset_uses
+from p3d_gen.dataset.licences import AssetUse, asset_uses, occluder_use
 from p3d_gen.run.files import sealed_json, write_bytes
 from p3d_gen.run.ledgers import Ledger, upstream_ledger
 from p3d_gen.run.shards import read_labels
@@ -48,7 +48,7 @@ def _used(run: RunFolder, uses: Sequence[AssetUse], labels: dict[str, Any]) -> l
     """Return the assets that a sample is made of."""
     ids = {("cad", f"{labels['category']}/{labels['cad_id']}"), ("viewpoints", run.manifest.viewpoint.source)}
     ids |= {(kind, labels[f"{kind}_id"]) for kind in ("texture", "hdri", "background")}
-    ids |= {("occluder", "parametric")} if labels["occluder"] else set()
+    ids |= occluder_use(labels["occluder"])
     return [each for each in uses if each.kind == "checkpoint" or (each.kind, each.id) in ids]
 
 
