@@ -142,6 +142,7 @@ def test_check_reports_every_model_and_fails_for_the_broken(tmp_path):
     good, odd = reports["good"], reports["odd"]
     assert (good["faces"], good["vertices"], good["watertight"], good["warnings"]) == (12, 8, True, [])
     assert good["extent_xyz"] == pytest.approx(np.array([2, 3, 1]) / np.sqrt(14))
+    assert (good["diagonal_m"], good["unit_from"]) == (None, "")
     assert (odd["faces"], odd["vertices"], odd["watertight"]) == (12, 8, True)
     assert odd["warnings"] == [
         "vertices of no face dropped: 1",
@@ -162,6 +163,7 @@ def test_check_of_one_address_prints_a_table():
     shape = build("chair", 1)
     assert [cell.strip() for cell in row.split("│")][4:-1] == [
         " ".join(f"{side:.3f}" for side in np.ptp(shape.vertices, axis=0)),
+        "",  # no size in metres
         str(len(shape.part_names)),
         "no",
         str(len(shape.keypoints)),
