@@ -142,13 +142,13 @@ def faults(folder: Path, names: Collection[str] | None = None) -> list[Fault]:
 
 
 def _is_foreign(folder: Path, entries: dict[str, Entry]) -> bool:
-    """Return if a ledger is that of another folder: most files have another content, and so has the configuration that
-    the checkpoint was made with."""
+    """Return if a ledger is that of another folder: half of the files or more, or the configuration that the checkpoint
+    was made with, have another content than it lists."""
     told = {name: entry for name, entry in entries.items() if entry and (folder / name).is_file()}
     others = [name for name, entry in told.items() if _fault(folder / name, entry)]
     made_with = checkpoint_surroundings(folder)
     confirmed = [name for name in others if name in made_with and not _fault(folder / name, made_with[name])]
-    return bool(confirmed) or (len(told) > 1 and 2 * len(others) > len(told))
+    return bool(confirmed) or (len(others) > 1 and 2 * len(others) >= len(told))
 
 
 def checkpoint_surroundings(folder: Path) -> dict[str, Entry]:
