@@ -193,6 +193,7 @@ def test_native_materials_are_used_or_missed(tmp_path, assets, manifest_path):
         manifest_path,
         ('source = "assets/textures"', 'kind = "native"'),
         ('categories = ["car", "chair"]', 'categories = ["car"]'),
+        ("focal_px = 400", "focal_px = 300"),  # GLB has y up: the wedges stand
     )
     ledger, _ = rendered(create_run(tmp_path / "none", manifest_path))
     assert ledger.count == 0
@@ -292,7 +293,7 @@ def test_real_cads_have_true_labels(tmp_path, data_dir):
     manifest.write_text(
         f"categories = {categories}\nsamples_per_category = 2\nshard_size = 2\n"
         f'[viewpoint]\ndistribution = "so3"\n'
-        f'[cad]\nsource = "{data_dir}/cad_pascal3d"\n[camera]\nimage_hw = [128, 160]\nfocal_px = 700\n'
+        f'[cad]\nsource = "{data_dir}/cad_pascal3d"\n[camera]\nimage_hw = [128, 160]\nfocal_px = 600\n'
         f'[render]\nsamples = 1\n[texture]\nsource = "{data_dir}/dtd10"\n'
         f'[background]\nsource = "{data_dir}/backgrounds"\n'
     )

@@ -222,9 +222,3 @@ def test_two_files_of_one_name(tmp_path, assets, manifest_path):
     (assets / "cad" / "car" / "m0.ply").touch()
     with pytest.raises(AssetError, match=r"m0\.ply and .*m0\.off differ in their suffix only"):
         create_run(tmp_path / "run", manifest_path)
-
-
-def test_a_cad_name_with_a_dot(tmp_path, assets, manifest_path):
-    (assets / "cad" / "car" / "v1.2.off").touch()
-    with pytest.raises(AssetError, match=r"v1\.2\.off: the name of a CAD must not hold a dot"):
-        create_run(tmp_path / "run", manifest_path)

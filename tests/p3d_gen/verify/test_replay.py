@@ -33,7 +33,7 @@ shard_size = 3
 variants = [0, 2]
 [camera]
 image_hw = [64, 96]
-focal_px = 400
+focal_px = 300
 [render]
 samples = 1
 [texture]

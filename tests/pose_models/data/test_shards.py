@@ -63,7 +63,7 @@ def test_a_shard_is_compared_with_the_checksum_that_was_recorded(run, tmp_path, 
     path.write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     name, value = {
-        "ledger": ("box-00000.json", {"sha256": sha256}),
+        "ledger": ("box-00000.json", {"sha256": sha256, "count": 4}),
         "index": ("index.json", {"shardlist": [{"url": "other.tar"}, {"url": path.name, "sha256": sha256}]}),
     }[record]
     (path.parent / name).write_text(json.dumps(value))
