@@ -79,7 +79,7 @@ def _wound(surface: Surface) -> Surface:
     faces = corners.reshape(-1, 3)
     start = np.argmax(faces == surface.faces[:, :1], axis=1)  # where the face's first corner is now
     second = np.take_along_axis(faces, ((start + 1) % 3)[:, None], axis=1)[:, 0]
-    return surface.flipped(second != surface.faces[:, 1])
+    return surface.flipped(second != surface.faces[:, 1]).facing()
 
 
 def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

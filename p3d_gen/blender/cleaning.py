@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from p3d_gen.core.types import Array
+from p3d_gen.run.cad_model import NORMALS
 
 MERGE_DISTANCE = 1e-6
 _MIN_HEIGHT = 1e-7
@@ -26,7 +27,8 @@ class Surface:
     uv (F, 3, 2): the source's own texture coordinates of each corner, zeros if it has none.
     face_part (F,): index into part_names.
     keypoints: name -> (3,), in the axes and units of the vertices.
-    attributes: name -> (F, 3, k), what materials read at each corner: colours, places, more texture coordinates.
+    attributes: name -> (F, 3, k), what materials read at each corner: colours, places, more texture coordinates;
+        under NORMALS the normals that its author gave the corners.
     unit: the length in its file of what is 1 in the vertices.
     """
 
@@ -46,6 +48,21 @@ class Surface:
             self, faces=self.faces[keep], uv=self.uv[keep], face_part=self.face_part[keep], attributes=attributes
         )
 
+    def turned(self, matrix: Array) -> Surface:
+        """Transform the vertices, the keypoints' own place excepted, by a matrix (3, 3) or (4, 4), and the normals."""
+        linear = matrix[:3, :3]
+        vertices = self.vertices @ linear.T + (matrix[:3, 3] if len(matrix) == 4 else 0.0)
+        return replace(self, vertices=vertices, attributes=self.attributes | _turned_normals(self.attributes, linear))
+
+    def facing(self) -> Surface:
+        """Turn the normals of each face to the side from which its corners run counter-clockwise, as Cycles expects."""
+        if NORMALS not in self.attributes:
+            return self
+        normals = self.attributes[NORMALS]
+        a, b, c = self.vertices[self.faces].transpose(1, 0, 2)
+        across = (normals.sum(axis=1) * np.cross(b - a, c - a)).sum(axis=1) < 0
+        return replace(self, attributes=self.attributes | {NORMALS: np.where(across[:, None, None], -normals, normals)})
+
     def flipped(self, where: NDArray[np.bool_]) -> Surface:
         """Reverse the winding of some faces; each corner keeps its texture coordinates and attributes."""
 
@@ -60,6 +77,22 @@ class Surface:
             uv=reversed_corners(self.uv),
             attributes={name: reversed_corners(values) for name, values in self.attributes.items()},
         )
+
+
+def _turned_normals(attributes: dict[str, NDArray[np.float32]], linear: Array) -> dict[str, NDArray[np.float32]]:
+    return {NORMALS: unit_normals(attributes[NORMALS] @ np.linalg.inv(linear))} if NORMALS in attributes else {}
+
+
+def unit_normals(normals: NDArray[Any]) -> NDArray[np.float32]:
+    """Return vectors (..., 3) with length 1; those of length 0 stay."""
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    return np.divide(normals, length, out=np.zeros(normals.shape), where=length > 0).astype(np.float32)
+
+
+def flat_normals(vertices: Array, faces: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the normals (F, 3, 3) of faces that are not smooth."""
+    a, b, c = vertices[faces].transpose(1, 0, 2)
+    return unit_normals(np.repeat(np.cross(b - a, c - a)[:, None], 3, axis=1))
 
 
 def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
@@ -141,7 +174,7 @@ def normalised(surface: Surface, rotation: Array) -> Surface:
     if not np.isfinite(surface.vertices).all():
         raise ValueError("a vertex is not finite")
     keypoints = {name: rotation @ point for name, point in surface.keypoints.items()}
-    surface = _scaled(replace(surface, vertices=surface.vertices @ rotation.T, keypoints=keypoints))
+    surface = _scaled(replace(surface.turned(rotation), keypoints=keypoints))
     surface = replace(surface, faces=_representatives(surface.vertices)[surface.faces])
     surface = surface.faces_where(_solid_faces(surface))
     if len(surface.faces) == 0:

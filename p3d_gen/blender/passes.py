@@ -90,6 +90,12 @@ def _layers(path: Path) -> dict[str, NDArray[np.float32]]:
     return {name.partition(".")[2]: channel.pixels for name, channel in channels.items()}
 
 
+def read_colours(path: Path) -> NDArray[np.float32]:
+    """Read the linear premultiplied colours (H, W, 4) of Blender's multilayer EXR. RunError as `read_passes`."""
+    layers = _layers(path)
+    return np.stack([layers[f"Combined.{channel}"] for channel in "RGBA"], axis=-1)
+
+
 def read_passes(path: Path, see_through: bool = False) -> Passes:
     """Read the passes of Blender's multilayer EXR, whose colours are linear and premultiplied.
 

@@ -10,11 +10,12 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.blender.cleaning import Surface, plain
+from p3d_gen.blender.cleaning import Surface, flat_normals, plain, unit_normals
 from p3d_gen.blender.evaluation import rendered_meshes
 from p3d_gen.blender.readings import ATTRIBUTE, COLOUR, PROPERTY, UV, Reading, readings_of
 from p3d_gen.core.geometry import transform
 from p3d_gen.core.types import Array
+from p3d_gen.run.cad_model import NORMALS
 
 COLOURS = "colours"
 _FIELDS = {
@@ -157,6 +158,18 @@ class _Piece:
         attribute.data.foreach_get(key, values)
         return np.asarray(values.reshape(-1, width)[places[attribute.domain]], np.float32)
 
+    def normals(self) -> NDArray[np.float32]:
+        """Return the normals of the corners (F, 3, 3) in the world's axes: of a flat face those of its triangles."""
+        own = np.empty(3 * len(self.mesh.loops), np.float32)
+        self.mesh.corner_normals.foreach_get("vector", own)
+        linear = np.array(self.instance.matrix_world, np.float64)[:3, :3]
+        normals = unit_normals(own.reshape(-1, 3)[self.loops] @ np.linalg.pinv(linear))
+        smooth = np.empty(len(self.mesh.polygons), bool)
+        self.mesh.polygons.foreach_get("use_smooth", smooth)
+        flat = ~smooth[self.polygons]
+        normals[flat] = flat_normals(self.world, self.faces[flat])
+        return normals
+
     def _generated(self) -> NDArray[np.float32]:
         places = np.empty(3 * len(self.mesh.vertices), np.float32)
         self.mesh.vertices.foreach_get("undeformed_co", places)
@@ -284,8 +297,10 @@ def _read_piece(
             if kept[reading].shape == values.shape:
                 kept[reading][own] = values[own]
     face_part = np.array([table.number(material) for material in materials])[slots]
+    surface = replace(plain(piece.world, piece.faces), uv=uv, face_part=face_part)
+    surface = replace(surface, attributes={NORMALS: piece.normals()})
     instance.object.to_mesh_clear()
-    return replace(plain(piece.world, piece.faces), uv=uv, face_part=face_part), kept
+    return surface, kept
 
 
 def _joined_values(pieces: list[tuple[Surface, Values]], reading: Reading) -> NDArray[np.float32] | None:
@@ -312,7 +327,7 @@ def read_scene(depsgraph: bpy.types.Depsgraph, shows_colours: bool) -> tuple[Sur
     if not pieces:
         raise ValueError("it has no mesh that renders")
     names: dict[Reading, str] = {}
-    attributes = {}
+    attributes = {NORMALS: np.concatenate([surface.attributes[NORMALS] for surface, _ in pieces])}
     for reading in table.kept():
         values = _joined_values(pieces, reading)
         if values is not None:

@@ -208,6 +208,24 @@ class ExportRequest(Request[Done]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportRequest(Request[Done]):
+    """Render the file `source` as Blender imports it, from the camera and in the light of `render`.
+
+    Nothing of its scene is changed: camera and light go to where the object stands.
+    """
+
+    source: Path
+    render: RenderRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class LooksRequest(Request[Done]):
+    """Write models with all kinds of materials, in all formats that Blender writes, into `folder`."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class CountGpusAnswer(Message):
     """gpus: the number of GPUs that renders can be spread over."""
 
@@ -220,7 +238,16 @@ class CountGpusRequest(Request[CountGpusAnswer]):
 
 
 _ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal, Ready)
-_REQUESTS = (RenderRequest, TimedRequest, PrepareRequest, SurveyRequest, ExportRequest, CountGpusRequest)
+_REQUESTS = (
+    RenderRequest,
+    TimedRequest,
+    PrepareRequest,
+    SurveyRequest,
+    ExportRequest,
+    ImportRequest,
+    LooksRequest,
+    CountGpusRequest,
+)
 MESSAGES: dict[str, type[Message]] = {each.__name__: each for each in (*_ANSWERS, *_REQUESTS)}
 
 

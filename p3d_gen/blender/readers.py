@@ -15,18 +15,17 @@ import numpy as np
 
 from blender_assets.shapes import Shape, build
 from blender_assets.shapes.ply import is_parametric_ply, shape_of_ply
-from p3d_gen.blender.cleaning import Surface, plain
+from p3d_gen.blender.cleaning import Surface, flat_normals, plain
 from p3d_gen.blender.evaluation import as_rendered
 from p3d_gen.blender.headers import check_extensions, fbx_unit_m, has_unit, is_y_up
 from p3d_gen.blender.pieces import COLOURS, colour_material, read_scene
 from p3d_gen.blender.readings import COLOUR, Reading, not_kept
 from p3d_gen.blender.references import check_references, is_below, is_plain
-from p3d_gen.core.geometry import transform
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
-from p3d_gen.run.cad_model import read_sidecar
+from p3d_gen.run.cad_model import NORMALS, read_sidecar
 from p3d_gen.run.mesh_text import check_obj
-from p3d_gen.run.meshes import parse_coloured_mesh
+from p3d_gen.run.meshes import parse_look
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
 _LIBRARY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*mtllib[ \t]+(\S[^\r\n]*)", re.MULTILINE)
@@ -78,7 +77,7 @@ def _reason(error: RuntimeError) -> str:
     return (lines[-1] if "Traceback" in lines[0] else lines[0]).removeprefix("Error: ")
 
 
-def _open(path: Path) -> None:
+def open_file(path: Path) -> None:
     """Bring the file into the scene by Blender's own importer. ValueError carries the importer's message."""
     name, suffix = str(path), path.suffix.lower()
     check_references(path)
@@ -132,8 +131,8 @@ def _check_layers(path: Path) -> None:
             seen.add(file)
 
 
-def _conversion(path: Path) -> tuple[tuple[str, str], Array]:
-    """Return the file's up and front axes, and the matrix (4, 4) from Blender's world to the file's; after `_open`."""
+def conversion(path: Path) -> tuple[tuple[str, str], Array]:
+    """Return the axes of an opened file, up and front, and the matrix (4, 4) from Blender's world to the file's."""
     suffix = path.suffix.lower()
     if suffix == ".obj":
         return _Y_UP, np.eye(4)
@@ -209,18 +208,18 @@ def _left_out(path: Path, root: Path | None) -> Iterator[str]:
 
 def _by_blender(path: Path, default: Symmetry, root: Path | None) -> SourceModel:
     """Read and join all meshes of a file that render, with modifiers and instances; its scripts do not run."""
-    _open(path)
+    open_file(path)
     left_out = tuple(_left_out(path, root))
     shows_colours = path.suffix.lower() != ".blend"  # Blender's importers give such meshes no material
     surface, table, names = as_rendered(lambda depsgraph: read_scene(depsgraph, shows_colours))
-    axes, matrix = _conversion(path)
+    axes, matrix = conversion(path)
     unit_m, per_unit = _units(path)
     keypoints, symmetry = read_sidecar(path, default)
     materials = tuple(table.numbers)
     unread = (f"the colours {name} are read by no material" for name in table.unread)
     lost = (text for material in materials if material for text in not_kept(material))
     return SourceModel(
-        surface=replace(surface, vertices=transform(matrix, surface.vertices), keypoints=keypoints),
+        surface=replace(surface.turned(matrix), keypoints=keypoints),
         axes=axes,
         symmetry=symmetry,
         materials=materials if any(materials) else (),
@@ -233,14 +232,17 @@ def _by_blender(path: Path, default: Symmetry, root: Path | None) -> SourceModel
 
 
 def _by_trimesh(path: Path, default: Symmetry) -> SourceModel:
-    vertices, faces, colours = parse_coloured_mesh(path)
-    surface = plain(vertices, faces)
+    mesh = parse_look(path)
+    surface, colours = plain(mesh.vertices, mesh.faces), mesh.colours
+    if path.suffix.lower() in (".ply", ".stl"):  # Blender shades these flat if they have no normals; it reads no OFF
+        own = flat_normals(mesh.vertices, mesh.faces) if mesh.normals is None else mesh.normals[mesh.faces]
+        surface = replace(surface, attributes={NORMALS: own})
     keypoints, symmetry = read_sidecar(path, default)
     materials: tuple[bpy.types.Material, ...] = ()
     if colours is not None:
         light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
         rgba = np.concatenate([light, np.ones((len(light), 1))], axis=1).astype(np.float32)
-        surface = replace(surface, attributes={COLOURS: rgba[faces]})
+        surface = replace(surface, attributes=surface.attributes | {COLOURS: rgba[mesh.faces]})
         materials = (colour_material(COLOURS),)
     return SourceModel(
         surface=replace(surface, keypoints=keypoints),

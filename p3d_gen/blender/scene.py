@@ -12,11 +12,13 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from p3d_gen.blender.cad import clear, make_mesh
+from p3d_gen.blender.cleaning import unit_normals
 from p3d_gen.blender.light import add_ambient, add_environment, add_lamp, add_sun
 from p3d_gen.blender.material_library import load_materials
 from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX
 from p3d_gen.blender.protocol import OccluderMesh, RenderAnswer, RenderRequest, matrix
 from p3d_gen.blender.readings import is_see_through
+from p3d_gen.blender.shading import split_where_normals_differ
 from p3d_gen.blender.surface import materials_of_parts
 from p3d_gen.core.geometry import (
     BLENDER_SENSOR_MM,
@@ -28,17 +30,16 @@ from p3d_gen.core.geometry import (
     transform,
 )
 from p3d_gen.core.types import Array, Camera, Material, RenderSpec
-from p3d_gen.run.cad_model import load_cad, materials_file
+from p3d_gen.run.cad_model import NORMALS, load_cad, materials_file
 
 SMOOTH_BELOW_RAD = np.radians(35.0)
 _BORDER_PX = 2.0
 _PASSES = {"normals": "use_pass_normal", "nocs": "use_pass_position", "parts": "use_pass_material_index"}
 
 
-def _reset(request: RenderRequest) -> bpy.types.Scene:
-    """Make an empty scene whose settings give float labels and a cheap, clean picture on one thread."""
-    clear()
-    scene, layer = bpy.context.scene, bpy.context.view_layer
+def configure(scene: bpy.types.Scene, request: RenderRequest) -> None:
+    """Set what gives float labels and a cheap, clean picture on one thread."""
+    layer = bpy.context.view_layer
     scene.render.engine = "CYCLES"
     scene.render.resolution_y, scene.render.resolution_x = request.camera.image_hw
     scene.render.resolution_percentage = 100
@@ -57,19 +58,24 @@ def _reset(request: RenderRequest) -> bpy.types.Scene:
     layer.pass_alpha_threshold = 0.0  # labels are of the first surface, however much light it lets through
     for label, switch in _PASSES.items():
         setattr(layer, switch, label in request.labels)
-    return scene
+    scene.render.filepath = str(request.target)
+    request.target.unlink(missing_ok=True)
 
 
 def _add_object(
     mesh: bpy.types.Mesh, face_part: NDArray[Any], materials: Sequence[bpy.types.Material], index: int
 ) -> bpy.types.Object:
-    """Add a smooth-shaded object with one material slot per part; edges sharper than SMOOTH_BELOW_RAD stay sharp."""
+    """Add an object with one material slot per part. Its own normals shade it, if it has any; else it is smooth,
+    except at edges sharper than SMOOTH_BELOW_RAD."""
     for number, material in enumerate(materials):
         material.pass_index = number + 1
         mesh.materials.append(material)
     mesh.polygons.foreach_set("material_index", face_part.astype(np.int32))
     mesh.shade_smooth()
-    mesh.set_sharp_from_angle(angle=SMOOTH_BELOW_RAD)
+    if NORMALS in mesh.attributes:
+        split_where_normals_differ(mesh)
+    else:
+        mesh.set_sharp_from_angle(angle=SMOOTH_BELOW_RAD)
     item = bpy.data.objects.new("object", mesh)
     item.pass_index = index
     bpy.context.scene.collection.objects.link(item)
@@ -81,8 +87,12 @@ def _add_cad(request: RenderRequest) -> tuple[bpy.types.Object, Array]:
     model = load_cad(request.cad)
     vertices = model.vertices * request.sample.stretch_xyz
     if request.native:
-        mesh = make_mesh(vertices, model.faces, model.native_uv, model.attributes)
-        materials = load_materials(materials_file(request.cad))
+        attributes = dict(model.attributes)
+        if NORMALS in attributes:
+            attributes[NORMALS] = unit_normals(attributes[NORMALS] / np.array(request.sample.stretch_xyz))
+        mesh = make_mesh(vertices, model.faces, model.native_uv, attributes)
+        library = materials_file(request.cad)
+        materials = load_materials(library) if library.exists() else []
     else:
         mesh = make_mesh(vertices, model.faces, model.uv)
         materials = materials_of_parts(model.part_names, request.sample.materials, request.texture, model.stated_kinds)
@@ -95,8 +105,8 @@ def _add_occluder(occluder: OccluderMesh, drawn: Sequence[Material]) -> None:
     _add_object(make_mesh(occluder.vertices, occluder.faces, None), occluder.face_part, materials, OCCLUDER_INDEX)
 
 
-def _add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera, nearest: float) -> bpy.types.Object:
-    """Add the camera; `nearest` is the least depth of what it shows."""
+def add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera, nearest: float) -> bpy.types.Object:
+    """Add a camera; `nearest` is the least depth of what it shows."""
     height, width = camera.image_hw
     data = bpy.data.cameras.new("camera")
     data.sensor_fit, data.sensor_width = "AUTO", BLENDER_SENSOR_MM
@@ -111,7 +121,8 @@ def _add_camera(scene: bpy.types.Scene, pose: Array, camera: Camera, nearest: fl
     return item
 
 
-def _add_light(sample: RenderSpec, hdri: Path | None) -> None:
+def add_light(sample: RenderSpec, hdri: Path | None) -> None:
+    """Add the light of a sample, with the object at the world's origin."""
     for lamp in sample.lamps:
         add_lamp(lamp)
     if sample.environment:
@@ -157,7 +168,9 @@ def _read_back(
 
 def build(request: RenderRequest) -> RenderAnswer:
     """Build the scene of a request, ready to be rendered; returns pose and camera as the scene has them."""
-    scene = _reset(request)
+    clear()
+    scene = bpy.context.scene
+    configure(scene, request)
     pose = np.array(request.cam_T_obj)
     item, points = _add_cad(request)
     if request.occluder is not None:
@@ -165,11 +178,9 @@ def build(request: RenderRequest) -> RenderAnswer:
         _add_occluder(request.occluder, request.sample.occluder.materials)
         points = np.concatenate([points, request.occluder.vertices])
     in_camera = transform(pose, points)
-    eye = _add_camera(scene, pose, request.camera, float(in_camera[:, 2].min()))
-    _add_light(request.sample, request.hdri)
+    eye = add_camera(scene, pose, request.camera, float(in_camera[:, 2].min()))
+    add_light(request.sample, request.hdri)
     _set_border(scene, project(in_camera, request.camera), request.camera.image_hw)
-    scene.render.filepath = str(request.target)
-    request.target.unlink(missing_ok=True)
     return _read_back(item, eye, request.camera.image_hw, _let_through(scene))
 
 

@@ -31,7 +31,7 @@ def main(log: Path, device: str, ordinal: int) -> None:
         os.environ["PWD"] = str(Path.cwd())
         import bpy  # prints from its import on
 
-        from p3d_gen.blender import cad, exchange, protocol, scene, timing
+        from p3d_gen.blender import cad, exchange, imported, looks, protocol, scene, timing
         from p3d_gen.blender.device import count_gpus, use_device
 
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -40,6 +40,8 @@ def main(log: Path, device: str, ordinal: int) -> None:
             protocol.RenderRequest: scene.render,
             protocol.SurveyRequest: exchange.survey,
             protocol.ExportRequest: exchange.export,
+            protocol.ImportRequest: imported.render,
+            protocol.LooksRequest: looks.write,
             protocol.TimedRequest: timing.timed_render,
             protocol.CountGpusRequest: lambda _: protocol.CountGpusAnswer(gpus=count_gpus(device)),
         }

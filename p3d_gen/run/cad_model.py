@@ -27,6 +27,7 @@ from p3d_gen.spec.side_files import own_file
 _FAR = 1.0
 _NEARLY = 0.85
 _ATTRIBUTE = "attribute "
+NORMALS = "custom_normal"  # Blender's own name for them
 _STATED = "stated_kinds"
 _DIAGONAL_M = "diagonal_m"
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
@@ -41,8 +42,8 @@ class CadModel:
     index into part_names. part_names: the source's material slots, ("",) if it has none. keypoints: name -> (3,), empty
     if the source has none. symmetry: turns that leave the shape as it is, in object axes. warnings: things that its
     materials lack. attributes: name -> (F, 3, k), what its own materials read at each corner besides native_uv, such as
-    colours. stated_kinds: part -> its kind, where that is stated, see `spec.part_names`. diagonal_m: the metres that 1
-    means, the diagonal of its box, None if its file has no unit.
+    colours; under NORMALS its own normals. stated_kinds: part -> its kind, where that is stated, see
+    `spec.part_names`. diagonal_m: the metres that 1 means, the diagonal of its box, None if its file has no unit.
     """
 
     vertices: Array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,25 @@ def parse_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
 
     ValueError says why the file cannot be used.
     """
-    return parse_coloured_mesh(path)[:2]
+    mesh = parse_look(path)
+    return mesh.vertices, mesh.faces
 
 
-def parse_coloured_mesh(path: Path) -> tuple[Array, NDArray[np.int64], NDArray[np.float32] | None]:
-    """Return the vertices and faces of a mesh file as `parse_mesh`, and the colours of the vertices of a PLY.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ParsedMesh:
+    """The content of an OFF, PLY or STL file: vertices (V, 3) and triangles (F, 3).
 
-    Colours (V, 3) are sRGB in [0, 1]; None if there are none.
+    colours (V, 3), sRGB in [0, 1], and normals (V, 3): of the vertices of a PLY; None if it has none.
     """
+
+    vertices: Array
+    faces: NDArray[np.int64]
+    colours: NDArray[np.float32] | None
+    normals: NDArray[np.float32] | None
+
+
+def parse_look(path: Path) -> ParsedMesh:
+    """Return the vertices and faces of a mesh file as `parse_mesh`, and what the vertices of a PLY look like."""
     import trimesh  # takes a second, which processes that read no such file need not wait for
 
     suffix = path.suffix.lower()
@@ -39,17 +51,21 @@ def parse_coloured_mesh(path: Path) -> tuple[Array, NDArray[np.int64], NDArray[n
         _CHECKS[suffix](path)
     ply = read_ply(path) if suffix == ".ply" else None
     if ply is not None and ply.vertices is not None and ply.faces is not None:
-        return ply.vertices, trimesh.geometry.triangulate_quads(ply.faces), ply.colours
+        faces = trimesh.geometry.triangulate_quads(ply.faces)
+        return ParsedMesh(vertices=ply.vertices, faces=faces, colours=ply.colours, normals=ply.normals)
     try:
         mesh = trimesh.load(path, process=False, force="mesh")
     except Exception as error:  # its parsers raise whatever they stumble over
         raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh):
         raise ValueError("it has no faces")
-    colours = ply.colours if ply is not None and ply.colours is not None else None
-    if colours is not None and len(colours) != len(mesh.vertices):  # it gave some of the vertices twice
-        colours = None
-    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64), colours
+    count = len(mesh.vertices)  # if it gave some of the vertices twice, the rows do not fit any more
+    colours, normals = (
+        values if values is not None and len(values) == count else None
+        for values in ((ply.colours, ply.normals) if ply else (None, None))
+    )
+    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    return ParsedMesh(vertices=vertices, faces=faces, colours=colours, normals=normals)
 
 
 def _centred(vertices: Array) -> Array:

@@ -154,6 +154,14 @@ class _Table:
         largest = np.iinfo(dtype).max if dtype.kind in "iu" else 1.0
         return np.clip(self.columns(names) / largest, 0.0, 1.0).astype(np.float32)
 
+    def normals(self) -> NDArray[np.float32] | None:
+        """Return normals (N, 3), None if the rows have none or one of them is not finite."""
+        names = ("nx", "ny", "nz")
+        if not {column.name for column in self.element.properties if column.length is None}.issuperset(names):
+            return None
+        normals = self.columns(names).astype(np.float32)
+        return normals if np.isfinite(normals).all() else None
+
 
 def _text_row(row: bytes, element: _Element) -> Row:
     words, values = row.split(), []
@@ -268,12 +276,14 @@ def _of_strip(strip: NDArray[Any]) -> list[NDArray[Any]]:
 class PlyContent:
     """What is read of a PLY file. vertices (V, 3), faces: the corners (N,) of each; None for what other readers take.
 
-    colours: of the vertices (V, 3), sRGB in [0, 1]; None if it has none.
+    colours: of the vertices (V, 3), sRGB in [0, 1]; None if it has none. normals: of the vertices (V, 3); None if it
+    has none.
     """
 
     vertices: Array | None
     faces: list[NDArray[Any]] | None
     colours: NDArray[np.float32] | None
+    normals: NDArray[np.float32] | None
 
 
 def read_ply(path: Path) -> PlyContent:
@@ -287,10 +297,10 @@ def read_ply(path: Path) -> PlyContent:
     tables = _text_tables(ply) if is_text else _binary_tables(ply)
     vertices, faces = tables.get("vertex"), None
     if vertices is None:
-        return PlyContent(vertices=None, faces=None, colours=None)
+        return PlyContent(vertices=None, faces=None, colours=None, normals=None)
     if "tristrips" in tables and "face" not in tables:
         faces = [face for strip in tables["tristrips"].lists() for face in _of_strip(strip)]
     elif not is_text and "face" in tables and tables["face"].even is None:
         faces = tables["face"].lists()
     points = vertices.columns(("x", "y", "z")).astype(np.float64) if faces is not None else None
-    return PlyContent(vertices=points, faces=faces, colours=vertices.colours())
+    return PlyContent(vertices=points, faces=faces, colours=vertices.colours(), normals=vertices.normals())

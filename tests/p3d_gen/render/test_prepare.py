@@ -35,6 +35,7 @@ MODEL = CadModel(
     keypoints={"left_front_light": np.array([0.1, 0.2, 0.3])},
     symmetry=Symmetry.of_order(2),
     warnings=("a picture is missing",),
+    stated_kinds={"paint": "glass"},
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from p3d_gen.run.mesh_text import check_obj
-from p3d_gen.run.meshes import parse_coloured_mesh, parse_mesh
+from p3d_gen.run.meshes import parse_look, parse_mesh
 from tests.helpers.assets import wedge
 
 VERTICES = ["v 0 0 0", "v 1 0 0", "v 1 1 0", "v 0 1 0", "v 0 0 1"]
@@ -136,10 +136,10 @@ def strip_ply(encoding):
 def test_strips_of_triangles_and_colours_of_a_ply_are_read(tmp_path, encoding):
     path = tmp_path / "model.ply"
     path.write_bytes(strip_ply(encoding))
-    vertices, faces, colours = parse_coloured_mesh(path)
-    assert len(vertices) == 4
-    assert faces.tolist() == [[0, 1, 2], [2, 1, 3], [3, 1, 0]]  # every second one is turned
-    assert colours == pytest.approx(np.tile([1.0, 0.2, 0.0], (4, 1)))
+    mesh = parse_look(path)
+    assert len(mesh.vertices) == 4
+    assert mesh.faces.tolist() == [[0, 1, 2], [2, 1, 3], [3, 1, 0]]  # every second one is turned
+    assert mesh.colours == pytest.approx(np.tile([1.0, 0.2, 0.0], (4, 1)))
 
 
 def test_a_normal_that_is_no_number_does_no_harm(tmp_path):
