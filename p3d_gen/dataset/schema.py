@@ -30,7 +30,8 @@ MEMBERS: dict[str, str] = {
     "occluders.png": "8 bit, 255 where an occluder is seen",
     "depth.npz": "depth, float32 (H, W): planar z in box diagonals, 0 where the object is not",
     "depth.png16": "the same in 16 bits: a PNG whose numbers times the label depth16_step are planar z",
-    "normals.npz": "normals, int16 (H, W, 3): unit normals in camera axes times 32767, 0 where the object is not",
+    "normals.npz": "normals, int16 (H, W, 3): unit shading normals in camera axes times 32767 (the author's own with "
+    "texture.kind = 'native'), 0 where the object is not",
     "nocs.npz": "nocs, uint16 (H, W, 3): (object coordinates / stretch + 0.5) times 65535, 0 where the object is not",
     "parts.png": "8 bit, 0 for none, else 1 + the index in part_names",
     "cuboid.npz": "pixels, float32 (R, 2), and visible, bool (R,), of the vertices of cad/<category>.cuboid.npz",
