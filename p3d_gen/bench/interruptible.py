@@ -28,7 +28,7 @@ variants = [0, 2]
 
 [camera]
 image_hw = [64, 96]
-focal_px = 400
+focal_px = 300
 distance = [5, 6]
 
 [render]
