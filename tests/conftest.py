@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,11 +15,26 @@ import fsspec
 import pytest
 
 from p3d_gen.run.remote import place
+from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder, create_run
 from tests.helpers.assets import MANIFEST, make_assets
 from tests.helpers.commands import HOST, free_port
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: tests run side by side, and float sums depend on it
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of temporary files of the tests and of what they start. It goes with them, however they end.
+
+    A Blender that ends without a last step leaves an empty folder: none may.
+    """
+    tmp_path_factory.getbasetemp()  # pytest's own stays outside, to be looked at
+    with ScratchFolder() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        yield folder
+        assert not list(folder.glob("blender_*"))
 
 
 @pytest.fixture(scope="session")

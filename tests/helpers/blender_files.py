@@ -6,6 +6,7 @@ runs.
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def main(folder):
         bpy.ops.wm.read_factory_settings(use_empty=True)
         write(folder)
     (folder / "marker").unlink(missing_ok=True)
+    shutil.rmtree(bpy.app.tempdir)
     os._exit(0)  # Blender hangs when it frees compiled drivers at its end
 
 

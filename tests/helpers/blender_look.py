@@ -6,6 +6,7 @@ evaluated, with permission for its scripts.
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -57,4 +58,5 @@ for line in sys.stdin:
     answer = {"materials": materials, "run": run}[asked["operation"]](asked["path"])
     answers.write(json.dumps(answer) + "\n")
     answers.flush()
+shutil.rmtree(bpy.app.tempdir)
 os._exit(0)
