@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from p3d_gen.blender.material_library import save_materials
 from p3d_gen.blender.protocol import Done, PrepareRequest
 from p3d_gen.blender.readers import SourceModel, read, reset
 from p3d_gen.blender.readings import rescale, rewrite
+from p3d_gen.blender.system import return_memory
 from p3d_gen.core.errors import P3DError
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
@@ -76,6 +78,7 @@ def _wound(surface: Surface) -> Surface:
     edit.free()
     corners = np.empty(3 * len(surface.faces), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
+    bpy.data.meshes.remove(mesh)
     faces = corners.reshape(-1, 3)
     start = np.argmax(faces == surface.faces[:, :1], axis=1)  # where the face's first corner is now
     second = np.take_along_axis(faces, ((start + 1) % 3)[:, None], axis=1)[:, 0]
@@ -83,17 +86,21 @@ def _wound(surface: Surface) -> Surface:
 
 
 def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return smart UV coordinates (F, 3, 2) in [0, 1]."""
-    mesh = make_mesh(vertices, faces, None)
+    """Return smart UV coordinates (F, 3, 2) in [0, 1].
+
+    The mesh is copied into an edit mode that began empty: Blender would hold it several times otherwise.
+    """
+    mesh = bpy.data.meshes.new("object")
     item = bpy.data.objects.new("object", mesh)
     bpy.context.scene.collection.objects.link(item)
     bpy.context.view_layer.objects.active = item
     item.select_set(True)
-    mesh.uv_layers.new()
     bpy.ops.object.mode_set(mode="EDIT")
-    edit = bmesh.from_edit_mesh(mesh)
-    for face in edit.faces:
-        face.select_set(True)
+    whole = make_mesh(vertices, faces, None)
+    whole.uv_layers.new()
+    bmesh.from_edit_mesh(mesh).from_mesh(whole)
+    bpy.data.meshes.remove(whole)
+    bpy.ops.mesh.select_all(action="SELECT")
     bpy.ops.uv.smart_project(angle_limit=_UV_ANGLE_RAD, island_margin=0.0)
     bpy.ops.object.mode_set(mode="OBJECT")
     uv = np.empty(6 * len(faces), np.float32)
@@ -122,28 +129,62 @@ def _stated_kinds(address: str, part_names: tuple[str, ...]) -> dict[str, str]:
     return {name: stated[name] for name in part_names if name in stated}
 
 
-def _model(
-    source: SourceModel,
-    surface: Surface,
-    kinds: dict[str, str],
-    unit_m: float | None,
-    warnings: tuple[str, ...],
-) -> CadModel:
-    """Return the prepared model. unit_m: the metres that 1 in the file is stated to mean, None if it is not stated."""
+def _metres(source: SourceModel, surface: Surface, unit_m: float | None) -> float | None:
+    """Return the metres that 1 in a surface means. unit_m: those that 1 in the file is stated to mean, None if not."""
     metres = source.metres(unit_m)
-    return CadModel(
-        vertices=surface.vertices,
-        faces=surface.faces.astype(np.int32),
-        uv=_unwrap(surface.vertices, surface.faces),
-        native_uv=surface.uv,
-        attributes=surface.attributes,
-        stated_kinds=kinds,
-        face_part=surface.face_part.astype(np.uint8),
-        part_names=surface.part_names,
-        keypoints=surface.keypoints,
+    return None if metres is None else metres * surface.unit / source.surface.unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Normalised:
+    """A model without its materials, which are stored. Its surface is in object axes, not yet wound and unwrapped."""
+
+    surface: Surface
+    symmetry: Symmetry
+    kinds: dict[str, str]
+    diagonal_m: float | None
+    warnings: tuple[str, ...]
+
+    def model(self) -> CadModel:
+        """Wind and unwrap the surface. Both take much memory, so the file should not be open in Blender any more."""
+        surface = _wound(self.surface)
+        return_memory()
+        return CadModel(
+            vertices=surface.vertices,
+            faces=surface.faces.astype(np.int32),
+            uv=_unwrap(surface.vertices, surface.faces),
+            native_uv=surface.uv,
+            attributes=surface.attributes,
+            stated_kinds=self.kinds,
+            face_part=surface.face_part.astype(np.uint8),
+            part_names=surface.part_names,
+            keypoints=surface.keypoints,
+            symmetry=self.symmetry,
+            diagonal_m=self.diagonal_m,
+            warnings=self.warnings,
+        )
+
+
+def _normalised(request: PrepareRequest) -> _Normalised:
+    """Read and normalise a model, and write its materials, if it has any."""
+    source = read(request.source, Symmetry.parse(request.symmetry), request.root)
+    up, front = source.axes if request.up == "auto" else (request.up, request.front)
+    surface = normalised(source.surface, object_R_file(up, front))
+    check_keypoints(surface.keypoints)
+    warnings = [*source.warnings, *doubtful_keypoints(surface.keypoints, request.keypoints)]
+    kinds = _stated_kinds(request.source, surface.part_names)
+    if source.materials:
+        materials = _materials_of(source, surface.part_names)
+        for material in materials:
+            rewrite(material, source.readings)
+            rescale(material, source.unit / surface.unit)
+        warnings += save_materials(materials, materials_file(request.target))
+    return _Normalised(
+        surface=surface,
         symmetry=source.symmetry,
-        diagonal_m=None if metres is None else metres * surface.unit / source.surface.unit,
-        warnings=warnings,
+        kinds=kinds,
+        diagonal_m=_metres(source, surface, request.unit_m),
+        warnings=tuple(warnings),
     )
 
 
@@ -154,20 +195,10 @@ def prepare(request: PrepareRequest) -> Done:
     """
     reset()
     try:
-        source = read(request.source, Symmetry.parse(request.symmetry), request.root)
-        up, front = source.axes if request.up == "auto" else (request.up, request.front)
-        surface = _wound(normalised(source.surface, object_R_file(up, front)))
-        check_keypoints(surface.keypoints)
-        warnings = [*source.warnings, *doubtful_keypoints(surface.keypoints, request.keypoints)]
-        kinds = _stated_kinds(request.source, surface.part_names)
-        if source.materials:
-            materials = _materials_of(source, surface.part_names)
-            for material in materials:
-                rewrite(material, source.readings)
-                rescale(material, source.unit / surface.unit)
-            warnings += save_materials(materials, materials_file(request.target))
-        reset()  # a file may leave Blender in any state
-        save_cad(request.target, _model(source, surface, kinds, request.unit_m, tuple(warnings)))
+        normal = _normalised(request)
+        reset()  # a file may leave Blender in any state, and fills the memory
+        return_memory()
+        save_cad(request.target, normal.model())
         return Done()
     finally:
         reset()

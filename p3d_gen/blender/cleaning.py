@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from p3d_gen.run.cad_model import NORMALS
 MERGE_DISTANCE = 1e-6
 _MIN_HEIGHT = 1e-7
 _MAX_PARTS = 255
+_BLOCK = 1 << 16  # rows that are computed at once: intermediate values of millions of faces would fill the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +60,15 @@ class Surface:
         """Turn the normals of each face to the side from which its corners run counter-clockwise, as Cycles expects."""
         if NORMALS not in self.attributes:
             return self
-        normals = self.attributes[NORMALS]
-        a, b, c = self.vertices[self.faces].transpose(1, 0, 2)
-        across = (normals.sum(axis=1) * np.cross(b - a, c - a)).sum(axis=1) < 0
-        return replace(self, attributes=self.attributes | {NORMALS: np.where(across[:, None, None], -normals, normals)})
+
+        def towards(faces: NDArray[np.int64], normals: NDArray[np.float32]) -> NDArray[np.float32]:
+            a, b, c = self.vertices[faces].transpose(1, 0, 2)
+            across = (normals.sum(axis=1) * np.cross(b - a, c - a)).sum(axis=1) < 0
+            return np.where(across[:, None, None], -normals, normals)
+
+        return replace(
+            self, attributes=self.attributes | {NORMALS: by_blocks(towards, self.faces, self.attributes[NORMALS])}
+        )
 
     def flipped(self, where: NDArray[np.bool_]) -> Surface:
         """Reverse the winding of some faces; each corner keeps its texture coordinates and attributes."""
@@ -79,8 +86,17 @@ class Surface:
         )
 
 
+def by_blocks(compute: Callable[..., NDArray[Any]], *arrays: NDArray[Any]) -> NDArray[Any]:
+    """Return `compute(*arrays)`, which makes each row of the same rows of the arrays, some thousand rows at a time."""
+    starts = range(0, max(len(arrays[0]), 1), _BLOCK)
+    return np.concatenate([compute(*(array[start : start + _BLOCK] for array in arrays)) for start in starts])
+
+
 def _turned_normals(attributes: dict[str, NDArray[np.float32]], linear: Array) -> dict[str, NDArray[np.float32]]:
-    return {NORMALS: unit_normals(attributes[NORMALS] @ np.linalg.inv(linear))} if NORMALS in attributes else {}
+    if NORMALS not in attributes:
+        return {}
+    inverse = np.linalg.inv(linear)
+    return {NORMALS: by_blocks(lambda normals: unit_normals(normals @ inverse), attributes[NORMALS])}
 
 
 def unit_normals(normals: NDArray[Any]) -> NDArray[np.float32]:
@@ -91,8 +107,12 @@ def unit_normals(normals: NDArray[Any]) -> NDArray[np.float32]:
 
 def flat_normals(vertices: Array, faces: NDArray[Any]) -> NDArray[np.float32]:
     """Return the normals (F, 3, 3) of faces that are not smooth."""
-    a, b, c = vertices[faces].transpose(1, 0, 2)
-    return unit_normals(np.repeat(np.cross(b - a, c - a)[:, None], 3, axis=1))
+
+    def across(faces: NDArray[Any]) -> NDArray[np.float32]:
+        a, b, c = vertices[faces].transpose(1, 0, 2)
+        return unit_normals(np.repeat(np.cross(b - a, c - a)[:, None], 3, axis=1))
+
+    return by_blocks(across, faces)
 
 
 def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
@@ -106,15 +126,22 @@ def plain(vertices: Array, faces: NDArray[Any]) -> Surface:
     )
 
 
+def _used(numbers: NDArray[Any], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return those of the numbers below `count` that occur, in order, and for each number its place among them."""
+    occurs = np.zeros(count, bool)
+    occurs[numbers] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[numbers]
+
+
 def _compact(surface: Surface) -> Surface:
     """Remove the vertices and the parts that no face uses."""
-    vertices, faces = np.unique(surface.faces, return_inverse=True)
-    parts, face_part = np.unique(surface.face_part, return_inverse=True)
+    vertices, faces = _used(surface.faces, len(surface.vertices))
+    parts, face_part = _used(surface.face_part, len(surface.part_names))
     return replace(
         surface,
         vertices=surface.vertices[vertices],
-        faces=faces.reshape(-1, 3),
-        face_part=face_part.reshape(-1),
+        faces=faces,
+        face_part=face_part,
         part_names=tuple(surface.part_names[part] for part in parts),
     )
 
@@ -151,10 +178,14 @@ def _representatives(vertices: Array) -> NDArray[np.int64]:
 
 def _solid_faces(surface: Surface) -> NDArray[np.bool_]:
     """Return a mask (F,) of the faces whose corners are not on one line."""
-    a, b, c = surface.vertices[surface.faces].transpose(1, 0, 2)
-    doubled_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    longest = np.sqrt(np.max([((b - a) ** 2).sum(1), ((c - b) ** 2).sum(1), ((a - c) ** 2).sum(1)], axis=0))
-    return np.asarray(doubled_area > _MIN_HEIGHT * longest)
+
+    def is_solid(faces: NDArray[np.int64]) -> NDArray[np.bool_]:
+        a, b, c = surface.vertices[faces].transpose(1, 0, 2)
+        doubled_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        longest = np.sqrt(np.max([((b - a) ** 2).sum(1), ((c - b) ** 2).sum(1), ((a - c) ** 2).sum(1)], axis=0))
+        return np.asarray(doubled_area > _MIN_HEIGHT * longest)
+
+    return by_blocks(is_solid, surface.faces)
 
 
 def normalised(surface: Surface, rotation: Array) -> Surface:

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from p3d_gen.blender.cleaning import Surface, flat_normals, plain, unit_normals
+from p3d_gen.blender.cleaning import Surface, by_blocks, flat_normals, plain, unit_normals
 from p3d_gen.blender.evaluation import rendered_meshes
 from p3d_gen.blender.readings import ATTRIBUTE, COLOUR, PROPERTY, UV, Reading, readings_of
 from p3d_gen.core.geometry import transform
@@ -162,8 +162,9 @@ class _Piece:
         """Return the normals of the corners (F, 3, 3) in the world's axes: of a flat face those of its triangles."""
         own = np.empty(3 * len(self.mesh.loops), np.float32)
         self.mesh.corner_normals.foreach_get("vector", own)
-        linear = np.array(self.instance.matrix_world, np.float64)[:3, :3]
-        normals = unit_normals(own.reshape(-1, 3)[self.loops] @ np.linalg.pinv(linear))
+        inverse = np.linalg.pinv(np.array(self.instance.matrix_world, np.float64)[:3, :3])
+        rows = own.reshape(-1, 3)
+        normals = by_blocks(lambda loops: unit_normals(rows[loops] @ inverse), self.loops)
         smooth = np.empty(len(self.mesh.polygons), bool)
         self.mesh.polygons.foreach_get("use_smooth", smooth)
         flat = ~smooth[self.polygons]

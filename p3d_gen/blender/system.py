@@ -57,3 +57,10 @@ def check_blender() -> None:
         raise DependencyError(missing_bpy(sys.version_info[:2], platform.python_implementation()))
     if missing := missing_system_packages():
         raise DependencyError(f"Blender needs system packages that are missing: apt-get install {' '.join(missing)}")
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system, which glibc keeps where small pieces of it are still in use."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
