@@ -11,7 +11,7 @@ from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.core.folders import visible
 from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import Asset
-from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, check_ids, model_id, recognise
+from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, model_id, recognise, with_own_ids
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
@@ -73,11 +73,9 @@ def _files(paths: list[Path], folder: Path, wanted: Wanted) -> Collection:
     for path in paths:
         model = Model(id=model_id(path.stem), path=path, up="auto", front="auto")
         cads.setdefault(_category_of(path, folder, wanted), []).append(model)
-    for models in cads.values():
-        check_ids(models)
     return Collection(
         cads={
-            category: tuple(file_asset(model, wanted.up, wanted.front, "option") for model in models)
+            category: tuple(file_asset(model, wanted.up, wanted.front, "option") for model in with_own_ids(models))
             for category, models in cads.items()
         },
         root=folder,

@@ -13,12 +13,12 @@ p3d_diffusion  The released models of P3D-Diffusion, <category>_<id>.blend in on
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import CATEGORIES, is_name
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.folders import visible
 from p3d_gen.spec.nested import nested_models
@@ -54,7 +54,7 @@ SYNSETS: dict[str, tuple[str, ...]] = {
     "tvmonitor": ("03211117",),
 }
 _SHOWN = 6
-_CATEGORY = re.compile(r"[a-z][a-z0-9_]*")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,10 +203,10 @@ def _hint(root: Path, layout: str, category: str) -> str:
     return f"{_holds(root)}. Name another folder, or leave the category out"
 
 
-def category_models(root: Path, layout: str, category: str) -> tuple[Model, ...]:
+def category_models(root: Path, layout: str, category: str, quarantine: bool = False) -> tuple[Model, ...]:
     """Return a category's models in a layout (not `auto`), sorted by id.
 
-    Raise AssetError if there is none, or if ids are not unique.
+    quarantine: see `with_own_ids`. Raise AssetError if there is none, or if ids are not unique.
     """
     match = _match(layout, root, category)
     if match is None:
@@ -217,25 +217,30 @@ def category_models(root: Path, layout: str, category: str) -> tuple[Model, ...]
         )
     pattern, files = match
     named = [Model(id=model_id(name), path=path, up=pattern.up, front=pattern.front) for path, name in files.items()]
-    check_ids(named)
-    return tuple(sorted(named, key=lambda model: model.id))
+    return tuple(sorted(with_own_ids(named, quarantine), key=lambda model: model.id))
 
 
-def check_ids(named: Iterable[Model]) -> None:
-    """Raise AssetError if two models of one category share an id."""
-    seen: dict[str, Path] = {}
+def with_own_ids(named: Iterable[Model], quarantine: bool = False) -> Iterable[Model]:
+    """Return models of one category of which no two share an id.
+
+    Raise AssetError if two do; `quarantine` keeps the first of them, with a warning.
+    """
+    models: dict[str, Model] = {}
     for model in named:
-        if model.id in seen:
-            twin = seen[model.id]
-            fault = "differ in their suffix only" if twin.stem == model.path.stem else f"both get the id {model.id!r}"
+        twin = models.setdefault(model.id, model).path
+        if twin == model.path:
+            continue
+        fault = "differ in their suffix only" if twin.stem == model.path.stem else f"both get the id {model.id!r}"
+        if not quarantine:
             raise AssetError(f"{model.path} and {twin} {fault}; rename one of them")
-        seen[model.id] = model.path
+        _logger.warning("%s is left out: it and %s %s; rename one of them", model.path, twin, fault)
+    return models.values()
 
 
 def categories_of(root: Path, layout: str) -> Iterator[str]:
     """Return the categories of which a folder holds models in a layout: the known ones, then others by their names."""
     own = {folder.name for pattern in LAYOUTS[layout] for folder in _category_folders(root, pattern)}
-    names = (*CATEGORIES, *sorted(name for name in own - set(CATEGORIES) if _CATEGORY.fullmatch(name)))
+    names = (*CATEGORIES, *sorted(name for name in own - set(CATEGORIES) if is_name(name)))
     return (category for category in names if _match(layout, root, category))
 
 

@@ -58,7 +58,7 @@ class Cad(Section):
     up, front: the axes of the folder's models that point up and to the front, such as "z" and "-y". "auto" stands for
     those that a model's side file states, else its layout, else its file format.
     quarantine: true to leave out models that cannot be used, instead of stopping at the first one. The reasons are
-    written to RUN/cad/models.json.
+    written to RUN/cad/models.json. Of models with the same id only the first is used, with a warning.
     stretch: largest relative change of a model's size along each of its axes. Each sample draws one factor per axis,
     uniformly from 1 - stretch to 1 + stretch.
     unit: the length that 1 in the folder's files means: "m", "dm", "cm", "mm", "in", "ft", or a number of metres. By

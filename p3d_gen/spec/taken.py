@@ -124,9 +124,14 @@ def folder_cads(
     front: str,
     axes_from: AxesFrom = "manifest",
     unit_m: float | None = None,
+    quarantine: bool = False,
 ) -> tuple[Asset, ...]:
-    """Return the CAD models of a category in a folder, with axes and unit as in `file_asset`."""
-    return tuple(file_asset(model, up, front, axes_from, unit_m) for model in category_models(root, layout, category))
+    """Return the CAD models of a category in a folder, with axes and unit as in `file_asset`.
+
+    quarantine: see `category_models`.
+    """
+    models = category_models(root, layout, category, quarantine)
+    return tuple(file_asset(model, up, front, axes_from, unit_m) for model in models)
 
 
 def _included(include: tuple[str, ...], assets: tuple[Asset, ...], key: str) -> tuple[Asset, ...]:
@@ -152,7 +157,8 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
         root = resolve_folder(cad.source, base_dir, "cad.source")
         layout = recognise(root, manifest.categories) if cad.layout == "auto" else cad.layout
         models = {
-            name: folder_cads(root, layout, name, cad.up, cad.front, unit_m=cad.unit_m) for name in manifest.categories
+            name: folder_cads(root, layout, name, cad.up, cad.front, unit_m=cad.unit_m, quarantine=cad.quarantine)
+            for name in manifest.categories
         }
     chosen = {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
     occluders = take_occluders(manifest, base_dir)

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from p3d_gen.blender.client import BlenderWorker
+from p3d_gen.blender.protocol import LooksRequest
 from p3d_gen.core.categories import BUILTIN, CATEGORIES
 from p3d_gen.core.codecs import decode_image, decode_nocs, decode_normals, decode_npz
 from p3d_gen.core.cuboid import facing
@@ -199,31 +201,55 @@ def test_three_dimensional_box(shots):
         np.testing.assert_allclose(shot.labels["bbox3d_xy"], corners)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("source", ["embedded", "real"])
-def test_label_truth_over_600_images(tmp_path, request, source):
-    """600 images of all categories in any pose: of the parametric library, and of real CAD models."""
-    folder = request.getfixturevalue("data_dir") / "cad_pascal3d" if source == "real" else "embedded"
-    run = run_of(
-        tmp_path,
-        f"categories = {list(CATEGORIES)}\nsamples_per_category = 50\nshard_size = 50\n"
-        f'[cad]\nsource = "{folder}"\nstretch = 0.1\n'
-        '[viewpoint]\ndistribution = "so3"\n[camera]\nimage_hw = [256, 320]\nfocal_px = 1400\n'
-        '[render]\nsamples = 1\ndenoise = false\n[texture]\nkind = "naive"\n'
-        '[output]\nmembers = ["mask", "depth", "nocs"]\n',
-    )
-    found = tuple(
+FAR = "image_hw = [256, 320]\nfocal_px = 1400"
+NEAR = "image_hw = [256, 320]\nfill = [0.5, 1.0]\nfov_deg = [25, 100]\noffset = 1.0"
+
+
+def write_looks(folder):
+    """Models of all formats, each format a category: glass, cut-outs, colours of vertices, modifiers, ..."""
+    folder.mkdir()
+    with BlenderWorker() as worker:
+        worker.ask(LooksRequest(folder=folder))
+    return sorted(path.name for path in folder.iterdir())
+
+
+def truth_of(run):
+    """The agreement of every sample's mask, depth and coordinates with its mesh, (N, 3)."""
+    found = [
         measure_agreement(run, key, members)
         for shard in run.all_shards()
         for key, members in read_shard(run.tar("render", shard))
+    ]
+    return np.array([(agree.iou, agree.depth, agree.nocs_px) for agree in found])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["embedded", "real", "own"])
+@pytest.mark.parametrize("camera", [FAR, NEAR], ids=["far", "near"])
+def test_label_truth_over_600_images(tmp_path, request, source, camera):
+    """600 images in any pose: of the parametric library, of real CAD models, and of own ones in their materials."""
+    categories, folder, texture = list(CATEGORIES), "embedded", "naive"
+    if source == "real":
+        folder = request.getfixturevalue("data_dir") / "cad_pascal3d"
+    elif source == "own":
+        folder, texture = tmp_path / "looks", "native"
+        categories = write_looks(folder)
+    each = 600 // len(categories)
+    run = run_of(
+        tmp_path,
+        f"categories = {categories}\nsamples_per_category = {each}\nshard_size = {each}\n"
+        f'[cad]\nsource = "{folder}"\nstretch = 0.1\n'
+        f'[viewpoint]\ndistribution = "so3"\n[camera]\n{camera}\n'
+        f'[render]\nsamples = 1\ndenoise = false\n[texture]\nkind = "{texture}"\n'
+        '[output]\nmembers = ["mask", "depth", "nocs"]\n',
     )
-    iou, depth, nocs_px = np.array([(a.iou, a.depth, a.nocs_px) for a in found]).T
+    iou, depth, nocs_px = truth_of(run).T
     first, median = np.percentile(iou, [1, 50])
     print(
-        f"{source}: {len(found)}, mask IoU worst {iou.min():.4f}, 1st percentile {first:.4f}, median {median:.4f}; "
+        f"{source}: {len(iou)}, mask IoU worst {iou.min():.4f}, 1st percentile {first:.4f}, median {median:.4f}; "
         f"depth {depth.max():.1e}; coordinates {nocs_px.max():.3f} px"
     )
-    assert len(found) == 600
+    assert len(iou) == each * len(categories)
     assert iou.min() >= 0.98
     assert first >= 0.99
     assert median >= 0.999

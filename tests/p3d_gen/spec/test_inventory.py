@@ -158,6 +158,13 @@ def test_ids_are_unique_and_hold_no_dot(tmp_path):
     assert "both get the id 'b_1'; rename one of them" in failure(tmp_path, cad={"source": "cad"})
 
 
+def test_quarantine_keeps_the_first_of_two_models_with_one_id(tmp_path, caplog):
+    plant(tmp_path / "cad", ("car/a.obj", "car/a.off", "car/b.1.off", "car/b_1.off", "car/c.off"))
+    kept = cads(tmp_path, source="cad", quarantine=True)["car"]
+    assert [asset.path.name for asset in kept] == ["a.obj", "b.1.off", "c.off"]
+    assert all(f"{name} is left out: it and " in caplog.text for name in ("a.off", "b_1.off"))
+
+
 @pytest.mark.parametrize(
     ("names", "ids"),
     [
