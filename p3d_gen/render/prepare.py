@@ -21,7 +21,7 @@ from p3d_gen.run.prepared import read_models
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.store import RunFolder, open_run
-from p3d_gen.spec.inventory import Asset
+from p3d_gen.spec.inventory import OCCLUDERS, Asset
 from p3d_gen.spec.stated import source_root
 from p3d_gen.spec.taken import take_definitions
 
@@ -219,15 +219,15 @@ def _record_again(run: RunFolder, models: list[tuple[str, Asset]]) -> list[str]:
     return notes
 
 
-def _notes(models: dict[str, Any]) -> list[str]:
-    """Return notes for the user about the models in RUN/cad/models.json: models left out, and warnings."""
-    left_out = [f"{name} is left out: {reason}" for name, reason in models.pop("quarantined").items()]
-    return left_out + [
-        f"{category}/{name}: {warning}"
-        for category, facts in models.items()
-        for name, fact in facts.items()
-        for warning in fact["warnings"]
-    ]
+def _notes(run: RunFolder, models: dict[str, Any]) -> list[str]:
+    """Return notes for the user about the models in RUN/cad/models.json: models left out, warnings, bare models."""
+    notes = [f"{name} is left out: {reason}" for name, reason in models.pop("quarantined").items()]
+    for category, facts in models.items():
+        for name, fact in facts.items():
+            notes += [f"{category}/{name}: {warning}" for warning in fact["warnings"]]
+            if run.manifest.texture.kind == "native" and category != OCCLUDERS and not fact["has_materials"]:
+                notes.append(f"{category}/{name} has no materials of its own: it is rendered in grey")
+    return notes
 
 
 def prepare_models(
@@ -241,7 +241,7 @@ def prepare_models(
     workers: largest number of Blender processes. memory_mb: largest resident memory of each. on_model: called after
     each model.
     Returns notes for the user: what was assumed of categories that nothing defines, models prepared again, models left
-    out, and pictures missing from materials.
+    out, pictures missing from materials, and models without materials that were asked for.
     AssetError lists the models that cannot be used. If cad.quarantine is true they are left out of the run instead;
     open the run again to see its new inventory.
     """
@@ -261,7 +261,7 @@ def prepare_models(
         elif todo:
             again = _record_again(run, todo)
     assumed = take_definitions(run.manifest, run.inventory.cads)[1]
-    return assumed + again + _notes(read_models(run.root) or {})
+    return assumed + again + _notes(run, read_models(run.root) or {})
 
 
 def ensure_models(run_folder: str | Path, memory_mb: int = MEMORY_MB) -> None:

@@ -28,6 +28,7 @@ from p3d_gen.run.cad_model import CadModel, materials_file, stretched
 from p3d_gen.run.cuboids import computed_cuboid, cuboid_content, cuboid_file
 from p3d_gen.run.files import compact_json, write_bytes
 from p3d_gen.run.ledgers import Failure, Ledger
+from p3d_gen.run.prepared import read_models
 from p3d_gen.run.shards import Members
 from p3d_gen.run.stage import make_shard, tick, worker_number
 from p3d_gen.run.store import RunFolder, shared_run
@@ -150,8 +151,8 @@ class ShardRenderer:
                 f"{sample.cad_id} has no keypoints: put {sample.cad_id}.keypoints.json next to its file, "
                 "or remove keypoints from output.members"
             )
-        if native and not materials_file(cad).exists():
-            raise AssetError(f"{sample.cad_id} has no materials of its own: use another texture.kind than 'native'")
+        if native:
+            self._check_materials(sample.category, sample.cad_id, materials_file(cad))
         height, width = arrangement.camera.image_hw
         return RenderRequest(
             sample=arrangement.sample,
@@ -167,6 +168,12 @@ class ShardRenderer:
             hdri=hdri.resolve() if hdri else None,
             target=self._worker.passing_file("passes.exr", _BYTES_PER_PIXEL * height * width + _BYTES_BESIDE),
         )
+
+    def _check_materials(self, category: str, cad_id: str, path: Path) -> None:
+        """Raise RunError if the materials of a model are gone; one that has none is rendered in grey."""
+        models = read_models(self._run.root) if not path.exists() else None
+        if models and models[category][cad_id]["has_materials"]:
+            raise RunError(f"{path} is gone: repeat the command, which prepares the model again")
 
     def _render(self, request: RenderRequest) -> tuple[RenderAnswer, Passes]:
         """Return the render of a request, made by a second attempt if Blender was lost in the first."""

@@ -18,7 +18,7 @@ from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import mask_box, mask_iou, silhouette
 from p3d_gen.core.types import Camera, Sun, Viewpoint
-from p3d_gen.render.prepare import ensure_models
+from p3d_gen.render.prepare import ensure_models, prepare_models
 from p3d_gen.render.stage import render_shard
 from p3d_gen.run.cad_model import load_cad
 from p3d_gen.run.local import run_shards
@@ -188,16 +188,20 @@ def test_every_part_has_its_material(tmp_path):
         assert np.median(paint) > 2 * np.median(rubber)
 
 
-def test_native_materials_are_used_or_missed(tmp_path, assets, manifest_path):
+def test_native_materials_are_used_and_bare_models_are_grey(tmp_path, assets, manifest_path):
     edit(
         manifest_path,
         ('source = "assets/textures"', 'kind = "native"'),
         ('categories = ["car", "chair"]', 'categories = ["car"]'),
         ("focal_px = 400", "focal_px = 300"),  # GLB has y up: the wedges stand
     )
-    ledger, _ = rendered(create_run(tmp_path / "none", manifest_path))
-    assert ledger.count == 0
-    assert all("has no materials of its own" in failure.reason for failure in ledger.failures)
+    bare = create_run(tmp_path / "none", manifest_path)
+    assert [note for note in prepare_models(bare) if note.endswith("no materials of its own: it is rendered in grey")]
+    ledger, samples = rendered(bare)
+    assert ledger.failures == ()
+    for members in samples.values():
+        seen = decode_image(members["render.png"])
+        assert np.ptp(seen[seen[..., 3] == 255][:, :3].mean(axis=0)) < 12  # grey, under lamps that are nearly white
     for path in (assets / "cad" / "car").iterdir():
         mesh = trimesh.load_mesh(path)
         lacquer = trimesh.visual.material.PBRMaterial(
