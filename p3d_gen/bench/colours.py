@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p3d_gen.bench import show
-from p3d_gen.bench.scenes import temporary_run
+from p3d_gen.bench.scenes import render_all, temporary_run
 from p3d_gen.core.categories import BUILTIN, CATEGORIES
 from p3d_gen.core.codecs import decode_image, encode_jpeg
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import prepare_models
-from p3d_gen.render.stage import render_shard
 from p3d_gen.run.files import write_bytes
-from p3d_gen.run.local import available_cores, run_shards
+from p3d_gen.run.local import available_cores
 from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.run.store import RunFolder
 from p3d_gen.spec.materials import colour_rgb, takes_colour
@@ -37,6 +36,7 @@ from p3d_gen.stylize.survival import survival
 # Shapes that the embedded stylizer has not seen: its recipe trains on variants 0 to 39.
 HELD_OUT = (40, 52)
 SIDE_PX = 192
+CAMERA = {"image_hw": [SIDE_PX, SIDE_PX], "focal_px": 800.0, "distance": [4.5, 5.5]}
 _GRID_COLOURS = ("red", "blue", "green", "yellow", "white", "black")
 _PALE, _VIVID = 12.0, 12.0  # largest CIELAB chroma of grey paint, and smallest of coloured paint
 _DARK, _LIGHT = 40.0, 55.0  # largest CIELAB lightness of black, and smallest of white
@@ -132,7 +132,7 @@ def _line(members: Members, settings: Stylize, pictures: Iterable[Picture]) -> P
 def _rendered(run: RunFolder, per_category: int) -> Iterable[Members]:
     cores = len(available_cores())
     prepare_models(run, cores)
-    list(run_shards(render_shard, str(run.root), run.all_shards(), cores, lambda: None))
+    render_all(run, cores)
     for category in run.manifest.categories:
         for shard in run.shards(category)[:1]:
             yield from (members for _, members in islice(read_shard(run.tar("render", shard)), per_category))
@@ -160,8 +160,14 @@ def _colour_table(paints: dict[str, list[Paint]]) -> dict[str, Any]:
     return {"obeyed": float(np.mean([share for _, _, share, _, _ in rows])), **obeyed}
 
 
-def measure(settings: Stylize, base_dir: Path, picture: Path | None = None, per_category: int = 1) -> dict[str, Any]:
-    """Stylize held-out parametric shapes of every category in every colour of the settings, and print tables.
+def measure(
+    settings: Stylize,
+    base_dir: Path,
+    picture: Path | None = None,
+    per_category: int = 1,
+    categories: Sequence[str] = CATEGORIES,
+) -> dict[str, Any]:
+    """Stylize held-out parametric shapes of categories in every colour of the settings, and print tables.
 
     Return the share of pictures that obey the prompt, by colour and in all, the label survival of these pictures and of
     their renders, and the seconds per image. picture: path of a JPEG to write, with the first shape of each category,
@@ -174,11 +180,11 @@ def measure(settings: Stylize, base_dir: Path, picture: Path | None = None, per_
     seconds: list[float] = []
     sections: dict[str, dict[str, Any]] = {
         "cad": {"variants": list(HELD_OUT)},
-        "camera": {"image_hw": [SIDE_PX, SIDE_PX], "focal_px": 800.0, "distance": [4.5, 5.5]},
+        "camera": CAMERA,
         "render": {"samples": 4},
         "output": {"members": ["mask", "parts", "depth", "normals"]},
     }
-    with temporary_run(CATEGORIES, per_category, per_category, **sections) as run:
+    with temporary_run(categories, per_category, per_category, **sections) as run:
         for members in _rendered(run, per_category):
             labels = json.loads(members["json"])
             start = time.perf_counter()

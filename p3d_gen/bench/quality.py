@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from p3d_gen.bench import show
-from p3d_gen.bench.scenes import SIDE_PX, Scenes, temporary_run
+from p3d_gen.bench.scenes import SIDE_PX, Scenes, square, temporary_run
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.blender.protocol import RenderRequest
 from p3d_gen.core.types import Picture
@@ -46,7 +46,7 @@ def edge_agreement(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def _edges(picture: Picture) -> Picture:
-    return canny(picture, _CANNY, SIDE_PX, "opencv")
+    return canny(picture, _CANNY, len(picture), "opencv")
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,12 @@ def _mean(qualities: list[Quality]) -> Quality:
     return Quality(*np.mean(qualities, axis=0).tolist())
 
 
-def settings(scenes_each: int = 1) -> dict[str, Any]:
+def settings(scenes_each: int = 1, side_px: int = SIDE_PX) -> dict[str, Any]:
     """Measure numbers of samples and the denoiser against 1024 samples, together with the released recipe."""
-    with temporary_run(["car", "chair"], scenes_each, scenes_each) as run, BlenderWorker(timeout_s=3600) as worker:
+    with (
+        temporary_run(["car", "chair"], scenes_each, scenes_each, camera=square(side_px)) as run,
+        BlenderWorker(timeout_s=3600) as worker,
+    ):
         scenes = Scenes(run, worker)
         references = [
             _Reference.of(scenes, scenes.request(category, index))
@@ -100,7 +103,7 @@ def settings(scenes_each: int = 1) -> dict[str, Any]:
         (f"released recipe: {RELEASED_SAMPLES} samples, mask pass", released),
     ]
     show(
-        f"{len(references)} scenes at {SIDE_PX} px against {REFERENCE_SAMPLES} samples",
+        f"{len(references)} scenes at {side_px} px against {REFERENCE_SAMPLES} samples",
         ("settings", "seconds", "PSNR dB", "edge agreement"),
         [(name, *quality) for name, quality in rows],
     )

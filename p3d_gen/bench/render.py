@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from p3d_gen.bench import show
 from p3d_gen.bench.quality import settings
-from p3d_gen.bench.scenes import SIDE_PX, Scenes, temporary_run
+from p3d_gen.bench.scenes import SIDE_PX, SMALLEST_PX, Scenes, render_all, square, temporary_run
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.blender.passes import read_passes
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.render.prepare import ensure_models, prepare_models
 from p3d_gen.render.stage import render_shard
-from p3d_gen.run.local import available_cores, one_core, run_shards
+from p3d_gen.run.local import available_cores, one_core
 from p3d_gen.run.store import RunFolder
 
 Figures = dict[str, Any]
@@ -29,12 +29,16 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def stage_over_bare(rounds: int = 4, per_round: int = 6) -> Figures:
+def stage_over_bare(rounds: int = 4, per_round: int = 6, side_px: int = SIDE_PX) -> Figures:
     """Measure the whole stage, from the manifest to sealed shards, against the bare render calls of the same scenes.
 
     They take turns on one core, at the default quality. Bare calls render no label passes and write no file.
     """
-    with one_core(), temporary_run(["car"], rounds * per_round, per_round) as run, BlenderWorker() as worker:
+    with (
+        one_core(),
+        temporary_run(["car"], rounds * per_round, per_round, camera=square(side_px)) as run,
+        BlenderWorker() as worker,
+    ):
         scenes = Scenes(run, worker)
         shards = run.shards("car")
         render_shard(str(run.root), shards[0])  # starts the stage's Blender
@@ -47,32 +51,34 @@ def stage_over_bare(rounds: int = 4, per_round: int = 6) -> Figures:
             rows.append((shard, stage_s / per_round, bare_s / per_round, stage_s / bare_s))
             stage, bare = stage + stage_s, bare + bare_s
     show(
-        f"whole stage against bpy.ops.render.render, {SIDE_PX} px, seconds per image",
+        f"whole stage against bpy.ops.render.render, {side_px} px, seconds per image",
         ("shard", "stage", "bare", "ratio"),
         rows,
     )
     return {"stage_over_bare": stage / bare, "stage_s_per_image": stage / (rounds * per_round)}
 
 
-def workers(images: int = 32, shard_size: int = 4) -> Figures:
+def workers(images: int = 32, shard_size: int = 4, calls: int = 8, side_px: int = SIDE_PX) -> Figures:
     """Measure two pinned processes against one, and against one process with two threads, without their start."""
+
+    camera = square(side_px)
 
     def rate(count: int) -> float:
         """Return the images per second from the first image of each process to the last."""
         ticks: list[float] = []
-        with temporary_run(["car"], images, shard_size) as run:
+        with temporary_run(["car"], images, shard_size, camera=camera) as run:
             ensure_models(run.root)
             on_sample = lambda: ticks.append(time.perf_counter())  # noqa: E731
-            list(run_shards(render_shard, str(run.root), run.all_shards(), count, on_sample))
+            render_all(run, count, on_sample)
         return (len(ticks) - count) / (ticks[-1] - ticks[count - 1])
 
     with one_core():
         one = rate(1)
     two = rate(2)
-    with temporary_run(["car"], 8, 8) as run, BlenderWorker() as worker:
+    with temporary_run(["car"], calls, calls, camera=camera) as run, BlenderWorker() as worker:
         scenes = Scenes(run, worker)
         threads = {
-            count: sum(scenes.render(scenes.request("car", i), {"render.threads": count}).seconds for i in range(8))
+            count: sum(scenes.render(scenes.request("car", i), {"render.threads": count}).seconds for i in range(calls))
             for count in (1, 2)
         }
     show(
@@ -81,8 +87,8 @@ def workers(images: int = 32, shard_size: int = 4) -> Figures:
         [
             ("one worker on one core", one),
             ("two pinned workers", two),
-            ("one process, one thread, render call alone", 8 / threads[1]),
-            ("one process, two threads, render call alone", 8 / threads[2]),
+            ("one process, one thread, render call alone", calls / threads[1]),
+            ("one process, two threads, render call alone", calls / threads[2]),
         ],
     )
     return {"workers2_over_1": two / one, "threads2_over_1": threads[1] / threads[2]}
@@ -109,11 +115,12 @@ _CASES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def hidden_seconds(repeats: int = 3) -> Figures:
+def hidden_seconds(repeats: int = 3, side_px: int = SIDE_PX) -> Figures:
     """Measure the cost of single settings: each render call against the stage's own, in turns. Seconds per image."""
     rows: list[tuple[str, str, float, float]] = []
     for light, cases in _CASES.items():
-        with temporary_run(["car"], 1, 1, light={"kind": light}) as run, BlenderWorker() as worker:
+        sections = {"camera": square(side_px), "light": {"kind": light}}
+        with temporary_run(["car"], 1, 1, **sections) as run, BlenderWorker() as worker:
             scenes = Scenes(run, worker)
             request = scenes.request("car", 0)
             scenes.render(request, {})
@@ -125,13 +132,13 @@ def hidden_seconds(repeats: int = 3) -> Figures:
     return {f"extra_s {light}, {name}": more for light, name, _, more in rows if more}
 
 
-def memory(renders: int = 500) -> Figures:
+def memory(renders: int = 500, side_px: int = 96) -> Figures:
     """Measure the growth of one Blender process over many small renders: the slope of a straight line, in MB each."""
-    small = {"image_hw": [96, 96], "focal_px": 450.0}
     categories = ("car", "chair", "aeroplane")
     each = -(-renders // len(categories))
+    sections = {"camera": square(side_px), "light": {"kind": "hdri"}, "render": {"samples": 1}}
     with (
-        temporary_run(categories, each, each, camera=small, light={"kind": "hdri"}, render={"samples": 1}) as run,
+        temporary_run(categories, each, each, **sections) as run,
         BlenderWorker(recycle_after=10 * renders) as worker,
     ):
         scenes = Scenes(run, worker)
@@ -150,19 +157,17 @@ def memory(renders: int = 500) -> Figures:
     return {"rss_slope_mb_per_render": slope, "rss_mb": resident[-1]}
 
 
-def cold_start(images: int = 20) -> Figures:
-    """Measure all categories from nothing: preparation of the models and rendering, on all cores."""
+def cold_start(images: int = 20, categories: Sequence[str] = CATEGORIES, side_px: int = SIDE_PX) -> Figures:
+    """Measure categories from nothing: preparation of the models and rendering, on all cores."""
     cores = len(available_cores())
-    with temporary_run(CATEGORIES, images, images) as run:
+    with temporary_run(categories, images, images, camera=square(side_px)) as run:
         models_s = _seconds(lambda: prepare_models(run, cores))
-        render_s = _seconds(
-            lambda: list(run_shards(render_shard, str(run.root), run.all_shards(), cores, lambda: None))
-        )
+        render_s = _seconds(lambda: render_all(run, cores))
         with one_core(), BlenderWorker() as worker:
             phases = _phases(run, worker)
-    total, made = models_s + render_s, images * len(CATEGORIES)
+    total, made = models_s + render_s, images * len(categories)
     show(
-        f"{len(CATEGORIES)} categories x {images} images from a cold start on {cores} cores, seconds",
+        f"{len(categories)} categories x {images} images from a cold start on {cores} cores, seconds",
         ("models", "render", "total", "images per core-hour"),
         [(models_s, render_s, total, made / cores / total * 3600)],
     )
@@ -183,20 +188,21 @@ def cold_start(images: int = 20) -> Figures:
 def _phases(run: RunFolder, worker: BlenderWorker) -> dict[str, float]:
     """Return the mean seconds of each step of an image, over one image of every category."""
     scenes = Scenes(run, worker)
-    worker.ask(scenes.request(CATEGORIES[0], 0))
+    categories = run.manifest.categories
+    worker.ask(scenes.request(categories[0], 0))
     totals: dict[str, float] = {}
 
     def add(name: str, since: float, less: float = 0.0) -> None:
-        totals[name] = totals.get(name, 0.0) + (time.perf_counter() - since - less) / len(CATEGORIES)
+        totals[name] = totals.get(name, 0.0) + (time.perf_counter() - since - less) / len(categories)
 
-    for category in CATEGORIES:
+    for category in categories:
         start = time.perf_counter()
         request = scenes.request(category, 1)
         add("specs and requests", start)
         start = time.perf_counter()
         answer = scenes.render(request, {}, write=True)
         add("scene and picture file", start, less=answer.seconds)
-        totals["render call"] = totals.get("render call", 0.0) + answer.seconds / len(CATEGORIES)
+        totals["render call"] = totals.get("render call", 0.0) + answer.seconds / len(categories)
         start = time.perf_counter()
         passes = read_passes(request.target, answer.render.see_through)
         add("reading the passes", start)
@@ -206,11 +212,20 @@ def _phases(run: RunFolder, worker: BlenderWorker) -> dict[str, float]:
     return totals
 
 
-PARTS: dict[str, Callable[[], Figures]] = {
+PARTS: dict[str, Callable[..., Figures]] = {
     "stage": stage_over_bare,
     "workers": workers,
     "settings": settings,
     "hidden": hidden_seconds,
     "memory": memory,
     "cold": cold_start,
+}
+# The arguments with which each part measures as little as possible.
+SMALLEST: dict[str, dict[str, Any]] = {
+    "stage": {"rounds": 1, "per_round": 1, "side_px": SMALLEST_PX},
+    "workers": {"images": 4, "shard_size": 1, "calls": 1, "side_px": SMALLEST_PX},
+    "settings": {"side_px": SMALLEST_PX},
+    "hidden": {"repeats": 1, "side_px": SMALLEST_PX},
+    "memory": {"renders": 9, "side_px": SMALLEST_PX},
+    "cold": {"images": 2, "categories": ("car",), "side_px": SMALLEST_PX},
 }

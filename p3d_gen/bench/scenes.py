@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,22 +12,30 @@ from numpy.typing import NDArray
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.blender.passes import Passes, read_passes
 from p3d_gen.blender.protocol import RenderAnswer, RenderRequest, TimedAnswer, TimedRequest
+from p3d_gen.core.errors import RunError
 from p3d_gen.core.types import Picture
 from p3d_gen.render.prepare import ensure_models
-from p3d_gen.render.stage import ShardRenderer
+from p3d_gen.render.stage import ShardRenderer, render_shard
+from p3d_gen.run.local import run_shards
 from p3d_gen.run.scratch import ScratchFolder
 from p3d_gen.run.shards import Members
 from p3d_gen.run.store import RunFolder, create_run
 from p3d_gen.spec.sampling import spec
 from p3d_gen.stylize.edges import on_grey
 
-SIDE_PX, _FOCAL_PX = 512, 2600.0
+SIDE_PX = 512
+SMALLEST_PX = 64
+
+
+def square(side_px: int) -> dict[str, Any]:
+    """Return the section `camera` of square pictures. Its lens is the default one, which every object fits into."""
+    return {"image_hw": [side_px, side_px]}
 
 
 def _manifest(categories: Sequence[str], samples: int, shard_size: int, sections: dict[str, Any]) -> str:
     """Return a manifest of embedded models at the default quality, except for `sections`."""
     lines = [f"categories = {list(categories)}", f"samples_per_category = {samples}", f"shard_size = {shard_size}"]
-    for name, section in {"camera": {"image_hw": [SIDE_PX, SIDE_PX], "focal_px": _FOCAL_PX}, **sections}.items():
+    for name, section in {"camera": square(SIDE_PX), **sections}.items():
         lines += [f"[{name}]", *(f"{key} = {value!r}" for key, value in section.items())]
     return "\n".join(lines)
 
@@ -41,6 +49,13 @@ def temporary_run(
         manifest = folder / "manifest.toml"
         manifest.write_text(_manifest(categories, samples, shard_size, sections))
         yield create_run(folder / "run", manifest)
+
+
+def render_all(run: RunFolder, workers: int, on_sample: Callable[[], None] = lambda: None) -> None:
+    """Render all shards of a run. RunError if a sample fails: figures over fewer samples would mislead."""
+    ledgers = list(run_shards(render_shard, str(run.root), run.all_shards(), workers, on_sample))
+    for failure in (failure for ledger in ledgers for failure in ledger.failures):
+        raise RunError(f"{failure.key} could not be rendered: {failure.reason}")
 
 
 class Scenes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from PIL import Image
 
 from p3d_gen.bench import show
 from p3d_gen.bench.architectures import SD15, SMALL, Architecture, save_random, settings_of
-from p3d_gen.bench.scenes import temporary_run
+from p3d_gen.bench.scenes import SMALLEST_PX, square, temporary_run
 from p3d_gen.bench.survival import embedded
+from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.errors import RunError
 from p3d_gen.render.stage import render_shard
@@ -56,7 +57,9 @@ class _Place:
         return f"{self.size.name}, {self.size.side_px} px, on the {'GPU' if self.device == 'cuda' else 'CPU'}"
 
 
-def _place() -> _Place:
+def _place(smallest: bool = False) -> _Place:
+    if smallest:
+        return replace(_place(), size=replace(SMALL, side_px=SMALLEST_PX), best=Speed(), batch=1, stage_steps=1)
     if count_gpus():
         return _Place(
             device="cuda",
@@ -99,16 +102,16 @@ def _bare_calls(run: RunFolder, shard: str, settings: Stylize) -> list[dict[str,
     ]
 
 
-def stage_over_pipeline(rounds: int = 2, per_round: int = 16) -> Figures:
+def stage_over_pipeline(rounds: int = 2, per_round: int = 16, smallest: bool = False) -> Figures:
     """Measure the whole stage, from render shards to sealed sidecar shards, against bare calls of the same pipeline.
 
     Both have the same inputs in the same batches, take turns, and use pipelines that are loaded and warm.
     """
     import torch
 
-    place = _place()
-    per_round = max(per_round, 4 * place.batch)
-    camera = {"image_hw": [place.size.side_px] * 2, "focal_px": 5.0 * place.size.side_px}
+    place = _place(smallest)
+    per_round = per_round if smallest else max(per_round, 4 * place.batch)
+    camera = square(place.size.side_px)
     with (
         _weights(place) as folder,
         temporary_run(["car"], (rounds + 1) * per_round, per_round, camera=camera, render={"samples": 1}) as run,
@@ -190,12 +193,12 @@ def _of_defaults(place: _Place, folder: Path, steps: int) -> float:
     return _rate(lambda: len(pipeline(request.prompt, edges, num_inference_steps=steps).images))
 
 
-def speed(steps: int = 30, few: int = 4) -> Figures:
+def speed(steps: int = 30, few: int = 4, smallest: bool = False) -> Figures:
     """Measure the images per second of the released recipe, of diffusers by itself, and of the stage's best settings.
 
     The best settings are measured with the recipe's number of steps, and with few.
     """
-    place = _place()
+    place = _place(smallest)
     with _weights(place) as folder:
         released = settings_of(place.size, folder, Speed(dtype="float32"), batch=1, steps=steps)
         best = settings_of(place.size, folder, place.best, batch=place.batch, steps=steps)
@@ -230,13 +233,19 @@ def _best_settings(place: _Place) -> str:
     return ", ".join([dtype, f"batch {place.batch}", *flags])
 
 
-def survival() -> Figures:
+def survival(samples_each: int = 8, categories: Sequence[str] = CATEGORIES) -> Figures:
     """Measure how well label survival separates true labels from corrupted ones."""
-    return {"survival": embedded()}
+    return {"survival": embedded(samples_each, categories)}
 
 
-PARTS: dict[str, Callable[[], Figures]] = {
+PARTS: dict[str, Callable[..., Figures]] = {
     "stage": stage_over_pipeline,
     "speed": speed,
     "survival": survival,
+}
+# The arguments with which each part measures as little as possible.
+SMALLEST: dict[str, dict[str, Any]] = {
+    "stage": {"rounds": 1, "per_round": 1, "smallest": True},
+    "speed": {"steps": 2, "few": 1, "smallest": True},
+    "survival": {"samples_each": 1, "categories": ("car", "chair")},
 }

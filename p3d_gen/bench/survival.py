@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import mannwhitneyu
 
 from p3d_gen.bench import show
-from p3d_gen.bench.scenes import temporary_run
+from p3d_gen.bench.scenes import render_all, temporary_run
 from p3d_gen.core.categories import CATEGORIES
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.composite import composite
@@ -24,9 +24,7 @@ from p3d_gen.core.geometry import cam_T_obj, rot_z, rotation_error_rad, viewpoin
 from p3d_gen.core.silhouette import camera_of
 from p3d_gen.core.types import Array, Camera, Picture, Window
 from p3d_gen.pack.backgrounds import background
-from p3d_gen.render.stage import render_shard
 from p3d_gen.run.cad_model import load_cad, stretched
-from p3d_gen.run.local import run_shards
 from p3d_gen.run.shards import Members, read_shard
 from p3d_gen.spec.taken import blender_environments
 from p3d_gen.stylize.edges import on_grey
@@ -34,6 +32,7 @@ from p3d_gen.stylize.survival import Survival, expected_edges, survival
 
 ANGLES_DEG = (15, 30, 90)
 TRUE, MIRRORED, SWAPPED = "true", "mirrored", "swapped"
+CAMERA = {"image_hw": [256, 256], "focal_px": 900.0, "distance": [3.5, 6.0]}
 _ACCEPTED_FALSE = 0.05
 # A mirrored label that is turned by less is nearly true: the object is seen from the front or the back.
 _LEAST_MIRROR_RAD = np.radians(20.0)
@@ -247,19 +246,20 @@ def measure(run_dir: Path | str, name: str | None = None, samples_each: int = 8)
     return summaries
 
 
-def _measured(samples_each: int, **sections: dict[str, Any]) -> dict[str, Any]:
-    camera = {"image_hw": [256, 256], "focal_px": 900.0, "distance": [3.5, 6.0]}
+def _measured(samples_each: int, categories: Sequence[str], **sections: dict[str, Any]) -> dict[str, Any]:
     cad = {"source": "embedded", "variants": [0, 8]}
     with temporary_run(
-        CATEGORIES, samples_each, samples_each, cad=cad, camera=camera, render={"samples": 4}, **sections
+        categories, samples_each, samples_each, cad=cad, camera=CAMERA, render={"samples": 4}, **sections
     ) as run:
-        list(run_shards(render_shard, str(run.root), run.all_shards(), 1, lambda: None))
+        render_all(run, 1)
         return measure(run.root, None, samples_each)
 
 
-def embedded(samples_each: int = 8) -> dict[str, Any]:
+def embedded(samples_each: int = 8, categories: Sequence[str] = CATEGORIES) -> dict[str, Any]:
     """Measure renders that are made for it: embedded models with realistic materials, and with prior noise."""
     return {
-        "survival_realistic": _measured(samples_each, texture={"kind": "realistic"}, light={"kind": "hdri"}),
-        "survival_prior_noise": _measured(samples_each),
+        "survival_realistic": _measured(
+            samples_each, categories, texture={"kind": "realistic"}, light={"kind": "hdri"}
+        ),
+        "survival_prior_noise": _measured(samples_each, categories),
     }

@@ -13,6 +13,11 @@ _STYLIZE_PARTS = ("stage", "speed", "survival")
 _FOLDERS = ("run", "dataset", "training", "interrupted training", "adaptation", "interrupted adaptation")
 _DAMAGES = ("flip", "truncate", "delete", "swap", "replace", "duplicate")
 _KILLED = ("run", "ray", "dataset", "train", "adapt")
+_quick = click.option(
+    "--quick",
+    is_flag=True,
+    help="Measure as little as possible, to see that everything works; the figures mean nothing.",
+)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -25,7 +30,8 @@ def bench() -> None:
 @click.option(
     "--part", "parts", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated."
 )
-def render(parts: tuple[str, ...]) -> None:
+@_quick
+def render(parts: tuple[str, ...], quick: bool) -> None:
     """Measure the render stage: against the bare ray tracer, workers, settings, memory, and a cold start.
 
     \b
@@ -33,11 +39,11 @@ def render(parts: tuple[str, ...]) -> None:
       p3dgen bench render --part stage --part workers
     """
     from p3d_gen.bench import conclude
-    from p3d_gen.bench.render import PARTS
+    from p3d_gen.bench.render import PARTS, SMALLEST
 
     figures: dict[str, object] = {}
     for part in parts or _PARTS:
-        figures |= PARTS[part]()
+        figures |= PARTS[part](**SMALLEST[part] if quick else {})
     conclude(figures)
 
 
@@ -51,7 +57,8 @@ def render(parts: tuple[str, ...]) -> None:
 )
 @click.option("--settings", type=_FILE, help="TOML file of the stylization whose colours are measured.")
 @click.option("--picture", type=click.Path(path_type=Path), help="JPEG file to write: held-out shapes in six colours.")
-def stylize(parts: tuple[str, ...], settings: Path | None, picture: Path | None) -> None:
+@_quick
+def stylize(parts: tuple[str, ...], settings: Path | None, picture: Path | None, quick: bool) -> None:
     """Measure the stylize stage: against the bare pipeline, settings, label survival, and the colours of a stylizer.
 
     On a GPU it measures Stable Diffusion 1.5 and ControlNet 1.1 at 512 x 512, on the CPU a small architecture of the
@@ -63,26 +70,31 @@ def stylize(parts: tuple[str, ...], settings: Path | None, picture: Path | None)
       p3dgen bench stylize --part colours --settings manifests/stylizations/small.toml --picture grid.jpg
     """
     from p3d_gen.bench import conclude
-    from p3d_gen.bench.stylize import PARTS
+    from p3d_gen.bench.stylize import PARTS, SMALLEST
 
     if "colours" in parts and settings is None:
         raise click.UsageError("--part colours needs --settings, the stylization to measure")
     figures: dict[str, object] = {}
     for part in parts or _STYLIZE_PARTS:
-        figures |= _colours(settings, picture) if part == "colours" and settings else PARTS[part]()
+        if part == "colours" and settings:
+            figures |= _colours(settings, picture, quick)
+        else:
+            figures |= PARTS[part](**SMALLEST[part] if quick else {})
     conclude(figures)
 
 
-def _colours(settings: Path, picture: Path | None) -> dict[str, object]:
+def _colours(settings: Path, picture: Path | None, quick: bool) -> dict[str, object]:
     from p3d_gen.bench.colours import measure
+    from p3d_gen.core.categories import CATEGORIES
     from p3d_gen.spec.stylize import load_settings
 
-    return measure(load_settings(settings), settings.parent, picture)
+    return measure(load_settings(settings), settings.parent, picture, categories=("car",) if quick else CATEGORIES)
 
 
 @bench.command()
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Repetitions of each part.")
-def pack(rounds: int) -> None:
+@_quick
+def pack(rounds: int, quick: bool) -> None:
     """Measure the pack stage: against its bare floor, two workers against one, and reading back the packed shards.
 
     The floor decodes the inputs, composites, encodes and appends to a tar, in a bare loop. Reading is measured by
@@ -93,9 +105,9 @@ def pack(rounds: int) -> None:
       p3dgen bench pack
     """
     from p3d_gen.bench import conclude
-    from p3d_gen.bench.pack import measure
+    from p3d_gen.bench.pack import SMALLEST, measure
 
-    conclude(measure(rounds=rounds))
+    conclude(measure(**SMALLEST if quick else {"rounds": rounds}))
 
 
 @bench.command()

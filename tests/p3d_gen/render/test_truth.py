@@ -201,7 +201,7 @@ def test_three_dimensional_box(shots):
         np.testing.assert_allclose(shot.labels["bbox3d_xy"], corners)
 
 
-FAR = "image_hw = [256, 320]\nfocal_px = 1400"
+FAR = "image_hw = [256, 320]\nfill = [0.8, 1.0]"  # from 5 box diagonals
 NEAR = "image_hw = [256, 320]\nfill = [0.5, 1.0]\nfov_deg = [25, 100]\noffset = 1.0"
 
 
