@@ -174,14 +174,15 @@ class Backdrop:
 class Framing:
     """The place of the object in the frame, which is solved for once its shape is known.
 
-    solved: the number that follows from the others; `none` if focal length and distance are both given.
+    solved: the number that follows from the others; `none` if focal length and distance are both given, `fit` if the
+        focal length is only lowered for an object that would leave the frame.
     fill: share of the way from the principal point to an edge of the frame that the box around the object takes; not
         used if nothing is solved.
     offset: shares in [-1, 1] of the free space to the right (negative: to the left) and below (negative: above) by
         which the object stands off its place.
     """
 
-    solved: Literal["focal", "distance", "none"]
+    solved: Literal["focal", "distance", "fit", "none"]
     fill: float
     offset: tuple[float, float]
 

@@ -162,6 +162,7 @@ def arrange(
     vertices: Array,
     faces: NDArray[np.int32],
     occluder_shape: tuple[Array, NDArray[np.int64]] | None,
+    may_leave: bool = False,
 ) -> Arrangement:
     """Solve for the object's place in the frame, the camera and the occluder's place.
 
@@ -169,9 +170,11 @@ def arrange(
 
     vertices (V, 3), faces (F, 3): the sample's object, stretched.
     occluder_shape: vertices and faces of the sample's occluder, if it has one.
+    may_leave: see `RunFolder.objects_may_leave`.
     """
-    place = framed(sample, vertices)
-    check_in_frame(place, vertices)
+    place = framed(sample, vertices, may_leave)
+    if not may_leave:
+        check_in_frame(place, vertices)
     sample, pose = place.sample, place.cam_T_obj
     camera = _truncated(sample, pose, vertices, faces)
     if sample.occluder is None or occluder_shape is None:

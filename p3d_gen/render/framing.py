@@ -51,11 +51,14 @@ def _crossing(reached: Callable[[float], bool], low: float, high: float) -> floa
     return high
 
 
-def _solved(sample: RenderSpec, vertices: Array) -> RenderSpec:
+def _solved(sample: RenderSpec, vertices: Array, may_leave: bool) -> RenderSpec:
     """Return the sample with the distance or the focal length by which its box takes the wanted share of the frame."""
     framing, view, camera = sample.framing, sample.viewpoint, sample.camera
-    if framing is None or framing.solved == "none":
+    if framing is None or framing.solved == "none" or (framing.solved == "fit" and may_leave):
         return sample
+    if framing.solved == "fit":
+        excess = max(1.0, _filled(vertices, cam_T_obj(view), camera))
+        return replace(sample, camera=replace(camera, focal_px=camera.focal_px / excess))
     if framing.solved == "focal":
         unit = replace(camera, focal_px=1.0)
         focal_px = framing.fill / _filled(vertices, cam_T_obj(view), unit)
@@ -101,13 +104,13 @@ def _off_centre(vertices: Array, pose: Array, camera: Camera, offset: tuple[floa
     return _turned(pose, camera, share * shift_px)
 
 
-def framed(sample: RenderSpec, vertices: Array) -> Framed:
+def framed(sample: RenderSpec, vertices: Array, may_leave: bool = False) -> Framed:
     """Solve for the object's place in the frame, before truncation.
 
-    vertices (V, 3): the sample's object, stretched, in object axes.
+    vertices (V, 3): the sample's object, stretched, in object axes. may_leave: see `RunFolder.objects_may_leave`.
     ValueError if the camera is too near.
     """
-    sample = _solved(sample, vertices)
+    sample = _solved(sample, vertices, may_leave)
     camera, pose = sample.camera, cam_T_obj(sample.viewpoint)
     if transform(pose, vertices)[:, 2].min() < NEAREST_DEPTH:
         raise ValueError(

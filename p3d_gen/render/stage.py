@@ -142,6 +142,7 @@ class ShardRenderer:
             stretched(model, sample.stretch_xyz),
             model.faces,
             (occluder.vertices, occluder.faces.astype(np.int64)) if occluder else None,
+            self._run.objects_may_leave,
         )
         place, manifest = arrangement.cam_T_occluder, self._run.manifest
         cad = self._run.local_model(sample.category, sample.cad_id)

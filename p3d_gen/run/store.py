@@ -137,6 +137,11 @@ class RunFolder:
         return self.origin.labels_version
 
     @property
+    def objects_may_leave(self) -> bool:
+        """True if objects may leave the frame without being asked to: a run that version 0.1.0 began goes on so."""
+        return self.labels_version == 1
+
+    @property
     def models_file(self) -> Path:
         """The path of the list of its prepared CAD models."""
         return models_file(self.root)

@@ -32,7 +32,7 @@ class CameraSection(Section):
     Size in the frame, field of view and distance depend on one another: give two of them, and the third follows for
     each sample. They are `fill`; one of `fov_deg`, `focal_px` and `K`; and `distance`. With one of them alone the other
     is `distance` 5 (next to `fill` or `focal_px`) or `fill` [0.6, 0.9] (next to the others). Without any of them the
-    distance is 5, and the focal length fits the object into the frame.
+    distance is 5, and the focal length fits the object into the frame, also if `cad.stretch` makes it larger.
 
     image_hw: the size of the pictures in pixels, [height, width].
     fill: range of the uniform draw of the share of the frame that the box around the object takes: the greatest share
@@ -127,13 +127,18 @@ class CameraSection(Section):
     def _asked(self) -> dict[str, Any]:
         """Return what was asked for of fill, lens and distance, without what followed from that."""
         values = {name: value for name in _CHOICES if (value := getattr(self, name)) is not None}
-        if self == CameraSection(image_hw=self.image_hw, offset=self.offset):
+        if self.is_default:
             return {}
         for name in values:
             fewer = {other: value for other, value in values.items() if other != name}
             if self == CameraSection(image_hw=self.image_hw, offset=self.offset, **fewer):
                 return fewer
         return values
+
+    @property
+    def is_default(self) -> bool:
+        """Return True for the camera that nothing was asked of, except for the size of pictures and the offset."""
+        return self == CameraSection(image_hw=self.image_hw, offset=self.offset)
 
     @property
     def principal_px(self) -> tuple[float, float]:

@@ -133,11 +133,12 @@ def _camera(manifest: Manifest, section: CameraSection, category: str, index: in
 
 
 def _framing(manifest: Manifest, section: CameraSection, category: str, index: int) -> Framing | None:
-    if not (section.fill or section.offset):
+    fits = manifest.cad.stretch > 0 and section.is_default
+    if not (section.fill or section.offset or fits):
         return None
     fill = stream(manifest, Stream.FILL, category, index).uniform(*section.fill) if section.fill else 0.0
     right, down = stream(manifest, Stream.OFFSET, category, index).uniform(-section.offset, section.offset, 2).tolist()
-    solved: Literal["focal", "distance", "none"] = "none"
+    solved: Literal["focal", "distance", "fit", "none"] = "fit" if fits else "none"
     if section.fill:
         solved = "focal" if section.distance else "distance"
     return Framing(solved=solved, fill=float(fill), offset=(right, down))

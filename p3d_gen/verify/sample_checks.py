@@ -98,7 +98,7 @@ def check_render(run: RunFolder, opened: Opened, key: str, index: int, part: Par
     with findings.guard("labels", "the labels cannot be", key):
         drawn = drawn_sample(run, key.rpartition("-")[0], index, part.labels)
         model = run.load_model(drawn.category, drawn.cad_id)
-        place = framed(drawn, stretched(model, drawn.stretch_xyz))
+        place = framed(drawn, stretched(model, drawn.stretch_xyz), run.objects_may_leave)
         sample = place.sample
         check_camera(sample, part.labels)
         changes = [*changed_pose(place.cam_T_obj, part.labels)]

@@ -86,6 +86,30 @@ def test_an_object_that_leaves_the_frame_is_refused_unless_truncation_was_asked_
     assert arrange(spec(cut, INVENTORY, "car", 0), MESH.vertices, MESH.faces, None).camera.focal_px == 600
 
 
+def test_the_default_camera_fits_what_is_stretched():
+    """Only those that would leave get a shorter focal length; a run that version 0.1.0 began goes on without."""
+    so3 = {"distribution": "so3"}
+    made = Manifest(
+        categories=("car",), samples_per_category=60, viewpoint=so3, cad={"stretch": 0.4}, camera={"image_hw": HW}
+    )
+    fitted = 0
+    for index in range(60):
+        sample = spec(made, INVENTORY, "car", index)
+        vertices = MESH.vertices * sample.stretch_xyz
+        place, before = framed(sample, vertices), framed(sample, vertices, may_leave=True)
+        assert before.sample.camera.focal_px == made.camera.focal_px
+        assert shares(place, vertices).max() == pytest.approx(min(1, shares(before, vertices).max()), abs=1e-6)
+        if shares(before, vertices).max() > 1:
+            fitted += 1
+            assert place.sample.camera.focal_px < made.camera.focal_px
+            former = arrange(sample, vertices, MESH.faces, None, may_leave=True)
+            assert former.camera.focal_px == made.camera.focal_px
+        else:
+            assert place.sample == before.sample
+        assert arrange(sample, vertices, MESH.faces, None).camera == place.sample.camera
+    assert 0 < fitted < 30
+
+
 def test_a_camera_in_the_object_is_refused():
     sample = samples(count=1, focal_px=300, distance=[0.51, 0.51])[0]
     with pytest.raises(ValueError, match=r"touches the object: raise camera\.distance"):
