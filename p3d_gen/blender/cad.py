@@ -130,9 +130,12 @@ def _stated_kinds(address: str, part_names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _metres(source: SourceModel, surface: Surface, unit_m: float | None) -> float | None:
-    """Return the metres that 1 in a surface means. unit_m: those that 1 in the file is stated to mean, None if not."""
+    """Return the metres that 1 in a surface means, None if they are not known.
+
+    unit_m: those that 1 in the file is stated to mean, 0 if they are stated to be unknown, None if nothing is stated.
+    """
     metres = source.metres(unit_m)
-    return None if metres is None else metres * surface.unit / source.surface.unit
+    return metres * surface.unit / source.surface.unit if metres else None
 
 
 @dataclass(frozen=True, kw_only=True)

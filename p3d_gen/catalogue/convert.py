@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 import trimesh
 
 from blender_assets.shapes import Shape, build
@@ -20,11 +21,14 @@ from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.run.files import write_bytes
+from p3d_gen.spec.definitions import category_data
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.layouts import CAD_SUFFIXES
 from p3d_gen.spec.licences import UNKNOWN, asset_licence, is_own_ply
 from p3d_gen.spec.parametric import parse_parametric
+from p3d_gen.spec.side_files import CATEGORY_FILE, category_keys, model_file
 
+_MADE = (".ply", ".glb", ".keypoints.json", ".toml")
 # GLB is y up, front z; object axes are z up, front -y
 _GLB_FROM_OBJECT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
@@ -66,19 +70,42 @@ def _sidecar(model: CadModel, category: str, suffix: str) -> bytes:
     return (json.dumps(entries, indent=2) + "\n").encode() if entries else b""
 
 
-def _write(folder: Path, name: str, suffix: str, content: bytes, sidecar: bytes = b"") -> Path:
-    """Write a model, keypoints first. Raise AssetError if a file of that name with another suffix exists already."""
+def _side_file(model: CadModel, suffix: str) -> bytes:
+    """Return the size and the stated kinds of parts as the content of `<id>.toml`; a GLB would count in metres."""
+    unit = model.diagonal_m or ("unknown" if suffix == ".glb" else None)
+    stated = ({"unit": unit} if unit else {}) | ({"parts": model.stated_kinds} if model.stated_kinds else {})
+    return tomli_w.dumps(stated).encode() if stated else b""
+
+
+def _write(folder: Path, name: str, suffix: str, content: bytes, model: CadModel | None = None) -> Path:
+    """Write a file, and first what its format cannot hold of a model, beside it.
+
+    Raise AssetError if a file of that name with another suffix exists already.
+    """
     target = folder / f"{name}{suffix}"
     twins = [path for other in CAD_SUFFIXES if other != suffix and (path := target.with_suffix(other)).exists()]
     if twins:
         raise AssetError(f"{twins[0]} exists already: remove it, or choose another --out")
-    notes = folder / f"{name}.keypoints.json"
-    if sidecar:
-        write_bytes(notes, sidecar)
-    else:
-        notes.unlink(missing_ok=True)
+    beside = {
+        folder / f"{name}.keypoints.json": _sidecar(model, folder.name, suffix) if model else b"",
+        model_file(target): _side_file(model, suffix) if model else b"",
+    }
+    for path, text in beside.items():
+        if text:
+            write_bytes(path, text)
+        else:
+            path.unlink(missing_ok=True)
     write_bytes(target, content)
     return target
+
+
+def _write_definition(folder: Path, definition: CategoryDefinition) -> None:
+    """Write `category.toml`, if a category needs one. Raise AssetError if it holds another definition already."""
+    path, data = folder / CATEGORY_FILE, category_data(definition)
+    if data and path.exists() and category_keys(path) != data:
+        raise AssetError(f"{path} defines {definition.name} otherwise: remove it, or choose another --out")
+    if data and not path.exists():
+        write_bytes(path, tomli_w.dumps(data).encode())
 
 
 def _write_licence(model: Path, licence: str) -> None:
@@ -99,8 +126,8 @@ def _convert_file(
         if is_own_ply(asset.path):
             return _write(folder, asset.id, ".ply", _own_ply(model))
         if materials_file(cad).exists() or model.native_uv.any():
-            return _write(folder, asset.id, ".glb", _glb(worker, cad), _sidecar(model, definition.name, ".glb"))
-        return _write(folder, asset.id, ".ply", _plain_ply(model), _sidecar(model, definition.name, ".ply"))
+            return _write(folder, asset.id, ".glb", _glb(worker, cad), model)
+        return _write(folder, asset.id, ".ply", _plain_ply(model), model)
     finally:
         discard(cad)
 
@@ -110,9 +137,10 @@ def _check_sources(cads: dict[str, tuple[Asset, ...]], out: Path) -> None:
     sources, targets = [], []
     for category, assets in cads.items():
         for asset in assets:
-            targets += [out / category / f"{asset.id}{suffix}" for suffix in (".ply", ".glb", ".keypoints.json")]
+            targets += [out / category / f"{asset.id}{suffix}" for suffix in _MADE]
             if not asset.is_parametric:
-                sources += [asset.path, asset.path.with_name(f"{asset.path.stem}.keypoints.json")]
+                keypoints = asset.path.with_name(f"{asset.path.stem}.keypoints.json")
+                sources += [asset.path, keypoints, model_file(asset.path)]
     check_outputs(targets, sources, is_own=True)
 
 
@@ -126,12 +154,15 @@ def convert(
     """Write every model below `out`. Yield each with its new file, or with None and the reason of its failure.
 
     A parametric shape, or a file written from one, becomes PLY with its parts and keypoints. A model with materials or
-    texture coordinates becomes GLB, any other PLY. Keypoints from a file next to the model are copied, and so is its
-    licence, as <file>.license, if the source states one. roots: the source of each asset by its address, see
-    `asset_licence`. definitions: of the categories that are not built in. RunError before anything is written if a
-    source lies where its new file would.
+    texture coordinates becomes GLB, any other PLY. Beside them are written what is known of keypoints, symmetry, size
+    and kinds of parts, the licence as <file>.license, and category.toml for a definition that is not built in. roots:
+    the source of each asset by its address, see `asset_licence`. definitions: of the categories that are not built in.
+    Before a model is written, RunError if a source lies where its new file would, AssetError if category.toml is there
+    and defines the category otherwise.
     """
     _check_sources(cads, out)
+    for category in cads:
+        _write_definition(out / category, definition_of(category, definitions))
     for category, assets in cads.items():
         for asset in assets:
             folder, definition = out / category, definition_of(category, definitions)

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from p3d_gen.core.categories import BUILTIN, CategoryDefinition, definition_of, own_definitions
 from p3d_gen.core.errors import AssetError
 from p3d_gen.spec.category_section import CategorySection
+from p3d_gen.spec.scene_sections import TruncatedNormal
 from p3d_gen.spec.sections import validated
 from p3d_gen.spec.side_files import CATEGORY_FILE, category_file, category_keys
 
@@ -38,6 +40,18 @@ def assumed(definition: CategoryDefinition) -> str:
         f"that stands, elevations from {low:g} to {high:g} degrees, and the word {definition.prompt_words[0]!r} in "
         f"prompts; [category.{definition.name}] in the manifest or {CATEGORY_FILE} next to its models changes that"
     )
+
+
+def category_data(definition: CategoryDefinition) -> dict[str, Any]:
+    """Return the keys of a `category.toml` that make the definition of one that nothing defines; {} for no change."""
+    usual = definition_of(definition.name, {})
+    data = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(definition).items()}
+    changed = {key: data[key] for key in data if getattr(definition, key) != getattr(usual, key)}
+    if "symmetry" in changed:
+        changed["symmetry"] = definition.symmetry.texts()
+    if elevation := changed.pop("elevation_deg", None):
+        changed["elevation"] = dict(zip(TruncatedNormal.model_fields, elevation, strict=True))
+    return changed
 
 
 def listing(definitions: Mapping[str, CategoryDefinition]) -> list[str]:

@@ -30,7 +30,8 @@ class Asset:
     address: path of a file, or `parametric:<category>?variant=<n>`; "" for a file that a run was made from and that is
     not there any more.
     up, front: axes of a CAD; "auto" stands for those that its file says. axes_from: who states them.
-    unit_m: the metres that 1 in a CAD's file is stated to mean; None stands for what its file says.
+    unit_m: the metres that 1 in a CAD's file is stated to mean, 0 if that is stated to be unknown; None stands for what
+    its file says.
     unit_from: who states it, the manifest or a side file.
     recorded: the identity of a file that is not there any more, as its run records it.
     """
@@ -76,7 +77,7 @@ class Asset:
 
     def _stated_unit(self) -> str:
         """Return the part of the identity that the unit is: where the manifest and the file do not decide it."""
-        return f" unit {self.unit_m:g}m" if self.unit_from == "side file" and self.unit_m else ""
+        return f" unit {self.unit_m:g}m" if self.unit_from == "side file" else ""
 
     def _stated_axes(self) -> str:
         """Return the part of the identity that the axes are: where neither manifest, layout nor file decide them.

@@ -61,7 +61,7 @@ class Cad(Section):
     written to RUN/cad/models.json. Of models with the same id only the first is used, with a warning.
     stretch: largest relative change of a model's size along each of its axes. Each sample draws one factor per axis,
     uniformly from 1 - stretch to 1 + stretch.
-    unit: the length that 1 in the folder's files means: "m", "dm", "cm", "mm", "in", "ft", or a number of metres. By
+    unit: the length that 1 in the folder's files means: "m", "dm", "cm", "mm", "in", "ft", "unknown", or metres. By
     default that which a model's side file states, else what its file says; OBJ, STL, PLY and OFF files say none.
     """
 

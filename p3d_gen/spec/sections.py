@@ -29,10 +29,10 @@ EMBEDDED = "embedded"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Unit = Annotated[float, Field(ge=0, le=1)]
-_UNITS_M = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
+_UNITS_M = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048, "unknown": 0.0}
 LengthUnit = Annotated[
-    Literal["m", "dm", "cm", "mm", "in", "ft"] | Positive,
-    Field(description='"m", "dm", "cm", "mm", "in", "ft", or a number of metres'),
+    Literal["m", "dm", "cm", "mm", "in", "ft", "unknown"] | Positive,
+    Field(description='"m", "dm", "cm", "mm", "in", "ft", "unknown", or a number of metres'),
 ]
 Category = Annotated[str, AfterValidator(check_name)]
 BuiltinCategory = Annotated[str, AfterValidator(check_builtin)]
@@ -64,7 +64,7 @@ T = TypeVar("T", bound=Section)
 
 
 def metres(unit: str | float | None) -> float | None:
-    """Return the length of a `LengthUnit` in metres, None for None."""
+    """Return the length of a `LengthUnit` in metres, None for None, 0 if it is stated to be unknown."""
     return _UNITS_M[unit] if isinstance(unit, str) else unit
 
 

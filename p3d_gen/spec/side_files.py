@@ -29,7 +29,8 @@ class ModelDefaults(Section):
     """The keys about CAD models that both files may hold.
 
     up, front: axes of the file that point up and to the front, such as "z" and "-y"; both or neither.
-    unit: the length that 1 in the file means: "m", "dm", "cm", "mm", "in", "ft", or a number of metres.
+    unit: the length that 1 in the file means: "m", "dm", "cm", "mm", "in", "ft", or a number of metres; "unknown" if
+    the file says one that is not true.
     symmetry: turns that leave the shape as it is, in object axes: "z:0" for any angle about z, "x:2" for half turns
     about x, or [x, y, z, order]. An empty list states that there is none.
     licence: SPDX id, or LicenseRef-<name>.
@@ -55,7 +56,7 @@ class ModelDefaults(Section):
 
     @property
     def unit_m(self) -> float | None:
-        """Return the metres that 1 in the file means, None if that is not stated."""
+        """Return the metres that 1 in the file means, 0 for unknown, None if that is not stated."""
         return metres(self.unit)
 
 

@@ -221,7 +221,8 @@ def test_a_model_with_materials_becomes_glb_and_stays_what_it_was(worker, tmp_pa
     source = tmp_path / "source" / "car" / "skinned.obj"
     save_textured(source)
     path = converted(worker, source, tmp_path / "out", up="y", front="z")
-    assert sorted(p.name for p in path.parent.iterdir()) == ["skinned.glb", "skinned.keypoints.json"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["skinned.glb", "skinned.keypoints.json", "skinned.toml"]
+    assert path.with_suffix(".toml").read_text() == 'unit = "unknown"\n'  # else a GLB counts in metres
     (old, old_material), (new, new_material) = prepared(worker, source, "y", "z"), prepared(worker, path)
     assert old_material
     assert new_material
@@ -281,6 +282,30 @@ def test_import_converts_what_it_can_and_names_the_rest(tmp_path):
     made, shape = shape_of_ply((out / "car" / "car_00003.ply").read_bytes()), build("car", 3)
     assert made.vertices == pytest.approx(shape.vertices, abs=1e-6)
     assert (made.part_names, list(made.keypoints)) == (shape.part_names, list(shape.keypoints))
+
+
+@pytest.mark.blender
+def test_import_takes_the_definition_the_size_and_the_parts_along(tmp_path):
+    folder, out = tmp_path / "source" / "mug", tmp_path / "out"
+    save_textured(folder / "cup.obj")
+    definition = 'words = ["coffee mug"]\nsymmetry = ["x:2"]\nfill = [0.5, 0.8]\npose = "any"\n'
+    elevation = "elevation = { mean_deg = 15.0, std_deg = 10.0, min_deg = 0.0, max_deg = 40.0 }\n"
+    (folder / "category.toml").write_text(f'unit = "cm"\n{definition}{elevation}')
+    (folder / "cup.toml").write_text('[parts]\nskin = "glass"\n')
+    assert call("import", folder.parent, "--out", out)[0] == 0
+    old, new = collect(str(folder.parent), Wanted()), collect(str(out), Wanted())
+    assert new.definition("mug") == old.definition("mug")
+    tables = []
+    for source in (folder.parent, out):
+        checked = CliRunner().invoke(main, ["assets", "check", str(source), "--json", "--no-pictures"])
+        [report] = json.loads(checked.stdout)
+        tables.append((report["diagonal_m"], report["part_kinds"]))
+    assert tables[0] == (pytest.approx(tables[1][0]), {"skin": "glass"})
+    assert tables[1][1] == {"skin": "glass"}
+    (out / "mug" / "category.toml").write_text('pose = "upright"\n')
+    status, output = call("import", folder.parent, "--out", out)
+    assert status == 1
+    assert "category.toml defines mug otherwise: remove it" in output
 
 
 def test_import_of_two_models_of_one_name(tmp_path):
