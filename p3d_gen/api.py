@@ -17,7 +17,8 @@ from p3d_gen.core.errors import ConfigError, ManifestError, did_you_mean
 from p3d_gen.dataset.licences import asset_uses
 from p3d_gen.pack.stage import NEEDS as PACK_NEEDS
 from p3d_gen.pack.stage import ResidualFilter
-from p3d_gen.render.prepare import prepare_models
+from p3d_gen.render.prepare import TIMEOUT_S, prepare_models
+from p3d_gen.render.stage import Supervision
 from p3d_gen.report import write_report
 from p3d_gen.report.sheet import write_contact_sheet
 from p3d_gen.report.single import Sample, count_samples, read_keys, read_sample, read_samples
@@ -124,8 +125,7 @@ class Run:
         """Open the run again if sources of these kinds, which are to be read, are not there. An error says which."""
         if not self._run.inventory.lacking.keys() & set(kinds):
             return
-        repaired = take_repairs(self._run) if effort.retry_failed else ()
-        if repaired:
+        if repaired := take_repairs(self._run) if effort.retry_failed else ():
             progress.note(f"repaired since samples failed for them: {', '.join(repaired)}")
         self._run = open_folder(self._run.root, kinds)
 
@@ -154,6 +154,7 @@ class Run:
         sample_timeout_s: float = 600.0,
         recycle_after: int = 1000,
         memory_mb: int = MEMORY_MB,
+        prepare_timeout_s: float = TIMEOUT_S,
         workers: int | None = None,
         shards: str = "",
         engine: Engine = "local",
@@ -166,13 +167,13 @@ class Run:
 
         device: "auto", "cpu", or the kind of GPU that Cycles renders on, such as "optix". sample_timeout_s: seconds
         after which a render is stopped and tried once more. recycle_after, memory_mb: renders and resident memory after
-        which a Blender process is replaced by a fresh one.
+        which a Blender process is replaced by a fresh one. prepare_timeout_s: seconds that a CAD model may take.
         """
         effort = effort_of(workers, shards, engine, allow_failures, retry_failed, strict_versions)
         shown = _progress(progress)
         self._need(KINDS, effort, shown)
-        setup = render_setup(supervision_of(device, sample_timeout_s, recycle_after, memory_mb), effort)
-        return self._make((setup,), effort, shown, memory_mb=memory_mb)[0]
+        supervision = supervision_of(device, sample_timeout_s, recycle_after, memory_mb, prepare_timeout_s)
+        return self._make((render_setup(supervision, effort),), effort, shown, supervision=supervision)[0]
 
     def stylize(
         self,
@@ -241,6 +242,7 @@ class Run:
         sample_timeout_s: float = 600.0,
         recycle_after: int = 1000,
         memory_mb: int = MEMORY_MB,
+        prepare_timeout_s: float = TIMEOUT_S,
         allow_licenses: Sequence[str] = (),
         workers: int | None = None,
         shards: str = "",
@@ -253,31 +255,30 @@ class Run:
     ) -> tuple[StageResult, ...]:
         """Render, stylize and pack. The arguments are those of `render` and `pack`.
 
-        check: read all finished shards, and make again those whose checksums are not those of their ledgers. Without it
-        type, size and time of the files tell.
-
-        With device="cpu" the stylizer computes on the CPU as well; else it takes GPUs if there are any.
+        check: read all finished shards, and make again those whose checksums are not those of their ledgers; else type,
+        size and time of the files tell. device: "cpu" is for the stylizer as well, which else takes GPUs if there are.
         """
         effort = effort_of(workers, shards, engine, allow_failures, retry_failed, strict_versions, check)
         shown = _progress(progress)
         self._need(KINDS, effort, shown)
         stylization = create_stylization(self._run)
         _check_licenses(self._run, stylization, allow_licenses)
+        supervision = supervision_of(device, sample_timeout_s, recycle_after, memory_mb, prepare_timeout_s)
         setups = (
-            render_setup(supervision_of(device, sample_timeout_s, recycle_after, memory_mb), effort),
+            render_setup(supervision, effort),
             stylize_setup(self._run, stylization, "cpu" if device == "cpu" else "auto", effort),
             pack_setup(self._run, stylization, None),
         )
-        return self._make(setups, effort, shown, memory_mb=memory_mb)
+        return self._make(setups, effort, shown, supervision=supervision)
 
-    def _prepare(self, effort: Effort, progress: Progress, memory_mb: int) -> None:
+    def _prepare(self, effort: Effort, progress: Progress, blender: Supervision) -> None:
         """Prepare the CAD models that are not prepared yet."""
         if not models_left(self._run):
             return
         count = sum(len(cads) for cads in self._run.inventory.cads.values())
         workers = effort.workers if effort.workers and effort.cluster is None else core_count()
-        with progress.models(count) as on_model:
-            notes = prepare_models(self._run, workers, on_model, memory_mb)
+        with progress.models(count) as on_share:
+            notes = prepare_models(self._run, workers, on_share, blender.memory_mb, blender.prepare_timeout_s)
         for note in notes:
             progress.note(f"models: {note}")
         self._run = open_folder(self._run.root)  # without the models that are left out
@@ -288,11 +289,11 @@ class Run:
         effort: Effort,
         progress: Progress,
         name: str = "",
-        memory_mb: int = MEMORY_MB,
+        supervision: Supervision | None = None,
     ) -> tuple[StageResult, ...]:
         """Make the stages in order. If nothing is left to do, nothing is started and `progress` hears of nothing.
 
-        name: of the stylization that is packed. memory_mb: see `render`.
+        name: of the stylization that is packed. supervision: of the Blender processes.
         """
         kinds = [setup.name for setup in setups]
         pipeline.begin(self._run, [setup.folder for setup in setups], effort)
@@ -305,7 +306,7 @@ class Run:
             made = []
             for setup in setups:
                 if setup.name == "render":
-                    self._prepare(effort, progress, memory_mb)
+                    self._prepare(effort, progress, supervision or Supervision())
                 result = pipeline.run_stage(self._run, setup, effort, progress)
                 if setup.name == "pack":
                     files = {"shards": result.folder}

@@ -47,10 +47,16 @@ def effort_of(
     )
 
 
-def supervision_of(device: str, sample_timeout_s: float, recycle_after: int, memory_mb: int) -> Supervision:
+def supervision_of(
+    device: str, sample_timeout_s: float, recycle_after: int, memory_mb: int, prepare_timeout_s: float
+) -> Supervision:
     """Return the settings of the Blender processes that a call asks for. device: in small letters."""
     return Supervision(
-        timeout_s=sample_timeout_s, recycle_after=recycle_after, memory_mb=memory_mb, device=device.upper()
+        timeout_s=sample_timeout_s,
+        recycle_after=recycle_after,
+        memory_mb=memory_mb,
+        device=device.upper(),
+        prepare_timeout_s=prepare_timeout_s,
     )
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pickle
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import bmesh
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
-from p3d_gen.blender.cleaning import Surface, normalised
+from p3d_gen.blender.cleaning import Surface, cleaned, normalised
+from p3d_gen.blender.decimation import decimated
 from p3d_gen.blender.material_library import save_materials
+from p3d_gen.blender.meshes import make_mesh
 from p3d_gen.blender.protocol import Done, PrepareRequest
 from p3d_gen.blender.readers import SourceModel, read, reset
 from p3d_gen.blender.readings import rescale, rewrite
@@ -20,18 +25,13 @@ from p3d_gen.blender.system import return_memory
 from p3d_gen.core.errors import P3DError
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
-from p3d_gen.run.cad_model import CadModel, check_keypoints, doubtful_keypoints, materials_file, save_cad
+from p3d_gen.run.cad_model import CadModel, Decimation, check_keypoints, doubtful_keypoints, materials_file, save_cad
 from p3d_gen.spec.axes import object_R_file
 from p3d_gen.spec.parametric import PARAMETRIC
 from p3d_gen.spec.part_names import stated_parts
 
-# width -> type of an attribute, and the key of its values
-_ATTRIBUTES = {
-    1: ("FLOAT", "value"),
-    2: ("FLOAT2", "vector"),
-    3: ("FLOAT_VECTOR", "vector"),
-    4: ("FLOAT_COLOR", "color"),
-}
+# shares of the time of a preparation that have passed after its steps, sums of powers of 2: bars add them up
+_READ, _NORMALISED, _WOUND, _UNWRAPPED = 0.25, 0.5, 0.5625, 0.8125
 _UV_ANGLE_RAD = np.radians(66.0)
 
 
@@ -42,47 +42,24 @@ def clear() -> None:
     bpy.data.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
 
 
-def make_mesh(
-    vertices: Array,
-    faces: np.ndarray[Any, Any],
-    uv: np.ndarray[Any, Any] | None,
-    attributes: Mapping[str, np.ndarray[Any, Any]] | None = None,
-) -> bpy.types.Mesh:
-    """Make a Blender mesh from vertices (V, 3), triangles (F, 3) and corner texture coordinates (F, 3, 2).
+def _flips(vertices: Array, faces: np.ndarray[Any, Any]) -> NDArray[np.bool_]:
+    """Return a mask (F,) of the faces to reverse, so that each piece is wound the same way and outwards.
 
-    attributes: name -> (F, 3, k), numbers, vectors or colours at the corners.
+    That holds as far as the surface is manifold.
     """
-    mesh = bpy.data.meshes.new("object")
-    mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
-    mesh.loops.add(3 * len(faces))
-    mesh.loops.foreach_set("vertex_index", faces.astype(np.int32).ravel())
-    mesh.polygons.add(len(faces))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * len(faces), 3, dtype=np.int32))
-    if uv is not None:
-        mesh.uv_layers.new().uv.foreach_set("vector", uv.astype(np.float32).ravel())
-    for name, values in (attributes or {}).items():
-        kind, key = _ATTRIBUTES[values.shape[2]]
-        mesh.attributes.new(name, kind, "CORNER").data.foreach_set(key, values.astype(np.float32).ravel())
-    mesh.update()
-    return mesh
-
-
-def _wound(surface: Surface) -> Surface:
-    """Wind each piece of a surface the same way and outwards, as far as it is manifold."""
-    mesh = make_mesh(surface.vertices, surface.faces, None)
+    mesh = make_mesh(vertices, faces, None)
     edit = bmesh.new()
     edit.from_mesh(mesh)
     bmesh.ops.recalc_face_normals(edit, faces=edit.faces)
     edit.to_mesh(mesh)
     edit.free()
-    corners = np.empty(3 * len(surface.faces), np.int32)
+    corners = np.empty(3 * len(faces), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
     bpy.data.meshes.remove(mesh)
-    faces = corners.reshape(-1, 3)
-    start = np.argmax(faces == surface.faces[:, :1], axis=1)  # where the face's first corner is now
-    second = np.take_along_axis(faces, ((start + 1) % 3)[:, None], axis=1)[:, 0]
-    return surface.flipped(second != surface.faces[:, 1]).facing()
+    wound = corners.reshape(-1, 3)
+    start = np.argmax(wound == faces[:, :1], axis=1)  # where the face's first corner is now
+    second = np.take_along_axis(wound, ((start + 1) % 3)[:, None], axis=1)[:, 0]
+    return np.asarray(second != faces[:, 1])
 
 
 def _unwrap(vertices: Array, faces: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -140,22 +117,33 @@ def _metres(source: SourceModel, surface: Surface, unit_m: float | None) -> floa
 
 @dataclass(frozen=True, kw_only=True)
 class _Normalised:
-    """A model without its materials, which are stored. Its surface is in object axes, not yet wound and unwrapped."""
+    """A model without its materials, which are stored. Its surface is in object axes, not yet wound and unwrapped.
 
-    surface: Surface
+    vertices, faces: of the surface. aside: a file with all of it: winding and unwrapping take much memory.
+    """
+
+    vertices: Array
+    faces: NDArray[np.int32]
+    aside: IO[bytes]
     symmetry: Symmetry
     kinds: dict[str, str]
     diagonal_m: float | None
     warnings: tuple[str, ...]
+    decimation: Decimation | None
 
-    def model(self) -> CadModel:
-        """Wind and unwrap the surface. Both take much memory, so the file should not be open in Blender any more."""
-        surface = _wound(self.surface)
+    def model(self, on_advance: Callable[[float], None]) -> CadModel:
+        """Wind and unwrap the surface. The model's file should not be open in Blender any more."""
+        flips = _flips(self.vertices, self.faces)
         return_memory()
+        on_advance(_WOUND)
+        uv = _unwrap(self.vertices, np.where(flips[:, None], self.faces[:, ::-1], self.faces))
+        on_advance(_UNWRAPPED)
+        surface: Surface = pickle.load(self.aside)
+        surface = surface.flipped(flips).facing()
         return CadModel(
             vertices=surface.vertices,
             faces=surface.faces.astype(np.int32),
-            uv=_unwrap(surface.vertices, surface.faces),
+            uv=uv,
             native_uv=surface.uv,
             attributes=surface.attributes,
             stated_kinds=self.kinds,
@@ -165,16 +153,29 @@ class _Normalised:
             symmetry=self.symmetry,
             diagonal_m=self.diagonal_m,
             warnings=self.warnings,
+            decimation=self.decimation,
         )
 
 
-def _normalised(request: PrepareRequest) -> _Normalised:
-    """Read and normalise a model, and write its materials, if it has any."""
+def _few_enough(surface: Surface, max_faces: int | None) -> tuple[Surface, Decimation | None]:
+    """Return a normalised surface, decimated if it has more than `max_faces`, and what that changed."""
+    if max_faces is None or len(surface.faces) <= max_faces:
+        return surface, None
+    reduced, decimation = decimated(surface, max_faces)
+    return cleaned(reduced), decimation
+
+
+def _normalised(request: PrepareRequest, aside: IO[bytes], on_advance: Callable[[float], None]) -> _Normalised:
+    """Read and normalise a model, and write its materials, if it has any. Its surface goes into the file `aside`."""
     source = read(request.source, Symmetry.parse(request.symmetry), request.root)
+    on_advance(_READ)
     up, front = source.axes if request.up == "auto" else (request.up, request.front)
     surface = normalised(source.surface, object_R_file(up, front))
+    surface, decimation = _few_enough(surface, request.max_faces)
     check_keypoints(surface.keypoints)
     warnings = [*source.warnings, *doubtful_keypoints(surface.keypoints, request.keypoints)]
+    if decimation:
+        warnings.append(decimation.said(len(surface.faces)))
     kinds = _stated_kinds(request.source, surface.part_names)
     if source.materials:
         materials = _materials_of(source, surface.part_names)
@@ -182,26 +183,33 @@ def _normalised(request: PrepareRequest) -> _Normalised:
             rewrite(material, source.readings)
             rescale(material, source.unit / surface.unit)
         warnings += save_materials(materials, materials_file(request.target))
+    pickle.dump(surface, aside, pickle.HIGHEST_PROTOCOL)
+    aside.seek(0)
     return _Normalised(
-        surface=surface,
+        vertices=surface.vertices,
+        faces=surface.faces.astype(np.int32),
+        aside=aside,
         symmetry=source.symmetry,
         kinds=kinds,
         diagonal_m=_metres(source, surface, request.unit_m),
         warnings=tuple(warnings),
+        decimation=decimation,
     )
 
 
-def prepare(request: PrepareRequest) -> Done:
-    """Normalise a CAD model into an npz. ValueError names its fault.
+def prepare(request: PrepareRequest, on_advance: Callable[[float], None] = lambda done: None) -> Done:
+    """Normalise a CAD model into an npz. ValueError names its fault. on_advance: called with the share that is done.
 
     The materials of the source, if it has any, are written first: the npz marks a model as done.
     """
     reset()
     try:
-        normal = _normalised(request)
-        reset()  # a file may leave Blender in any state, and fills the memory
-        return_memory()
-        save_cad(request.target, normal.model())
+        with tempfile.TemporaryFile() as aside:
+            normal = _normalised(request, aside, on_advance)
+            reset()  # a file may leave Blender in any state, and fills the memory
+            return_memory()
+            on_advance(_NORMALISED)
+            save_cad(request.target, normal.model(on_advance))
         return Done()
     finally:
         reset()

@@ -205,7 +205,11 @@ def normalised(surface: Surface, rotation: Array) -> Surface:
     if not np.isfinite(surface.vertices).all():
         raise ValueError("a vertex is not finite")
     keypoints = {name: rotation @ point for name, point in surface.keypoints.items()}
-    surface = _scaled(replace(surface.turned(rotation), keypoints=keypoints))
+    return cleaned(_scaled(replace(surface.turned(rotation), keypoints=keypoints)))
+
+
+def cleaned(surface: Surface) -> Surface:
+    """Merge the vertices of a scaled surface that coincide, drop what renders badly, and scale its box again."""
     surface = replace(surface, faces=_representatives(surface.vertices)[surface.faces])
     surface = surface.faces_where(_solid_faces(surface))
     if len(surface.faces) == 0:

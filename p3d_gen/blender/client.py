@@ -9,11 +9,12 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 
-from p3d_gen.blender.protocol import A, Ready, Refusal, Request, decode, decode_answer, encode
+from p3d_gen.blender.protocol import A, Advance, Ready, Refusal, Request, decode, decode_answer, encode
 from p3d_gen.blender.system import check_blender
 from p3d_gen.run.processes import start_child
 from p3d_gen.run.scratch import RAM_DISK, ScratchFolder, free_bytes
@@ -26,10 +27,15 @@ _START_S = 300.0
 _GLANCE_S = 0.05  # the interval between two looks at the memory
 _ROOM = 4  # files that must fit where one is written: other processes write at the same time
 _MB = 2**20
+_CHUNK = 2**16
 
 
 class BlenderError(Exception):
     """A request that Blender refused or did not survive. After a crash the message ends with Blender's last output."""
+
+
+class PatienceError(BlenderError):
+    """A request that took too much time."""
 
 
 class _ExcessError(BlenderError):
@@ -55,7 +61,7 @@ class BlenderWorker:
     ) -> None:
         """Start nothing yet. DependencyError if bpy, or a system library that it loads, is not installed."""
         check_blender()
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._recycle_after, self._memory_bytes = recycle_after, memory_mb * _MB
         self._device, self._ordinal = device, ordinal
         self._answered = 0
@@ -64,6 +70,7 @@ class BlenderWorker:
         self._disk = ScratchFolder()
         self._ram: ScratchFolder | None = None
         self._told = False
+        self._unread = b""
 
     @property
     def scratch(self) -> Path:
@@ -109,7 +116,7 @@ class BlenderWorker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a process, and wait until it is ready."""
-        self._answered = 0
+        self._answered, self._unread = 0, b""
         self._log = self.scratch / "blender.log"
         words = (str(self._log), self._device, str(self._ordinal), str(os.getpid()))
         process = self._process = start_child(
@@ -133,13 +140,24 @@ class BlenderWorker:
             return self._log.read_text(errors="replace")[-_LAST_WORDS:].strip()
         return ""
 
-    def _reply(self, process: subprocess.Popen[bytes], patience_s: float, memory_bytes: int | None) -> bytes:
-        """Return the next line of the process. BlenderError if it ends, takes too long or too much memory."""
+    def _reply(
+        self, process: subprocess.Popen[bytes], patience_s: float, memory_bytes: int | None, start: float | None = None
+    ) -> bytes:
+        """Return the next line of the process. BlenderError if it ends, takes too long or too much memory.
+
+        start: when the patience began, by default now.
+        """
         assert process.stdout is not None
-        end = time.monotonic() + patience_s
+        end = (time.monotonic() if start is None else start) + patience_s
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while not selector.select(max(0.0, min(_GLANCE_S, end - time.monotonic()))):
+            while b"\n" not in self._unread:
+                if selector.select(max(0.0, min(_GLANCE_S, end - time.monotonic()))):
+                    chunk = os.read(process.stdout.fileno(), _CHUNK)
+                    if not chunk:
+                        break
+                    self._unread += chunk
+                    continue
                 if memory_bytes is not None and self.memory_bytes > memory_bytes:
                     self._stop()
                     raise _ExcessError(
@@ -148,8 +166,10 @@ class BlenderWorker:
                     )
                 if time.monotonic() >= end:
                     self._stop()
-                    raise BlenderError(f"Blender gave no answer in {patience_s:g} s: {self._last_words()}")
-        if line := process.stdout.readline():
+                    raise PatienceError(f"Blender gave no answer in {patience_s:g} s: {self._last_words()}")
+        line, end_of_line, rest = self._unread.partition(b"\n")
+        if end_of_line:
+            self._unread = rest
             return line
         code = process.wait()
         self._stop()
@@ -170,7 +190,7 @@ class BlenderWorker:
         if dead or self._answered >= self._recycle_after or self.memory_bytes > self._memory_bytes:
             self._stop()
 
-    def _exchange(self, line: bytes) -> bytes:
+    def _exchange(self, line: bytes, on_advance: Callable[[float], None]) -> bytes:
         """Send a line to the process, which is started if none runs, and return the line that answers it."""
         if self._closed:
             raise BlenderError("this worker is closed")
@@ -179,20 +199,25 @@ class BlenderWorker:
         with contextlib.suppress(BrokenPipeError):  # then there is no answer either
             process.stdin.write(line)
             process.stdin.flush()
-        return self._reply(process, self._timeout_s, self._memory_bytes)
+        start = time.monotonic()
+        while True:
+            reply = self._reply(process, self.timeout_s, self._memory_bytes, start)
+            if not isinstance(message := decode(reply), Advance):
+                return reply
+            on_advance(message.done)
 
-    def ask(self, request: Request[A]) -> A:
+    def ask(self, request: Request[A], on_advance: Callable[[float], None] = lambda done: None) -> A:
         """Return the answer to a request. BlenderError if it was refused, took too long or too much memory, or killed
-        the process."""
+        the process. on_advance: called with the share of the work that is done, whenever Blender tells it."""
         line = encode(request)
         self._recycle()
         fresh = self._process is None
         try:
-            reply = self._exchange(line)
+            reply = self._exchange(line, on_advance)
         except _ExcessError:
             if fresh:
                 raise
-            reply = self._exchange(line)  # earlier requests may have left something in memory
+            reply = self._exchange(line, on_advance)  # earlier requests may have left something in memory
         self._answered += 1
         answer = decode_answer(reply, request)
         if isinstance(answer, Refusal):

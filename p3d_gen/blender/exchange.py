@@ -5,9 +5,9 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from p3d_gen.blender.cad import make_mesh
 from p3d_gen.blender.cleaning import normalised
 from p3d_gen.blender.material_library import load_materials
+from p3d_gen.blender.meshes import make_mesh
 from p3d_gen.blender.protocol import Done, ExportRequest, SurveyAnswer, SurveyRequest
 from p3d_gen.blender.readers import read, reset
 from p3d_gen.blender.topology import same_way_edges

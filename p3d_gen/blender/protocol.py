@@ -47,6 +47,13 @@ class Refusal(Message):
 A = TypeVar("A", bound=Message)
 
 
+@dataclass(frozen=True)
+class Advance(Message):
+    """Precedes the answer to a long request: the share of the work that is done, from 0 to 1."""
+
+    done: float
+
+
 class Request(Message, Generic[A]):
     """Base of all requests; A is the class of the answer."""
 
@@ -161,7 +168,7 @@ class PrepareRequest(Request[Done]):
     up, front: the source's axes, or "auto" for those of its format. symmetry: that of the category, for models that
     state none. keypoints: the names that the category knows. unit_m: the metres that 1 in the file is stated to mean,
     None for what the file says. root: the folder of models that it comes from;
-    pictures outside it are left out. None: all pictures are taken.
+    pictures outside it are left out. None: all pictures are taken. max_faces: reduce it to so many, None to keep all.
     """
 
     source: str
@@ -172,6 +179,7 @@ class PrepareRequest(Request[Done]):
     keypoints: tuple[str, ...] = ()
     unit_m: float | None = None
     root: Path | None = None
+    max_faces: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +245,7 @@ class CountGpusRequest(Request[CountGpusAnswer]):
     """Count the GPUs of the worker's device."""
 
 
-_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal, Ready)
+_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal, Ready, Advance)
 _REQUESTS = (
     RenderRequest,
     TimedRequest,

@@ -11,10 +11,11 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
-from p3d_gen.blender.cad import clear, make_mesh
+from p3d_gen.blender.cad import clear
 from p3d_gen.blender.cleaning import unit_normals
 from p3d_gen.blender.light import add_ambient, add_environment, add_lamp, add_sun
 from p3d_gen.blender.material_library import load_materials
+from p3d_gen.blender.meshes import make_mesh
 from p3d_gen.blender.passes import OBJECT_INDEX, OCCLUDER_INDEX
 from p3d_gen.blender.protocol import OccluderMesh, RenderAnswer, RenderRequest, matrix
 from p3d_gen.blender.readings import is_see_through

@@ -35,8 +35,16 @@ def main(log: Path, device: str, ordinal: int) -> None:
         from p3d_gen.blender.device import count_gpus, use_device
 
         bpy.ops.wm.read_factory_settings(use_empty=True)
+
+        def send(message: protocol.Message) -> None:
+            answers.write(protocol.encode(message))
+            answers.flush()
+
+        def advance(done: float) -> None:
+            send(protocol.Advance(done))
+
         operations: dict[type[protocol.Message], Any] = {  # a request -> the function that takes and answers it
-            protocol.PrepareRequest: cad.prepare,
+            protocol.PrepareRequest: lambda request: cad.prepare(request, advance),
             protocol.RenderRequest: scene.render,
             protocol.SurveyRequest: exchange.survey,
             protocol.ExportRequest: exchange.export,
@@ -45,17 +53,14 @@ def main(log: Path, device: str, ordinal: int) -> None:
             protocol.TimedRequest: timing.timed_render,
             protocol.CountGpusRequest: lambda _: protocol.CountGpusAnswer(gpus=count_gpus(device)),
         }
-        answers.write(protocol.encode(protocol.Ready()))
-        answers.flush()
+        send(protocol.Ready())
         for line in sys.stdin.buffer:
             try:
                 use_device(device, ordinal)
                 request = protocol.decode(line)
-                answer = protocol.encode(operations[type(request)](request))
+                send(operations[type(request)](request))
             except Exception as error:  # a bad model or texture fails its own request only
-                answer = protocol.encode(protocol.Refusal(f"{type(error).__name__}: {error}"))
-            answers.write(answer)
-            answers.flush()
+                send(protocol.Refusal(f"{type(error).__name__}: {error}"))
 
 
 if __name__ == "__main__":

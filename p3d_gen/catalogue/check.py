@@ -18,8 +18,9 @@ from p3d_gen.catalogue.orientation import Difference, Surface, disagreements, do
 from p3d_gen.catalogue.views import draw_views
 from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.types import Picture
-from p3d_gen.render.prepare import prepare_request
+from p3d_gen.render.prepare import ask_of_model, prepare_request
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
+from p3d_gen.run.shares import OnShare, unheard, whole
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.licences import asset_licence, is_own_ply
 from p3d_gen.spec.part_names import PAINT, kind_of_part
@@ -37,7 +38,8 @@ class Report:
     keypoints: number of keypoints. warnings: faults that were repaired or that do not prevent its use, and doubts about
     its orientation. up, front: axes of the file that were taken to point up and to the front. axes_from: who states
     them. diagonal: of the box of the file, in its own units. diagonal_m: the same in metres, None if nobody states the
-    unit. unit_from: who states it.
+    unit. unit_from: who states it. faces_before, silhouette_iou: the number of faces before cad.max_faces reduced
+    them, and the lowest agreement of the silhouettes before and after; None if nothing was reduced.
     part_kinds: part -> the kind of surface that `realistic` textures give it, "paint" if its name says none.
     """
 
@@ -62,6 +64,8 @@ class Report:
     diagonal: float = 0.0
     diagonal_m: float | None = None
     unit_from: str = ""
+    faces_before: int | None = None
+    silhouette_iou: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +88,10 @@ def _counted(number: int, fault: str) -> Iterator[str]:
 def _warnings(survey: SurveyAnswer, model: CadModel) -> tuple[str, ...]:
     """Return warnings about the content of the file that the prepared model lacks, or should not have."""
     left = same_way_edges(model.faces)
+    whole_faces = model.decimation.faces_before if model.decimation else len(model.faces)
     return (
         *_counted(survey.unused, "vertices of no face dropped"),
-        *_counted(survey.faces - len(model.faces), "degenerate or doubled faces dropped"),
+        *_counted(survey.faces - whole_faces, "degenerate or doubled faces dropped"),
         *_counted(max(survey.same_way - left, 0), "edges whose faces were wound inconsistently, repaired"),
         *_counted(left, "edges where the surface cannot be wound consistently"),
         *_counted(
@@ -101,7 +106,13 @@ def _part_kinds(model: CadModel) -> dict[str, str]:
     return {name: model.stated_kinds.get(name) or kind_of_part(name) or PAINT for name in model.part_names if name}
 
 
-def prepare(worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, root: Path | None) -> Path:
+def prepare(
+    worker: BlenderWorker,
+    definition: CategoryDefinition,
+    asset: Asset,
+    root: Path | None,
+    on_share: OnShare = unheard,
+) -> Path:
     """Prepare a model among the worker's own files and return its npz. Raise BlenderError if it cannot be used.
 
     root: folder of its source. Pictures outside it are left out, unless the model lies in that folder itself: it was
@@ -109,7 +120,7 @@ def prepare(worker: BlenderWorker, definition: CategoryDefinition, asset: Asset,
     """
     target = Path(tempfile.mkdtemp(dir=worker.scratch)) / f"{asset.id}.npz"
     is_alone = root is None or asset.is_parametric or asset.path.resolve().parent == root.resolve()
-    worker.ask(prepare_request(definition, asset, target, None if is_alone else root))
+    ask_of_model(worker, prepare_request(definition, asset, target, None if is_alone else root), on_share)
     return target
 
 
@@ -149,14 +160,22 @@ def _unit_from(asset: Asset) -> str:
 
 
 def check_model(
-    worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, root: Path | None, with_views: bool = False
+    worker: BlenderWorker,
+    definition: CategoryDefinition,
+    asset: Asset,
+    root: Path | None,
+    with_views: bool = False,
+    on_share: OnShare = unheard,
 ) -> Checked:
-    """Prepare one model and report on it; `root` is the folder of its source. with_views: draw it too."""
+    """Prepare one model and report on it; `root` is the folder of its source. with_views: draw it too.
+
+    on_share: called with shares of the preparation as they are done.
+    """
     licence = asset_licence(asset, root).id
     report = Report(category=definition.name, id=asset.id, address=asset.address, licence=licence)
     try:
-        path = prepare(worker, definition, asset, root)
-        survey = worker.ask(SurveyRequest(source=asset.address))
+        path = prepare(worker, definition, asset, root, on_share)
+        survey = ask_of_model(worker, SurveyRequest(source=asset.address))
     except BlenderError as error:
         return Checked(report=replace(report, error=reason(error)))
     model = load_cad(path)
@@ -181,17 +200,32 @@ def check_model(
         diagonal=survey.diagonal,
         diagonal_m=model.diagonal_m,
         unit_from=_unit_from(asset) if model.diagonal_m else "",
+        faces_before=model.decimation.faces_before if model.decimation else None,
+        silhouette_iou=model.decimation.silhouette_iou if model.decimation else None,
     )
     discard(path)
     views = draw_views(model.vertices, model.faces, model.face_part) if with_views else None
     return Checked(report=report, views=views, surface=surface)
 
 
-def check(worker: BlenderWorker, collection: Collection, with_views: bool = False) -> Iterator[Checked]:
-    """Yield a report on each model, category by category. with_views: with its picture."""
+def check(
+    worker: BlenderWorker,
+    collection: Collection,
+    with_views: bool = False,
+    on_share: OnShare = unheard,
+) -> Iterator[Checked]:
+    """Yield a report on each model, category by category. with_views: with its picture.
+
+    on_share: called with shares of models as they are done, which add up to the number of models.
+    """
     for category, assets in collection.cads.items():
+        definition = collection.definition(category)
         for asset in assets:
-            yield check_model(worker, collection.definition(category), asset, collection.root, with_views)
+            with whole(on_share) as advance:  # reading it again and drawing it take about as long as preparing it
+                checked = check_model(
+                    worker, definition, asset, collection.root, with_views, lambda share: advance(share / 2)
+                )
+            yield checked
 
 
 def _unlike(report: Report, difference: Difference) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from blender_assets.shapes import CATEGORIES as PARAMETRIC_CATEGORIES
@@ -17,17 +17,29 @@ from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.side_files import side_file
-from p3d_gen.spec.taken import a_file, file_asset, folder_cads, parametric_assets, take_cads, take_definitions
+from p3d_gen.spec.taken import (
+    a_file,
+    file_asset,
+    folder_cads,
+    parametric_assets,
+    take_cads,
+    take_definitions,
+    with_max_faces,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A choice among the models of a source: one category, or "" for all; layout and axes as in a manifest's [cad]."""
+    """A choice among the models of a source: one category, or "" for all; the rest as in a manifest's [cad].
+
+    max_faces: None for that of the manifest, if the source is one.
+    """
 
     category: str = ""
     layout: str = "auto"
     up: str = "auto"
     front: str = "auto"
+    max_faces: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +139,11 @@ def _manifest(path: Path, wanted: Wanted) -> Collection:
     )
 
 
+def _reduced(collection: Collection, max_faces: int | None) -> Collection:
+    cads = {category: with_max_faces(assets, max_faces) for category, assets in collection.cads.items()}
+    return replace(collection, cads=cads)
+
+
 def collect(source: str, wanted: Wanted) -> Collection:
     """Return the CAD models at a source: `parametric`, a parametric address, a manifest, a folder, or a model's file.
 
@@ -136,6 +153,10 @@ def collect(source: str, wanted: Wanted) -> Collection:
         raise AssetError("give both --up and --front, or neither")
     if wanted.up != "auto" and wanted.up[-1] == wanted.front[-1]:
         raise AssetError(f"--up {wanted.up} and --front {wanted.front} lie on one axis: give two different axes")
+    return _reduced(_collected(source, wanted), wanted.max_faces)
+
+
+def _collected(source: str, wanted: Wanted) -> Collection:
     if source == PARAMETRIC.removesuffix(":") or source.startswith(PARAMETRIC):
         return _parametric(source, wanted)
     path = Path(source)

@@ -21,6 +21,7 @@ from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.cad_model import CadModel, load_cad, materials_file
 from p3d_gen.run.files import write_bytes
+from p3d_gen.run.shares import OnShare, unheard, whole
 from p3d_gen.spec.definitions import category_data
 from p3d_gen.spec.inventory import Asset
 from p3d_gen.spec.layouts import CAD_SUFFIXES
@@ -118,9 +119,14 @@ def _write_licence(model: Path, licence: str) -> None:
 
 
 def _convert_file(
-    worker: BlenderWorker, definition: CategoryDefinition, asset: Asset, folder: Path, root: Path | None
+    worker: BlenderWorker,
+    definition: CategoryDefinition,
+    asset: Asset,
+    folder: Path,
+    root: Path | None,
+    on_share: OnShare,
 ) -> Path:
-    cad = prepare(worker, definition, asset, root)
+    cad = prepare(worker, definition, asset, root, on_share)
     try:
         model = load_cad(cad)
         if is_own_ply(asset.path):
@@ -130,6 +136,22 @@ def _convert_file(
         return _write(folder, asset.id, ".ply", _plain_ply(model), model)
     finally:
         discard(cad)
+
+
+def _convert(
+    worker: BlenderWorker,
+    definition: CategoryDefinition,
+    asset: Asset,
+    folder: Path,
+    root: Path | None,
+    on_share: OnShare,
+) -> Path:
+    """Write one model and its licence below `folder`, and return its file."""
+    if asset.is_parametric:
+        return _write(folder, asset.id, ".ply", ply_bytes(build(*parse_parametric(asset.address))))
+    path = _convert_file(worker, definition, asset, folder, root, on_share)
+    _write_licence(path, asset_licence(asset, root).id)
+    return path
 
 
 def _check_sources(cads: dict[str, tuple[Asset, ...]], out: Path) -> None:
@@ -150,6 +172,7 @@ def convert(
     out: Path,
     roots: Mapping[str, Path | None],
     definitions: Mapping[str, CategoryDefinition],
+    on_share: OnShare = unheard,
 ) -> Iterator[tuple[Asset, Path | None, str]]:
     """Write every model below `out`. Yield each with its new file, or with None and the reason of its failure.
 
@@ -157,6 +180,7 @@ def convert(
     texture coordinates becomes GLB, any other PLY. Beside them are written what is known of keypoints, symmetry, size
     and kinds of parts, the licence as <file>.license, and category.toml for a definition that is not built in. roots:
     the source of each asset by its address, see `asset_licence`. definitions: of the categories that are not built in.
+    on_share: called with shares of models as they are done, which add up to the number of models.
     Before a model is written, RunError if a source lies where its new file would, AssetError if category.toml is there
     and defines the category otherwise.
     """
@@ -165,13 +189,11 @@ def convert(
         _write_definition(out / category, definition_of(category, definitions))
     for category, assets in cads.items():
         for asset in assets:
-            folder, definition = out / category, definition_of(category, definitions)
-            try:
-                if asset.is_parametric:
-                    path = _write(folder, asset.id, ".ply", ply_bytes(build(*parse_parametric(asset.address))))
-                else:
-                    path = _convert_file(worker, definition, asset, folder, roots.get(asset.address))
-                    _write_licence(path, asset_licence(asset, roots.get(asset.address)).id)
-                yield asset, path, ""
-            except (AssetError, BlenderError) as error:
-                yield asset, None, reason(error)
+            definition, root = definition_of(category, definitions), roots.get(asset.address)
+            path, fault = None, ""
+            with whole(on_share) as advance:
+                try:
+                    path = _convert(worker, definition, asset, out / category, root, advance)
+                except (AssetError, BlenderError) as error:
+                    fault = reason(error)
+            yield asset, path, fault

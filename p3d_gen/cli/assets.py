@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
+from p3d_gen.cli.common import prepare_timeout_option
 from p3d_gen.core.categories import check_name
 from p3d_gen.core.commandline import Choice, Group, print_wide
 from p3d_gen.core.errors import AssetError, ConfigError
-from p3d_gen.run.live import progress_bar
+from p3d_gen.run.live import advancing
 
 if TYPE_CHECKING:
     from p3d_gen.catalogue.check import Report
@@ -38,6 +39,14 @@ pages_option = click.option(
     default="assets-check",
     show_default=True,
     help="Folder for the pictures: index.html, and models-1.png with further sheets.",
+)
+
+
+max_faces_option = click.option(
+    "--max-faces",
+    type=click.IntRange(min=100),
+    metavar="N",
+    help="Reduce models to so many faces; by default as cad.max_faces of a MANIFEST says.",
 )
 
 
@@ -179,7 +188,17 @@ def _show_reports(reports: list[Report]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 @pages_option
 @click.option("--no-pictures", is_flag=True, help="Write no pictures.")
-def check_(source: str, category: str | None, as_json: bool, out: Path, no_pictures: bool) -> None:
+@max_faces_option
+@prepare_timeout_option
+def check_(
+    source: str,
+    category: str | None,
+    as_json: bool,
+    out: Path,
+    no_pictures: bool,
+    max_faces: int | None,
+    prepare_timeout_s: float,
+) -> None:
     """Prepare CAD models in Blender, report on them, and draw them as the labels see them.
 
     The exit status is 1 if a model cannot be used. The warnings of each model follow its table. OUT/index.html and
@@ -203,14 +222,13 @@ def check_(source: str, category: str | None, as_json: bool, out: Path, no_pictu
     from p3d_gen.catalogue.check_page import check_folder, write_pages
     from p3d_gen.catalogue.collect import Wanted, collect
 
-    collection = collect(source, Wanted(category=category or ""))
+    collection = collect(source, Wanted(category=category or "", max_faces=max_faces))
     _say_assumptions([collection])
     models = [asset for assets in collection.cads.values() for asset in assets]
     if not no_pictures:
         check_folder(out, [asset.path for asset in models if not asset.is_parametric])
-    with BlenderWorker() as worker, progress_bar() as progress:
-        steps = check(worker, collection, with_views=not no_pictures)
-        checked = compared(list(progress.track(steps, len(models), description="check")))
+    with BlenderWorker(timeout_s=prepare_timeout_s) as worker, advancing("check", len(models)) as on_share:
+        checked = compared(list(check(worker, collection, not no_pictures, on_share)))
     reports = [each.report for each in checked]
     if as_json:
         click.echo(json.dumps([asdict(report) for report in reports], indent=2))
@@ -287,7 +305,18 @@ def _merged(collections: Iterable[Collection]) -> dict[str, tuple[Asset, ...]]:
 @category_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill.")
 @_source_options
-def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, front: str, layout: str) -> None:
+@max_faces_option
+@prepare_timeout_option
+def import_(
+    sources: tuple[str, ...],
+    category: str | None,
+    out: Path,
+    up: str,
+    front: str,
+    layout: str,
+    max_faces: int | None,
+    prepare_timeout_s: float,
+) -> None:
     """Convert CAD models to OUT/<category>/<id>.ply or .glb.
 
     The models become z up, front -y, centred, with box diagonal 1; `p3dgen assets check --help` lists the axes that
@@ -304,7 +333,7 @@ def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, 
     from p3d_gen.catalogue.collect import Wanted, collect
     from p3d_gen.catalogue.convert import convert
 
-    wanted = Wanted(category=category or "", layout=layout, up=up, front=front)
+    wanted = Wanted(category=category or "", layout=layout, up=up, front=front, max_faces=max_faces)
     collections = [collect(source, wanted) for source in sources]
     _say_assumptions(collections)
     cads = _merged(collections)
@@ -312,9 +341,8 @@ def import_(sources: tuple[str, ...], category: str | None, out: Path, up: str, 
     total = sum(len(models) for models in cads.values())
     broken = []
     definitions = {name: each.definition(name) for each in collections for name in each.cads}
-    with BlenderWorker() as worker, progress_bar() as progress:
-        made = convert(worker, cads, out, roots, definitions)
-        for asset, path, error in progress.track(made, total, description="import"):
+    with BlenderWorker(timeout_s=prepare_timeout_s) as worker, advancing("import", total) as on_share:
+        for asset, path, error in convert(worker, cads, out, roots, definitions, on_share):
             if path is None:
                 broken.append(asset.address)
                 click.echo(f"{asset.address}: {error}", err=True)

@@ -65,6 +65,7 @@ class BlenderOptions(TypedDict):
     sample_timeout_s: float
     recycle_after: int
     memory_mb: int
+    prepare_timeout_s: float
 
 
 _STAGE_OPTIONS = (
@@ -146,6 +147,15 @@ def stage_options(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
+prepare_timeout_option = click.option(
+    "--prepare-timeout",
+    "prepare_timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    default=300.0,
+    show_default=True,
+    help="Time after which the preparation of a CAD model is stopped; the model cannot be used then.",
+)
 _RENDER_DEVICES = click.Choice(["auto", "cpu", "optix", "cuda", "hip", "oneapi", "metal"], case_sensitive=False)
 _BLENDER_OPTIONS = (
     click.option(
@@ -165,6 +175,7 @@ _BLENDER_OPTIONS = (
         show_default=True,
         help="Time after which a render is stopped; it is tried twice. The start of Blender does not count.",
     ),
+    prepare_timeout_option,
     click.option(
         "--recycle-after",
         type=click.IntRange(min=1),
@@ -194,6 +205,7 @@ def stage_blender_options(command: Callable[..., None]) -> Callable[..., None]:
         sample_timeout_s: float,
         recycle_after: int,
         memory_mb: int,
+        prepare_timeout_s: float,
         **others: Any,
     ) -> None:
         blender = BlenderOptions(
@@ -201,6 +213,7 @@ def stage_blender_options(command: Callable[..., None]) -> Callable[..., None]:
             sample_timeout_s=sample_timeout_s,
             recycle_after=recycle_after,
             memory_mb=memory_mb,
+            prepare_timeout_s=prepare_timeout_s,
         )
         command(blender=blender, **others)
 
@@ -223,6 +236,7 @@ def blender_options(command: Callable[..., None]) -> Callable[..., None]:
             recycle_after=blender["recycle_after"],
             memory_mb=blender["memory_mb"],
             device=blender["device"].upper(),
+            prepare_timeout_s=blender["prepare_timeout_s"],
         )
         command(supervision=supervision, **others)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker
-from p3d_gen.blender.protocol import PrepareRequest
+from p3d_gen.blender.client import MEMORY_MB, BlenderError, BlenderWorker, PatienceError
+from p3d_gen.blender.protocol import A, PrepareRequest, Request
 from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.errors import AssetError, RunError
 from p3d_gen.run.cad_model import load_cad, materials_file
@@ -20,12 +21,13 @@ from p3d_gen.run.files import file_sha256, sealed_json, write_bytes
 from p3d_gen.run.prepared import read_models
 from p3d_gen.run.remote import is_remote, local_copy, place
 from p3d_gen.run.scratch import ScratchFolder
+from p3d_gen.run.shares import OnShare, unheard, whole
 from p3d_gen.run.store import RunFolder, open_run
 from p3d_gen.spec.inventory import OCCLUDERS, Asset
 from p3d_gen.spec.stated import source_root
 from p3d_gen.spec.taken import take_definitions
 
-_PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 
 
 @contextmanager
@@ -61,12 +63,38 @@ def prepare_request(
         symmetry=tuple(definition.symmetry.texts()),
         keypoints=definition.keypoints,
         unit_m=asset.unit_m,
+        max_faces=asset.max_faces,
         root=root.absolute() if root and not asset.is_parametric and asset.path.is_relative_to(root) else None,
     )
 
 
-def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> None:
-    """Prepare one model. A failure is tried once more: Blender may have been killed.
+def ask_of_model(worker: BlenderWorker, request: Request[A], on_share: OnShare = unheard) -> A:
+    """Return the answer to a request to prepare a model, or to look at it. BlenderError if that fails.
+
+    on_share: called with shares of the work as they are done, which add up to 1 at most.
+    """
+    done = 0.0
+
+    def advance(share: float) -> None:
+        nonlocal done
+        on_share(max(share - done, 0.0))
+        done = max(share, done)
+
+    try:
+        return worker.ask(request, advance)
+    except PatienceError:
+        raise _TooSlowError(
+            f"its preparation took more than the {worker.timeout_s:g} s of --prepare-timeout and was ended: raise "
+            "--prepare-timeout, or let cad.max_faces reduce its faces"
+        ) from None
+
+
+class _TooSlowError(BlenderError):
+    """A model whose preparation took longer than allowed."""
+
+
+def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset, on_share: OnShare) -> None:
+    """Prepare one model. A failure is tried once more: Blender may have been killed. What takes too long is not.
 
     RunError if the run folder cannot be written, which is not the model's fault.
     """
@@ -75,8 +103,10 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
     for last in (False, True):
         try:
             with _local_target(target) as local:
-                worker.ask(prepare_request(run.inventory.definition(category), asset, local, root))
+                ask_of_model(worker, prepare_request(run.inventory.definition(category), asset, local, root), on_share)
             return
+        except _TooSlowError:
+            raise
         except BlenderError as error:
             if str(error).startswith("RunError: "):
                 raise RunError(str(error).removeprefix("RunError: ")) from None
@@ -84,34 +114,47 @@ def _prepare(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset)
                 raise
 
 
-def prepare_model(run: RunFolder, worker: BlenderWorker, category: str, asset: Asset) -> str:
-    """Prepare one model; return the reason why it cannot be used, or ""."""
-    try:
-        _prepare(run, worker, category, asset)
-    except BlenderError as error:
-        return str(error)
-    return ""
+def prepare_model(
+    run: RunFolder,
+    worker: BlenderWorker,
+    category: str,
+    asset: Asset,
+    on_share: OnShare = unheard,
+) -> str:
+    """Prepare one model; return the reason why it cannot be used, or "".
+
+    on_share: called with shares of the work as they are done, which add up to 1.
+    """
+    with whole(on_share) as advance:
+        try:
+            _prepare(run, worker, category, asset, advance)
+        except BlenderError as error:
+            return str(error)
+        return ""
 
 
 def _reasons(
-    run: RunFolder, models: list[tuple[str, Asset]], workers: int, on_model: Callable[[], None], memory_mb: int
+    run: RunFolder,
+    models: list[tuple[str, Asset]],
+    workers: int,
+    on_share: OnShare,
+    memory_mb: int,
+    timeout_s: float,
 ) -> Iterator[str]:
     """Prepare models with so many Blender processes; yields the result of `prepare_model` for each, in order."""
     with ThreadPoolExecutor(workers) as pool, ExitStack() as stack:  # when interrupted, Blender ends first
         idle: SimpleQueue[BlenderWorker] = SimpleQueue()
         for _ in range(workers):
-            idle.put(stack.enter_context(BlenderWorker(timeout_s=_PATIENCE_S, memory_mb=memory_mb)))
+            idle.put(stack.enter_context(BlenderWorker(timeout_s=timeout_s, memory_mb=memory_mb)))
 
         def one(model: tuple[str, Asset]) -> str:
             worker = idle.get()
             try:
-                return prepare_model(run, worker, *model)
+                return prepare_model(run, worker, *model, on_share)
             finally:
                 idle.put(worker)
 
-        for reason in pool.map(one, models):
-            on_model()
-            yield reason
+        yield from pool.map(one, models)
 
 
 @contextmanager
@@ -145,6 +188,7 @@ def _summary(path: Path) -> dict[str, Any]:
         "symmetry_order": model.symmetry_order,
         "symmetry": model.symmetry.canonical().texts(),
         **({"diagonal_m": model.diagonal_m} if model.diagonal_m else {}),
+        **({"decimation": asdict(model.decimation)} if model.decimation else {}),
         "warnings": list(model.warnings),
         "sha256": file_sha256(copy),
         **({"materials_sha256": file_sha256(materials_file(copy))} if has_materials else {}),
@@ -233,13 +277,14 @@ def _notes(run: RunFolder, models: dict[str, Any]) -> list[str]:
 def prepare_models(
     run: RunFolder,
     workers: int = 1,
-    on_model: Callable[[], None] = lambda: None,
+    on_share: OnShare = unheard,
     memory_mb: int = MEMORY_MB,
+    timeout_s: float = TIMEOUT_S,
 ) -> list[str]:
     """Prepare all CAD models of a run and list them in RUN/cad/models.json, which is written last.
 
-    workers: largest number of Blender processes. memory_mb: largest resident memory of each. on_model: called after
-    each model.
+    workers: largest number of Blender processes. memory_mb: largest resident memory of each. timeout_s: longest time
+    for one model. on_share: called with the shares of models as they are done, which add up to the number of models.
     Returns notes for the user: what was assumed of categories that nothing defines, models prepared again, models left
     out, pictures missing from materials, and models without materials that were asked for.
     AssetError lists the models that cannot be used. If cad.quarantine is true they are left out of the run instead;
@@ -250,8 +295,8 @@ def prepare_models(
         count = sum(len(cads) for cads in run.inventory.cads.values())
         todo = models_to_prepare(run)
         for _ in range(count - len(todo)):
-            on_model()
-        reasons = list(_reasons(run, todo, min(workers, len(todo)), on_model, memory_mb)) if todo else []
+            on_share(1.0)
+        reasons = list(_reasons(run, todo, min(workers, len(todo)), on_share, memory_mb, timeout_s)) if todo else []
         broken = [(category, cad, reason) for (category, cad), reason in zip(todo, reasons, strict=True) if reason]
         _check(run, broken)
         again = []
@@ -264,7 +309,7 @@ def prepare_models(
     return assumed + again + _notes(run, read_models(run.root) or {})
 
 
-def ensure_models(run_folder: str | Path, memory_mb: int = MEMORY_MB) -> None:
+def ensure_models(run_folder: str | Path, memory_mb: int = MEMORY_MB, timeout_s: float = TIMEOUT_S) -> None:
     """Prepare the models of a run unless that is done."""
     if read_models(place(run_folder)) is None:
-        prepare_models(open_run(run_folder), memory_mb=memory_mb)
+        prepare_models(open_run(run_folder), memory_mb=memory_mb, timeout_s=timeout_s)

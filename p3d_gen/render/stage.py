@@ -6,7 +6,7 @@ import atexit
 import functools
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.types import Array, Occluder, RenderSpec
 from p3d_gen.render.annotations import Rendered, annotate
 from p3d_gen.render.arrange import arrange
-from p3d_gen.render.prepare import ensure_models
+from p3d_gen.render.prepare import TIMEOUT_S, ensure_models
 from p3d_gen.run.cad_model import CadModel, materials_file, stretched
 from p3d_gen.run.cuboids import computed_cuboid, cuboid_content, cuboid_file
 from p3d_gen.run.files import compact_json, write_bytes
@@ -42,7 +42,7 @@ _kept = ExitStack()  # this process's Blender
 
 @dataclass(frozen=True, kw_only=True)
 class Supervision:
-    """Settings of the Blender processes, see `BlenderWorker`.
+    """Settings of the Blender processes, see `BlenderWorker`. prepare_timeout_s: longest time for one CAD model.
 
     Renders do not depend on them, except on `device`: pixels are the same on one build and device.
     """
@@ -51,13 +51,24 @@ class Supervision:
     recycle_after: int = 1000
     memory_mb: int = MEMORY_MB
     device: str = "AUTO"
+    prepare_timeout_s: float = TIMEOUT_S
+
+    def worker(self, ordinal: int = 0) -> BlenderWorker:
+        """Return a Blender process for renders. ordinal: number of the GPU."""
+        return BlenderWorker(
+            timeout_s=self.timeout_s,
+            recycle_after=self.recycle_after,
+            memory_mb=self.memory_mb,
+            device=self.device,
+            ordinal=ordinal,
+        )
 
 
 @functools.lru_cache(maxsize=1)
 def _worker(supervision: Supervision) -> BlenderWorker:
     """Return this process's Blender, kept from one shard to the next; one with other settings is ended."""
     _kept.close()
-    return _kept.enter_context(BlenderWorker(**asdict(supervision), ordinal=worker_number()))
+    return _kept.enter_context(supervision.worker(worker_number()))
 
 
 @atexit.register
@@ -71,7 +82,7 @@ def count_gpus(supervision: Supervision) -> int:
     """Return the number of GPUs of the device; each needs its own process. RunError if a requested GPU is missing."""
     if supervision.device == "CPU":
         return 0
-    with BlenderWorker(**asdict(supervision)) as worker:
+    with supervision.worker() as worker:
         try:
             return worker.ask(CountGpusRequest()).gpus
         except BlenderError as error:
@@ -228,5 +239,5 @@ def _samples(
 def render_shard(run_dir: str, shard: str, supervision: Supervision | None = None) -> Ledger:
     """Render one shard, or return its ledger if it is finished."""
     supervision = supervision or Supervision()
-    ensure_models(run_dir, supervision.memory_mb)
+    ensure_models(run_dir, supervision.memory_mb, supervision.prepare_timeout_s)
     return make_shard(shared_run(run_dir), "render", shard, (), functools.partial(_samples, supervision))

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from difflib import get_close_matches
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from p3d_gen.core.codecs import encode_npz
 from p3d_gen.core.errors import ConfigError, P3DError, RunError
+from p3d_gen.core.silhouette import MIN_MASK_IOU
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.checksums import changed_files
@@ -30,7 +31,28 @@ _ATTRIBUTE = "attribute "
 NORMALS = "custom_normal"  # Blender's own name for them
 _STATED = "stated_kinds"
 _DIAGONAL_M = "diagonal_m"
+_DECIMATION = "decimation"
 _REMEDY = "delete it, and `p3dgen render` or `p3dgen run` prepares it again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decimation:
+    """The reduction of a model to cad.max_faces.
+
+    faces_before: the number of its faces. silhouette_iou: the lowest agreement of its outlines before and after, see
+    `core.outlines`.
+    """
+
+    faces_before: int
+    silhouette_iou: float
+
+    def said(self, faces: int) -> str:
+        """Return a line about it. faces: the number that is left."""
+        doubt = f", and {MIN_MASK_IOU:g} is wanted: raise cad.max_faces" if self.silhouette_iou < MIN_MASK_IOU else ""
+        return (
+            f"{self.faces_before} faces were reduced to {faces} (cad.max_faces); the silhouettes agree to IoU "
+            f"{self.silhouette_iou:.4f} or more{doubt}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +66,7 @@ class CadModel:
     materials lack. attributes: name -> (F, 3, k), what its own materials read at each corner besides native_uv, such as
     colours; under NORMALS its own normals. stated_kinds: part -> its kind, where that is stated, see
     `spec.part_names`. diagonal_m: the metres that 1 means, the diagonal of its box, None if its file has no unit.
+    decimation: what cad.max_faces changed, None if nothing.
     """
 
     vertices: Array
@@ -58,6 +81,7 @@ class CadModel:
     attributes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     stated_kinds: dict[str, str] = field(default_factory=dict)
     diagonal_m: float | None = None
+    decimation: Decimation | None = None
 
     @property
     def symmetry_order(self) -> int:
@@ -81,6 +105,7 @@ def save_cad(path: Path, model: CadModel) -> None:
         warnings=np.array(model.warnings, np.str_),
         **({_STATED: np.array(list(model.stated_kinds.items()), np.str_)} if model.stated_kinds else {}),
         **({_DIAGONAL_M: np.array(model.diagonal_m)} if model.diagonal_m is not None else {}),
+        **({_DECIMATION: np.array(astuple(model.decimation))} if model.decimation else {}),
         **{f"{_ATTRIBUTE}{name}": values for name, values in model.attributes.items()},
     )
     write_bytes(path, content)
@@ -126,7 +151,15 @@ def _loaded(path: Path, sha256: str, *_: int) -> CadModel:
             attributes={name.removeprefix(_ATTRIBUTE): arrays[name] for name in arrays if name.startswith(_ATTRIBUTE)},
             stated_kinds={str(part): str(kind) for part, kind in arrays[_STATED]} if _STATED in arrays else {},
             diagonal_m=float(arrays[_DIAGONAL_M]) if _DIAGONAL_M in arrays else None,
+            decimation=_decimation(arrays),
         )
+
+
+def _decimation(arrays: Mapping[str, NDArray[Any]]) -> Decimation | None:
+    if _DECIMATION not in arrays:
+        return None
+    faces, iou = arrays[_DECIMATION].tolist()
+    return Decimation(faces_before=int(faces), silhouette_iou=iou)
 
 
 def _symmetry(arrays: Mapping[str, NDArray[Any]]) -> Symmetry:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -119,6 +118,28 @@ def progress_bar() -> Progress:
     )
 
 
+@contextmanager
+def advancing(name: str, total: int) -> Iterator[Callable[[float], None]]:
+    """Show work on some pieces while the block runs, which calls the function with shares of pieces as they are done.
+
+    On a terminal a bar moves; elsewhere a line is written every 15 seconds.
+    """
+    with progress_bar() as progress:
+        row = progress.add_task(name, total=total)
+        task = progress.tasks[row]
+        last_s = time.monotonic()
+
+        def advance(share: float) -> None:
+            nonlocal last_s
+            progress.advance(task.id, share)
+            is_due = time.monotonic() - last_s > _LINE_EVERY_S
+            if is_due and not (task.finished or is_quiet() or progress.console.is_interactive):
+                last_s = time.monotonic()
+                progress.console.print(f"{name}: {task.completed:.4g}/{total}", markup=False, highlight=False)
+
+        yield advance
+
+
 class LiveProgress:
     """The `pipeline.Progress` that shows a run at work.
 
@@ -129,11 +150,9 @@ class LiveProgress:
         """write: writes the result of a stage; None stands for a line on stderr."""
         self._write = write or self.note
 
-    @contextmanager
-    def models(self, count: int) -> Iterator[Callable[[], None]]:
+    def models(self, count: int) -> AbstractContextManager[Callable[[float], None]]:
         """Show the preparation of CAD models while the block runs."""
-        with progress_bar() as progress:
-            yield functools.partial(progress.advance, progress.add_task("models", total=count))
+        return advancing("models", count)
 
     @contextmanager
     def stage(self, name: str, shards: int, samples: int) -> Iterator[StageView]:

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NEWLINE = ord("\n")
-_BLANKS = (9, 11, 12, 13, 32)  # besides the newline
+_IS_BLANK = np.zeros(256, bool)
+_IS_BLANK[[9, 11, 12, 13, 32, _NEWLINE]] = True
 # The corners of faces, if all are alike; the numbers are the places of vertex, texture coordinates and normal.
+# What a line has taken is never given back: the way back would be remembered for each of millions of lines.
 _CORNERS = {
-    re.compile(rb"(?:f(?:[ \t]+\d+)+[ \t\r]*\n)*"): (b"v",),
-    re.compile(rb"(?:f(?:[ \t]+\d+/\d+)+[ \t\r]*\n)*"): (b"v", b"vt"),
-    re.compile(rb"(?:f(?:[ \t]+\d+//\d+)+[ \t\r]*\n)*"): (b"v", b"vn"),
-    re.compile(rb"(?:f(?:[ \t]+\d+/\d+/\d+)+[ \t\r]*\n)*"): (b"v", b"vt", b"vn"),
+    re.compile(rb"(?:f(?:[ \t]+\d+)++[ \t\r]*+\n)*+"): (b"v",),
+    re.compile(rb"(?:f(?:[ \t]+\d+/\d+)++[ \t\r]*+\n)*+"): (b"v", b"vt"),
+    re.compile(rb"(?:f(?:[ \t]+\d+//\d+)++[ \t\r]*+\n)*+"): (b"v", b"vn"),
+    re.compile(rb"(?:f(?:[ \t]+\d+/\d+/\d+)++[ \t\r]*+\n)*+"): (b"v", b"vt", b"vn"),
 }
 
 
@@ -40,7 +42,7 @@ class _Lines:
         found = np.ones(len(self.start), bool)
         for place, letter in enumerate(keyword):
             found &= padded[self.start + place] == letter
-        return found & np.isin(padded[self.start + len(keyword)], (*_BLANKS, _NEWLINE))
+        return np.asarray(found & _IS_BLANK[padded[self.start + len(keyword)]])
 
 
 def _lines(content: bytes) -> _Lines | None:
@@ -50,10 +52,11 @@ def _lines(content: bytes) -> _Lines | None:
     data = np.frombuffer(content if content.endswith(b"\n") else content + b"\n", np.uint8)
     ends = np.flatnonzero(data == _NEWLINE)
     start = np.concatenate([[0], ends[:-1] + 1])
-    blank = np.isin(data, (*_BLANKS, _NEWLINE))
+    blank = _IS_BLANK[data]
     begins = ~blank
     begins[1:] &= blank[:-1]
-    words = np.add.reduceat(begins, start, dtype=np.int64) if len(start) else np.zeros(0, np.int64)
+    places = np.flatnonzero(begins)
+    words = np.diff(np.searchsorted(places, start), append=len(places))
     if (blank[start] & (words > 0)).any():
         return None
     return _Lines(content=data, start=start, words=words)

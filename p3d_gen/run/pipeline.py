@@ -128,8 +128,9 @@ class StageProgress(Protocol):
 class Progress(Protocol):
     """A listener to a run at work."""
 
-    def models(self, count: int) -> AbstractContextManager[Callable[[], None]]:
-        """Follow the preparation of `count` CAD models. The block calls the function after each."""
+    def models(self, count: int) -> AbstractContextManager[Callable[[float], None]]:
+        """Follow the preparation of `count` CAD models. The block calls the function with shares of models, as they
+        are done."""
 
     def stage(self, name: str, shards: int, samples: int) -> AbstractContextManager[StageProgress]:
         """Follow a stage that makes so many shards and samples."""
@@ -144,9 +145,9 @@ class Progress(Protocol):
 class Silent:
     """A `Progress` and `StageProgress` that shows nothing, and logs what a user should know."""
 
-    def models(self, count: int) -> AbstractContextManager[Callable[[], None]]:
+    def models(self, count: int) -> AbstractContextManager[Callable[[float], None]]:
         """Follow the preparation of CAD models."""
-        return nullcontext(lambda: None)
+        return nullcontext(lambda share: None)
 
     def stage(self, name: str, shards: int, samples: int) -> AbstractContextManager[StageProgress]:
         """Follow a stage."""

@@ -33,6 +33,7 @@ class Asset:
     unit_m: the metres that 1 in a CAD's file is stated to mean, 0 if that is stated to be unknown; None stands for what
     its file says.
     unit_from: who states it, the manifest or a side file.
+    max_faces: the number to which a CAD's faces are reduced, None to keep all.
     recorded: the identity of a file that is not there any more, as its run records it.
     """
 
@@ -43,6 +44,7 @@ class Asset:
     axes_from: AxesFrom = "format"
     unit_m: float | None = None
     unit_from: UnitFrom = "file"
+    max_faces: int | None = None
     recorded: str = ""
 
     @property

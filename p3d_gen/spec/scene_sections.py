@@ -22,6 +22,7 @@ from p3d_gen.spec.sections import (
 
 Axis = Literal["auto", "x", "-x", "y", "-y", "z", "-z"]
 Share = Annotated[float, Field(ge=0, le=0.8)]
+MIN_FACES = 100  # of cad.max_faces: fewer hold the shape of nothing
 _OCCLUDERS = tuple(name for name, definition in BUILTIN.items() if definition.occluder)
 
 
@@ -63,9 +64,11 @@ class Cad(Section):
     uniformly from 1 - stretch to 1 + stretch.
     unit: the length that 1 in the folder's files means: "m", "dm", "cm", "mm", "in", "ft", "unknown", or metres. By
     default that which a model's side file states, else what its file says; OBJ, STL, PLY and OFF files say none.
+    max_faces: models with more triangles are reduced to so many. RUN/cad/models.json says by how much their silhouettes
+    agree with those of the whole model, and a warning names those below an IoU of 0.98.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("unit",)
+    later: ClassVar[tuple[str, ...]] = ("unit", "max_faces")
 
     source: str = EMBEDDED
     variants: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1, le=1_000_000)]] = (0, 6)
@@ -76,6 +79,7 @@ class Cad(Section):
     quarantine: bool = False
     stretch: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     unit: LengthUnit | None = None
+    max_faces: Annotated[int, Field(ge=MIN_FACES)] | None = None
 
     @property
     def unit_m(self) -> float | None:

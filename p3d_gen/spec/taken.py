@@ -142,6 +142,11 @@ def _included(include: tuple[str, ...], assets: tuple[Asset, ...], key: str) -> 
     return chosen
 
 
+def with_max_faces(assets: tuple[Asset, ...], max_faces: int | None) -> tuple[Asset, ...]:
+    """Return CAD models that are to be reduced to so many faces; as they are for None."""
+    return assets if max_faces is None else tuple(replace(asset, max_faces=max_faces) for asset in assets)
+
+
 def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]]:
     """Return the CAD models that a manifest may draw, by category. Raise AssetError if a category has none."""
     cad = manifest.cad
@@ -160,7 +165,10 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
             name: folder_cads(root, layout, name, cad.up, cad.front, unit_m=cad.unit_m, quarantine=cad.quarantine)
             for name in manifest.categories
         }
-    chosen = {category: _included(cad.include, assets, "cad.include") for category, assets in models.items()}
+    chosen = {
+        category: with_max_faces(_included(cad.include, assets, "cad.include"), cad.max_faces)
+        for category, assets in models.items()
+    }
     occluders = take_occluders(manifest, base_dir)
     return chosen | ({OCCLUDERS: occluders} if occluders else {})
 

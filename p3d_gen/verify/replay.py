@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from p3d_gen.blender.client import BlenderError, BlenderWorker
+from p3d_gen.blender.client import BlenderError
 from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.errors import AssetError, RunError, did_you_mean
 from p3d_gen.core.types import RenderSpec
@@ -202,7 +202,7 @@ def replay_samples(
     keys: of renders, or of any of their composites, all of which are made. supervision: of the Blender process;
     device: of the stylizer. RunError if the run does not hold a sample, or its shards are not what their ledgers say.
     """
-    with BlenderWorker(**asdict(supervision or Supervision())) as worker:
+    with (supervision or Supervision()).worker() as worker:
         for key in keys:
             _, category, _ = find_sample(run, key)
             yield _replay(run, stylization, key, ShardRenderer(run, worker, category), device)

@@ -55,7 +55,7 @@ class FakeWorker:
     def __exit__(self, *_):
         pass
 
-    def ask(self, request):
+    def ask(self, request, on_advance=None):
         name = str(request.target).rsplit("/cad/")[1].removesuffix(".npz")
         self.asked.append(name)
         time.sleep(self.pause_s)
@@ -109,12 +109,12 @@ def test_a_model_without_keypoints(tmp_path):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_models_are_prepared_once(run, fake, workers):
     ticks = []
-    notes = prepare_models(run, workers, lambda: ticks.append(1))
+    notes = prepare_models(run, workers, ticks.append)
     assert sorted(fake.asked) == names(run) == ["car/m0", "car/m1", "chair/m0", "chair/m1"]
     assert notes == [f"{name}: a picture is missing" for name in names(run)]
-    assert prepare_models(run, workers, lambda: ticks.append(1)) == notes
+    assert prepare_models(run, workers, ticks.append) == notes
     assert len(fake.asked) == 4
-    assert len(ticks) == 8
+    assert sum(ticks) == 8
     listed = json.loads(run.models_file.read_text())
     assert list(listed) == ["car", "chair", "quarantined", "checksum"]
     assert listed["car"]["m0"] == {
@@ -139,8 +139,8 @@ class Shapes(FakeWorker):
 
     written = 0
 
-    def ask(self, request):
-        super().ask(request)
+    def ask(self, request, on_advance=None):
+        super().ask(request, on_advance)
         height = 1.0 + 0.1 * len(request.target.parent.name) + 0.01 * int(request.target.stem[1:])
         save_cad(request.target, replace(MODEL, vertices=MODEL.vertices * (1.0, 1.0, height)))
         Shapes.written += 1
