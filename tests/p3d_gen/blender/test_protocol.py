@@ -12,6 +12,7 @@ import pytest
 from p3d_gen.blender import protocol
 from p3d_gen.blender.protocol import (
     MESSAGES,
+    Advance,
     CountGpusAnswer,
     CountGpusRequest,
     Done,
@@ -199,6 +200,7 @@ class Draw:
             ExportRequest(cad=self.path(), target=self.path()),
             Done(),
             Ready(),
+            Advance(self.number()),
             CountGpusRequest(),
             CountGpusAnswer(gpus=self.count()),
             Refusal(self.text()),
