@@ -50,6 +50,7 @@ class CategoryDefinition:
     pose: `upright` for cameras around an object that stands, `any` for all rotations alike.
     occluder: True if its embedded shapes stand in front of other objects by default.
     colourable: parts that have the sample's colour besides paint and parts with unknown names.
+    glass: `clear` if one sees through its parts of glass in realistic materials, else `dark`.
     """
 
     name: str
@@ -64,6 +65,7 @@ class CategoryDefinition:
     pose: Literal["upright", "any"] = "upright"
     occluder: bool = False
     colourable: tuple[str, ...] = ()
+    glass: Literal["clear", "dark"] = "clear"
 
     @property
     def prompt_words(self) -> tuple[str, ...]:
@@ -284,6 +286,8 @@ _COLOURABLE = {
     "diningtable": ("wood",),
     "sofa": ("fabric", "wood"),
 }
+# Shapes whose glass one can see through; the others have screens, coloured glass, or panes on closed hulls.
+_CLEAR_GLASS = ("car",)
 
 BUILTIN: dict[str, CategoryDefinition] = {
     name: CategoryDefinition(
@@ -293,6 +297,7 @@ BUILTIN: dict[str, CategoryDefinition] = {
         keypoints=keypoints,
         occluder=name in _OCCLUDERS,
         colourable=_COLOURABLE.get(name, ()),
+        glass="clear" if name in _CLEAR_GLASS else "dark",
     )
     for name, keypoints in _KEYPOINTS.items()
 }

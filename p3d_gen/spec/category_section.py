@@ -15,7 +15,7 @@ from p3d_gen.spec.scene_sections import TruncatedNormal
 from p3d_gen.spec.sections import Positive, Range, Section, Turns, ordered
 
 _LONGEST = 60
-_AS_THEY_ARE = ("words", "keypoints", "pose", "colourable", "diagonal_m")
+_AS_THEY_ARE = ("words", "keypoints", "pose", "colourable", "glass", "diagonal_m")
 _CAMERA = ("distance", "fov_deg", "fill")
 Word = Annotated[str, Field(min_length=1, max_length=_LONGEST, pattern=r"^[^{}\x00-\x1f]+$")]
 
@@ -35,13 +35,14 @@ class CategorySection(Section):
     keypoints: names of its keypoints, in the order in which exports list them.
     pose: `upright` for cameras around an object that stands, or `any` for all rotations alike, also from below.
     colourable: names of parts that have the sample's colour besides paint and parts with unknown names.
+    glass: `clear` if one sees through its parts of glass in realistic materials, or `dark`, as that of screens.
     distance, fov_deg, fill: as in [camera], whose keys they replace for this category: two of them replace distance,
     fill and lens, one of them the same key of the camera. K is never replaced.
     diagonal_m: diagonal of the box of its objects in metres: models that learn it then give distances in metres.
     """
 
     later: ClassVar[tuple[str, ...]] = (
-        *("words", "elevation", "symmetry", "keypoints", "pose", "colourable"),
+        *("words", "elevation", "symmetry", "keypoints", "pose", "colourable", "glass"),
         *("distance", "fov_deg", "fill", "diagonal_m"),
     )
 
@@ -51,6 +52,7 @@ class CategorySection(Section):
     keypoints: tuple[Word, ...] | None = None
     pose: Literal["upright", "any"] | None = None
     colourable: tuple[Word, ...] | None = None
+    glass: Literal["clear", "dark"] | None = None
     distance: Range | None = None
     fov_deg: tuple[Degrees, Degrees] | None = None
     fill: tuple[Share, Share] | None = None

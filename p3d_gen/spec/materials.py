@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ImageColor
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.types import Material
 
 RGB = tuple[float, float, float]
@@ -47,8 +47,6 @@ _KINDS = {
         ((0.3, 0.27, 0.22), (0.05, 0.06, 0.09), (0.25, 0.06, 0.05), (0.07, 0.13, 0.2), (0.1, 0.12, 0.06)), (0.8, 1.0)
     ),
 }
-# Shapes of PASCAL3D+ whose glass stays dark: screens, coloured glass, and panes on closed hulls.
-_DARK_GLASS = frozenset(CATEGORIES) - {"car"}
 _GLASS_ALPHA = 0.3
 # Colours that CSS names as few people would: its brown is a red, its purple a magenta, its orange nearly yellow.
 _NAMED = {"brown": "#6e3e1c", "purple": "#6a1fa8", "orange": "#f06a10"}
@@ -121,30 +119,22 @@ def _part(rng: np.random.Generator, part: str, base_rgb: RGB) -> Material:
     )
 
 
-def has_clear_glass(category: str) -> bool:
-    """Return True if one sees through the glass of a category's shapes."""
-    return category not in _DARK_GLASS
-
-
 def _clear(material: Material) -> Material:
     """Let light through a part of glass, the more the smoother it is; no other part changes."""
     alpha = _GLASS_ALPHA + 2 * material.roughness
     return replace(material, alpha=alpha) if material.part == "glass" else material
 
 
-def realistic(
-    rng: np.random.Generator, colour: str, colourable: Collection[str], clear_glass: bool = False
-) -> tuple[Material, ...]:
+def realistic(rng: np.random.Generator, colour: str, definition: CategoryDefinition) -> tuple[Material, ...]:
     """Draw a material for every part that a category's shapes may have.
 
-    The parts that `takes_colour` have the colour. Part "" stands for paint and for parts with unknown names. One sees
-    through glass if that is clear.
+    The parts that `takes_colour` have the colour. Part "" stands for paint and for parts with unknown names.
     """
     drawn = [_paint(rng, colour)]
     for part in _KINDS:
-        base_rgb = _paint_rgb(rng, colour) if takes_colour(part, colourable) else _part_rgb(rng, part)
+        base_rgb = _paint_rgb(rng, colour) if takes_colour(part, definition.colourable) else _part_rgb(rng, part)
         drawn.append(_part(rng, part, base_rgb))
-    return tuple(map(_clear, drawn) if clear_glass else drawn)
+    return tuple(map(_clear, drawn) if definition.glass == "clear" else drawn)
 
 
 def plain(rng: np.random.Generator, roughness: Range, metallic: Range) -> Material:

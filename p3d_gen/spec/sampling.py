@@ -6,13 +6,13 @@ Every property draws from its own stream of `streams`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from p3d_gen.core.categories import BUILTIN
+from p3d_gen.core.categories import CategoryDefinition, definition_of
 from p3d_gen.core.geometry import camera_centre, random_rotation
 from p3d_gen.core.types import (
     Backdrop,
@@ -31,7 +31,7 @@ from p3d_gen.core.types import (
 from p3d_gen.spec.camera import DISTANCE, CameraSection
 from p3d_gen.spec.inventory import OCCLUDERS, Asset, Inventory
 from p3d_gen.spec.manifest import Manifest
-from p3d_gen.spec.materials import has_clear_glass, plain, realistic
+from p3d_gen.spec.materials import plain, realistic
 from p3d_gen.spec.scene_sections import Texture
 from p3d_gen.spec.streams import Stream, pick, stream
 from p3d_gen.spec.viewpoints import draw_viewpoint
@@ -85,12 +85,12 @@ def _stretch(rng: np.random.Generator, manifest: Manifest) -> tuple[float, float
 
 
 def _materials(
-    rng: np.random.Generator, texture: Texture, colour: str, category: str, colourable: Collection[str]
+    rng: np.random.Generator, texture: Texture, colour: str, definition: CategoryDefinition
 ) -> tuple[Material, ...]:
     if texture.kind == "native":
         return ()
     if texture.kind == "realistic":
-        return realistic(rng, colour, colourable, has_clear_glass(category))
+        return realistic(rng, colour, definition)
     return (plain(rng, texture.roughness, texture.metallic),)
 
 
@@ -114,12 +114,7 @@ def _occluder(rng: np.random.Generator, manifest: Manifest, inventory: Inventory
         size=float(rng.uniform(0.5, 1.1)),
         direction_rad=float(rng.uniform(0, 2 * np.pi)),
         hides=float(rng.uniform(*_LEVELS[occlusion.level])),
-        materials=realistic(
-            rng,
-            pick(rng, manifest.stylize.colours),
-            BUILTIN[shape].colourable if shape else (),
-            has_clear_glass(shape),
-        ),
+        materials=realistic(rng, pick(rng, manifest.stylize.colours), definition_of(shape, {})),
     )
 
 
@@ -212,9 +207,7 @@ def spec(manifest: Manifest, inventory: Inventory, category: str, index: int) ->
         truncation=_truncation(stream(manifest, Stream.TRUNCATION, category, index), manifest),
         occluder=_occluder(stream(manifest, Stream.OCCLUSION, category, index), manifest, inventory, category),
         texture_id=pick(stream(manifest, Stream.TEXTURE, category, index), textures),
-        materials=_materials(
-            stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, category, definition.colourable
-        ),
+        materials=_materials(stream(manifest, Stream.SURFACE, category, index), manifest.texture, colour, definition),
         lamps=_lamps(light, manifest, camera, viewpoint) if lit_by == "area" else (),
         environment=_environment(light, manifest, inventory.hdris) if lit_by == "hdri" else None,
         sun=_sun(light, manifest) if lit_by == "sun" else None,

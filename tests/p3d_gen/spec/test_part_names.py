@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from p3d_gen.core.categories import CATEGORIES
+from p3d_gen.core.categories import CATEGORIES, definition_of
 from p3d_gen.core.errors import AssetError
-from p3d_gen.spec.materials import has_clear_glass, realistic
+from p3d_gen.spec.materials import realistic
 from p3d_gen.spec.part_names import MATERIAL_KINDS, kind_of_part, stated_parts
 
 
@@ -60,7 +60,7 @@ def test_a_map_beside_the_models_counts_before_their_names(tmp_path):
 @pytest.mark.parametrize("category", [*CATEGORIES, "mug"])
 def test_one_sees_through_glass_but_for_that_of_screens_bottles_and_closed_hulls(category):
     for seed in range(20):
-        drawn = realistic(np.random.default_rng(seed), "red", (), has_clear_glass(category))
+        drawn = realistic(np.random.default_rng(seed), "red", definition_of(category, {}))
         alphas = {each.part: each.alpha for each in drawn}
         through = {part for part, alpha in alphas.items() if alpha < 1}
         assert through == ({"glass"} if category in ("car", "mug") else set())

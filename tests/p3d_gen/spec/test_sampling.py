@@ -126,8 +126,7 @@ def test_materials_of_each_kind_of_texture():
 def test_the_colour_goes_to_what_shapes_consist_of(category, coloured):
     for seed in range(20):
         by_part = {
-            each.part: each.base_rgb
-            for each in realistic(np.random.default_rng(seed), "blue", BUILTIN[category].colourable)
+            each.part: each.base_rgb for each in realistic(np.random.default_rng(seed), "blue", BUILTIN[category])
         }
         for part, (r, g, b) in by_part.items():
             assert (b > 4 * max(r, g)) == (part in coloured)
