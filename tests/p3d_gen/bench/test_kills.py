@@ -29,7 +29,8 @@ if fault == "process":
 if fault == "temporary file":
     tempfile.mkdtemp()
 if fault == "shared memory":
-    Path(f"/dev/shm/p3dgen-test-{out.parent.parent.name}-{os.getpid()}").touch()
+    test = Path(os.environ["TMPDIR"]).parents[1].name
+    Path(f"/dev/shm/torch_{os.getpid()}_{test}").touch()  # a name that tells all others that it is not theirs
 for number in range(parts):
     part = out / str(number)
     if part.exists() and fault != "made again":
@@ -71,7 +72,7 @@ def tally_of(work, folder, kills, seed=0):
 @pytest.fixture(autouse=True)
 def clean(tmp_path):
     yield
-    for path in RAM_DISK.glob(f"p3dgen-test-{tmp_path.name}-*"):
+    for path in RAM_DISK.glob(f"torch_*_{tmp_path.name}"):
         path.unlink()
 
 
@@ -80,7 +81,7 @@ def clean(tmp_path):
     [
         ("process", "left_behind", "process "),
         ("temporary file", "left_behind", "/tmp/"),
-        ("shared memory", "left_behind", "/dev/shm/p3dgen-test-"),
+        ("shared memory", "left_behind", "/dev/shm/torch_"),
         ("partial file", "left_behind", ".partial"),
         ("made again", "lost", "was finished, and is gone or made again"),
         ("another", "lost", "is another one"),
