@@ -224,8 +224,11 @@ def truth_of(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", ["embedded", "real", "own"])
-@pytest.mark.parametrize("camera", [FAR, NEAR], ids=["far", "near"])
+@pytest.mark.parametrize(
+    ("source", "camera"),
+    [("embedded", FAR), ("embedded", NEAR), ("real", FAR), ("own", NEAR)],
+    ids=["embedded", "near", "real", "own"],
+)
 def test_label_truth_over_600_images(tmp_path, request, source, camera):
     """600 images in any pose: of the parametric library, of real CAD models, and of own ones in their materials."""
     categories, folder, texture = list(CATEGORIES), "embedded", "naive"
