@@ -291,7 +291,7 @@ shard_size = 50
 source = "{models}"
 [camera]
 image_hw = [96, 112]
-focal_px = 400
+focal_px = 380
 distance = [4, 5]
 [render]
 samples = 4
