@@ -161,6 +161,7 @@ def _few_enough(surface: Surface, max_faces: int | None) -> tuple[Surface, Decim
     """Return a normalised surface, decimated if it has more than `max_faces`, and what that changed."""
     if max_faces is None or len(surface.faces) <= max_faces:
         return surface, None
+    return_memory()
     reduced, decimation = decimated(surface, max_faces)
     return cleaned(reduced), decimation
 

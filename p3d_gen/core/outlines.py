@@ -51,8 +51,11 @@ def outline_poses() -> Iterator[Array]:
 
 def _outline(mesh: Mesh, pose: Array, camera: Camera) -> NDArray[np.bool_]:
     vertices, faces = mesh
-    blocks = (faces[start : start + _BLOCK] for start in range(0, len(faces), _BLOCK))
-    return np.asarray(np.any([silhouette(vertices, block, pose, camera) for block in blocks], axis=0))
+    mask = np.zeros(camera.image_hw, bool)
+    for start in range(0, len(faces), _BLOCK):
+        corners = vertices[faces[start : start + _BLOCK]].reshape(-1, 3)
+        mask |= silhouette(corners, np.arange(len(corners)).reshape(-1, 3), pose, camera)
+    return mask
 
 
 def lowest_outline_iou(mesh: Mesh, other: Mesh) -> float:

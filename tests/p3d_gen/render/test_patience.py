@@ -2,13 +2,16 @@
 
 import subprocess
 
+import numpy as np
 import pytest
+import trimesh
 
 from p3d_gen.blender.client import BlenderWorker
 from p3d_gen.core.errors import AssetError
 from p3d_gen.render.prepare import prepare_model, prepare_models
 from p3d_gen.run.live import advancing
 from p3d_gen.run.shares import whole
+from p3d_gen.spec.inventory import Asset
 from tests.helpers.commands import BIN
 
 
@@ -19,6 +22,23 @@ def test_a_bar_moves_within_a_model(run):
     assert len([share for share in shares if share > 0]) >= 5
     assert sum(shares) == 1.0
     assert max(shares) < 0.5
+
+
+@pytest.mark.slow
+def test_a_model_of_1_6_million_faces_takes_less_than_1_5_gb(run, tmp_path):
+    side = 895
+    turn = np.linspace(0, 2 * np.pi, side, endpoint=False)
+    u, v = np.meshgrid(turn, turn, indexing="ij")
+    radius = 1 + 0.4 * np.cos(v)
+    vertices = np.stack([radius * np.cos(u), radius * np.sin(u), 0.4 * np.sin(v)], axis=-1).reshape(-1, 3)
+    number = np.arange(side * side).reshape(side, side)
+    after, beside = np.roll(number, -1, axis=0), np.roll(number, -1, axis=1)
+    across = np.roll(after, -1, axis=1)
+    faces = np.stack([number, after, across, number, across, beside], axis=-1).reshape(-1, 3)
+    assert len(faces) > 1_600_000
+    trimesh.Trimesh(vertices, faces, process=False).export(tmp_path / "torus.ply")
+    with BlenderWorker(timeout_s=300, memory_mb=1430) as worker:
+        assert prepare_model(run, worker, "car", Asset(id="torus", address=str(tmp_path / "torus.ply"))) == ""
 
 
 def test_a_run_names_the_model_and_the_option_that_gives_it_more_time(run):
