@@ -26,6 +26,7 @@ from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import NORMALS, read_sidecar
 from p3d_gen.run.mesh_text import check_obj
 from p3d_gen.run.meshes import parse_look
+from p3d_gen.run.unread import unread_looks
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric
 
 _LIBRARY = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*mtllib[ \t]+(\S[^\r\n]*)", re.MULTILINE)
@@ -250,6 +251,7 @@ def _by_trimesh(path: Path, default: Symmetry) -> SourceModel:
         symmetry=symmetry,
         materials=materials,
         readings={Reading(COLOUR, COLOURS): COLOURS} if materials else {},
+        warnings=unread_looks(path),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from p3d_gen.run.mesh_lines import is_plain_obj, is_plain_off
 
 CUT_SHORT = "it was cut short, so copy or export it again"
-_STL_HEAD, _STL_FACET = 84, 50
+STL_HEAD, STL_FACET = 84, 50
 _SHOWN_CHARS = 60
 _OBJ_LISTS = (b"v", b"vt", b"vn")
 
@@ -120,12 +120,12 @@ def check_obj_lines(content: bytes) -> None:
 def check_stl(path: Path) -> None:
     """Raise ValueError if an STL file ends before its last facet, or has a vertex that is not three finite numbers."""
     content = path.read_bytes()
-    facets, has = int.from_bytes(content[_STL_HEAD - 4 : _STL_HEAD], "little"), len(content) - _STL_HEAD
-    if has == facets * _STL_FACET:
+    facets, has = int.from_bytes(content[STL_HEAD - 4 : STL_HEAD], "little"), len(content) - STL_HEAD
+    if has == facets * STL_FACET:
         return
     if not content.lstrip().lower().startswith(b"solid"):
-        if has < facets * _STL_FACET:
-            raise ValueError(f"it promises {facets} facets and has {max(has, 0) // _STL_FACET}: {CUT_SHORT}")
+        if has < facets * STL_FACET:
+            raise ValueError(f"it promises {facets} facets and has {max(has, 0) // STL_FACET}: {CUT_SHORT}")
         return
     inside, number = False, 0
     for number, words in _lines(content):
@@ -137,7 +137,7 @@ def check_stl(path: Path) -> None:
         raise ValueError(f"it ends in line {number}, within a solid: {CUT_SHORT}")
 
 
-def _off_rows(content: bytes) -> list[tuple[int, list[bytes]]]:
+def off_rows(content: bytes) -> list[tuple[int, list[bytes]]]:
     """Return number and words of the lines of an OFF file that follow its keyword, which may share its line."""
     lines = list(_lines(content))
     for position, (number, words) in enumerate(lines):
@@ -157,7 +157,7 @@ def check_off(path: Path) -> None:
 
 def check_off_lines(content: bytes) -> None:
     """Look at each line of an OFF file; see `check_off`."""
-    head, *rows = _off_rows(content) or [(0, [])]
+    head, *rows = off_rows(content) or [(0, [])]
     if len(head[1]) < 2:
         raise ValueError(f"it does not say how many vertices and faces there are: {CUT_SHORT}")
     vertices, faces = (_whole_number(*head, word) for word in head[1][:2])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,11 @@ class ParsedMesh:
     normals: NDArray[np.float32] | None
 
 
+def _without_comments(path: Path) -> BytesIO:
+    """Return an OFF file without its comments: trimesh reads lines above a comment twice."""
+    return BytesIO(re.sub(rb"#[^\r\n]*", b"", path.read_bytes()))
+
+
 def parse_look(path: Path) -> ParsedMesh:
     """Return the vertices and faces of a mesh file as `parse_mesh`, and what the vertices of a PLY look like."""
     import trimesh  # takes a second, which processes that read no such file need not wait for
@@ -54,7 +61,8 @@ def parse_look(path: Path) -> ParsedMesh:
         faces = trimesh.geometry.triangulate_quads(ply.faces)
         return ParsedMesh(vertices=ply.vertices, faces=faces, colours=ply.colours, normals=ply.normals)
     try:
-        mesh = trimesh.load(path, process=False, force="mesh")
+        source = _without_comments(path) if suffix == ".off" else path
+        mesh = trimesh.load(source, file_type=suffix[1:], process=False, force="mesh")
     except Exception as error:  # its parsers raise whatever they stumble over
         raise ValueError(f"its {path.suffix} cannot be parsed: {type(error).__name__}: {error}") from error
     if not isinstance(mesh, trimesh.Trimesh):

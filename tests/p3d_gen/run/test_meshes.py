@@ -218,3 +218,16 @@ def test_a_good_mesh_is_what_trimesh_reads(tmp_path):
         vertices, faces = parse_mesh(path)
         assert np.array_equal(vertices, mesh.vertices)
         assert np.array_equal(faces, mesh.faces)
+
+
+def test_comments_anywhere_in_an_off_change_nothing(tmp_path):
+    rows = ["OFF", "4 4 6", "0 0 0", "1 0 0", "0 1 0", "0 0 1", "3 0 2 1", "3 0 1 3", "3 0 3 2", "3 1 2 3"]
+    (tmp_path / "plain.off").write_text("\n".join(rows) + "\n")
+    vertices, faces = parse_mesh(tmp_path / "plain.off")
+    for at in range(len(rows) + 1):
+        (tmp_path / "remark.off").write_text("\n".join([*rows[:at], "# a remark: 1 2 3", *rows[at:]]) + "\n")
+        found_vertices, found_faces = parse_mesh(tmp_path / "remark.off")
+        np.testing.assert_array_equal(found_vertices, vertices)
+        np.testing.assert_array_equal(found_faces, faces)
+    (tmp_path / "end.off").write_text("\r\n".join(f"{row} # remark" for row in rows))
+    np.testing.assert_array_equal(parse_mesh(tmp_path / "end.off")[0], vertices)
