@@ -11,7 +11,7 @@ from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.core.folders import visible
 from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import Asset
-from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, model_id, recognise, with_own_ids
+from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, model_id, recognise, warn_of_folders, with_own_ids
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
@@ -103,6 +103,7 @@ def _is_release(flat: list[Path], root: Path, wanted: Wanted) -> bool:
 def _folder(root: Path, wanted: Wanted) -> Collection:
     flat = visible(root.iterdir(), root, CAD_SUFFIXES)
     if flat and wanted.layout == "auto" and not _is_release(flat, root, wanted):
+        warn_of_folders(root)
         return _files(flat, root.resolve(), wanted)
     among = (wanted.category,) if wanted.category else ()
     layout = recognise(root, among) if wanted.layout == "auto" else wanted.layout

@@ -1,6 +1,6 @@
 """Layouts of the folders of CAD datasets: the places of a category's models, and their axes.
 
-folder       <root>/<category>/<id>.<suffix>, in the axes of the file format; or <root>/<category>/<id>/ with the files
+folder       <root>/<category>/<id>.<suffix>, in the axes of the file format; and <root>/<category>/<id>/ with the files
              of one model each, at any name and depth, as downloads of Objaverse, ABO, GSO and 3D-FUTURE are laid out.
 pascal3d     PASCAL3D+ release 1.1, CAD/<category>/NN.off; the .mat files next to them are not read.
 objectnet3d  ObjectNet3D, CAD/off/<category>/NN.off.
@@ -21,7 +21,7 @@ from pathlib import Path
 from p3d_gen.core.categories import CATEGORIES, is_name
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.folders import visible
-from p3d_gen.spec.nested import nested_models
+from p3d_gen.spec.nested import is_part_of, nested_models
 
 CAD_SUFFIXES = (
     ".off",
@@ -65,7 +65,7 @@ class Pattern:
     glob: pattern of the model files below that folder, which may hold {category}; their suffix must be one of
     `suffixes`.
     depth: number of folders between the folder that names a model and its file; 0 if the file itself names it.
-    nested: True if each model has a folder of its own, see `nested_models`.
+    nested: True if models may have folders of their own too, next to those that are files, see `nested_models`.
     prefix: start of a file's name that does not belong to its id, with {category}.
     distinct: True if no other layout has such a place, so that `auto` may conclude the layout from it.
     """
@@ -87,19 +87,30 @@ class Pattern:
         return [root / name for name in dict.fromkeys(names)]
 
     def files(self, root: Path, category: str) -> dict[Path, str]:
-        """Return the category's model files and their ids, of the first folder that holds any, sorted by path.
+        """Return the category's model files and their ids, of the first folder that holds any.
 
         Names that begin with a dot are passed over.
         """
         for folder in self.folders(root, category):
-            if self.nested:
-                files = nested_models(folder, self.suffixes)
-            else:
-                paths = visible(folder.glob(self.glob.format(category=category)), folder, self.suffixes)
-                files = {path: self._name(path, category) for path in paths}
+            flat = self._flat(folder, category)
+            nested = nested_models(folder, self.suffixes) if self.nested else {}
+            files = flat | {path: name for path, name in nested.items() if not is_part_of(path, folder, flat)}
             if files:
                 return files
         return {}
+
+    def left_out(self, root: Path, category: str) -> list[Path]:
+        """Return the folders of CAD files that are taken as parts of the category's other models, sorted."""
+        left: set[Path] = set()
+        for folder in self.folders(root, category) if self.nested else ():
+            flat = self._flat(folder, category)
+            paths = nested_models(folder, self.suffixes)
+            left |= {folder / path.relative_to(folder).parts[0] for path in paths if is_part_of(path, folder, flat)}
+        return sorted(left)
+
+    def _flat(self, folder: Path, category: str) -> dict[Path, str]:
+        paths = visible(folder.glob(self.glob.format(category=category)), folder, self.suffixes)
+        return {path: self._name(path, category) for path in paths}
 
     def _name(self, path: Path, category: str) -> str:
         name = path.parents[self.depth - 1].name if self.depth else path.stem
@@ -110,15 +121,12 @@ class Pattern:
         glob = self.glob.format(category=category)
         suffixes = "" if "." in glob else "|".join(self.suffixes)
         where = " or ".join(str(folder) for folder in self.folders(Path(), category))
-        return f"{where}/{'*/' if self.nested else ''}{glob}{suffixes}"
+        return ", ".join(f"{where}/{inner}{glob}{suffixes}" for inner in (("", "*/") if self.nested else ("",)))
 
 
 _IN_CAD = Pattern(folder="{category}", distinct=False)
 LAYOUTS: dict[str, tuple[Pattern, ...]] = {
-    "folder": (
-        Pattern(folder="{category}", suffixes=CAD_SUFFIXES, up="auto", front="auto"),
-        Pattern(folder="{category}", suffixes=CAD_SUFFIXES, up="auto", front="auto", nested=True),
-    ),
+    "folder": (Pattern(folder="{category}", suffixes=CAD_SUFFIXES, up="auto", front="auto", nested=True),),
     "pascal3d": (Pattern(folder="CAD/{category}"), _IN_CAD),
     "objectnet3d": (
         Pattern(folder="CAD/off/{category}"),
@@ -216,6 +224,12 @@ def category_models(root: Path, layout: str, category: str, quarantine: bool = F
             f"{_hint(root, layout, category)}"
         )
     pattern, files = match
+    for folder in pattern.left_out(root, category):
+        _logger.warning(
+            "CAD files in %s are left out: they are taken as parts of the models that are files next to it; if they "
+            "are models, give all of them folders of their own",
+            folder,
+        )
     named = [Model(id=model_id(name), path=path, up=pattern.up, front=pattern.front) for path, name in files.items()]
     return tuple(sorted(with_own_ids(named, quarantine), key=lambda model: model.id))
 
@@ -230,11 +244,24 @@ def with_own_ids(named: Iterable[Model], quarantine: bool = False) -> Iterable[M
         twin = models.setdefault(model.id, model).path
         if twin == model.path:
             continue
-        fault = "differ in their suffix only" if twin.stem == model.path.stem else f"both get the id {model.id!r}"
+        is_twin = twin.with_suffix("") == model.path.with_suffix("")
+        fault = "differ in their suffix only" if is_twin else f"both get the id {model.id!r}"
         if not quarantine:
             raise AssetError(f"{model.path} and {twin} {fault}; rename one of them")
         _logger.warning("%s is left out: it and %s %s; rename one of them", model.path, twin, fault)
     return models.values()
+
+
+def warn_of_folders(root: Path) -> None:
+    """Warn of the models in folders that are passed over because models that are files lie next to them."""
+    names = dict.fromkeys(path.relative_to(root).parts[0] for path in nested_models(root, CAD_SUFFIXES))
+    if names:
+        _logger.warning(
+            "%s: CAD models lie in it as files, so that its folders with CAD models are passed over: %s; to use both, "
+            "move the files into a folder of their category, or name each folder by itself",
+            root,
+            ", ".join(names),
+        )
 
 
 def categories_of(root: Path, layout: str) -> Iterator[str]:

@@ -39,6 +39,8 @@ _SUFFIXES = (
 )
 
 _GLOBS = ("*", "*/*", "*/*/*")
+_LAYERS = (".usd", ".usda", ".usdc")  # a file of these is often made of others in folders next to it
+_PARTS = ("parts", "textures", "texture", "tex", "materials", "maps", "images")
 
 
 def _rank(path: Path) -> tuple[int, int, int, str]:
@@ -79,3 +81,15 @@ def nested_models(folder: Path, suffixes: Collection[str]) -> dict[Path, str]:
         return {}
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     return {path: name for each in inner for path, name in _of_folder(each, suffixes).items()}
+
+
+def is_part_of(path: Path, folder: Path, flat: Collection[Path]) -> bool:
+    """Return True if a file in a folder of a category's folder belongs to the models that are files next to it.
+
+    Layers of a USD file do, and all in folders that are named after parts, textures or materials.
+    """
+    if not flat:
+        return False
+    has_layers = any(each.suffix.lower() in _LAYERS for each in flat)
+    is_named = path.relative_to(folder).parts[0].lower() in _PARTS
+    return is_named or (has_layers and path.suffix.lower() in _LAYERS)

@@ -19,7 +19,15 @@ from p3d_gen.core.types import Viewpoint
 from p3d_gen.spec.axes import AxesFrom, UnitFrom, default_axes
 from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import OCCLUDERS, Asset, Inventory
-from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, category_models, model_id, recognise
+from p3d_gen.spec.layouts import (
+    CAD_SUFFIXES,
+    Model,
+    categories_of,
+    category_models,
+    model_id,
+    recognise,
+    warn_of_folders,
+)
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
 from p3d_gen.spec.parametric import parametric_address
 from p3d_gen.spec.sections import EMBEDDED
@@ -183,7 +191,9 @@ def take_occluders(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
         return ()
     root = resolve_folder(source, base_dir, "occlusion.source")
     models = {model_id(path.stem): file_asset(flat_model(path)) for path in visible(root.iterdir(), root, CAD_SUFFIXES)}
-    if not models:
+    if models:
+        warn_of_folders(root)
+    else:
         layout = recognise(root)
         for category in categories_of(root, layout):
             for asset in folder_cads(root, layout, category, "auto", "auto"):

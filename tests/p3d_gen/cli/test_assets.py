@@ -60,6 +60,20 @@ def test_list_of_folders_and_of_the_library(assets):
     assert "gone is not a file or folder: name a manifest" in output
 
 
+def test_list_takes_files_and_folders_of_a_category_and_names_what_it_passes_over(tmp_path):
+    for name in ("n/c.stl", "n/chair/x1/model.obj", "cad/chair/a.glb", "cad/chair/x1/model.obj"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        wedge().export(tmp_path / name)
+    status, output = call("list", tmp_path / "cad")
+    assert status == 0
+    assert "a, x1" in output
+    assert "passed over" not in output
+    status, output = call("list", tmp_path / "n")
+    assert status == 0
+    assert "CAD n" in output
+    assert "its folders with CAD models are passed over: chair;" in " ".join(output.split())
+
+
 def test_options_know_the_layouts_and_axes_of_the_manifest():
     assert get_args(Cad.model_fields["layout"].annotation) == LAYOUTS
     assert get_args(Axis) == AXES

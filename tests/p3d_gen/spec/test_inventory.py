@@ -76,7 +76,7 @@ def test_every_category_has_a_place_in_every_layout(tmp_path):
             root = tmp_path / f"{number}{patterns.index(pattern)}"
             for category in CATEGORIES:
                 folder = pattern.folders(root, category)[-1]
-                glob = f"m/{pattern.glob}" if pattern.nested else pattern.glob.format(category=category)
+                glob = pattern.glob.format(category=category)
                 path = folder / glob.replace("*", "m" if pattern.depth or pattern.suffixes == (".blend",) else "m.off")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
