@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageDraw
 
 from p3d_gen.catalogue.check import Checked, Report
-from p3d_gen.catalogue.views import LOOKS, SIDE_PX, font
+from p3d_gen.catalogue.views import LOOKS, SIDE_PX
 from p3d_gen.core.codecs import encode_jpeg
+from p3d_gen.core.lettering import drawable, font
 from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.types import Picture
 from p3d_gen.run.files import write_bytes
@@ -42,19 +43,19 @@ def size_text(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[tuple[str, tuple[int, int, int]]]:
     yield from ((line, _QUIET) for text in (axes_text(report), size_text(report)) for line in _wrapped(text))
-    yield f"{report.faces} faces, {len(report.parts)} materials, license {report.licence}", _QUIET
+    yield drawable(f"{report.faces} faces, {len(report.parts)} materials, license {report.licence}"), _QUIET
     yield from ((line, _WARNING) for text in report.warnings for line in _wrapped(text))
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _LETTERS)
+    return textwrap.wrap(drawable(text), _LETTERS)
 
 
 def _panel(report: Report) -> Picture:
     """Return the texts about a model (SIDE_PX, _TEXT_PX, 3)."""
     panel = Image.new("RGB", (_TEXT_PX, SIDE_PX), _GROUND)
     draw = ImageDraw.Draw(panel)
-    draw.text((12, 8), f"{report.category}/{report.id}"[:44], fill=_INK, font=font(16))
+    draw.text((12, 8), drawable(f"{report.category}/{report.id}")[:44], fill=_INK, font=font(16))
     for number, (line, colour) in enumerate(_lines(report)):
         draw.text((12, 36 + number * _LINE_PX), line, fill=colour, font=font(13))
     return np.asarray(panel)
@@ -63,7 +64,7 @@ def _panel(report: Report) -> Picture:
 def _head(title: str, width: int) -> Picture:
     head = Image.new("RGB", (width, _HEAD_PX), _GROUND)
     draw = ImageDraw.Draw(head)
-    draw.text((12, 10), title, fill=_INK, font=font(19))
+    draw.text((12, 10), drawable(title), fill=_INK, font=font(19))
     note = "orange: the edge and the arrow of the front (object axis -y); dashed: the base of the box"
     draw.text((width - 12, 15), note, fill=_QUIET, font=font(13), anchor="ra")
     return np.asarray(head)

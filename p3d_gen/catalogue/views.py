@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from p3d_gen.core.geometry import cam_T_obj, project, transform
+from p3d_gen.core.lettering import font
 from p3d_gen.core.silhouette import ray_cast
 from p3d_gen.core.types import Array, Camera, Picture, Viewpoint
 
@@ -54,11 +55,6 @@ LOOKS = (
     Look(title="azimuth 270: its right", azimuth_deg=270.0, elevation_deg=_ELEVATION_DEG),
     Look(title="from above", azimuth_deg=0.0, elevation_deg=90.0),
 )
-
-
-def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font of all texts in pictures."""
-    return ImageFont.load_default(size)
 
 
 def _pose(look: Look) -> Array:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from p3d_gen.core.geometry import box_corners, transform
+from p3d_gen.core.lettering import drawable, font
 from p3d_gen.core.types import Array, Picture
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ _SUBPIXEL_BITS = 4
 _NEAREST_DEPTH = 0.05
 
 
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
 def blank(height: int, width: int, colour: Colour) -> Picture:
     """Make a picture (height, width, 3) of one colour."""
     return np.full((height, width, 3), colour, dtype=np.uint8)
@@ -35,7 +30,7 @@ def blank(height: int, width: int, colour: Colour) -> Picture:
 
 def text_width(text: str, size: int) -> float:
     """Return the pixels that a line of text takes."""
-    return float(_font(size).getlength(text))
+    return float(font(size).getlength(drawable(text)))
 
 
 def fitted(text: str, size: int, width: float) -> str:
@@ -51,11 +46,11 @@ def fitted(text: str, size: int, width: float) -> str:
 
 def write_texts(picture: Picture, texts: Sequence[tuple[float, float, str, str]], size: int, colour: Colour) -> None:
     """Write lines of text into a picture, each as (x, y, text, anchor): anchor as Pillow names it, "lt" for x, y at
-    the left top, "mm" in the middle, "rm" right middle. Only what Pillow's own font holds: ASCII, ° and ±."""
+    the left top, "mm" in the middle, "rm" right middle."""
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     for x, y, text, anchor in texts:
-        draw.text((x, y), text, font=_font(size), fill=colour, anchor=anchor)
+        draw.text((x, y), drawable(text), font=font(size), fill=colour, anchor=anchor)
     picture[:] = np.asarray(image)
 
 
