@@ -20,13 +20,16 @@ from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.types import Picture
 from p3d_gen.run.files import write_bytes
 
+Colour = tuple[int, int, int]
 _ROWS = 24  # models on a sheet
 _TEXT_PX, _HEAD_PX, _GAP_PX = 400, 46, 2
+_WIDTH_PX = _TEXT_PX + len(LOOKS) * SIDE_PX
 _QUALITY = 88
 _GROUND, _INK, _QUIET, _WARNING, _RULE = (255, 255, 255), (29, 31, 34), (91, 96, 103), (179, 38, 30), (214, 216, 219)
 _MARK = 'name="generator" content="p3dgen assets check"'
 _EXTENT = "x {:.2f}  y {:.2f}  z {:.2f}"
 _LETTERS, _LINE_PX = 56, 17
+_WIDE_LETTERS = 240  # of a line across the whole sheet
 
 
 def axes_text(report: Report) -> str:
@@ -41,40 +44,50 @@ def size_text(report: Report) -> str:
     return f"{_EXTENT.format(x, y, z)} of its diagonal, {report.diagonal:.4g} in the file ({metres})"
 
 
-def _lines(report: Report) -> Iterator[tuple[str, tuple[int, int, int]]]:
+def _lines(report: Report) -> Iterator[tuple[str, Colour]]:
     yield from ((line, _QUIET) for text in (axes_text(report), size_text(report)) for line in _wrapped(text))
     yield drawable(f"{report.faces} faces, {len(report.parts)} materials, license {report.licence}"), _QUIET
     yield from ((line, _WARNING) for text in report.warnings for line in _wrapped(text))
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(drawable(text), _LETTERS)
+def _wrapped(text: str, letters: int = _LETTERS) -> list[str]:
+    return textwrap.wrap(drawable(text), letters)
 
 
-def _panel(report: Report) -> Picture:
-    """Return the texts about a model (SIDE_PX, _TEXT_PX, 3)."""
-    panel = Image.new("RGB", (_TEXT_PX, SIDE_PX), _GROUND)
+def _panel(report: Report, lines: Sequence[tuple[str, Colour]], width: int, height: int = 0) -> Picture:
+    """Return the texts about a model (H, width, 3), as high as they are and at least `height`."""
+    panel = Image.new("RGB", (width, max(height, 48 + len(lines) * _LINE_PX)), _GROUND)
     draw = ImageDraw.Draw(panel)
     draw.text((12, 8), drawable(f"{report.category}/{report.id}")[:44], fill=_INK, font=font(16))
-    for number, (line, colour) in enumerate(_lines(report)):
+    for number, (line, colour) in enumerate(lines):
         draw.text((12, 36 + number * _LINE_PX), line, fill=colour, font=font(13))
     return np.asarray(panel)
 
 
-def _head(title: str, width: int) -> Picture:
-    head = Image.new("RGB", (width, _HEAD_PX), _GROUND)
+def _row(report: Report, views: Picture | None) -> Picture:
+    """Return the row of a model: the texts about it and its views, or the reason why it cannot be used."""
+    if views is None:
+        lines = _wrapped(f"It cannot be used: {report.error}", _WIDE_LETTERS)
+        return _panel(report, [(line, _WARNING) for line in lines], _WIDTH_PX)
+    panel = _panel(report, list(_lines(report)), _TEXT_PX, SIDE_PX)
+    below = np.full((len(panel) - SIDE_PX, _WIDTH_PX - _TEXT_PX, 3), _GROUND, np.uint8)
+    return np.hstack([panel, np.vstack([views, below])])
+
+
+def _head(title: str) -> Picture:
+    head = Image.new("RGB", (_WIDTH_PX, _HEAD_PX), _GROUND)
     draw = ImageDraw.Draw(head)
     draw.text((12, 10), drawable(title), fill=_INK, font=font(19))
     note = "orange: the edge and the arrow of the front (object axis -y); dashed: the base of the box"
-    draw.text((width - 12, 15), note, fill=_QUIET, font=font(13), anchor="ra")
+    draw.text((_WIDTH_PX - 12, 15), note, fill=_QUIET, font=font(13), anchor="ra")
     return np.asarray(head)
 
 
-def _sheet(title: str, shown: Sequence[tuple[Report, Picture]]) -> Picture:
+def _sheet(title: str, checked: Sequence[Checked]) -> Picture:
     """Return a picture with a row for each model."""
-    rows = [np.hstack([_panel(report), views]) for report, views in shown]
-    rule = np.full((_GAP_PX, rows[0].shape[1], 3), _RULE, np.uint8)
-    return np.vstack([_head(title, rows[0].shape[1]), *(part for row in rows for part in (rule, row))])
+    rule = np.full((_GAP_PX, _WIDTH_PX, 3), _RULE, np.uint8)
+    rows = [_row(each.report, each.views) for each in checked]
+    return np.vstack([_head(title), *(part for row in rows for part in (rule, row))])
 
 
 def _png(picture: Picture) -> bytes:
@@ -109,16 +122,18 @@ def write_picture(path: Path, checked: Checked) -> None:
     """Write the picture of one model. ValueError if it was not drawn."""
     if checked.views is None:
         raise ValueError(f"{checked.report.id} was not drawn")
-    write_bytes(path, _png(_sheet(checked.report.address, [(checked.report, checked.views)])))
+    write_bytes(path, _png(_sheet(checked.report.address, [checked])))
 
 
 def write_pages(out: Path, title: str, checked: Sequence[Checked]) -> list[Path]:
-    """Write the page and the sheets, and return their paths. RunError if the disk refuses them."""
-    shown = [(each.report, each.views) for each in checked if each.views is not None]
+    """Write the page and the sheets of drawn and unusable models, and return their paths.
+
+    RunError if the disk refuses them.
+    """
     page = out / "index.html"
     write_bytes(page, _page(title, checked).encode())
     sheets = []
-    for number, first in enumerate(range(0, len(shown), _ROWS), 1):
+    for number, first in enumerate(range(0, len(checked), _ROWS), 1):
         sheets.append(out / f"models-{number}.png")
-        write_bytes(sheets[-1], _png(_sheet(title, shown[first : first + _ROWS])))
+        write_bytes(sheets[-1], _png(_sheet(title, checked[first : first + _ROWS])))
     return [page, *sheets]
