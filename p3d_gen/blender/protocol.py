@@ -208,7 +208,14 @@ class SurveyRequest(Request[SurveyAnswer]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportRequest(Request[Done]):
+class ExportAnswer(Message):
+    """The answer to an export: a line about each material of which the file does not hold everything."""
+
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest(Request[ExportAnswer]):
     """Write the prepared model `cad` with its own materials to the GLB file `target`."""
 
     cad: Path
@@ -245,7 +252,7 @@ class CountGpusRequest(Request[CountGpusAnswer]):
     """Count the GPUs of the worker's device."""
 
 
-_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, CountGpusAnswer, Refusal, Ready, Advance)
+_ANSWERS = (RenderAnswer, TimedAnswer, Done, SurveyAnswer, ExportAnswer, CountGpusAnswer, Refusal, Ready, Advance)
 _REQUESTS = (
     RenderRequest,
     TimedRequest,

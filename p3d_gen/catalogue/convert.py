@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from p3d_gen.spec.licences import UNKNOWN, asset_licence, is_own_ply
 from p3d_gen.spec.parametric import parse_parametric
 from p3d_gen.spec.side_files import CATEGORY_FILE, category_keys, model_file
 
+_logger = logging.getLogger(__name__)
 _MADE = (".ply", ".glb", ".keypoints.json", ".toml")
 # GLB is y up, front z; object axes are z up, front -y
 _GLB_FROM_OBJECT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -51,9 +53,11 @@ def _plain_ply(model: CadModel) -> bytes:
     return bytes(mesh.export(file_type="ply", vertex_normal=False))
 
 
-def _glb(worker: BlenderWorker, cad: Path) -> bytes:
+def _glb(worker: BlenderWorker, cad: Path, name: str) -> bytes:
+    """Return a prepared model as GLB, and tell what is lost of its materials. name: of its new file, for the log."""
     target = worker.scratch / "model.glb"
-    worker.ask(ExportRequest(cad=cad, target=target))
+    for line in worker.ask(ExportRequest(cad=cad, target=target)).lost:
+        _logger.warning("%s: material %s", name, line)
     return target.read_bytes()
 
 
@@ -132,7 +136,7 @@ def _convert_file(
         if is_own_ply(asset.path):
             return _write(folder, asset.id, ".ply", _own_ply(model))
         if materials_file(cad).exists() or model.native_uv.any():
-            return _write(folder, asset.id, ".glb", _glb(worker, cad), model)
+            return _write(folder, asset.id, ".glb", _glb(worker, cad, f"{folder.name}/{asset.id}.glb"), model)
         return _write(folder, asset.id, ".ply", _plain_ply(model), model)
     finally:
         discard(cad)

@@ -20,11 +20,17 @@ from p3d_gen.core.errors import RunError
 RAM_DISK = Path("/dev/shm")
 SCRATCH_PREFIX = "p3dgen-scratch-"
 # The guard's input closes when the process ends. It is a grandchild, in a session of its own: some programs kill the
-# children of a process with it (Ray), or its whole group (batch systems).
+# children of a process with it (Ray), or its whole group (batch systems). Ray's agents, which write their logs into the
+# folder, would look for their dead cluster for a minute.
 _GUARD = """exec 3<&0
 {
     trap '' TERM INT HUP QUIT
     read -r line <&3
+    for process in /proc/[0-9]*; do
+        if grep -qsE 'ray::|/ray/' "$process/cmdline" && ls -l "$process/fd" 2>/dev/null | grep -qF -- "-> $1/"; then
+            kill -9 "${process#/proc/}"
+        fi
+    done
     rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }
 } &"""
 

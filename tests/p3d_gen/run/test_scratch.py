@@ -97,6 +97,33 @@ def test_a_folder_is_removed_when_its_process_is_killed(tmp_path, kill, number):
     assert soon(lambda: not guards(tmp_path))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the files that a process has open")
+def test_agents_of_ray_that_write_into_a_folder_end_with_its_process(tmp_path):
+    process, folder = holder(tmp_path)
+    code = "import sys, time; log = open(sys.argv[1], 'w'); print(0, flush=True); time.sleep(600)"
+    places = {"agent": folder / "log", "reader": folder / "sub" / "log", "other": tmp_path / "log"}
+    names = {"agent": "ray::DashboardAgent", "reader": "another program", "other": "ray::DashboardAgent"}
+    children = {
+        each: subprocess.Popen(
+            [sys.executable, "-c", code, str(path), names[each]], stdout=subprocess.PIPE, start_new_session=True
+        )
+        for each, path in places.items()
+    }
+    try:
+        for child in children.values():
+            child.stdout.readline()
+        process.kill()
+        process.wait()
+        assert soon(lambda: not folder.exists())
+        assert children["agent"].wait(10) == -signal.SIGKILL
+        assert [each for each, child in children.items() if child.poll() is None] == ["reader", "other"]
+    finally:
+        for child in children.values():
+            child.kill()
+            child.wait()
+            child.stdout.close()
+
+
 def test_a_folder_is_removed_when_its_process_just_ends(tmp_path):
     process, _ = holder(tmp_path, 0)
     assert process.wait() == 0
