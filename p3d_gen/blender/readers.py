@@ -34,6 +34,13 @@ _Y_UP = ("y", "z")
 _Z_UP = ("z", "-y")
 # Blender's importers turn files that are y up: (x, y, z) becomes (x, -z, y); this turns them back
 _TO_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+_AGAIN = {
+    ".glb": "export it again as GLB 2",
+    ".gltf": "export it again as glTF 2",
+    ".fbx": "export it again as FBX 7.4, or as GLB 2",
+    ".dae": "export it again as COLLADA 1.4, or as GLB 2",
+    ".blend": "save it again with Blender 4.5 or older",
+}
 _USD = (".usd", ".usda", ".usdc", ".usdz")
 
 
@@ -79,7 +86,10 @@ def _reason(error: RuntimeError) -> str:
 
 
 def open_file(path: Path) -> None:
-    """Bring the file into the scene by Blender's own importer. ValueError carries the importer's message."""
+    """Bring the file into the scene by Blender's own importer.
+
+    ValueError carries the importer's message and the way out.
+    """
     name, suffix = str(path), path.suffix.lower()
     check_references(path)
     if suffix in _USD:
@@ -103,7 +113,8 @@ def open_file(path: Path) -> None:
         else:
             bpy.ops.wm.usd_import(filepath=name, apply_unit_conversion_scale=False, create_world_material=False)
     except RuntimeError as error:
-        raise ValueError(_reason(error)) from None
+        again = _AGAIN.get(suffix, f"export it again as {suffix[1:].upper()}")
+        raise ValueError(f"{_reason(error).rstrip('.')}: the file is damaged, or of another version; {again}") from None
     for library in bpy.data.libraries:
         if library.is_missing:
             raise ValueError(f"it uses parts of {library.filepath!r}, which does not exist")

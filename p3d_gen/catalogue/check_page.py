@@ -67,7 +67,7 @@ def _panel(report: Report, lines: Sequence[tuple[str, Colour]], width: int, heig
 def _row(report: Report, views: Picture | None) -> Picture:
     """Return the row of a model: the texts about it and its views, or the reason why it cannot be used."""
     if views is None:
-        lines = _wrapped(f"It cannot be used: {report.error}", _WIDE_LETTERS)
+        lines = _wrapped(f"{report.address} cannot be used: {report.error}", _WIDE_LETTERS)
         return _panel(report, [(line, _WARNING) for line in lines], _WIDTH_PX)
     panel = _panel(report, list(_lines(report)), _TEXT_PX, SIDE_PX)
     below = np.full((len(panel) - SIDE_PX, _WIDTH_PX - _TEXT_PX, 3), _GROUND, np.uint8)

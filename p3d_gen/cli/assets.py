@@ -172,7 +172,7 @@ def _show_reports(reports: list[Report]) -> None:
                 table.add_row(*_check_row(report))
         print_wide(table)
     for report in reports:
-        for line in (f"broken: {report.error}",) if report.error else report.warnings:
+        for line in (f"broken: {report.address}: {report.error}",) if report.error else report.warnings:
             click.echo(f"{report.category}/{report.id}: {line}")
         if report.part_kinds:
             kinds = ", ".join(f"{part} = {kind}" for part, kind in report.part_kinds.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -167,6 +168,30 @@ def test_check_reports_every_model_and_fails_for_the_broken(tmp_path):
     assert not reports["bare"]["watertight"]
     assert any("gone.mtl" in warning for warning in reports["bare"]["warnings"])
     assert reports["empty"]["error"]
+
+
+@pytest.mark.blender
+def test_what_blender_cannot_read_is_named_with_a_way_out(tmp_path):
+    (tmp_path / "chair").mkdir()
+    files = {
+        "v0.glb": (
+            b"glTF" + struct.pack("<IIII", 0, 20, 0, 0),
+            "GLB version must be 2; got 0",
+            "export it again as GLB",
+        ),
+        "v1.gltf": (b'{"asset": {"version": "1.0"}}', "glTF version must be 2.0", "export it again as glTF 2"),
+        "old.blend": (b"nothing", "is not supported", "save it again with Blender 4.5 or older"),
+        "no.usda": (b"nothing", "unable to open", "export it again as USDA"),
+    }
+    for name, (content, _, _) in files.items():
+        (tmp_path / "chair" / name).write_bytes(content)
+    status, output = call("check", tmp_path)
+    assert status == 1
+    for name, (_, fault, way_out) in files.items():
+        path = tmp_path / "chair" / name
+        (line,) = [line for line in output.splitlines() if line.startswith(f"chair/{path.stem}: broken: {path}: ")]
+        assert fault in line
+        assert way_out in line
 
 
 @pytest.mark.blender
