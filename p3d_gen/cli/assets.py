@@ -108,7 +108,8 @@ def _list_library(table: Table) -> None:
 
 @assets.command("list")
 @click.argument("source", metavar="MANIFEST|FOLDER|parametric")
-def list_(source: str) -> None:
+@category_option
+def list_(source: str, category: str | None) -> None:
     """List the assets of a manifest, the CAD models of a folder, or the shapes of the parametric library.
 
     \b
@@ -119,12 +120,12 @@ def list_(source: str) -> None:
     from p3d_gen.catalogue.collect import Wanted, collect
 
     table = Table("kind", "number", "names", "source")
-    if source == "parametric":
+    if source == "parametric" and not category:
         _list_library(table)
-    elif Path(source).is_file() and source.endswith(".toml"):
+    elif Path(source).is_file() and source.endswith(".toml") and not category:
         _list_manifest(table, Path(source))
     else:
-        models = collect(source, Wanted())
+        models = collect(source, Wanted(category=category or ""))
         _add_cads(table, models.cads, str(models.root or "parametric"))
     print_wide(table)
 

@@ -61,6 +61,16 @@ def test_list_of_folders_and_of_the_library(assets):
     assert "gone is not a file or folder: name a manifest" in output
 
 
+def test_list_of_one_category(manifest_path, assets):
+    for source in (assets / "cad", manifest_path, "parametric"):
+        status, output = call("list", source, "--category", "car")
+        assert status == 0
+        assert "CAD car" in output
+        assert "CAD chair" not in output
+        assert "textures" not in output
+    assert "no CAD model of bus" in call("list", assets / "cad", "--category", "bus")[1]
+
+
 def test_list_takes_files_and_folders_of_a_category_and_names_what_it_passes_over(tmp_path):
     for name in ("n/c.stl", "n/chair/x1/model.obj", "cad/chair/a.glb", "cad/chair/x1/model.obj"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
