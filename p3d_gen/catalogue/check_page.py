@@ -46,7 +46,8 @@ def size_text(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[tuple[str, Colour]]:
     yield from ((line, _QUIET) for text in (axes_text(report), size_text(report)) for line in _wrapped(text))
-    yield drawable(f"{report.faces} faces, {len(report.parts)} materials, license {report.licence}"), _QUIET
+    materials = f"{len(report.parts)} material{'' if len(report.parts) == 1 else 's'}"
+    yield drawable(f"{report.faces} faces, {materials}, license {report.licence}"), _QUIET
     yield from ((line, _WARNING) for text in report.warnings for line in _wrapped(text))
 
 

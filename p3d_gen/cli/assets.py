@@ -148,7 +148,7 @@ def _check_row(report: Report) -> tuple[str, ...]:
         str(report.keypoints),
         _yes(report.watertight),
         report.licence,
-        f"{len(report.warnings)} warnings" if report.warnings else "good",
+        f"{count} warning{'s' if count > 1 else ''}" if (count := len(report.warnings)) else "good",
     )
 
 

@@ -12,6 +12,9 @@ from typing import Any, Literal, TypeVar
 from p3d_gen.core.categories import BUILTIN, CategoryDefinition
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from p3d_gen.core.types import Array
+from p3d_gen.dataset.folder import is_dataset
+from p3d_gen.dataset.folder import open_dataset as open_made
+from p3d_gen.dataset.splits import split_of_asset
 from p3d_gen.spec.sections import Section, validated
 from pose_models.categories import KnownCategories, training_definitions
 from pose_models.config import MILD, STRONG, LoopConfig, load_config
@@ -133,7 +136,8 @@ def training_images(
 def training_cads(data: TrainingData, categories: Sequence[str]) -> dict[str, dict[str, Array]]:
     """Return the vertices of every CAD model, by category and id.
 
-    They come from `data.cads`, else from the runs that the shards belong to, an id then starting with its run.
+    They come from `data.cads`, else from the runs that the shards belong to, an id then starting with its run. Of a
+    dataset that is split by models these are the models of the splits that are trained on: the others are held out.
     """
     if data.cads is not None:
         return {name: cad_vertices(data.cads, name) for name in categories}
@@ -141,9 +145,20 @@ def training_cads(data: TrainingData, categories: Sequence[str]) -> dict[str, di
         raise ConfigError("give --cads with --real: the mesh is fitted to the category's CAD models")
     cads: dict[str, dict[str, Array]] = {}
     for name in categories:
-        runs = sorted({path.parent.parent for shards in data.shards for path in shard_paths(shards, name)})
-        cads[name] = {f"{run}/{id_}": cad for run in runs for id_, cad in cad_vertices(run / "cad", name).items()}
+        folders = sorted({path.parent for shards in data.shards for path in shard_paths(shards, name)})
+        cads[name] = {f"{each.parent}/{id_}": cad for each in folders for id_, cad in _cads_of(each, name).items()}
     return cads
+
+
+def _cads_of(shards: Path, category: str) -> dict[str, Array]:
+    """Return the CAD models beside a folder of shards; of a dataset that is split by models, those of its split."""
+    cads = cad_vertices(shards.parent / "cad", category)
+    if not is_dataset(shards.parent):
+        return cads
+    recipe = open_made(shards.parent).recipe
+    if "cad" not in recipe.split_by:
+        return cads
+    return {id_: cad for id_, cad in cads.items() if split_of_asset(recipe, "cad", f"{category}/{id_}") == shards.name}
 
 
 def category_definitions(data: TrainingData, categories: Sequence[str]) -> tuple[CategoryDefinition, ...]:

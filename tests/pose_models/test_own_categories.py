@@ -22,12 +22,13 @@ from pose_models.baselines.res_general import load_baseline
 from pose_models.baselines.training import BaselineTrainee
 from pose_models.categories import training_definitions
 from pose_models.cli import main
-from pose_models.data.shards import ShardSamples, read_shard
+from pose_models.data.shards import ShardSamples, entry_labels, read_shard, shard_entries
 from pose_models.estimator import EstimateConfig
 from pose_models.evaluation import placed
 from pose_models.loading import estimator_of
 from pose_models.metrics import symmetry_error_rad
 from pose_models.prediction import read_predictions
+from pose_models.training.assembly import TrainingData, training_cads
 from tests.helpers.boxes import write_run
 from tests.helpers.mugs import write_mugs
 
@@ -214,6 +215,25 @@ def test_a_dataset_of_the_run_tells_them_too(world, tmp_path):
     assert (can.symmetry.canonical(), can.pose, mug.words) == (CAN, "any", ("coffee mug",))
     make_dataset(tmp_path / "set", open_sources([str(world / "run")]), Recipe(shares={"all": 1.0}))
     assert training_definitions([tmp_path / "set"], None, ["can", "mug"]) == (can, mug)
+
+
+def test_a_training_knows_no_shape_that_its_dataset_holds_out(world, tmp_path):
+    """A dataset keeps the models of all its splits in one folder; the mesh is fitted to those of the split."""
+    make_dataset(tmp_path / "set", open_sources([str(world / "run")]), Recipe(seed=1, shares={"train": 1, "val": 1}))
+    known = {}
+    for split in ("train", "val"):
+        folder = tmp_path / "set" / split
+        labels = [entry_labels(entry) for tar in folder.glob("mug-*.tar") for entry in shard_entries(tar)]
+        shown = {f"{tmp_path / 'set'}/{each['cad_id']}" for each in labels}
+        known[split] = training_cads(TrainingData(shards=(str(folder),)), ("mug",))["mug"].keys()
+        assert known[split] == shown != set()
+    assert known["train"].isdisjoint(known["val"])
+    both = TrainingData(shards=tuple(str(tmp_path / "set" / split) for split in known))
+    assert len(training_cads(both, ("mug",))["mug"]) == 3
+    by_background = Recipe(shares={"train": 1, "val": 1}, split_by=("background",))
+    make_dataset(tmp_path / "mixed", open_sources([str(world / "run")]), by_background)
+    [one, *_] = sorted((tmp_path / "mixed").glob("*/mug-*.tar"))
+    assert len(training_cads(TrainingData(shards=(str(one),)), ("mug",))["mug"]) == 3
 
 
 # What is known of a category
