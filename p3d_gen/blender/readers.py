@@ -6,9 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import bpy
 import numpy as np
@@ -21,6 +19,7 @@ from p3d_gen.blender.headers import check_extensions, fbx_unit_m, has_unit, is_y
 from p3d_gen.blender.pieces import COLOURS, colour_material, read_scene
 from p3d_gen.blender.readings import COLOUR, Reading, not_kept
 from p3d_gen.blender.references import check_references, is_below, is_plain
+from p3d_gen.blender.usd import pxr, unread_materials
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from p3d_gen.run.cad_model import NORMALS, read_sidecar
@@ -120,15 +119,9 @@ def open_file(path: Path) -> None:
             raise ValueError(f"it uses parts of {library.filepath!r}, which does not exist")
 
 
-def _pxr(module: str) -> Any:
-    """Import a module of the USD library that comes with Blender."""
-    bpy.utils.expose_bundled_modules()
-    return import_module(f"pxr.{module}")
-
-
 def _check_layers(path: Path) -> None:
     """Raise ValueError if a file that a USD model is composed of is a pipe or a device, before that is opened."""
-    todo, seen, find = [path], {path}, _pxr("Sdf").Layer.FindOrOpen
+    todo, seen, find = [path], {path}, pxr("Sdf").Layer.FindOrOpen
     while todo:
         try:
             layer = find(str(todo.pop()))
@@ -152,8 +145,8 @@ def conversion(path: Path) -> tuple[tuple[str, str], Array]:
         return (_Y_UP, _TO_Y_UP) if is_y_up(path) else (_Z_UP, np.eye(4))
     if suffix not in _USD:
         return (_Y_UP, _TO_Y_UP) if suffix in (".glb", ".gltf") else (_Z_UP, np.eye(4))
-    usd_geom = _pxr("UsdGeom")
-    stage = _pxr("Usd").Stage.Open(str(path))
+    usd_geom = pxr("UsdGeom")
+    stage = pxr("Usd").Stage.Open(str(path))
     y_up = usd_geom.GetStageUpAxis(stage) == usd_geom.Tokens.y
     root = stage.GetDefaultPrim()
     if root and root.HasCustomDataKey("Blender:generated"):  # the importer leaves out this root and its matrix
@@ -172,8 +165,8 @@ def _units(path: Path) -> tuple[float | None, float]:
         file_m = fbx_unit_m(path)
         return (None if file_m is None else 1.0), file_m or 1.0
     if suffix in _USD:
-        usd_geom = _pxr("UsdGeom")
-        stage = _pxr("Usd").Stage.Open(str(path))
+        usd_geom = pxr("UsdGeom")
+        stage = pxr("Usd").Stage.Open(str(path))
         is_said = usd_geom.StageHasAuthoredMetersPerUnit(stage)
         return (float(usd_geom.GetStageMetersPerUnit(stage)) if is_said else None), 1.0
     if (suffix == ".blend" and units.system != "NONE") or (suffix == ".dae" and has_unit(path)):
@@ -184,7 +177,7 @@ def _units(path: Path) -> tuple[float | None, float]:
 def _missing_files(path: Path) -> tuple[str, ...]:
     """Return a warning for each missing file: a material library of an OBJ, or a file that a USD refers to."""
     if path.suffix.lower() in _USD:
-        _, _, unresolved = _pxr("UsdUtils").ComputeAllDependencies(str(path))
+        _, _, unresolved = pxr("UsdUtils").ComputeAllDependencies(str(path))
         return tuple(f"the file {name!r} that it refers to is not there" for name in sorted(unresolved))
     if path.suffix.lower() != ".obj":
         return ()
@@ -229,7 +222,9 @@ def _by_blender(path: Path, default: Symmetry, root: Path | None) -> SourceModel
     keypoints, symmetry = read_sidecar(path, default)
     materials = tuple(table.numbers)
     unread = (f"the colours {name} are read by no material" for name in table.unread)
-    lost = (text for material in materials if material for text in not_kept(material))
+    lost = [text for material in materials if material for text in not_kept(material)]
+    if path.suffix.lower() in _USD:
+        lost += unread_materials(path)
     return SourceModel(
         surface=replace(surface.turned(matrix), keypoints=keypoints),
         axes=axes,
