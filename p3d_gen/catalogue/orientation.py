@@ -24,6 +24,7 @@ _POINTS, _CELLS, _SEED = 20_000, 12, 8
 _SLACK = 0.02
 _MANY = 3  # models from which on one can differ from the others
 _MISSED = 1.45  # how much farther from full agreement a model must be than it would be if it were turned
+_NOISE = 0.001  # of agreements: where the points of a surface lie costs up to 0.0002
 _LEVEL = 0.9  # |z| of the normal of a seat
 _OFF = 0.04  # of the box's diagonal
 
@@ -134,7 +135,8 @@ class Difference:
 
     def is_odd(self, usual: float) -> bool:
         """Return True if a turn would make it fit much better, and as well as models usually do."""
-        return self.if_turned >= usual - _SLACK and 1 - self.agreement > _MISSED * (1 - self.if_turned)
+        missed = 1 - self.agreement
+        return self.if_turned >= usual - _SLACK and missed > max(_MISSED * (1 - self.if_turned), _NOISE)
 
     def axes(self, up: str, front: str) -> tuple[str, str]:
         """Return the axes of the file that would make it stand like the others, if these are the present ones."""

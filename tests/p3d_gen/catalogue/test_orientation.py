@@ -72,6 +72,16 @@ def test_a_model_that_differs_from_the_others_is_found_with_the_axes_that_mend_i
             assert np.allclose(in_file @ object_R_file(*odd[2].axes(up, front)).T, cars[2].points)
 
 
+@pytest.mark.parametrize("shape", [trimesh.creation.box((1, 1, 2)), trimesh.creation.cylinder(0.5, 2)])
+def test_equal_models_stand_alike(shape):
+    """Also if turns leave them as they are, and their triangles differ."""
+    vertices, faces = shape.vertices - shape.bounds.mean(axis=0), np.asarray(shape.faces, np.int32)
+    finer = shape.subdivide()
+    again = sampled(finer.vertices - finer.bounds.mean(axis=0), np.asarray(finer.faces, np.int32))
+    assert disagreements([sampled(vertices, faces)] * 5) == {}
+    assert disagreements([*[sampled(vertices, faces)] * 4, again]) == {}
+
+
 def test_axes_of_a_picture_become_axes_of_the_file():
     for up, front in (("z", "-y"), ("y", "z"), ("-x", "y")):
         assert file_axes(up, front, "z", "-y") == (up, front)
