@@ -52,16 +52,20 @@ def _baked_inputs(material: Material) -> list[str]:
 
 def lost_of(material: Material) -> list[str]:
     """Return what neither the exporter nor baking carries over of a material."""
-    if _principled(material) is None:
-        return ["its surface, which is not a Principled BSDF"]
+    if not material.use_nodes:
+        return []
     shader = _principled(material)
+    if shader is None:
+        return ["its surface, which is not a Principled BSDF"]
     names = [each.name for each in shader.inputs if each.name not in (*_COLOURS, *_NUMBERS) and _above(each) - _KEPT]
     return [f"the nodes of {name!r}" for name in names]
 
 
 def _show(material: Material, name: str, target: bpy.types.Image) -> None:
     """Let a material emit one input of its shader, and let baking write it to a picture."""
-    tree, shader = material.node_tree, _principled(material)
+    shader = _principled(material)
+    material.use_nodes = True  # each material of an object needs the picture
+    tree = material.node_tree
     emission, picture = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeTexImage")
     picture.image = target
     tree.nodes.active = picture

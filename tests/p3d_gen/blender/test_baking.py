@@ -1,5 +1,8 @@
 """`assets import` bakes what a GLB cannot hold: the new file looks like the old one."""
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -34,6 +37,33 @@ def picture(worker, model, folder):
     return read_colours(target)
 
 
+MIXED = """
+import os, shutil, sys
+import bpy
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.mesh.primitive_cube_add()
+item = bpy.context.object
+plain, noisy = bpy.data.materials.new("plain"), bpy.data.materials.new("noisy")
+plain.diffuse_color = (0.1, 0.5, 0.2, 1)
+noisy.use_nodes = True
+checker = noisy.node_tree.nodes.new("ShaderNodeTexChecker")
+noisy.node_tree.links.new(checker.outputs["Color"], noisy.node_tree.nodes["Principled BSDF"].inputs["Base Color"])
+item.data.materials.append(plain)
+item.data.materials.append(noisy)
+for face in item.data.polygons:
+    face.material_index = face.index % 2
+bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])
+shutil.rmtree(bpy.app.tempdir)
+os._exit(0)
+"""
+
+
+def test_a_material_without_nodes_stands_beside_a_procedural_one(worker, tmp_path):
+    source = tmp_path / "mixed.blend"
+    subprocess.run([sys.executable, "-c", MIXED, str(source)], check=True, capture_output=True)
+    assert_same_look(worker, source, tmp_path)
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -46,7 +76,11 @@ def picture(worker, model, folder):
     ],
 )
 def test_a_converted_model_looks_like_its_source(worker, looks, tmp_path, model):
-    source, out = looks / model, tmp_path / "out"
+    assert_same_look(worker, looks / model, tmp_path)
+
+
+def assert_same_look(worker, source, tmp_path):
+    out = tmp_path / "out"
     result = CliRunner().invoke(main, ["assets", "import", str(source), "--category", "thing", "--out", str(out)])
     assert result.exit_code == 0, result.output
     [made] = (out / "thing").glob("*.glb")

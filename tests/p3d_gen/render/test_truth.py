@@ -237,7 +237,7 @@ def test_label_truth_over_600_images(tmp_path, request, source, camera):
     elif source == "own":
         folder, texture = tmp_path / "looks", "native"
         categories = write_looks(folder)
-    each = 600 // len(categories)
+    each = -(-600 // len(categories))
     run = run_of(
         tmp_path,
         f"categories = {categories}\nsamples_per_category = {each}\nshard_size = {each}\n"
