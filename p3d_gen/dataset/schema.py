@@ -64,11 +64,16 @@ class PackedLabels(TypedDict):
     image_hw: Annotated[list[Size], Field(min_length=2, max_length=2, description="height, width")]
     stretch_xyz: Annotated[Three, Field(description="factors on the CAD model's axes")]
     object_extent_xyz: Annotated[Three, Field(description="size of the stretched box, centred on the origin")]
-    symmetry_order: Annotated[int, Field(ge=0, description="turns about z that change nothing: 1 none, 0 any angle")]
+    symmetry_order: Annotated[
+        int, Field(ge=0, description="turns about z that change nothing unless stretched: 1 none, 0 any")
+    ]
     symmetries: NotRequired[
         Annotated[
             list[Box],
-            Field(min_length=1, description="x, y, z, n: turns by 1/n about that axis change nothing; n 1 none, 0 any"),
+            Field(
+                min_length=1,
+                description="x, y, z, n: turns by 1/n about that axis change nothing unless stretched; n 1 none, 0 any",
+            ),
         ]
     ]
     diagonal_m: NotRequired[
