@@ -26,8 +26,9 @@ _GUARD = """exec 3<&0
 {
     trap '' TERM INT HUP QUIT
     read -r line <&3
-    for process in /proc/[0-9]*; do
-        if grep -qsE 'ray::|/ray/' "$process/cmdline" && ls -l "$process/fd" 2>/dev/null | grep -qF -- "-> $1/"; then
+    for words in $(grep -lsE 'ray::|/ray/' /proc/[0-9]*/cmdline); do
+        process="${words%/cmdline}"
+        if ls -l "$process/fd" 2>/dev/null | grep -qF -- "-> $1/"; then
             kill -9 "${process#/proc/}"
         fi
     done
