@@ -55,7 +55,7 @@ def test_a_check_names_the_option_that_gives_a_model_more_time(run, tmp_path):
     words = ["assets", "check", str(model), "--category", "car", "--no-pictures", "--prepare-timeout", "0.001"]
     done = subprocess.run([BIN, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"car/{model.stem}: broken: its preparation took more than the 0.001 s of --prepare-timeout" in done.stdout
+    assert f"{model.name}: its preparation took more than the 0.001 s of --prepare-timeout" in done.stdout
     assert "Traceback" not in done.stderr
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from p3d_gen.blender.client import BlenderError, BlenderWorker
 from p3d_gen.blender.protocol import RenderRequest, matrix
+from p3d_gen.core.categories import CategoryDefinition
 from p3d_gen.core.codecs import decode_image, decode_npz
 from p3d_gen.core.geometry import cam_T_obj, project, transform
 from p3d_gen.core.silhouette import mask_box, mask_iou, silhouette
@@ -167,7 +168,7 @@ def test_the_sky_is_as_bright_as_asked_for(run, worker, tmp_path):
 def test_paint_takes_the_prompts_colour(run, worker, tmp_path):
     ensure_models(run.root)
     for name, channel in (("red", 0), ("green", 1), ("blue", 2)):
-        materials = realistic(np.random.default_rng(1), name, ())
+        materials = realistic(np.random.default_rng(1), name, CategoryDefinition(name="thing", glass="dark"))
         left, right = brightness(worker, run, tmp_path / "a.exr", materials=materials, samples=4)
         assert (left + right).argmax() == channel
 
