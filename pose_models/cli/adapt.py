@@ -8,23 +8,19 @@ import click
 
 from p3d_gen.core.commandline import Group, is_quiet
 from pose_models.cli.common import chosen_images, chosen_watch
+from pose_models.cli.image_options import IMAGE_KINDS, image_options
 from pose_models.cli.options import (
     COUNT,
     FOLDER,
-    IMAGE_KINDS,
     SHARDS,
     SHARE,
-    adapt_config_option,
     distance_option,
     grouped,
-    image_options,
-    learning_options,
-    loop_options,
     model_option,
     option,
     out_option,
-    watch_options,
 )
+from pose_models.cli.training_options import adapt_config_option, learning_options, loop_options, watch_options
 
 if TYPE_CHECKING:
     from pose_models.adapt.config import Cc3dConfig

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from p3d_gen.core.commandline import Group, is_quiet
-from pose_models.cli.options import IMAGE_KINDS, POSITIVE, max_stride_option, option, training_options
+from pose_models.cli.image_options import IMAGE_KINDS
+from pose_models.cli.options import POSITIVE, option
+from pose_models.cli.training_options import max_stride_option, training_options
 
 
 @click.group(cls=Group)

@@ -10,18 +10,9 @@ import click
 from p3d_gen.core.commandline import Group
 from p3d_gen.core.errors import DataError
 from pose_models.cli.common import chosen_images
-from pose_models.cli.options import (
-    COUNT,
-    FOLDER,
-    IMAGE_KINDS,
-    SHARDS,
-    backbone_option,
-    device_option,
-    freeze_option,
-    image_options,
-    option,
-    threads_option,
-)
+from pose_models.cli.image_options import IMAGE_KINDS, image_options
+from pose_models.cli.options import COUNT, FOLDER, SHARDS, device_option, option, threads_option
+from pose_models.cli.training_options import backbone_option, freeze_option
 
 
 @click.group(cls=Group)

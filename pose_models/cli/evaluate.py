@@ -9,15 +9,14 @@ import click
 
 from p3d_gen.core.commandline import is_quiet, print_wide
 from pose_models.cli.common import chosen_images
+from pose_models.cli.image_options import IMAGE_KINDS, image_options
 from pose_models.cli.options import (
     FILE,
     FOLDER,
-    IMAGE_KINDS,
     SOLVERS,
     Choice,
     device_option,
     distance_option,
-    image_options,
     mirror_option,
     model_option,
     option,

@@ -9,17 +9,9 @@ import click
 
 from p3d_gen.core.commandline import is_quiet
 from pose_models.cli.common import IMAGE_OPTIONS, chosen_images
-from pose_models.cli.options import (
-    IMAGE_KINDS,
-    distance_option,
-    image_options,
-    label_seed_option,
-    labels_option,
-    learning_options,
-    loop_options,
-    model_option,
-    out_option,
-)
+from pose_models.cli.image_options import IMAGE_KINDS, image_options
+from pose_models.cli.options import distance_option, model_option, out_option
+from pose_models.cli.training_options import label_seed_option, labels_option, learning_options, loop_options
 
 
 @click.command(epilog=IMAGE_KINDS)

@@ -9,7 +9,8 @@ import click
 
 from p3d_gen.core.commandline import is_quiet, print_wide
 from p3d_gen.core.errors import ConfigError
-from pose_models.cli.options import FILE, cads_option, option, shard_training_options, vertices_option
+from pose_models.cli.options import FILE, cads_option, option
+from pose_models.cli.training_options import shard_training_options, vertices_option
 
 if TYPE_CHECKING:
     from pose_models.baselines.config import BaselineConfig

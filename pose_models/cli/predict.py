@@ -7,15 +7,7 @@ from typing import Literal
 
 import click
 
-from pose_models.cli.options import (
-    FILE,
-    FOLDER,
-    device_option,
-    distance_option,
-    mirror_option,
-    model_option,
-    option,
-)
+from pose_models.cli.options import FILE, FOLDER, device_option, distance_option, mirror_option, model_option, option
 
 _AT_ONCE = 8
 

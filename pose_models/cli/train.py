@@ -8,14 +8,9 @@ from typing import Any
 import click
 
 from p3d_gen.core.commandline import is_quiet
-from pose_models.cli.options import (
-    IMAGE_KINDS,
-    cads_option,
-    max_stride_option,
-    option,
-    training_options,
-    vertices_option,
-)
+from pose_models.cli.image_options import IMAGE_KINDS
+from pose_models.cli.options import cads_option, option
+from pose_models.cli.training_options import max_stride_option, training_options, vertices_option
 
 
 @click.command(epilog=IMAGE_KINDS)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pose_models.cli import main, options
+from pose_models.cli import image_options, main, options
 from pose_models.data.corrupt import CORRUPTIONS
 from pose_models.data.crop import CROPS, crop_rule
 from pose_models.data.datasets import KINDS
@@ -66,11 +66,11 @@ def test_help_has_two_names_and_what_it_refers_to_is_there(words):
 
 def test_names_in_the_help_are_those_of_the_code():
     assert tuple(PRESETS) == options.SOLVERS
-    assert options.CORRUPTIONS == CORRUPTIONS
-    assert tuple(LEVELS) == options.OCCLUSION_LEVELS
-    assert set(options.CROPS) == {*CROPS, "objectnet3d"}
+    assert image_options.CORRUPTIONS == CORRUPTIONS
+    assert tuple(LEVELS) == image_options.OCCLUSION_LEVELS
+    assert set(image_options.CROPS) == {*CROPS, "objectnet3d"}
     assert crop_rule("objectnet3d", "car")
-    assert tuple(re.findall(r"^  ([\w-]+):PATH", options.IMAGE_KINDS, re.MULTILINE)) == KINDS
+    assert tuple(re.findall(r"^  ([\w-]+):PATH", image_options.IMAGE_KINDS, re.MULTILINE)) == KINDS
 
 
 @pytest.mark.parametrize("words", [("evaluate",), ("bench", "adapt")])
