@@ -86,7 +86,7 @@ def compact_json(value: Any) -> bytes:
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file's content."""
-    with remote_errors(path), path.open("rb") as file:
+    with remote_errors(path), path.open("rb") if is_remote(path) else path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

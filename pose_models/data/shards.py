@@ -92,11 +92,14 @@ def shard_categories(shards: str) -> list[str]:
     return sorted({match[1] for path in _named(shards) if (match := _NAME.fullmatch(path.name))})
 
 
-def shard_entries(path: Path) -> list[StoredSample]:
+def shard_entries(path: Path, check: bool = True) -> list[StoredSample]:
     """Return the samples of one shard in order; of a server that sends whole files only, with what a training reads.
 
-    DataError naming the shard if it is cut, or a sample incomplete.
+    check: compare a shard on a disk with the checksum that was recorded of it. DataError naming the shard if it is cut
+    or changed, or a sample incomplete.
     """
+    if check and not is_remote(path):
+        checked_sha256(path)
     with tar_errors(path):
         hold = () if answers_ranges(path) else _READ
     entries = list(list_samples(path, hold))
@@ -125,18 +128,9 @@ def _labels(entry: StoredSample, content: bytes) -> dict[str, Any]:
 
 
 def read_shard(path: Path, check: bool = True) -> Iterator[PoseSample]:
-    """Yield the decoded samples of one shard in order; errors as of `shard_entries` and `decode`.
-
-    check: compare a shard on a disk with the checksum that was recorded of it, by a thread while samples are decoded.
-    DataError, before any other fault of the shard and at the latest after its last sample, if they differ.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        checked = pool.submit(checked_sha256, path) if check and not is_remote(path) else None
-        try:
-            yield from map(decode, shard_entries(path))
-        finally:
-            if checked:
-                checked.result()
+    """Yield the decoded samples of one shard in order; check, and errors, as of `shard_entries` and `decode`."""
+    for entry in shard_entries(path, check):
+        yield decode(entry)
 
 
 class ShardSamples(Sequence[PoseSample]):
@@ -152,7 +146,7 @@ class ShardSamples(Sequence[PoseSample]):
         self.entries: list[StoredSample] = []
         self.identity: dict[str, str] = {}
         for path, sha256 in zip(paths, sums, strict=True):
-            entries = shard_entries(path)
+            entries = shard_entries(path, check=False)
             self.entries += entries
             name = path.name if path.name not in self.identity else f"{path.parent.parent.name}/{path.name}"
             self.identity[name] = sha256 or digest([[entry.key, entry.places] for entry in entries])
