@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from p3d_gen.core.errors import ConfigError, DataError
+from p3d_gen.core.errors import ConfigError
+from pose_models.config import BACKBONE
 
 STRIDE = 8
-HUB = "hub"
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+# Mean and standard deviation of ImageNet, which networks of random weights and all models of version 0.1.0 are given.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Merge = Literal["sum", "resnetext"]
 
@@ -32,13 +30,18 @@ class BackboneSpec:
 
     name: any timm network that gives feature maps, convolutional or a ViT. max_stride: stride of the coarsest map that
     is used. merge: "sum" or "resnetext", see `FeatureNet`. width: channels of the sum. channels: those of the output.
+    mean, std: of the network's input, (R, G, B) in 0..1, see `input_statistics`. weights: what the body started from,
+    as in `config.LoopConfig`; "" if that was not recorded.
     """
 
-    name: str = "resnet18"
+    name: str = BACKBONE
     max_stride: int = 16
     merge: Merge = "sum"
     width: int = 128
     channels: int = 128
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    weights: str = ""
 
 
 class _Sum(nn.Module):
@@ -124,8 +127,8 @@ class FeatureNet(nn.Module):
             self.head = _Sum(counts, spec.width, spec.channels)
         else:
             self.head = _ResNetExt(counts, spec.channels)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return unit features (B, D, H/8, W/8), float32, of images (B, 3, H, W) in 0..1."""
@@ -171,41 +174,40 @@ def check_backbone(name: str) -> None:
     raise ConfigError(f"timm has no network {name!r}; {remedy}")
 
 
+def input_statistics(name: str, weights: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and std (R, G, B), in 0..1, of the input that the weights of timm's network `name` were trained on.
+
+    weights: see `config.LoopConfig`; random ones are given the input of ImageNet.
+    """
+    if weights == "":
+        return MEAN, STD
+    config = timm.data.resolve_model_data_config(create_body(name))
+    return tuple(config["mean"]), tuple(config["std"])
+
+
 def create_body(name: str, out_indices: tuple[int, ...] | None = None) -> nn.Module:
-    """Make timm's network `name` so that it gives its feature maps, for pictures of any size."""
+    """Make timm's network `name` so that it gives its feature maps, for pictures of any size, and nothing beyond."""
     check_backbone(name)
     options = {"out_indices": out_indices} if out_indices else {}
     try:
         with suppress(TypeError):  # only ViTs are built for one size and know the option
             return timm.create_model(name, features_only=True, dynamic_img_size=True, **options)
-        return timm.create_model(name, features_only=True, **options)
+        return _trimmed(timm.create_model(name, features_only=True, **options))
     except Exception as error:  # timm and the hub raise whatever they do
         raise ConfigError(f"timm gives no feature maps of {name!r}: {error}; choose another --backbone") from error
 
 
-def load_weights(net: FeatureNet, name: str, weights: str) -> None:
-    """Fill the body of a network with pretrained weights.
+def _trimmed(body: nn.Module) -> nn.Module:
+    """Drop the stages beyond the last map, which timm keeps, and computes, in EfficientNets and MobileNets."""
+    last = re.fullmatch(r"blocks\.(\d+)", body.feature_info.module_name()[-1])
+    if last and hasattr(body, "blocks"):
+        body.blocks = body.blocks[: int(last[1]) + 1]
+        body.register_load_state_dict_pre_hook(_forget_trimmed)
+    return body
 
-    weights: "hub" for timm's weights of network `name` from the model hub, else a safetensors file with the state dict
-    of a timm `features_only` model. DataError if the hub cannot be reached, or if the file, which is named, cannot be
-    read or holds other tensors.
-    """
-    if weights == HUB:
-        try:
-            state = timm.create_model(name, features_only=True, pretrained=True).state_dict()
-        except Exception as error:  # hub, network and cache raise whatever they do
-            raise DataError(f"cannot load timm's weights of {name!r} from the hub: {error}; give a file") from error
-    else:
-        try:
-            state = load_file(Path(weights))
-        except (OSError, SafetensorError) as error:
-            raise DataError(f"cannot read weights {weights}: {error}; give a .safetensors state dict") from error
-    own = net.body.state_dict()
-    missing = sorted(k for k in own.keys() - state.keys() if not k.endswith("num_batches_tracked"))
-    wrong = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
-    if missing or wrong:
-        raise DataError(
-            f"weights {weights} do not fit this backbone: {len(missing)} tensors missing {missing[:3]}, "
-            f"{len(wrong)} of another shape {wrong[:3]}; choose the --backbone they belong to"
-        )
-    net.body.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
+
+def _forget_trimmed(body: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Leave out the stages that models of version 0.1.0 have beyond the last map."""
+    for name in [name for name in state if name.startswith(f"{prefix}blocks.")]:
+        if int(name.removeprefix(f"{prefix}blocks.").split(".")[0]) >= len(body.blocks):
+            del state[name]

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tomli_w
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from p3d_gen.run.files import write_bytes
 from p3d_gen.spec.sections import Positive, Section, Unit, load_section
 from pose_models.ledger import MARK
 
 Precision = Literal["no", "bf16", "fp16"]
+# The default backbone, whose weights from ImageNet a package brings, and the names of weights that are no files.
+BACKBONE, IMAGENET, HUB, RANDOM = "tf_efficientnet_lite0", "imagenet", "hub", "none"
 
 
 class AugmentConfig(Section):
@@ -52,11 +54,16 @@ MILD = AugmentConfig(
 )
 
 
+def _kept(weights: str) -> str:
+    return "" if weights == RANDOM else weights
+
+
 class LoopConfig(Section):
     """The configuration that all trainings have in common.
 
-    weights: those of the backbone's body: a safetensors file, "hub", or "" for random ones. freeze: fixed part of a
-    pretrained body: "none", "norm" (its BatchNorm statistics), "stem" (these, and all weights up to stride 4), "body".
+    weights: those of the backbone's body: "imagenet" for those that come with the default backbone, "hub" for timm's, a
+    safetensors file, or "none" for random ones, which is kept as "". freeze: fixed part of a pretrained body: "none",
+    "norm" (its BatchNorm statistics), "stem" (these, and all weights up to stride 4), "body".
     image_size: long side of the canvas in pixels. box_fill: share of the canvas that an object's box fills.
     real_share: share of labelled photographs in each batch. real_distance: distance of the object in box diagonals, for
     photographs that are labelled with the rotation and the box alone.
@@ -66,8 +73,8 @@ class LoopConfig(Section):
     """
 
     categories: Annotated[tuple[str, ...], Field(min_length=1)]
-    backbone: str = "resnet18"
-    weights: str = ""
+    backbone: str = BACKBONE
+    weights: Annotated[str, AfterValidator(_kept)] = IMAGENET
     freeze: Literal["none", "norm", "stem", "body"] = "stem"
     image_size: Annotated[int, Field(ge=32)] = 256
     box_fill: Annotated[float, Field(gt=0, le=1)] = 0.9

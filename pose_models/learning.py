@@ -104,7 +104,7 @@ def train(
     category: one or several, None for all that the shards hold. shared: one backbone for all categories; otherwise each
         of several categories has a model of its own, in OUT/CATEGORY.
     config: the config.toml of a run to start from. All options that are None take its values, else the defaults of
-        `config.TrainConfig`, which documents them; without `weights` those of a small training from random weights.
+        `config.TrainConfig`, which documents them; with weights "none" those of a small training from random weights.
     workers: processes that load images. checkpoint_every: steps. overwrite: begin again in a folder that holds a run.
 
     ConfigError, DataError or RunError for what does not fit, cannot be read, or is already there.
@@ -233,7 +233,7 @@ def _training_data(
 
 
 def _start(config: TrainConfig | BaselineConfig) -> str:
-    return config.weights or "random weights (no --weights given)"
+    return config.weights or "random weights"
 
 
 def finetune(

@@ -15,7 +15,7 @@ from pose_models.cli import main as pose_models
 from tests.helpers.commands import STAGES, shard_hashes
 
 OLD = Path(__file__).parent / "data" / "v0.1.0"
-SMALL = ["--steps", 2, "--batch", 2, "--image-size", 32, "--vertices", 60, "--backbone", "test_resnet"]
+SMALL = ["--steps", 2, "--batch", 2, "--image-size", 32, "--vertices", 60, "--backbone=test_resnet", "--weights=none"]
 
 
 def invoke(program, *words):

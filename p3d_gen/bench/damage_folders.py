@@ -46,8 +46,8 @@ _NAME = "object"
 _LIMIT_S, _TICK_S = 600, 0.01
 _STAGES = ("--workers", "1")
 _TINY = (
-    "--backbone", "test_resnet", "--image-size", "64", "--batch", "2", "--vertices", "50", "--precision", "no",
-    "--device", "cpu", "--checkpoint-every", "1",
+    "--backbone", "test_resnet", "--weights", "none", "--image-size", "64", "--batch", "2", "--vertices", "50",
+    "--precision", "no", "--device", "cpu", "--checkpoint-every", "1",
 )  # fmt: skip
 _EPOCHS = ("--batch", "2", "--hypotheses", "1", "--precision", "no", "--device", "cpu", "--target", "run/shards")
 _STEPS = {"training": 3, "interrupted training": 60}

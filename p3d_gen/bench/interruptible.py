@@ -209,7 +209,7 @@ def _files_called(*names: str) -> Callable[[Path], list[Path]]:
 
 
 def _small_training(run: Path, out: Path) -> list[str]:
-    size = ["--backbone", "test_resnet", "--batch", "4", "--image-size", "64", "--vertices", "100"]
+    size = ["--backbone", "test_resnet", "--weights", "none", "--batch", "4", "--image-size", "64", "--vertices", "100"]
     length = ["--steps", str(_STEPS), "--checkpoint-every", str(_CHECKPOINT_EVERY), "--device", "cpu"]
     shards = ["--shards", str(run / "shards"), "--category", "car"]
     return [_program("pose-models"), "train", *shards, "--out", str(out), *size, *length]

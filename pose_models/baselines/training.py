@@ -12,18 +12,20 @@ from torch.nn import functional as F
 
 from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.types import Array
-from pose_models.backbone import load_weights
+from pose_models.backbone import input_statistics
 from pose_models.baselines.bins import bins_of, viewpoints_of
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import CUBE
 from pose_models.baselines.res_general import BaselineSpec, ResGeneral, save_baseline
 from pose_models.categories import KnownCategories
+from pose_models.config import RANDOM
 from pose_models.data.augment import Backgrounds
 from pose_models.data.photographs import Photographs
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.views import Views
 from pose_models.geometry import rotation_cam_obj, viewpoint_of
 from pose_models.metrics import canonical_rotations, most_frequent_rotation
+from pose_models.pretrained import load_weights
 from pose_models.training.loop import LoopOptions, Processes, Step, fit
 from pose_models.training.spec import freeze, parameter_groups, training_mode
 
@@ -39,6 +41,7 @@ def build(
 
     mode_rotations: each category's most frequent training rotation (3, 3). known: facts about the categories.
     """
+    mean, std = input_statistics(config.backbone, config.weights)
     spec = BaselineSpec(
         backbone=config.backbone,
         max_stride=config.max_stride,
@@ -48,6 +51,9 @@ def build(
         mode_rotations=tuple(tuple(mode_rotations[name].flatten().tolist()) for name in config.categories),
         canvas_hw=(config.image_size, config.image_size),
         box_fill=config.box_fill,
+        weights=config.weights or RANDOM,
+        mean=mean,
+        std=std,
         **vars(known or KnownCategories()),
     )
     with torch.random.fork_rng(devices=[]):

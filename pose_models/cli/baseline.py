@@ -40,7 +40,7 @@ def baseline() -> None:
 @option(
     "--head-lr",
     type=POSITIVE,
-    default_text="1e-3 with --weights, else 2e-3",
+    default_text="1e-3, or 2e-3 with --weights none",
     help="Largest learning rate of the output layers.",
 )
 def train(categories: tuple[str, ...], config_file: Path | None, **options: Any) -> None:

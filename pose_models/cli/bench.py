@@ -12,7 +12,7 @@ from p3d_gen.core.errors import DataError
 from pose_models.cli.common import chosen_images
 from pose_models.cli.image_options import IMAGE_KINDS, image_options
 from pose_models.cli.options import COUNT, FOLDER, SHARDS, device_option, option, threads_option
-from pose_models.cli.training_options import backbone_option, freeze_option
+from pose_models.cli.training_options import BACKBONE, backbone_option, freeze_option
 
 
 @click.group(cls=Group)
@@ -90,7 +90,7 @@ def solve(device: str, threads: int, images: int, model: Path | None, data: str 
 @bench.command()
 @device_option
 @threads_option
-@backbone_option(default="resnet18")
+@backbone_option(default=BACKBONE)
 @option("--batch", type=click.IntRange(2), default=12, show_default=True, help="Number of images in a batch.")
 @option(
     "--image-size",
@@ -120,8 +120,9 @@ def train(
 
     torch.set_num_threads(threads)
     where = torch_device(device)
-    fields = {"categories": ("car",), "backbone": backbone, "batch": batch, "image_size": image_size, "freeze": freeze}
-    conclude(figures(TrainConfig.model_validate(fields | {"steps": 10_000}), where, rounds, workers))
+    fields = {"categories": ("car",), "backbone": backbone, "weights": "none", "batch": batch}
+    fields |= {"image_size": image_size, "freeze": freeze, "steps": 10_000}
+    conclude(figures(TrainConfig.model_validate(fields), where, rounds, workers))
 
 
 @bench.command()

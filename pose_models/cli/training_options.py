@@ -24,6 +24,10 @@ from pose_models.cli.options import (
     out_option,
 )
 
+# Weights that are no files, and the default backbone; a test compares them with `config`, which loads pydantic.
+WEIGHTS = ("imagenet", "hub", "none")
+BACKBONE = "tf_efficientnet_lite0"
+
 
 def _check_backbone(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
     """Refuse an unknown network before anything is read."""
@@ -36,8 +40,8 @@ def _check_backbone(context: click.Context, _: click.Parameter, name: str | None
 
 def _check_weights(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
     """Refuse a file that is not there before anything is read."""
-    if name not in (None, "", "hub") and not Path(name).is_file() and not is_planned(context):
-        raise DataError(f"cannot read weights {name}: no such file; give a .safetensors file, or hub for those of timm")
+    if name not in (None, "", *WEIGHTS) and not Path(name).is_file() and not is_planned(context):
+        raise DataError(f"cannot read weights {name}: no such file; give a .safetensors file, imagenet, hub or none")
     return name
 
 
@@ -62,7 +66,7 @@ adapt_config_option = option(
 vertices_option = option(
     "--vertices",
     type=click.IntRange(50),
-    default_text="500 with --weights, else 300",
+    default_text="500, or 300 with --weights none",
     help="Number of vertices of the neural mesh, approximately.",
 )
 backbone_option = partial(
@@ -70,7 +74,7 @@ backbone_option = partial(
     "--backbone",
     metavar="NAME",
     callback=_check_backbone,
-    default_text="resnet18",
+    default_text=BACKBONE,
     help="Network of timm that computes the features.",
 )
 freeze_option = partial(
@@ -188,15 +192,16 @@ shard_training_options = grouped(
     ),
     option(
         "--weights",
-        metavar="FILE|hub",
+        metavar="imagenet|hub|none|FILE",
         callback=_check_weights,
-        default_text="random weights",
-        help="Pretrained weights of the backbone: a .safetensors file, or hub for those of timm.",
+        default_text="imagenet",
+        help="Weights that the backbone starts from: imagenet for those that come with the default backbone, hub for "
+        "those of timm, none for random ones, or a .safetensors file.",
     ),
     freeze_option(),
     backbone_option(),
     option("--backgrounds", type=FOLDER, help="Folder of pictures; one is pasted behind the object at every step."),
-    option("--steps", type=COUNT, default_text="1200 with --weights, else 600", help="Number of training steps."),
+    option("--steps", type=COUNT, default_text="1200, or 600 with --weights none", help="Number of training steps."),
     option(
         "--batch",
         type=click.IntRange(2),
@@ -206,13 +211,13 @@ shard_training_options = grouped(
     option(
         "--image-size",
         type=click.IntRange(32),
-        default_text="256 with --weights, else 128",
+        default_text="256, or 128 with --weights none",
         help="Long side of the network's input in pixels.",
     ),
     option(
         "--lr",
         type=POSITIVE,
-        default_text="3e-4 with --weights, else 2e-3",
+        default_text="3e-4, or 2e-3 with --weights none",
         help="Largest learning rate of the backbone.",
     ),
     option(
@@ -224,7 +229,7 @@ shard_training_options = grouped(
     option(
         "--augment",
         type=click.Choice(["strong", "mild"]),
-        default_text="strong with --weights, else mild",
+        default_text="strong, or mild with --weights none",
         help="Strength of the augmentation: strong for use on photographs, mild for use on renders.",
     ),
     option(

@@ -17,7 +17,7 @@ from p3d_gen.dataset.folder import open_dataset as open_made
 from p3d_gen.dataset.splits import split_of_asset
 from p3d_gen.spec.sections import Section, validated
 from pose_models.categories import KnownCategories, training_definitions
-from pose_models.config import MILD, STRONG, LoopConfig, load_config
+from pose_models.config import MILD, RANDOM, STRONG, LoopConfig, load_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.cads import cad_vertices
 from pose_models.data.datasets import open_dataset
@@ -27,9 +27,10 @@ from pose_models.data.shards import ShardSamples, shard_categories, shard_paths
 from pose_models.data.symmetric import unmirrored
 from pose_models.exclusive import empty
 from pose_models.ledger import CHECKPOINT_FILE, check_files, is_finished
+from pose_models.pretrained import check_weights
 from pose_models.training.loop import CONFIG_FILE
 
-# What replaces the defaults where a network starts from random weights and sees renders alone.
+# What replaces the defaults where a network starts from random weights.
 SCRATCH: Mapping[str, Any] = {"steps": 600, "image_size": 128, "lr": 2e-3, "head_lr": 2e-3, "augment": MILD}
 SCRATCH_MESH: Mapping[str, Any] = {**SCRATCH, "vertices": 300}
 
@@ -84,7 +85,7 @@ def training_config(
     augment: Literal["strong", "mild"] | None = None,
     mirror: bool | None = None,
 ) -> Config:
-    """Return the configuration of a training; ConfigError with every field that does not fit.
+    """Return the configuration of a training; ConfigError with every field that does not fit, or as `check_weights`.
 
     `fields` that are not None go before those of `file`, a run's config.toml. Without a file the defaults hold, and
     before them `scratch` if the weights are random.
@@ -93,11 +94,12 @@ def training_config(
     if file is not None:
         base = load_config(kind, file).model_dump()
     else:
-        base = {} if given.get("weights") else dict(scratch)
+        base = dict(scratch) if given.get("weights") in ("", RANDOM) else {}
         base["real_share"] = 0.0 if not data.real else 0.5 if data.shards else 1.0
     if augment is not None:
         base["augment"] = STRONG if augment == "strong" else MILD
     config = validated(kind, {**base, **given, "categories": tuple(categories)}, "this request", "configuration")
+    check_weights(config.backbone, config.weights)
     if mirror is not None:
         config = config.model_copy(update={"augment": config.augment.model_copy(update={"mirror": mirror})})
     return config

@@ -14,13 +14,14 @@ from p3d_gen.core.cuboid import fit_box
 from p3d_gen.core.errors import DataError
 from p3d_gen.core.types import Array
 from pose_models import geometry
-from pose_models.backbone import BackboneSpec, FeatureNet, load_weights, stem
-from pose_models.config import LoopConfig, TrainConfig
+from pose_models.backbone import BackboneSpec, FeatureNet, input_statistics, stem
+from pose_models.config import RANDOM, LoopConfig, TrainConfig
 from pose_models.data.sample import PoseSample
 from pose_models.data.symmetric import unmirrored
 from pose_models.mesh import outline
 from pose_models.metrics import most_frequent_rotation
 from pose_models.nmm import MeshSpec, ModelSpec, NeuralMeshModel
+from pose_models.pretrained import load_weights
 
 _COUNTED = 1000  # largest number of samples from which the statistics of poses and boxes are made
 
@@ -83,6 +84,7 @@ def model_spec(
         _mesh_spec(config, category, [s for s in counted if s.category == category], cads[category])
         for category in config.categories
     ]
+    mean, std = input_statistics(config.backbone, config.weights)
     return ModelSpec(
         backbone=BackboneSpec(
             name=config.backbone,
@@ -90,6 +92,9 @@ def model_spec(
             merge=config.merge,
             width=config.width,
             channels=config.channels,
+            weights=config.weights or RANDOM,
+            mean=mean,
+            std=std,
         ),
         bank_init=config.bank_init,
         canvas_hw=canvas_for(boxes, config.image_size),

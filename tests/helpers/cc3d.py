@@ -18,6 +18,7 @@ AUGMENT = MILD.model_copy(update={"mirror": False, "hue": 0.0, "grey": 0.0, "col
 CONFIG = TrainConfig(
     categories=("box",),
     backbone="test_resnet",
+    weights="none",
     image_size=64,
     steps=60,
     batch=8,

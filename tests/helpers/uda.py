@@ -17,6 +17,7 @@ CPU = torch.device("cpu")
 SOURCE = TrainConfig(
     categories=("box",),
     backbone="test_resnet",
+    weights="none",
     image_size=96,
     steps=60,
     batch=8,

@@ -19,7 +19,7 @@ import pose_models as pm
 from p3d_gen.core.errors import ConfigError, DataError, RunError
 from tests.helpers.boxes import write_run
 
-SMALL = {"backbone": "test_resnet", "image_size": 64, "batch": 4, "device": "cpu", "progress": False}
+SMALL = {"backbone": "test_resnet", "weights": "none", "image_size": 64, "batch": 4, "device": "cpu", "progress": False}
 CARS3D = Path(os.environ.get("P3D_DATA", "nowhere")) / "cars3d"
 
 
@@ -69,7 +69,7 @@ def test_the_lines_of_the_documentation_run_as_they_stand(documented):
     pose = model.predict("car.jpg", box=(40, 60, 410, 290))
     pose.azimuth_deg, pose.confidence, pose.R, pose.draw()
     table = pm.evaluate(model, pm.open_dataset("cars3d:cars3d", split="val")).table()
-    trained = pm.train(shards="runs/x/shards", category="car", steps=100, out="runs/nmm")
+    trained = pm.train(shards="runs/x/shards", category="car", image_size=128, steps=100, out="runs/nmm")
 
     assert 0 <= pose.azimuth_deg < 360
     assert np.isfinite(pose.confidence)

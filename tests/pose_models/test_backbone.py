@@ -1,11 +1,11 @@
-"""Feature maps of the published sizes, one path for training and test, and the weights file."""
+"""Feature maps of the published sizes, and one path for training and test."""
 
 import pytest
+import timm
 import torch
-from safetensors.torch import save_file
 
 from p3d_gen.core.errors import ConfigError
-from pose_models.backbone import BackboneSpec, FeatureNet, load_weights
+from pose_models.backbone import BackboneSpec, FeatureNet, input_statistics, stem
 from pose_models.nmm import sample_features
 
 
@@ -31,25 +31,6 @@ def test_training_samples_what_the_solver_reads(net):
     torch.testing.assert_close(sample_features(features, centres), features.flatten(2).mT, atol=1e-5, rtol=0)
 
 
-def test_weights_come_back(net, tmp_path):
-    path = tmp_path / "body.safetensors"
-    save_file(net.body.state_dict(), path)
-    other = FeatureNet(BackboneSpec())
-    load_weights(other, "resnet18", str(path))
-    for name, tensor in other.body.state_dict().items():
-        assert torch.equal(tensor, net.body.state_dict()[name]), name
-
-
-def test_wrong_weights_are_named(net, tmp_path):
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match=r"cannot read weights .*x.safetensors"):
-        load_weights(net, "resnet18", str(path))
-    save_file({"conv1.weight": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match=r"x.safetensors do not fit .* missing .* --backbone"):
-        load_weights(net, "resnet18", str(path))
-
-
 @pytest.mark.parametrize(
     ("name", "merge", "max_stride"),
     [
@@ -57,6 +38,8 @@ def test_wrong_weights_are_named(net, tmp_path):
         ("convnext_atto", "sum", 32),
         ("vit_tiny_patch16_224", "sum", 16),
         ("vit_small_patch14_dinov2", "sum", 16),
+        *(("tf_efficientnet_lite0", "sum", stride) for stride in (8, 16, 32)),
+        ("tf_efficientnet_lite0", "resnetext", 16),
     ],
 )
 @torch.no_grad()
@@ -101,8 +84,46 @@ def test_a_backbone_that_does_not_fit_is_refused(spec, message):
         FeatureNet(spec)
 
 
-def test_the_hub_out_of_reach_is_said(net, monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ValueError, match=r"cannot load timm's weights of 'resnet18' from the hub: .* give a file"):
-        load_weights(net, "resnet18", "hub")
+@pytest.mark.parametrize(
+    ("name", "max_stride", "stages"),
+    [("tf_efficientnet_lite0", 8, 3), ("tf_efficientnet_lite0", 16, 5), ("mobilenetv3_small_100", 16, 4)],
+)
+def test_nothing_is_computed_beyond_the_last_map(name, max_stride, stages):
+    """A weight without a gradient would stop a training on several processes."""
+    net = FeatureNet(BackboneSpec(name=name, max_stride=max_stride, channels=8))
+    net(torch.rand(2, 3, 64, 64)).sum().backward()
+    assert len(net.body.blocks) == stages
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_models_of_earlier_versions_have_more_stages():
+    net = FeatureNet(BackboneSpec())
+    whole = timm.create_model("tf_efficientnet_lite0", features_only=True).state_dict()
+    earlier = net.state_dict() | {f"body.{name}": tensor for name, tensor in whole.items()}
+    assert len(earlier) > len(net.state_dict())
+    net.load_state_dict(earlier)
+    assert torch.equal(net.body.conv_stem.weight, whole["conv_stem.weight"])
+    with pytest.raises(RuntimeError, match=r"Missing key.*blocks\.4\.0"):
+        net.load_state_dict({name: tensor for name, tensor in earlier.items() if "blocks.4.0" not in name})
+
+
+def test_the_stem_ends_at_stride_4():
+    parts = stem(FeatureNet(BackboneSpec()))
+    x = torch.rand(1, 3, 64, 64)
+    for part in parts:
+        x = part(x)
+    assert x.shape == (1, 24, 16, 16)
+
+
+@torch.no_grad()
+def test_weights_see_the_range_that_they_were_trained_on():
+    imagenet = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    assert input_statistics("resnet18", "hub") == input_statistics("tf_efficientnet_lite0", "") == imagenet
+    mean, std = input_statistics("tf_efficientnet_lite0", "imagenet")
+    assert mean == std == (0.5, 0.5, 0.5)
+    net = FeatureNet(BackboneSpec(mean=mean, std=std)).eval()
+    seen = []
+    net.body.register_forward_pre_hook(lambda body, images: seen.append(images[0]))
+    images = torch.rand(1, 3, 32, 32)
+    net(images)
+    torch.testing.assert_close(seen[0], 2 * images - 1)

@@ -29,7 +29,15 @@ from tests.helpers.boxes import EXTENT, draw_box, labels, write_tar
 CPU = torch.device("cpu")
 CAMERA = Camera(focal_px=480.0, principal_px=(66.0, 47.0), image_hw=(96, 128))
 CADS = {f"box_{number:02d}": np.array([1.0, 1.0 + 0.1 * number, 1.0]) for number in range(3)}
-SMALL = ["--backbone=test_resnet", "--steps=6", "--batch=4", "--image-size=64", "--device=cpu", "--checkpoint-every=2"]
+SMALL = [
+    "--backbone=test_resnet",
+    "--weights=none",
+    "--steps=6",
+    "--batch=4",
+    "--image-size=64",
+    "--device=cpu",
+    "--checkpoint-every=2",
+]
 
 
 def sample(index, cad_id):

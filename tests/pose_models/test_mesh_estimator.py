@@ -19,7 +19,15 @@ from tests.helpers.boxes import write_run
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
-    categories=("box",), backbone="test_resnet", image_size=64, steps=60, batch=8, lr=3e-3, vertices=100, augment=MILD
+    categories=("box",),
+    backbone="test_resnet",
+    weights="none",
+    image_size=64,
+    steps=60,
+    batch=8,
+    lr=3e-3,
+    vertices=100,
+    augment=MILD,
 )
 
 

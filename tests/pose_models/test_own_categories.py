@@ -33,7 +33,7 @@ from tests.helpers.boxes import write_run
 from tests.helpers.mugs import write_mugs
 
 CAN = Symmetry.parse(["z:0", "x:2"])
-SMALL = {"backbone": "test_resnet", "image_size": 64, "batch": 4, "device": "cpu", "progress": False}
+SMALL = {"backbone": "test_resnet", "weights": "none", "image_size": 64, "batch": 4, "device": "cpu", "progress": False}
 MANIFEST = """
 seed = 4
 categories = ["can", "mug"]
@@ -203,7 +203,7 @@ def test_adaptation_and_finetuning_keep_the_definitions(world, tmp_path):
 
 def test_folds_judge_an_own_category(world, tmp_path):
     words = ["train", "--shards", world / "run", "--category", "can", "--folds", 2, "--out", tmp_path / "r.json"]
-    more = ["--backbone", "test_resnet", "--image-size", 64, "--steps", 2, "--batch", 2, "--device", "cpu"]
+    more = ["--backbone=test_resnet", "--weights=none", "--image-size=64", "--steps=2", "--batch=2", "--device=cpu"]
     done = CliRunner().invoke(main, ["folds", *map(str, words[1:] + more), "--vertices", "100"])
     assert done.exit_code == 0, done.output
     residuals = json.loads((tmp_path / "r.json").read_text())

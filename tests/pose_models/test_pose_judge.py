@@ -23,6 +23,7 @@ from tests.helpers.boxes import write_run
 CONFIG = TrainConfig(
     categories=("box",),
     backbone="test_resnet",
+    weights="none",
     image_size=64,
     steps=60,
     batch=8,

@@ -39,7 +39,7 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("soundness")
     write_run(root / "run", train=6, test=3)
     shards, made = root / "run" / "shards", root / "made"
-    network = ["--backbone", "test_resnet"]
+    network = ["--backbone=test_resnet", "--weights=none"]
     call("train", "--shards", shards, "--vertices", 60, "--out", made / "nmm", *network, *SMALL)
     call("baseline", "train", "--shards", shards, "--out", made / "resg", *network, *SMALL)
     target = ["--model", made / "nmm", "--target", root / "run" / "test", "--device", "cpu"]
@@ -156,7 +156,7 @@ def test_the_command_prints_a_line_for_each_fault(world, tmp_path):
 def stopped(world, tmp_path_factory):
     """A training and an adaptation that end after their second checkpoint, and the commands that continue them."""
     root = tmp_path_factory.mktemp("stopped")
-    network = ["--backbone", "test_resnet", "--vertices", 60, *SMALL]
+    network = ["--backbone=test_resnet", "--weights=none", "--vertices", 60, *SMALL]
     train = ["train", "--shards", world / "run" / "shards", *network, "--out"]
     cc3d = ["adapt", "cc3d", "--model", world / "made" / "nmm", "--target", world / "run" / "test", "--steps", 3]
     cc3d += ["--arm", "released", "--device", "cpu", "--checkpoint-every", 1, "--out"]

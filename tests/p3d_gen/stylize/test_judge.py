@@ -36,7 +36,9 @@ def packed(run):
 def pose_model(packed, tmp_path):
     """A pose model that has seen little; what it says does not matter here."""
     categories = packed.manifest.categories
-    config = TrainConfig(categories=categories, backbone="test_resnet", image_size=64, steps=2, batch=2, vertices=60)
+    config = TrainConfig(
+        categories=categories, backbone="test_resnet", weights="none", image_size=64, steps=2, batch=2, vertices=60
+    )
     sources = Sources(
         renders=ShardSamples([packed.tar("shards", shard) for shard in packed.all_shards()]),
         cads={category: cad_vertices(packed.root / "cad", category) for category in categories},

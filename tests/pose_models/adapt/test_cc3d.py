@@ -179,7 +179,14 @@ def test_watching_tells_the_accuracy_and_changes_nothing(world, tmp_path):
 
 def test_res_general_learns_from_its_own_labels(world, tmp_path):
     config = BaselineConfig(
-        categories=("box",), backbone="test_resnet", max_stride=16, image_size=64, steps=3, batch=4, augment=AUGMENT
+        categories=("box",),
+        backbone="test_resnet",
+        weights="none",
+        max_stride=16,
+        image_size=64,
+        steps=3,
+        batch=4,
+        augment=AUGMENT,
     )
     train_baseline(config, renders_of(world), (), None, tmp_path / "source", OPTIONS, lambda step: None)
     out = adapted(world, tmp_path / "out", tmp_path / "source", arm="released", threshold=0.0)

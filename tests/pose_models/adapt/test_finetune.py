@@ -29,7 +29,7 @@ def call(*words):
 def run(tmp_path_factory):
     """A run with shards, a model and a classifier that have learnt next to nothing, and labelled photographs."""
     run = write_run(tmp_path_factory.mktemp("run"), train=6, test=6)
-    given = ["--shards", run / "shards", "--backbone", "test_resnet", "--image-size", 64, *SMALL]
+    given = ["--shards", run / "shards", "--backbone=test_resnet", "--weights=none", "--image-size", 64, *SMALL]
     for words in (["train", "--vertices", 100], ["baseline", "train", "--max-stride", 16]):
         done = call(*words, *given, "--out", run / words[0])
         assert done.exit_code == 0, done.output
@@ -112,7 +112,7 @@ def test_photographs_without_a_camera_stand_where_the_option_says(run, tmp_path)
         assert done.exit_code == 0, done.output
     near, default = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("near", "default"))
     assert near != default
-    small = ["--category", "box", "--cads", run / "cad", "--backbone", "test_resnet", "--image-size", 64]
+    small = ["--category", "box", "--cads", run / "cad", "--backbone=test_resnet", "--weights=none", "--image-size", 64]
     done = call("train", *given, *small, "--real-distance", 2, "--out", tmp_path / "scratch")
     assert done.exit_code == 0, done.output
     (mesh,) = json.loads((tmp_path / "scratch" / "model.json").read_text())["meshes"]
@@ -143,7 +143,7 @@ def test_a_stopped_finetuning_goes_on_bit_for_bit(run, tmp_path):
 def test_training_from_scratch_takes_the_same_labels(run, tmp_path):
     """`train --labels` learns from the images that `finetune --labels` lists: any other set gives another model."""
     given = ["--real", photographs(run), "--category", "box", "--cads", run / "cad", "--vertices", 100]
-    small = ["--backbone", "test_resnet", "--image-size", 64, *SMALL]
+    small = ["--backbone=test_resnet", "--weights=none", "--image-size", 64, *SMALL]
     for name, labels in (("four", ["--labels", 4]), ("same", ["--labels", "40%"]), ("five", ["--labels", 5])):
         done = call("train", *given, *labels, *small, "--out", tmp_path / name)
         assert done.exit_code == 0, done.output
@@ -215,7 +215,14 @@ def test_the_pseudo_label_baseline_of_a_classifier(run, tmp_path):
 def test_a_folder_of_models_is_adapted_model_by_model(run, tmp_path):
     write_run(tmp_path / "two", train=2, test=3, category="box")
     write_run(tmp_path / "two", train=2, test=3, category="crate")
-    given = ["--shards", tmp_path / "two" / "shards", "--backbone", "test_resnet", "--image-size", 64, *SMALL]
+    given = [
+        "--shards",
+        tmp_path / "two" / "shards",
+        "--backbone=test_resnet",
+        "--weights=none",
+        "--image-size=64",
+        *SMALL,
+    ]
     assert call("train", *given, "--vertices", 100, "--out", tmp_path / "models").exit_code == 0
     words = ["--model", tmp_path / "models", "--target", tmp_path / "two" / "test", "--arm", "released", *SMALL]
     done = call("adapt", "cc3d", *words, "--out", tmp_path / "out")

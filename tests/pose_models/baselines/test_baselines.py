@@ -30,6 +30,7 @@ CPU = torch.device("cpu")
 CONFIG = BaselineConfig(
     categories=("box",),
     backbone="test_resnet",
+    weights="none",
     max_stride=16,
     image_size=64,
     steps=100,
@@ -306,11 +307,11 @@ def call(*words):
 
 def test_the_command_trains_a_model_that_can_be_loaded(run, tmp_path):
     out = tmp_path / "res-general"
-    small = ["--backbone", "test_resnet", "--steps", 2, "--batch", 2, "--image-size", 64, "--max-stride", 16]
+    small = ["--backbone=test_resnet", "--weights=none", "--steps=2", "--batch=2", "--image-size=64", "--max-stride=16"]
     given = ["--shards", run / "shards", "--out", out, "--device", "cpu", "--bins", 21, "--optimiser", "sgd", *small]
     done = call(*given)
     assert done.exit_code == 0, done.output
-    assert "random weights (no --weights given)" in done.output
+    assert "from random weights" in done.output
     model = load_baseline(out, CPU)
     assert (model.spec.categories, model.spec.bins, model.spec.max_stride) == (("box",), 21, 16)
     again = call(*given)

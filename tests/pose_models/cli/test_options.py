@@ -124,7 +124,7 @@ def test_an_unknown_backbone_is_said_before_anything_is_read():
 def test_missing_weights_are_said_before_anything_is_read():
     result = call("train", "--shards", "nowhere", "--out", "x", "--weights", "nowhere.safetensors")
     assert result.exit_code == 1
-    assert "cannot read weights nowhere.safetensors: no such file; give a .safetensors file, or hub" in result.output
+    assert "cannot read weights nowhere.safetensors: no such file; give a .safetensors file, imagenet" in result.output
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "101%", "some"])

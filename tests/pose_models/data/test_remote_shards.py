@@ -125,7 +125,16 @@ def test_a_shard_that_changes_while_it_is_read_is_named(s3_run):
 def test_training_from_s3_is_training_from_the_disk(tmp_path, run, s3_run):
     weights = []
     for name, shards in (("here", run), ("there", s3_run)):
-        words = ["train", "--shards", shards, "--out", tmp_path / name, "--steps", 2, "--backbone", "test_resnet"]
+        words = [
+            "train",
+            "--shards",
+            shards,
+            "--out",
+            tmp_path / name,
+            "--steps=2",
+            "--backbone=test_resnet",
+            "--weights=none",
+        ]
         words += ["--batch", 2, "--image-size", 64, "--vertices", 100, "--device", "cpu", "--workers", 1]
         result = CliRunner().invoke(main, [str(word) for word in words])
         assert result.exit_code == 0, result.output

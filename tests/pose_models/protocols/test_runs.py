@@ -30,7 +30,7 @@ from tests.helpers.protocol_folders import (
 MANIFESTS = sorted(PROTOCOLS.glob("*.toml"))
 TINY = {
     "backbone": "test_resnet",
-    "weights": "",
+    "weights": "none",
     "steps": "2",
     "batch": "2",
     "image-size": "64",

@@ -162,7 +162,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(sources, tmp_path, ema):
 
 
 def test_a_killed_command_goes_on_bit_for_bit(run, tmp_path):
-    small = ["--backbone", "test_resnet", "--batch", "4", "--image-size", "64", "--vertices", "100", "--steps", "40"]
+    small = ["--backbone=test_resnet", "--weights=none", "--batch=4", "--image-size=64", "--vertices=100", "--steps=40"]
     code = "import torch; torch.set_num_threads(1); from pose_models.cli import main; main()"
 
     def command(out):
@@ -443,7 +443,7 @@ def test_golden_losses(sources, tmp_path):
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(run, tmp_path):
     """`accelerate launch` on two CPU processes: the same images, nearly the same losses (batch norms see halves)."""
-    small = ["--backbone", "test_resnet", "--batch", "8", "--image-size", "64", "--vertices", "100", "--steps", "6"]
+    small = ["--backbone=test_resnet", "--weights=none", "--batch=8", "--image-size=64", "--vertices=100", "--steps=6"]
     given = ["train", "--shards", str(run / "shards"), "--device", "cpu", *small]
     script = tmp_path / "go.py"
     script.write_text("import torch; torch.set_num_threads(1)\nfrom pose_models.cli import main\nmain()\n")
