@@ -47,7 +47,8 @@ demo: setup
 	$(BIN)/p3dgen run manifests/quickstart_heldout.toml --out $(HELDOUT)
 	@echo "training three pose models, two at a time; logs in runs/nmm-*.log"
 	printf '%s\n' $(CATEGORIES) | xargs -P 2 -I{} sh -c '$(BIN)/pose-models train \
-	  --shards $(DEMO)/shards --category {} --backbone resnet18 --weights none --out runs/nmm-{} --overwrite > runs/nmm-{}.log 2>&1'
+	  --shards $(DEMO)/shards --category {} --image-size 128 --steps 600 --augment mild \
+	  --out runs/nmm-{} --overwrite > runs/nmm-{}.log 2>&1'
 	for category in $(CATEGORIES); do \
 	  $(BIN)/pose-models evaluate --model runs/nmm-$$category --data $(HELDOUT)/shards --category $$category; \
 	done
