@@ -104,11 +104,11 @@ class NeuralMesh(nn.Module):
         return out
 
 
-class _Meshes(nn.ModuleDict):
-    """Meshes by category, whatever its name: torch refuses names of its own methods, such as "train"."""
+class ByCategory(nn.ModuleDict):
+    """Modules by category, whatever its name: torch refuses names of its own methods, such as "train"."""
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
-        """Add a mesh."""
+        """Add the module of a category."""
         self._modules[name] = module
 
 
@@ -130,7 +130,7 @@ class NeuralMeshModel(nn.Module):
         self.spec = spec
         self.net = FeatureNet(spec.backbone)
         channels = spec.backbone.channels
-        self.meshes = _Meshes({m.category: _neural_mesh(spec, m, outlines[m.category]) for m in spec.meshes})
+        self.meshes = ByCategory({m.category: _neural_mesh(spec, m, outlines[m.category]) for m in spec.meshes})
         for mesh in self.meshes.values():
             mesh.vertex_features = initial_features(mesh.mesh.vertices, channels, generator, spec.bank_init)
         self.register_buffer("clutter", torch.zeros(spec.clutter, channels))

@@ -10,7 +10,7 @@ from pose_models.adapt.uda_poses import Candidates
 from pose_models.adapt.vertices import Pending
 from pose_models.adapt.vmf import log_likelihood
 from pose_models.look import Seen
-from pose_models.nmm import NeuralMeshModel
+from pose_models.nmm import ByCategory, NeuralMeshModel
 
 HISTOGRAM = tuple(f"confidence_histogram_{i:02d}" for i in range(10))
 
@@ -35,7 +35,7 @@ class State(nn.Module):
         self.register_buffer("poses", bank.new_zeros(images, config.hypotheses, 4, 4))
         self.register_buffer("K", bank.new_zeros(images, config.hypotheses, 3, 3))
         self.register_buffer("losses", bank.new_full((images, config.hypotheses), torch.inf))
-        self.pending = nn.ModuleDict({name: Pending(neural) for name, neural in model.meshes.items()})
+        self.pending = ByCategory({name: Pending(neural) for name, neural in model.meshes.items()})
         for name, neural in model.meshes.items():
             empty = bank.new_full((config.epochs + 1, len(neural.vertex_features)), torch.nan)
             self.register_buffer(f"acceptance_{name}", empty)

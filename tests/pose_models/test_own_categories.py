@@ -11,7 +11,7 @@ from PIL import Image
 
 import p3d_gen as p3d
 import pose_models as pm
-from p3d_gen.core.categories import CategoryDefinition
+from p3d_gen.core.categories import CATEGORIES, CategoryDefinition
 from p3d_gen.core.errors import ConfigError, DataError
 from p3d_gen.core.symmetry import Symmetry, rotation_about
 from p3d_gen.dataset.build import make_dataset
@@ -293,13 +293,25 @@ def test_a_definition_of_a_newer_version_is_named(world, tmp_path):
         pm.load(tmp_path, device="cpu")
 
 
-@pytest.mark.parametrize("name", ["train", "type", "keys", "half"])
-def test_names_that_torch_has_for_itself_are_names_of_categories_too(name, tmp_path):
-    run = write_run(tmp_path / "run", train=4, test=2, category=name)
-    model = pm.train(out=tmp_path / "nmm", shards=run / "shards", category=name, steps=1, vertices=100, **SMALL)
-    assert model.categories == (name,)
-    found = pm.evaluate(tmp_path / "nmm", f"shards:{run / 'test'}", progress=False)
-    assert found.metrics["n"] == 2
+def test_names_of_categories_are_free(tmp_path):
+    """One model of the twelve, of which one is called train, and of names that modules of torch have for themselves."""
+    names = sorted({*CATEGORIES, "type", "keys", "half", "forward", "parameters"})
+    for name in names:
+        run = write_run(tmp_path / "run", train=2, test=1, category=name)
+    shards, target = str(run / "shards"), f"shards:{run / 'test'}"
+    pm.train(out=tmp_path / "nmm", shards=shards, shared=True, steps=2, vertices=60, **SMALL)
+    pm.train_baseline(out=tmp_path / "res", shards=shards, max_stride=16, steps=2, **SMALL)
+    usual = {"device": "cpu", "progress": False}
+    pm.adapt_3duda(tmp_path / "nmm", target, out=tmp_path / "uda", config=pm.UdaConfig(epochs=2, batch=8), **usual)
+    paper = pm.Cc3dConfig.model_validate({"rounds": 1, "steps": 2, "batch": 8})
+    pm.adapt_cc3d(tmp_path / "nmm", target, out=tmp_path / "cc3d", config=paper, source_shards=shards, **usual)
+    pm.finetune(tmp_path / "nmm", target, out=tmp_path / "few", labels=1, steps=2, batch=8, **usual)
+    for folder in ("nmm", "res", "uda", "cc3d", "few"):
+        model = pm.load(tmp_path / folder, device="cpu")
+        assert model.categories == tuple(names)
+        assert pm.evaluate(model, target, progress=False).metrics["n"] == len(names)
+    sample = next(read_shard(run / "test" / "forward-00000.tar"))
+    assert model.predict(sample.image, sample.box_xyxy, "forward").category == "forward"
 
 
 HELD_OUT = """
