@@ -17,7 +17,7 @@ from pose_models.geometry import rotation_error_rad
 from pose_models.prediction import Prediction
 from pose_models.report.draw import FAINT, INK, blank, draw_pose, enlarged, fitted, write_texts
 
-_PANEL_HEIGHT, _WIDEST_PANEL = 230, 420
+_PANEL_HEIGHT, _NARROWEST_PANEL, _WIDEST_PANEL = 230, 304, 420  # the longest angles fit under the narrowest
 _GAP, _MARGIN, _CAPTION, _LEGEND, _HEADING = 4, 16, 22, 20, 40
 _PAPER, _DARK = (255, 255, 255), (54, 58, 64)
 
@@ -149,7 +149,7 @@ def case_sheet(sections: Mapping[str, Sequence[Case]], columns: int = 2) -> Pict
             f"{unknown.caption}: its true pose is not finite; give it the translation of the solver's rule"
         )
     widths = [_PANEL_HEIGHT * case.image.shape[1] / case.image.shape[0] for case in cases]
-    panel_width = min(_WIDEST_PANEL, math.ceil(max(widths)))
+    panel_width = min(_WIDEST_PANEL, max(_NARROWEST_PANEL, math.ceil(max(widths))))
     parts = []
     for name, section in sections.items():
         if section:

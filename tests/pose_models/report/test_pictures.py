@@ -123,6 +123,12 @@ def test_sheet_holds_every_case_in_its_place():
     )
 
 
+def test_angles_are_written_whole_under_narrow_images():
+    sheet = case_sheet({"worst": [case(image_hw=(128, 48))]}, columns=1)
+    panel_width = (sheet.shape[1] - 2 * 16 - 4) / 2  # less the margins and the gap
+    assert text_width("predicted: azimuth 359°, elevation -89°, in-plane -179°", 12) <= panel_width - 4
+
+
 def test_sheet_of_unlike_images_and_poses_that_cannot_be_drawn():
     odd = [
         case((200, 60)),
