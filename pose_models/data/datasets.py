@@ -94,6 +94,11 @@ def _kind_and_path(address: str) -> tuple[str, str]:
     raise ConfigError(f"{address!r} does not tell its kind: write KIND:PATH with one of {', '.join(_KINDS)}")
 
 
+def named(address: str, split: str) -> str:
+    """Return the name of a dataset's images for titles and errors: address and split, of which shards have none."""
+    return masked(address if _kind_and_path(address)[0] == "shards" else f"{address} {split}")
+
+
 def open_dataset(address: str, *, split: str = "val", categories: Sequence[str] | None = None) -> Dataset:
     """Open the dataset at `KIND:PATH`, restricted to `categories` (None: all that it holds).
 
@@ -104,9 +109,10 @@ def open_dataset(address: str, *, split: str = "val", categories: Sequence[str] 
     available, read = _KINDS[kind](path, split, categories)
     for category in categories or ():
         if category not in available:
-            raise ConfigError(f"{address} {split} has no category {category!r}{did_you_mean(category, available)}")
+            where, near = named(address, split), did_you_mean(category, available)
+            raise ConfigError(f"{where} has no category {category!r}{near}")
     kept = available if categories is None else tuple(categories)
-    return Dataset(name=masked(f"{kind}:{path} {split}"), categories=kept, read=_checked(kept, read, address))
+    return Dataset(name=named(f"{kind}:{path}", split), categories=kept, read=_checked(kept, read, address))
 
 
 def _checked(

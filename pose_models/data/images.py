@@ -12,10 +12,9 @@ from zlib import crc32
 import numpy as np
 
 from p3d_gen.core.errors import ConfigError
-from p3d_gen.core.masking import masked
 from pose_models.data.corrupt import CORRUPTIONS, corrupted
 from pose_models.data.crop import crop_annotated, crop_rule
-from pose_models.data.datasets import open_dataset
+from pose_models.data.datasets import named, open_dataset
 from pose_models.data.occlude import DrawnOccluders, FolderOccluders, occluded
 from pose_models.data.sample import PoseSample
 
@@ -55,7 +54,7 @@ class Images:
 
     def name(self) -> str:
         """Return the name of the images for a table's title."""
-        parts = [f"{masked(self.address)} {self.split}"]
+        parts = [named(self.address, self.split)]
         parts += [f"part {self.part[0]}/{self.part[1]}"] if self.part else []
         parts += [f"corrupted, severity {self.severity}"] if self.corrupt else []
         return ", ".join(parts + (["occluded"] if self.occlude else []))

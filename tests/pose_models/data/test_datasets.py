@@ -9,6 +9,7 @@ import pytest
 from p3d_gen.core.geometry import rotation_error_rad
 from pose_models.data.cars3d import cars3d_samples
 from pose_models.data.datasets import KINDS, open_dataset
+from pose_models.data.images import Images
 from pose_models.data.shards import read_shard
 from pose_models.data.viewpoint import pose_of
 from tests.helpers.boxes import write_run
@@ -39,6 +40,12 @@ def test_reading_is_lazy_and_repeatable(run, tmp_path):
     np.testing.assert_array_equal(next(dataset.read("box")).image, first.image)
     with pytest.raises(ValueError, match=r"broken-00000.tar"):
         list(dataset.read("broken"))
+
+
+def test_names_tell_the_split_of_what_has_one(run):
+    assert open_dataset(str(run), split="val").name == f"shards:{run}"
+    assert Images(address=str(run), split="val", part=(0, 2)).name() == f"{run}, part 0/2"
+    assert Images(address="cars3d:cars", split="val").name() == "cars3d:cars val"
 
 
 def test_a_shard_must_hold_the_category_of_its_name(run, tmp_path):
