@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from p3d_gen.core.categories import BUILTIN, CategoryDefinition, definition_of, own_definitions
-from p3d_gen.core.errors import AssetError, DataError
+from p3d_gen.core.errors import AssetError, ConfigError, DataError, did_you_mean
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.run.files import read_sealed
 from p3d_gen.spec.category_section import CategorySection
 from p3d_gen.spec.definitions import recorded
-from p3d_gen.spec.sections import validated
+from p3d_gen.spec.sections import read_toml, validated
 from p3d_gen.spec.side_files import CATEGORY_FILE, category_keys
 
 _log = logging.getLogger(__name__)
@@ -94,14 +94,34 @@ def _beside(cads: Path, category: str) -> CategoryDefinition | None:
     return section.applied(definition_of(category, {}))
 
 
+def stated_definitions(path: Path, categories: Sequence[str]) -> dict[str, CategorySection]:
+    """Return the sections [category.NAME] of a TOML file, such as a manifest or a protocol, by name.
+
+    ConfigError naming the file if it cannot be read, or defines none of `categories`.
+    """
+    tables = read_toml(path).get("category", {})
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigError(f"{path} has no sections [category.NAME]: add [category.{categories[0]}]")
+    if not tables.keys() & set(categories):
+        raise ConfigError(
+            f"{path} has no section [category.{categories[0]}]{did_you_mean(categories[0], tables)}; add it"
+        )
+    return {
+        name: validated(CategorySection, table, f"{path}: [category.{name}]", "category")
+        for name, table in tables.items()
+    }
+
+
 def training_definitions(
-    roots: Iterable[Path], cads: Path | None, categories: Sequence[str]
+    roots: Iterable[Path], cads: Path | None, categories: Sequence[str], file: Path | None = None
 ) -> tuple[CategoryDefinition, ...]:
     """Return the definitions of categories to train on, without those that are built in as they are.
 
-    roots: the runs and datasets that the shards belong to, which come first; then CADS/CATEGORY/category.toml. What
-    nothing defines has no symmetry, and stands. DataError if two runs say otherwise of a category, or one is damaged.
+    roots: the runs and datasets that the shards belong to, which come first; then CADS/CATEGORY/category.toml. file: a
+    file as of `stated_definitions`, whose keys replace those of either. What nothing defines has no symmetry, and
+    stands. DataError if two runs say otherwise of a category, or one is damaged.
     """
+    stated = {} if file is None else stated_definitions(file, categories)
     known: dict[str, tuple[CategoryDefinition, Path]] = {}
     for root in roots:
         for name, definition in _recorded(root).items():
@@ -113,10 +133,11 @@ def training_definitions(
     chosen = []
     for name in categories:
         beside = None if cads is None or name in known else _beside(cads, name)
-        if name not in known and beside is None and name not in BUILTIN:
+        if name not in {*known, *stated} and beside is None and name not in BUILTIN:
             _log.info(
                 "%s: neither the shards' run nor category.toml next to the CAD models defines it; assumed are no "
                 "symmetry, and an object that stands", name,
             )  # fmt: skip
-        chosen.append(known[name][0] if name in known else beside or definition_of(name, {}))
+        definition = known[name][0] if name in known else beside or definition_of(name, {})
+        chosen.append(stated[name].applied(definition) if name in stated else definition)
     return tuple(own_definitions(chosen).values())

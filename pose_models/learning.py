@@ -69,6 +69,7 @@ def train(
     labels: str | int | None = None,
     label_seed: int | None = None,
     cads: str | Path | None = None,
+    definitions: str | Path | None = None,
     backgrounds: str | Path | None = None,
     config: str | Path | None = None,
     weights: str | None = None,
@@ -100,7 +101,7 @@ def train(
     An interrupted training resumes when it is called again. The options are those of `pose-models train`:
 
     shards: runs, folders with CATEGORY-*.tar, or patterns of tars. real: addresses of photographs, `KIND:PATH`. See
-        `training.assembly.TrainingData` for these, `labels`, `label_seed`, `cads` and `backgrounds`.
+        `training.assembly.TrainingData` for these, `labels`, `label_seed`, `cads`, `definitions` and `backgrounds`.
     category: one or several, None for all that the shards hold. shared: one backbone for all categories; otherwise each
         of several categories has a model of its own, in OUT/CATEGORY.
     config: the config.toml of a run to start from. All options that are None take its values, else the defaults of
@@ -116,7 +117,7 @@ def train(
         "precision": precision,
     }  # fmt: skip
     options = loop_options(device, workers, checkpoint_every)
-    data = _training_data(shards, real, labels, label_seed, cads, backgrounds)
+    data = _training_data(shards, real, labels, label_seed, cads, definitions, backgrounds)
     names = chosen_categories(data, several(category))
     groups = [names] if shared or len(names) == 1 else [(name,) for name in names]
     runs = {
@@ -138,10 +139,8 @@ def train(
                 ", ".join(group), len(renders), sum(map(len, models.values())), run.backbone, _start(run),
                 run.precision,
             )  # fmt: skip
-            definitions = category_definitions(data, group)
-            sources = Sources(
-                renders=renders, real=photographs, cads=models, backgrounds=pictures, definitions=definitions
-            )
+            known = category_definitions(data, group)
+            sources = Sources(renders=renders, real=photographs, cads=models, backgrounds=pictures, definitions=known)
             with training_progress(run.steps, progress) as on_step:
                 _train_mesh(run, sources, folder, options, on_step)
             _log.info("model written to %s", folder)
@@ -156,6 +155,7 @@ def train_baseline(
     real: Paths = (),
     labels: str | int | None = None,
     label_seed: int | None = None,
+    definitions: str | Path | None = None,
     backgrounds: str | Path | None = None,
     config: str | Path | None = None,
     weights: str | None = None,
@@ -195,7 +195,7 @@ def train_baseline(
         "precision": precision,
     }  # fmt: skip
     options = loop_options(device, workers, checkpoint_every)
-    data = _training_data(shards, real, labels, label_seed, None, backgrounds)
+    data = _training_data(shards, real, labels, label_seed, None, definitions, backgrounds)
     names = chosen_categories(data, several(category))
     run = training_config(
         BaselineConfig, data, names, fields, scratch=SCRATCH, file=_path(config), augment=augment, mirror=mirror
@@ -220,6 +220,7 @@ def _training_data(
     labels: str | int | None,
     label_seed: int | None,
     cads: str | Path | None,
+    definitions: str | Path | None,
     backgrounds: str | Path | None,
 ) -> TrainingData:
     return TrainingData(
@@ -228,6 +229,7 @@ def _training_data(
         labels=None if labels is None else str(labels),
         label_seed=label_seed,
         cads=_path(cads),
+        definitions=_path(definitions),
         backgrounds=_path(backgrounds),
     )
 

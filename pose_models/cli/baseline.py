@@ -9,7 +9,7 @@ import click
 
 from p3d_gen.core.commandline import Group, is_quiet
 from pose_models.cli.image_options import IMAGE_KINDS
-from pose_models.cli.options import POSITIVE, option
+from pose_models.cli.options import POSITIVE, definitions_option, option
 from pose_models.cli.training_options import max_stride_option, training_options
 
 
@@ -20,6 +20,7 @@ def baseline() -> None:
 
 @baseline.command(epilog=IMAGE_KINDS)
 @training_options
+@definitions_option
 @option("--bins", type=click.IntRange(4), default_text="41", help="Number of classes of each angle.")
 @option(
     "--heads",

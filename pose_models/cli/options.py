@@ -129,6 +129,12 @@ cads_option = option(
     default_text="that of the run which the shards belong to",
     help="Folder with the CAD models of each category: CATEGORY/*.npz, .off, .obj, .ply or .glb.",
 )
+definitions_option = option(
+    "--definitions",
+    type=FILE,
+    default_text="those of the run which the shards belong to, or category.toml in CADS/CATEGORY",
+    help="TOML file whose sections [category.NAME] define categories, such as a manifest or a protocol.",
+)
 
 
 def model_option(purpose: str) -> Decorator:

@@ -71,7 +71,7 @@ def protocol(manifest: Path, out: Path, keep_going: bool, dry_run: bool, device:
 
     main = _commands()
     chosen = load_protocol(manifest)
-    plan = make_plan(chosen, _request(chosen, options), main)
+    plan = make_plan(chosen, _request(manifest, chosen, options), main)
     if dry_run:
         _print_commands(plan, main, out, device)
         return
@@ -118,12 +118,13 @@ def _run(plan: ProtocolPlan, out: Path, device: str, keep_going: bool) -> None:
         raise RunError(f"{len(failed)} of {len(plan.jobs)} steps failed: {', '.join(failed)}")
 
 
-def _request(chosen: Protocol, options: dict[str, Any]) -> ProtocolRequest:
+def _request(manifest: Path, chosen: Protocol, options: dict[str, Any]) -> ProtocolRequest:
     from pose_models.protocols.planner import ProtocolRequest
 
     shards = _named(options["shards"], chosen.shards)
     cads = options["cads"]
     return ProtocolRequest(
+        manifest=manifest.resolve(),
         data=options["data"].resolve(),
         shards={name: Path(folder).resolve() for name, folder in shards.items()},
         cads=None if cads is None else cads.resolve(),

@@ -9,13 +9,14 @@ import click
 
 from p3d_gen.core.commandline import is_quiet
 from pose_models.cli.image_options import IMAGE_KINDS
-from pose_models.cli.options import cads_option, option
+from pose_models.cli.options import cads_option, definitions_option, option
 from pose_models.cli.training_options import max_stride_option, training_options, vertices_option
 
 
 @click.command(epilog=IMAGE_KINDS)
 @training_options
 @cads_option
+@definitions_option
 @option(
     "--shared",
     is_flag=True,

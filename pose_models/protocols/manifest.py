@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from p3d_gen.core.errors import ManifestError, did_you_mean
+from p3d_gen.spec.category_section import CategorySection
 from p3d_gen.spec.sections import Section, load_section
 
 Value = bool | int | float | str | tuple[str | int | float, ...]
@@ -92,8 +93,9 @@ class Row(Section):
 class Protocol(Section):
     """A table of a paper, and how to make it again.
 
-    kind: of the dataset, as in KIND:PATH. categories: of the table. seeds: of every row. shards: names of the folders
-    of renders that the steps use as {NAME}; {data} is the dataset. groups: parts of the benchmark with figures of their
+    kind: of the dataset, as in KIND:PATH. categories: of the table. category: definitions, as in the manifest of a run,
+    that replace those of the renders' runs, key by key. seeds: of every row. shards: names of the folders of renders
+    that the steps use as {NAME}; {data} is the dataset. groups: parts of the benchmark with figures of their
     own. images: image options of all adaptations and evaluations (crop, ...). defaults: options by command, which go
     before nothing else; those of a step go before them. settings, columns, rows: by name; each row is run in every
     setting and each of its columns.
@@ -103,6 +105,7 @@ class Protocol(Section):
     paper: Paper | None = None
     kind: str
     categories: Annotated[tuple[str, ...], Field(min_length=1)]
+    category: dict[str, CategorySection] = Field(default_factory=dict)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
     shards: tuple[Name, ...] = ()
     groups: tuple[str, ...] = ()
@@ -119,6 +122,9 @@ class Protocol(Section):
         for kind, names in (("row", [row.name for row in self.rows]), ("category", list(self.categories))):
             if twice := next((name for name in names if names.count(name) > 1), None):
                 raise ValueError(f"the {kind} {twice!r} is there twice")
+        for name in self.category:
+            if name not in self.categories:
+                raise ValueError(f"[category.{name}] is not one of categories{did_you_mean(name, self.categories)}")
         if EVALUATE in self.steps:
             raise ValueError(f"a step may not be called {EVALUATE!r}: every row ends in that one")
         for row in self.rows:

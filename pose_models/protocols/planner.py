@@ -27,19 +27,21 @@ from pose_models.protocols.manifest import (
 
 STEPS = "steps"
 # Options that do not change the result, only where and how fast it is computed.
-_WITHOUT_EFFECT = ("workers", "checkpoint-every")
+_WITHOUT_EFFECT = ("workers", "checkpoint-every", "definitions")  # of the last, the content decides
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolRequest:
     """The part of a protocol that a user asks for, and its data.
 
-    data: the dataset's folder; shards: folders of renders by name; cads: folder of CAD models, None for the one next to
-    the first shards. seeds, categories, rows, columns, settings: the part of the protocol that is run, None for all.
-    limit: images of each category that are adapted to and evaluated. changes: options that replace those of the
-    protocol, "OPTION" for every command that takes it, "STEP.OPTION" for one step, "evaluate.OPTION".
+    manifest: the protocol's file. data: the dataset's folder; shards: folders of renders by name; cads: folder of CAD
+    models, None for the one next to the first shards. seeds, categories, rows, columns, settings: the part of the
+    protocol that is run, None for all. limit: images of each category that are adapted to and evaluated. changes:
+    options that replace those of the protocol, "OPTION" for every command that takes it, "STEP.OPTION" for one step,
+    "evaluate.OPTION".
     """
 
+    manifest: Path
     data: Path
     shards: Mapping[str, Path] = field(default_factory=dict)
     cads: Path | None = None
@@ -58,7 +60,8 @@ class ProtocolJob:
 
     name: its folder below the run's steps. step: its name in the protocol. row: the first that needs it. command: its
     words; options: except --model, --out, --device. after: whose model it starts from. parts: the categories that it is
-    run for one by one, each in a folder of its own, none for all at once.
+    run for one by one, each in a folder of its own, none for all at once. definitions: the protocol's of categories, as
+    JSON, "" if it reads none.
     """
 
     name: str
@@ -68,13 +71,15 @@ class ProtocolJob:
     options: Options
     after: ProtocolJob | None
     parts: tuple[str, ...] = ()
+    definitions: str = ""
 
     @property
     def digest(self) -> str:
         """Return a hash of everything that decides the result, that of the steps before included."""
         kept = {name: value for name, value in self.options.items() if name not in _WITHOUT_EFFECT}
         before = None if self.after is None else self.after.digest
-        return hashlib.sha256(json.dumps([self.command, kept, self.parts, before], sort_keys=True).encode()).hexdigest()
+        parts = [self.command, kept, self.parts, before, *([self.definitions] if self.definitions else [])]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +136,8 @@ class _Planner:
         self.protocol, self.request, self.main = protocol, request, main
         self.jobs: dict[str, ProtocolJob] = {}
         self.categories = _chosen("category", request.categories, protocol.categories)
+        sections = {name: each.model_dump(mode="json") for name, each in protocol.category.items()}
+        self.definitions = json.dumps(sections, sort_keys=True)
         self.used: set[str] = set()
 
     def cell(self, row: Row, setting: str, column: str, seed: int) -> Cell:
@@ -158,6 +165,8 @@ class _Planner:
             options = {"target": f"{{{DATA}}}", **self._images(images), **options}
         if "cads" in known and "shards" not in options:
             options = {"cads": str(self._cads(step)), **options}
+        if self.protocol.category and "definitions" in known:
+            options = {"definitions": str(self.request.manifest), **options}
         return self._job(place, step, {**options, "seed": place.seed}, varying, after)
 
     def _words(self, step: str) -> tuple[str, ...]:
@@ -196,7 +205,14 @@ class _Planner:
         if name not in self.jobs:
             parts = self._parts(words, options, after)
             job = ProtocolJob(
-                name=name, step=step, row=place.row.name, command=words, options=options, after=after, parts=parts
+                name=name,
+                step=step,
+                row=place.row.name,
+                command=words,
+                options=options,
+                after=after,
+                parts=parts,
+                definitions=self.definitions if "definitions" in options else "",
             )
             _check(job, command, self.protocol)
             self.jobs[name] = job

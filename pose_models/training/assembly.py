@@ -45,8 +45,8 @@ class TrainingData:
     shards: runs, folders of CATEGORY-*.tar, or patterns of tars, at paths or URLs. real: addresses of labelled
     photographs, `KIND:PATH`, whose train split is read. labels: number "N" or share "P%" of the photographs of each
     category that are used, drawn by label_seed; None for all, and for the seed of the training. cads: folder with
-    CATEGORY/*.npz|off|obj|ply|glb, None for the one beside the shards. backgrounds: folder of pictures to paste behind
-    rendered objects.
+    CATEGORY/*.npz|off|obj|ply|glb, None for the one beside the shards. definitions: file with [category.NAME] sections,
+    see `training_definitions`. backgrounds: folder of pictures to paste behind rendered objects.
     """
 
     shards: tuple[str, ...] = ()
@@ -54,6 +54,7 @@ class TrainingData:
     labels: str | None = None
     label_seed: int | None = None
     cads: Path | None = None
+    definitions: Path | None = None
     backgrounds: Path | None = None
 
     def __post_init__(self) -> None:
@@ -166,7 +167,7 @@ def _cads_of(shards: Path, category: str) -> dict[str, Array]:
 def category_definitions(data: TrainingData, categories: Sequence[str]) -> tuple[CategoryDefinition, ...]:
     """Return the definitions of the categories that are not built in, see `training_definitions`."""
     roots = {path.parent.parent for shards in data.shards for name in categories for path in shard_paths(shards, name)}
-    return training_definitions(sorted(roots), data.cads, categories)
+    return training_definitions(sorted(roots), data.cads, categories, data.definitions)
 
 
 def known_categories(data: TrainingData, categories: Sequence[str]) -> KnownCategories:

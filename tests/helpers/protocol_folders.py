@@ -20,7 +20,7 @@ CATEGORIES = ("car", "bus")
 def anything(protocol, **more):
     """A request for a protocol without any data."""
     shards = {name: Path("/runs") / name / "shards" for name in protocol.shards}
-    return ProtocolRequest(data=Path("/data"), shards=shards, cads=Path("/cad"), **more)
+    return ProtocolRequest(manifest=Path("/p.toml"), data=Path("/data"), shards=shards, cads=Path("/cad"), **more)
 
 
 def photograph(rng):

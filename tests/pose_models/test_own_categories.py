@@ -314,6 +314,21 @@ def test_names_of_categories_are_free(tmp_path):
     assert model.predict(sample.image, sample.box_xyxy, "forward").category == "forward"
 
 
+def test_a_file_defines_what_a_run_does_not(world, tmp_path):
+    run = write_run(tmp_path / "run", train=2, test=1)
+    (tmp_path / "m.toml").write_text('categories = ["box"]\n[category.box]\nsymmetry = ["z:4"]\n')
+    given = {"shards": str(run / "shards"), "definitions": tmp_path / "m.toml", "steps": 1, **SMALL}
+    for train in (pm.train, pm.train_baseline):
+        model = train(out=tmp_path / train.__name__, **given)
+        assert model.definitions["box"].symmetry == Symmetry.parse("z:4")
+    (tmp_path / "mug.toml").write_text("[category.mug]\ndiagonal_m = 0.2\n")  # over what the run says, key by key
+    given |= {"shards": str(world / "run"), "category": "mug", "definitions": tmp_path / "mug.toml"}
+    mug = pm.train(out=tmp_path / "mug", **given).definitions["mug"]
+    assert (mug.words, mug.diagonal_m) == (("coffee mug",), 0.2)
+    with pytest.raises(ConfigError, match=r"m.toml has no section \[category.mug\]; valid names: box; add it"):
+        pm.train(out=tmp_path / "none", **{**given, "definitions": tmp_path / "m.toml"})
+
+
 HELD_OUT = """
 seed = {seed}
 categories = ["mug"]

@@ -143,7 +143,10 @@ def test_what_a_command_does_not_take_is_said_before_anything_is_run(tmp_path):
 def test_a_request_that_does_not_fit_is_named():
     protocol = load_protocol(PROTOCOLS / "cc3d_table4.toml")
     for request, said in (
-        (ProtocolRequest(data=Path("/d")), "reads the renders 'stylized': give --shards stylized=FOLDER"),
+        (
+            ProtocolRequest(manifest=Path("/p.toml"), data=Path("/d")),
+            "reads the renders 'stylized': give --shards stylized=FOLDER",
+        ),
         (anything(protocol, rows=["without bot"]), "no row 'without bot'; did you mean 'without both'"),
         (anything(protocol, settings=["disjunct"]), "no setting 'disjunct'; did you mean 'disjoint'"),
         (anything(protocol, categories=["cars"]), "no category 'cars'; did you mean 'car'"),

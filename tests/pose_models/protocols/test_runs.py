@@ -11,13 +11,14 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from p3d_gen.core.errors import RunError
+from p3d_gen.core.errors import ManifestError, RunError
 from pose_models.cli import main
 from pose_models.protocols.commands import leaf_command, option_names
 from pose_models.protocols.manifest import load_protocol
 from pose_models.protocols.planner import STEPS, ProtocolRequest, make_plan
 from pose_models.protocols.run import LOG_FILE, RECORD_FILE, run_jobs
 from pose_models.protocols.table import protocol_figures, write_protocol
+from tests.helpers.boxes import write_run
 from tests.helpers.protocol_folders import (
     PROTOCOLS,
     anything,
@@ -62,7 +63,12 @@ def _options_of(job):
 
 def small_request(protocol, data, shards, **more):
     """One seed, two steps of everything."""
-    given = {"data": data, "shards": dict.fromkeys(protocol.shards, shards), "cads": shards.parent / "cad"}
+    given = {
+        "manifest": Path("p.toml"),
+        "data": data,
+        "shards": dict.fromkeys(protocol.shards, shards),
+        "cads": shards.parent / "cad",
+    }
     given |= {"seeds": [0]} | more
     plan = make_plan(protocol, ProtocolRequest(**given), main)
     steps = {job.step for job in plan.jobs}
@@ -114,6 +120,59 @@ def test_a_protocol_runs_to_its_table(pascal, shards, tmp_path):
     assert one["mean"] == pytest.approx(100 * summary["rows"]["model"]["acc_pi_6"])
     assert len((tmp_path / "table.csv").read_text().splitlines()) == 1 + len(found)
     _finished_steps_are_passed_over(protocol, plan, request, tmp_path)
+
+
+OWN = """
+title = "Boxes"
+kind = "shards"
+categories = ["box"]
+seeds = [0]
+shards = ["renders"]
+[category.box]
+symmetry = ["z:2"]
+diagonal_m = 0.4
+[settings.all]
+[steps.mesh]
+command = "train"
+options = { shards = "{renders}", backbone = "test_resnet", weights = "none", image-size = 64, steps = 2, batch = 2 }
+[steps.classes]
+command = "baseline train"
+options = { shards = "{renders}", backbone = "test_resnet", weights = "none", image-size = 64, steps = 2, batch = 2 }
+[[rows]]
+name = "NeMo"
+steps = ["mesh"]
+[[rows]]
+name = "Res-General"
+steps = ["classes"]
+"""
+
+
+def test_a_protocol_defines_categories_of_its_own(tmp_path):
+    """The renders' run knows nothing of the category; models and symmetry-aware figures know what the protocol says."""
+    run = write_run(tmp_path / "run", train=4, test=3, category="box")
+    (tmp_path / "boxes.toml").write_text(OWN)
+    protocol = load_protocol(tmp_path / "boxes.toml")
+    request = ProtocolRequest(manifest=tmp_path / "boxes.toml", data=run / "test", shards={"renders": run / "shards"})
+    plan = make_plan(protocol, request, main)
+    run_all(plan, tmp_path / "out")
+    for step in ("mesh", "classes"):
+        steps = tmp_path / "out" / STEPS
+        [known] = json.loads((steps / step / "seed0" / "run" / "model.json").read_text())["definitions"]
+        assert (known["name"], known["diagonal_m"]) == ("box", 0.4)
+        rows = json.loads((steps / f"{step}+evaluate" / "seed0" / "run" / "summary.json").read_text())["rows"]
+        assert "model, symmetry-aware" in rows
+    other = load_protocol_text(tmp_path, OWN.replace("z:2", "z:4"))
+    elsewhere = ProtocolRequest(**{**vars(request), "manifest": tmp_path / "other.toml"})
+    digests = [job.digest for job in plan.jobs]
+    assert [job.digest for job in make_plan(protocol, elsewhere, main).jobs] == digests
+    assert not {job.digest for job in make_plan(other, elsewhere, main).jobs} & set(digests)
+    with pytest.raises(ManifestError, match=r"category.bok\] is not one of categories; did you mean 'box'"):
+        load_protocol_text(tmp_path, OWN.replace("category.box", "category.bok"))
+
+
+def load_protocol_text(folder, text):
+    (folder / "other.toml").write_text(text)
+    return load_protocol(folder / "other.toml")
 
 
 def _finished_steps_are_passed_over(protocol, plan, request, out):
