@@ -80,15 +80,15 @@ def _add_cads(table: Table, cads: dict[str, tuple[Asset, ...]], where: str) -> N
 
 
 def _list_manifest(table: Table, path: Path) -> None:
-    from p3d_gen.spec.manifest import load_manifest, resolve_folder
-    from p3d_gen.spec.sections import EMBEDDED
+    from p3d_gen.spec.manifest import load_manifest
+    from p3d_gen.spec.stated import source_root
     from p3d_gen.spec.taken import background_folder, light_folder, take_inventory, texture_folder
 
     manifest, base_dir = load_manifest(path), path.parent
     inventory = take_inventory(manifest, base_dir)
-    source = manifest.cad.source
-    made = source == EMBEDDED
-    _add_cads(table, inventory.cads, "parametric" if made else str(resolve_folder(source, base_dir, "cad.source")))
+    for category, models in inventory.cads.items():
+        root = source_root(manifest, base_dir, f"cad/{category}")
+        _add_cads(table, {category: models}, "parametric" if root is None else str(root))
     for kind, assets, folder in (
         ("textures", inventory.textures, texture_folder),
         ("environment maps", inventory.hdris, light_folder),

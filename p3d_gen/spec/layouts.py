@@ -17,6 +17,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from p3d_gen.core.categories import CATEGORIES, is_name
 from p3d_gen.core.errors import AssetError
@@ -234,12 +235,27 @@ def category_models(root: Path, layout: str, category: str, quarantine: bool = F
     return tuple(sorted(with_own_ids(named, quarantine), key=lambda model: model.id))
 
 
-def with_own_ids(named: Iterable[Model], quarantine: bool = False) -> Iterable[Model]:
-    """Return models of one category of which no two share an id.
+class Named(Protocol):
+    """A file with the id that its model has."""
+
+    @property
+    def id(self) -> str:
+        """Return the id."""
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+
+
+NamedT = TypeVar("NamedT", bound=Named)
+
+
+def with_own_ids(named: Iterable[NamedT], quarantine: bool = False) -> Iterable[NamedT]:
+    """Return models, of one category or those that occlude, of which no two share an id.
 
     Raise AssetError if two do; `quarantine` keeps the first of them, with a warning.
     """
-    models: dict[str, Model] = {}
+    models: dict[str, NamedT] = {}
     for model in named:
         twin = models.setdefault(model.id, model).path
         if twin == model.path:

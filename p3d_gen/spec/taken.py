@@ -27,6 +27,7 @@ from p3d_gen.spec.layouts import (
     model_id,
     recognise,
     warn_of_folders,
+    with_own_ids,
 )
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
 from p3d_gen.spec.parametric import parametric_address
@@ -184,24 +185,24 @@ def take_cads(manifest: Manifest, base_dir: Path) -> dict[str, tuple[Asset, ...]
 def take_occluders(manifest: Manifest, base_dir: Path) -> tuple[Asset, ...]:
     """Return the CAD models of occlusion.source, <category>_<id> of a layout with categories; () for embedded shapes.
 
-    Raise AssetError if it holds none.
+    Raise AssetError if it holds none, or if two share an id and `cad.quarantine` does not leave one of them out.
     """
     source = manifest.occlusion.source
     if source == EMBEDDED:
         return ()
     root = resolve_folder(source, base_dir, "occlusion.source")
-    models = {model_id(path.stem): file_asset(flat_model(path)) for path in visible(root.iterdir(), root, CAD_SUFFIXES)}
+    quarantine = manifest.cad.quarantine
+    models = [file_asset(flat_model(path)) for path in sorted(visible(root.iterdir(), root, CAD_SUFFIXES))]
     if models:
         warn_of_folders(root)
     else:
         layout = recognise(root)
         for category in categories_of(root, layout):
-            for asset in folder_cads(root, layout, category, "auto", "auto"):
-                name = f"{category}_{asset.id}"
-                models[name] = replace(asset, id=name)
+            assets = folder_cads(root, layout, category, "auto", "auto", quarantine=quarantine)
+            models += [replace(asset, id=f"{category}_{asset.id}") for asset in assets]
     if not models:
         raise AssetError(f"occlusion.source: the folder {root} holds no CAD model; name another folder")
-    return tuple(models[name] for name in sorted(models))
+    return tuple(sorted(with_own_ids(models, quarantine), key=lambda asset: asset.id))
 
 
 def flat_model(path: Path) -> Model:

@@ -69,6 +69,17 @@ def test_what_belongs_to_a_file_is_no_model(tmp_path, caplog):
     assert ids_and_warnings(tmp_path, caplog) == (["Textures", "layers", "x1"], [])
 
 
+@pytest.mark.parametrize("names", [("a/b_x.ply", "a_b/x.ply"), ("x.ply", "x.obj")])
+def test_occluders_that_share_an_id_are_named(names, tmp_path, caplog):
+    plant(tmp_path / "things", names)
+    asked = {"occlusion": {"source": "things", "level": "L1"}}
+    with pytest.raises(AssetError, match=r"things/.*x\.\w+ and .*things/.*x\.\w+ .*; rename one of them"):
+        take_occluders(manifest(**asked), tmp_path)
+    quarantined = take_occluders(manifest(**asked, cad={"quarantine": True, "source": "things"}), tmp_path)
+    assert len(quarantined) == 1
+    assert "is left out" in caplog.text
+
+
 def test_occluders_in_folders_beside_files_are_named(tmp_path, caplog):
     root = plant(tmp_path / "things", ("c.stl", "chair/x1/model.obj"))
     occluders = take_occluders(manifest(occlusion={"source": "things", "level": "L1"}), tmp_path)
