@@ -121,7 +121,8 @@ def _print_tables(evaluation: Evaluation) -> None:
 
     result = evaluation.summary
     print_wide(rich_table(evaluation.table()))
-    for name, groups in (("category", result.per_category), ("subset", result.per_subset)):
+    parts = {"category": result.per_category, "facing": result.per_facing, "subset": result.per_subset}
+    for name, groups in parts.items():
         if groups and len(groups[MODEL].groups) > 1:
             print_wide(rich_table(evaluation.tables[name]))
     kinds = {name: share for name, share in result.confusion.items() if name != "none"}

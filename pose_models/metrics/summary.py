@@ -20,6 +20,7 @@ from pose_models.geometry import rotation_error_rad
 from pose_models.metrics.accuracy import PoseMetrics, pose_metrics, random_rotation_metrics
 from pose_models.metrics.bootstrap import LEVEL, RESAMPLES, Intervals, grouped_intervals
 from pose_models.metrics.confusion import confusions
+from pose_models.metrics.facing import facings
 from pose_models.metrics.groups import Grouped, grouped_metrics, members
 from pose_models.metrics.selective import RiskCoverage, risk_coverage
 from pose_models.metrics.symmetry import symmetric_error_rad
@@ -37,9 +38,11 @@ class Summary:
     """names, errors_rad (N): each image, "SUBSET/KEY" where it has a subset, and its error, pi where no pose was found.
     unsolved: how many those are.
 
-    per_category, per_subset: rows of metrics (the model, with symmetry where a category has one, chance) by category
-        and by part of the benchmark; no row of per_subset where the images name no parts.
-    intervals, subset_intervals: of the same rows but the exact chance, over `resamples` bootstrap samples from `seed`.
+    per_category, per_facing, per_subset: rows of metrics (the model, with symmetry where a category has one, chance) by
+        category, by the side that is seen (`facings`) and by part of the benchmark; no row of per_subset where the
+        images name no parts.
+    intervals, facing_intervals, subset_intervals: of the same rows but the exact chance, over `resamples` bootstrap
+        samples from `seed`.
     confusion: shares by kind of error, of all images and per category.
     risk: the risk-coverage curves for errors of pi/6 and pi/18.
     category_counts: {true: {predicted: images}}. acc_pi_6_and_category: share of images right in both.
@@ -50,8 +53,10 @@ class Summary:
     errors_rad: list[float]
     unsolved: int
     per_category: Rows
+    per_facing: Rows
     per_subset: Rows
     intervals: Ends
+    facing_intervals: Ends
     subset_intervals: Ends
     resamples: int
     seed: int
@@ -77,6 +82,8 @@ class Summary:
             "bootstrap": {"level": LEVEL, "resamples": self.resamples, "seed": self.seed},
             "intervals": {name: ends.map(Intervals.as_dict) for name, ends in self.intervals.items()},
             "per_category": {name: row.map(PoseMetrics.as_dict) for name, row in self.per_category.items()},
+            "per_facing": {name: row.map(PoseMetrics.as_dict) for name, row in self.per_facing.items()},
+            "facing_intervals": {name: ends.map(Intervals.as_dict) for name, ends in self.facing_intervals.items()},
             "per_subset": {name: row.map(PoseMetrics.as_dict) for name, row in self.per_subset.items()},
             "subset_intervals": {name: ends.map(Intervals.as_dict) for name, ends in self.subset_intervals.items()},
             "confusion": self.confusion,
@@ -192,6 +199,7 @@ def summary(
     errors = prediction_errors(predictions)
     names = _names(predictions)
     categories, subsets = [p.category for p in predictions], [p.subset for p in predictions]
+    seen = facings(_rotations(predictions)[1])
     known = BUILTIN_SYMMETRIES if symmetries is None else symmetries
     used = {name: known.get(name, Symmetry.NONE) for name in sorted(set(categories))}
     by_row = {MODEL: errors, **_other_errors(predictions, used, mode_rotations)}
@@ -204,8 +212,10 @@ def summary(
         errors_rad=errors.nan_to_num(nan=math.pi).tolist(),
         unsolved=sum(not p.solved for p in predictions),
         per_category=_rows(by_row, categories),
+        per_facing=_rows(by_row, seen),
         per_subset=_rows(by_row, subsets) if parts else {},
         intervals=_intervals(by_row, categories, seed, resamples),
+        facing_intervals=_intervals(by_row, seen, seed, resamples),
         subset_intervals=_intervals(by_row, subsets, seed, resamples) if parts else {},
         resamples=resamples,
         seed=seed,

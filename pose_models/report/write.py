@@ -10,6 +10,7 @@ from p3d_gen.core.outputs import check_outputs
 from p3d_gen.core.types import Picture
 from p3d_gen.run.files import write_bytes, write_json
 from pose_models.ledger import LEDGER_FILE, forget, record
+from pose_models.metrics.facing import FACINGS
 from pose_models.metrics.groups import Mean
 from pose_models.metrics.summary import MODEL, Rows, Summary
 from pose_models.prediction import Prediction, is_predictions, write_predictions
@@ -48,11 +49,15 @@ def _papers(rows: Rows, title: str, mean: Mean, prefix: str) -> dict[str, Table]
 def summary_tables(result: Summary, title: str, mean: Mean = "pooled") -> dict[str, Table]:
     """Make every table of an evaluation, by its file's name.
 
-    The overview with intervals; the model by category and, if there are some, by part of the benchmark; and the papers'
-    tables, a figure each, of all rows. The groups become rows if they would be more than 16 columns.
+    The overview with intervals; the model by category, by the side that is seen and, if there are some, by part of the
+    benchmark; and the papers' tables, a figure each, of all rows. The groups become rows if they would be more than 16
+    columns.
     """
     tables = {"overview": overview(result.rows, title, {k: v.pooled for k, v in result.intervals.items()})}
     tables["category"] = group_table(result.per_category[MODEL], f"{title}: by category", result.intervals[MODEL])
+    seen = result.per_facing[MODEL].groups
+    sides = {name: seen[name] for name in FACINGS if name in seen}
+    tables["facing"] = overview(sides, f"{title}: by the side that is seen", result.facing_intervals[MODEL].groups)
     tables |= _papers(result.per_category, title, mean, "category")
     if result.per_subset:
         ends = result.subset_intervals[MODEL]
