@@ -145,6 +145,29 @@ def read(shards: Path, rounds: int) -> None:
 
 
 @bench.command(epilog=IMAGE_KINDS)
+@option("--model", type=FOLDER, required=True, help="Folder of a trained model.")
+@option("--images", "count", type=COUNT, default=100, show_default=True, help="Number of images given at once.")
+@image_options("--data", "Images to predict", "train")
+@threads_option
+@device_option
+def predict(model: Path, count: int, threads: int, device: str, **options: Any) -> None:
+    """Measure prediction: images per second, with the network and the solver apart.
+
+    \b
+    Example:
+      pose-models bench predict --model runs/nmm-car --data cars3d:$P3D_DATA/cars3d
+    """
+    import torch
+
+    from p3d_gen.bench import conclude
+    from pose_models.bench.predict import figures
+    from pose_models.loading import torch_device
+
+    torch.set_num_threads(threads)
+    conclude(figures(model, chosen_images(options), count, torch_device(device), 0.0))
+
+
+@bench.command(epilog=IMAGE_KINDS)
 @option("--model", type=FOLDER, required=True, help="Folder of a trained model, which is not changed.")
 @image_options("--target", "Images to adapt to", "train", other_seed=False)
 @threads_option
