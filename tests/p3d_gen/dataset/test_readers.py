@@ -11,6 +11,7 @@ import yaml
 
 from p3d_gen.core.codecs import decode_image, decode_npz, encode_nocs, encode_normals, encode_npz, encode_png
 from p3d_gen.dataset.build import make_dataset
+from p3d_gen.dataset.card import dataset_card
 from p3d_gen.dataset.depth import decode_depth16, encode_depth16
 from p3d_gen.dataset.source_runs import open_sources
 from p3d_gen.dataset.splits import Recipe
@@ -69,6 +70,13 @@ def test_load_dataset_reads_one_category_of_one_split(folder, tmp_path, offline)
 
     rows = load_dataset(str(folder), "chair", split="val", cache_dir=str(tmp_path))
     assert [row["__key__"] for row in rows] == [key for key in written(folder, "val") if key.startswith("chair")]
+
+
+def test_names_that_yaml_takes_for_values_are_names_in_the_card(folder):
+    text = (folder / "dataset.json").read_text().replace('"chair"', '"null"').replace('"val"', '"no"')
+    configs = yaml.safe_load(dataset_card(json.loads(text)).split("---\n")[1])["configs"]
+    assert [config["config_name"] for config in configs] == ["default", "car", "null"]
+    assert {file["split"] for config in configs for file in config["data_files"]} == {"no", *SPLITS} - {"val"}
 
 
 def test_the_card_holds_what_the_hub_asks_for(folder):
