@@ -94,18 +94,25 @@ def _beside(cads: Path, category: str) -> CategoryDefinition | None:
     return section.applied(definition_of(category, {}))
 
 
-def stated_definitions(path: Path, categories: Sequence[str]) -> dict[str, CategorySection]:
+def check_defines(path: Path, categories: Sequence[str]) -> None:
+    """Raise ConfigError if a file as of `stated_definitions` defines none of the categories that are trained on."""
+    sections = stated_definitions(path)
+    if not sections:
+        raise ConfigError(f"{path} has no sections [category.NAME]: add [category.{categories[0]}]")
+    if not sections.keys() & set(categories):
+        raise ConfigError(
+            f"{path} has no section [category.{categories[0]}]{did_you_mean(categories[0], sections)}; add it"
+        )
+
+
+def stated_definitions(path: Path) -> dict[str, CategorySection]:
     """Return the sections [category.NAME] of a TOML file, such as a manifest or a protocol, by name.
 
-    ConfigError naming the file if it cannot be read, or defines none of `categories`.
+    ConfigError naming the file if it cannot be read, or a section is not valid.
     """
     tables = read_toml(path).get("category", {})
-    if not isinstance(tables, dict) or not tables:
-        raise ConfigError(f"{path} has no sections [category.NAME]: add [category.{categories[0]}]")
-    if not tables.keys() & set(categories):
-        raise ConfigError(
-            f"{path} has no section [category.{categories[0]}]{did_you_mean(categories[0], tables)}; add it"
-        )
+    if not isinstance(tables, dict):
+        raise ConfigError(f"{path}: category = {tables!r} is no section: write [category.NAME]")
     return {
         name: validated(CategorySection, table, f"{path}: [category.{name}]", "category")
         for name, table in tables.items()
@@ -121,7 +128,7 @@ def training_definitions(
     file as of `stated_definitions`, whose keys replace those of either. What nothing defines has no symmetry, and
     stands. DataError if two runs say otherwise of a category, or one is damaged.
     """
-    stated = {} if file is None else stated_definitions(file, categories)
+    stated = {} if file is None else stated_definitions(file)
     known: dict[str, tuple[CategoryDefinition, Path]] = {}
     for root in roots:
         for name, definition in _recorded(root).items():

@@ -110,6 +110,8 @@ def arguments(job: ProtocolJob, command: click.Command, steps: Path, device: str
     source = None if job.after is None else output(job.after, steps) / (part if job.after.parts else "")
     model = [] if source is None else ["--model", str(source)]
     options = {**job.options, **({"category": (part,)} if part else {})}
+    if part and job.definitions and part not in json.loads(job.definitions):
+        del options["definitions"]  # which says nothing of this part
     where = ["--device", device] if any("--device" in each.opts for each in command.params) else []
     return [*job.command, *model, *flags(command, options), "--out", str(output(job, steps) / part), *where]
 
@@ -165,7 +167,7 @@ class _Planner:
             options = {"target": f"{{{DATA}}}", **self._images(images), **options}
         if "cads" in known and "shards" not in options:
             options = {"cads": str(self._cads(step)), **options}
-        if self.protocol.category and "definitions" in known:
+        if self.protocol.category.keys() & set(self.categories) and "definitions" in known:
             options = {"definitions": str(self.request.manifest), **options}
         return self._job(place, step, {**options, "seed": place.seed}, varying, after)
 

@@ -16,7 +16,7 @@ from p3d_gen.dataset.folder import is_dataset
 from p3d_gen.dataset.folder import open_dataset as open_made
 from p3d_gen.dataset.splits import split_of_asset
 from p3d_gen.spec.sections import Section, validated
-from pose_models.categories import KnownCategories, training_definitions
+from pose_models.categories import KnownCategories, check_defines, training_definitions
 from pose_models.config import MILD, RANDOM, STRONG, LoopConfig, load_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.cads import cad_vertices
@@ -66,12 +66,17 @@ class TrainingData:
 
 
 def chosen_categories(data: TrainingData, named: Sequence[str]) -> tuple[str, ...]:
-    """Return the categories that were named, else all that the shards hold; ConfigError if there are none."""
+    """Return the categories that were named, else all that the shards hold.
+
+    ConfigError if there are none, or `data.definitions` defines none of them.
+    """
     categories = tuple(named) or tuple(sorted({name for shards in data.shards for name in shard_categories(shards)}))
     if not categories:
         raise ConfigError(
             "no category to train: name a --category, or give --shards that are called CATEGORY-NNNNN.tar"
         )
+    if data.definitions is not None:
+        check_defines(data.definitions, categories)
     return categories
 
 

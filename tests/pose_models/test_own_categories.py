@@ -325,6 +325,8 @@ def test_a_file_defines_what_a_run_does_not(world, tmp_path):
     given |= {"shards": str(world / "run"), "category": "mug", "definitions": tmp_path / "mug.toml"}
     mug = pm.train(out=tmp_path / "mug", **given).definitions["mug"]
     assert (mug.words, mug.diagonal_m) == (("coffee mug",), 0.2)
+    both = {**given, "category": ("can", "mug"), "out": tmp_path / "both"}  # a model each, of which one is defined
+    assert pm.train(**both).definitions["mug"].diagonal_m == 0.2
     with pytest.raises(ConfigError, match=r"m.toml has no section \[category.mug\]; valid names: box; add it"):
         pm.train(out=tmp_path / "none", **{**given, "definitions": tmp_path / "m.toml"})
 

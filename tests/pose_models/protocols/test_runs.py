@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from p3d_gen.core.errors import ManifestError, RunError
 from pose_models.cli import main
 from pose_models.protocols.commands import leaf_command, option_names
 from pose_models.protocols.manifest import load_protocol
-from pose_models.protocols.planner import STEPS, ProtocolRequest, make_plan
+from pose_models.protocols.planner import STEPS, ProtocolRequest, arguments, make_plan
 from pose_models.protocols.run import LOG_FILE, RECORD_FILE, run_jobs
 from pose_models.protocols.table import protocol_figures, write_protocol
 from tests.helpers.boxes import write_run
@@ -168,6 +169,19 @@ def test_a_protocol_defines_categories_of_its_own(tmp_path):
     assert not {job.digest for job in make_plan(other, elsewhere, main).jobs} & set(digests)
     with pytest.raises(ManifestError, match=r"category.bok\] is not one of categories; did you mean 'box'"):
         load_protocol_text(tmp_path, OWN.replace("category.box", "category.bok"))
+
+
+def test_a_protocol_may_define_some_of_its_categories(tmp_path):
+    """Each has a training of its own; those of categories that it does not define read no definitions."""
+    protocol = load_protocol_text(tmp_path, OWN.replace('["box"]', '["box", "car"]'))
+    request = ProtocolRequest(manifest=Path("/p.toml"), data=tmp_path, shards={"renders": tmp_path})
+    job, classes = (job for job in make_plan(protocol, request, main).jobs if job.step in ("mesh", "classes"))
+    train, baseline = (leaf_command(main, each.command) for each in (job, classes))
+    assert "--definitions" in arguments(job, train, tmp_path, "cpu", "box")
+    assert "--definitions" not in arguments(job, train, tmp_path, "cpu", "car")
+    assert "--definitions" in arguments(classes, baseline, tmp_path, "cpu")
+    cars = make_plan(protocol, replace(request, categories=["car"]), main)
+    assert not [job for job in cars.jobs if "definitions" in job.options]
 
 
 def load_protocol_text(folder, text):
