@@ -11,6 +11,7 @@ from p3d_gen.run.cuboids import check_cuboid
 from p3d_gen.run.ledgers import Ledger, read_ledger, stage_inputs
 from p3d_gen.run.store import RunFolder
 from p3d_gen.run.versions import changed
+from p3d_gen.spec.inventory import OCCLUDERS
 from p3d_gen.stylize.stylization import Stylization
 from p3d_gen.verify.findings import Finding, Findings
 
@@ -90,7 +91,7 @@ def damaged_models(run: RunFolder) -> Iterator[Finding]:
                     what=finding.what,
                     remedy=f"delete {path} and run `p3dgen render` again",
                 )
-        if whole and "cuboid" in run.manifest.output.members:
+        if whole and category != OCCLUDERS and "cuboid" in run.manifest.output.members:
             yield from _cuboid_findings(run, category)
 
 

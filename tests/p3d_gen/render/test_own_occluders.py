@@ -28,7 +28,7 @@ camera = { image_hw = [96, 96], fill = [0.5, 0.6] }
 render = { samples = 1, denoise = false }
 occlusion = { level = "L1", source = "things" }
 background.source = "backgrounds"
-output.members = ["mask", "occluders"]
+output.members = ["mask", "occluders", "cuboid"]
 """
 
 
