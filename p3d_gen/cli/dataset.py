@@ -35,7 +35,7 @@ def _shard_size(context: click.Context, parameter: click.Parameter, value: str) 
 def _shares(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, float]:
     shares = {}
     for each in value:
-        match = re.fullmatch(r"([a-z][a-z0-9_]*)=([0-9.]+)", each)
+        match = re.fullmatch(r"([a-z][a-z0-9_]*)=(\d+(?:\.\d*)?|\.\d+)", each)
         if not match:
             raise click.BadParameter(f"{each!r} is not a split: give NAME=SHARE, such as train=0.8")
         if match[1] in shares:

@@ -27,7 +27,7 @@ from p3d_gen.dataset.folder import (
 )
 from p3d_gen.dataset.licences import stated_licences
 from p3d_gen.dataset.source_runs import DatasetSample, SourceRun, samples_of
-from p3d_gen.dataset.splits import Recipe
+from p3d_gen.dataset.splits import RESERVED, Recipe
 from p3d_gen.dataset.summary import dataset_summary, kept_files, split_index
 from p3d_gen.dataset.survey import survey
 from p3d_gen.run.cuboids import check_cuboid, cuboid_file
@@ -77,9 +77,13 @@ def _without_licences(made_from: Any) -> Any:
     return made_from | {"sources": sources}
 
 
-def _begin(root: Path, made_from: dict[str, Any]) -> DatasetFolder:
-    """Begin the dataset, or resume it if the folder is this one. RunError if the folder is another dataset's."""
+def _begin(root: Path, made_from: dict[str, Any], recipe: Recipe) -> DatasetFolder:
+    """Begin the dataset, or resume it if the folder is this one.
+
+    RunError if the folder is another dataset's, or a split of a new one has a name with another meaning."""
     if not is_dataset(root):
+        if taken := RESERVED.keys() & recipe.shares:
+            raise RunError(f"no split can be called {min(taken)!r}, {RESERVED[min(taken)]}: give it another name")
         if root.exists() and any(root.iterdir()):
             raise RunError(f"{root} is not empty and not a dataset, it holds no {RECIPE}: choose another --out")
     elif _without_licences(begun := read_part(root / RECIPE)) != _without_licences(made_from):
@@ -189,7 +193,7 @@ def make_dataset(
     assignment = assign_samples(entries, recipe)
     kept = [entry for shard in assignment.shards.values() for entry in shard]
     models = _models(kept, sources)
-    dataset = _begin(root, made_from)
+    dataset = _begin(root, made_from, recipe)
     for name, path in kept_models(dataset).items():
         if name not in models:
             raise RunError(f"{path} does not belong to this dataset: take it out of the folder")

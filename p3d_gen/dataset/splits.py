@@ -22,6 +22,7 @@ _LABELS: dict[Kind, str] = {
     "background": "background_id",
     "hdri": "hdri_id",
 }
+RESERVED = {"all": "`datasets` calls all splits together so", "cad": "the folder of the models is called so"}
 SplitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 

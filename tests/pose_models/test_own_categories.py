@@ -213,7 +213,7 @@ def test_folds_judge_an_own_category(world, tmp_path):
 def test_a_dataset_of_the_run_tells_them_too(world, tmp_path):
     [can, mug] = training_definitions([world / "run"], None, ["can", "mug"])
     assert (can.symmetry.canonical(), can.pose, mug.words) == (CAN, "any", ("coffee mug",))
-    make_dataset(tmp_path / "set", open_sources([str(world / "run")]), Recipe(shares={"all": 1.0}))
+    make_dataset(tmp_path / "set", open_sources([str(world / "run")]), Recipe(shares={"whole": 1.0}))
     assert training_definitions([tmp_path / "set"], None, ["can", "mug"]) == (can, mug)
 
 

@@ -145,13 +145,13 @@ def test_runs_that_do_not_go_together_are_refused(runs, tmp_path):
     with pytest.raises(RunError, match="car-000000 is not made like a-car-000000"):
         make(tmp_path / "d", runs[0], other)
     with pytest.raises(RunError, match=r"holds no depth\.npz"):
-        make(tmp_path / "e", other, shares={"all": 1.0}, depth16=True)
+        make(tmp_path / "e", other, shares={"whole": 1.0}, depth16=True)
     twin = packed_run(runs[0].root.with_name("twin"), samples=2)
     cad = next(twin.root.glob("cad/car/*.npz"))
     for name in cad.parent.glob("*.npz"):
         name.write_bytes(name.read_bytes() + b"another model")
     with pytest.raises(RunError, match="differ: samples of one dataset share their models"):
-        make(tmp_path / "f", runs[0], twin, shares={"all": 1.0})
+        make(tmp_path / "f", runs[0], twin, shares={"whole": 1.0})
 
 
 def test_unfinished_and_damaged_runs_are_refused(runs, tmp_path):
@@ -356,7 +356,7 @@ def test_no_file_outside_a_run_is_copied_from_it(tmp_path):
         path.unlink()
         path.symlink_to(private)
     with pytest.raises(RunError, match=r"is a link to .*outside the run"):
-        make(tmp_path / "d", run, shares={"all": 1.0})
+        make(tmp_path / "d", run, shares={"whole": 1.0})
     for path in (run.root / "cad" / "car").glob("*.npz"):
         path.unlink()
         path.write_bytes(content)
@@ -368,7 +368,7 @@ def test_no_file_outside_a_run_is_copied_from_it(tmp_path):
         _, sha256 = write_shard(shard, [(key, members | {"json": labels}), *samples[1:]])
         edit_record(shard.with_suffix(".json"), sha256=sha256)
         with pytest.raises(RunError, match="is not the id of a CAD model"):
-            make(tmp_path / "d", run, shares={"all": 1.0})
+            make(tmp_path / "d", run, shares={"whole": 1.0})
     assert not (tmp_path / "d").exists()
 
 
@@ -393,6 +393,9 @@ def test_commands(runs, tmp_path):
         (["--split", "Train=1"], "is not a split: give NAME=SHARE"),
         (["--split", "a=1", "--split", "a=2"], "'a' is named twice"),
         (["--split", "a=0"], "shares.a = 0.0"),
+        (["--split", "a=0.8.1"], "is not a split: give NAME=SHARE"),
+        (["--split", "cad=1"], "no split can be called 'cad', the folder of the models is called so"),
+        (["--split", "train=1", "--split", "all=1"], "no split can be called 'all'"),
         (["--shard-size", "12 pounds"], "is not a size"),
         (["--split-by", "cad", "--split-by", "cad"], "a kind is named twice"),
     ):

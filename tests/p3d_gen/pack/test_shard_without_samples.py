@@ -54,8 +54,8 @@ def test_its_samples_are_said_to_have_failed(run):
 def test_others_get_the_other_shards(run, tmp_path):
     paths = [run.tar("shards", shard) for shard in left(run)]
     expected = samples_of(paths)
-    summary = make_dataset(tmp_path / "d", open_sources([str(run.root)]), Recipe(shares={"all": 1.0}))
-    assert summary["splits"]["all"]["samples"] == len(expected) == 11
+    summary = make_dataset(tmp_path / "d", open_sources([str(run.root)]), Recipe(shares={"whole": 1.0}))
+    assert summary["splits"]["whole"]["samples"] == len(expected) == 11
     assert open_input(run.root).splits["train"] == paths
     stylization = open_stylization(run)
     path = write_provenance(api.open_run(run.root)._run, stylization)
