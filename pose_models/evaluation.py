@@ -10,7 +10,7 @@ import numpy as np
 from p3d_gen.core.errors import DataError, did_you_mean
 from p3d_gen.core.types import Array
 from pose_models.data.augment import collate, place
-from pose_models.data.sample import Batch, PoseSample
+from pose_models.data.sample import Batch, PoseSample, check_labelled
 from pose_models.estimator import Estimator
 from pose_models.prediction import Prediction
 
@@ -35,7 +35,7 @@ def placed(samples: Sequence[PoseSample], estimator: Estimator) -> Batch:
 def _batches(samples: Iterable[PoseSample], size: int) -> Iterator[list[PoseSample]]:
     waiting: list[PoseSample] = []
     for sample in samples:
-        waiting.append(sample)
+        waiting.append(check_labelled(sample, "an evaluation"))
         if len(waiting) == size:
             yield waiting
             waiting = []
@@ -77,7 +77,7 @@ def evaluate(
     """Find the pose of every sample, by the first estimator that knows its category.
 
     infer: by all estimators; the one with the lowest loss then names the category. on_image: called after each sample.
-    DataError if no estimator knows a category, or there is no sample.
+    DataError if no estimator knows a category, a sample has no rotation, or there is none.
     """
     done: list[Evaluated] = []
     for chunk in _batches(samples, _BATCH):

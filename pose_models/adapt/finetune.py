@@ -13,7 +13,7 @@ from pose_models.adapt.source import ADAPT_FILE, SOURCE_FILE, check_apart, load_
 from pose_models.adapt.target import described, write_record
 from pose_models.config import Precision, save_config
 from pose_models.data.photographs import Encoded, shrunk
-from pose_models.data.sample import PoseSample
+from pose_models.data.sample import PoseSample, check_labelled
 from pose_models.data.views import Views
 from pose_models.ledger import check_files, record
 from pose_models.training.loop import LoopOptions, Step, fit
@@ -35,7 +35,7 @@ def finetune(
     of the images.
 
     An interrupted run resumes, on the CPU bit for bit as if it had not been interrupted. ValueError if there is no
-    image, or one of a category that the model does not know.
+    image, one of a category that the model does not know, or one without a rotation.
     """
     check_apart(folder, out)
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
@@ -49,7 +49,7 @@ def finetune(
             if sample.category not in source.model.spec.categories:
                 known = ", ".join(source.model.spec.categories)
                 raise DataError(f"sample {sample.key} is a {sample.category!r}, but {folder} knows {known}")
-            images.append(described(sample))
+            images.append(described(check_labelled(sample, "a training")))
             yield source.with_camera(shrunk(sample, training.image_size), config.distance)
 
     photographs = Encoded(ready(labelled))

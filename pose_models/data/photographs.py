@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_models.data.sample import PoseSample
+from pose_models.data.sample import PoseSample, check_labelled
 from pose_models.geometry import box_intrinsics
 
 _QUALITY = 95
@@ -109,7 +109,11 @@ class Photographs(Encoded):
     def __init__(
         self, samples: Iterable[PoseSample], outlines: Mapping[str, Tensor], distance: float, long_side: int
     ) -> None:
-        """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category."""
+        """Keep the samples `shrunk` to `long_side` and `with_camera`; outlines by category.
+
+        DataError if one has no rotation.
+        """
         read = _Digest()  # before its numbers depend on the versions of libraries
-        super().__init__(with_camera(shrunk(s, long_side), outlines[s.category], distance) for s in read.over(samples))
+        known = (check_labelled(sample, "a training") for sample in read.over(samples))
+        super().__init__(with_camera(shrunk(s, long_side), outlines[s.category], distance) for s in known)
         self.identity = read.hex()

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from p3d_gen.core.errors import DataError
 from p3d_gen.core.symmetry import Symmetry
 from p3d_gen.core.types import Array
 from pose_models import geometry
@@ -39,6 +40,13 @@ class PoseSample:
     subset: str = ""
     occluder: Image | None = None
     symmetry: Symmetry | None = None
+
+
+def check_labelled(sample: PoseSample, use: str) -> PoseSample:
+    """Return a sample whose rotation is known. DataError if it is not; `use` is what needs it."""
+    if not np.isfinite(sample.cam_T_obj[:3, :3]).all():
+        raise DataError(f"image {sample.key} of {sample.category!r} has no pose: {use} needs labelled images")
+    return sample
 
 
 @dataclass(frozen=True, kw_only=True)

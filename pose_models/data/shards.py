@@ -56,6 +56,14 @@ def _tars(address: str) -> list[Path]:
         return sorted(map(Path, glob.glob(address)))  # noqa: PTH207  an absolute pattern
 
 
+def _below(shards: str) -> str:
+    """Name the folders in a folder that hold tars, such as the splits of a dataset; "" if there are none."""
+    folder = place(shards)
+    tars = () if is_remote(folder) else folder.glob("*/*-*.tar")
+    folders = sorted({path.parent for path in tars})
+    return f", but {' and '.join(map(str, folders))} do: name one" if folders else ""
+
+
 def _named(shards: str) -> list[Path]:
     """List the tars that `shards` stands for. DataError if there are none."""
     paths = [path for address in _expanded(shards) for path in _tars(address)]
@@ -64,7 +72,7 @@ def _named(shards: str) -> list[Path]:
     if not any(sign in shards for sign in "*?[{") and not place(shards).exists():
         reason = f"{shards} does not exist"
     else:
-        reason = f"{shards} holds no CATEGORY-NNNNN.tar"
+        reason = f"{shards} holds no CATEGORY-NNNNN.tar{_below(shards)}"
     raise DataError(
         f"{reason}: give a run, a folder of shards, a shard, or several as in 'runs/x/shards/car-*.tar' or "
         "'https://host/x/shards/car-{00000..00009}.tar'"

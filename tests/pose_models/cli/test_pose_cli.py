@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import trimesh
 from click.testing import CliRunner
+from PIL import Image
 
 from pose_models.cli import main
 from tests.helpers.boxes import write_run
@@ -173,6 +175,28 @@ def test_bad_training_input(run, tmp_path, change, status, message):
     assert message in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "out" / "model.json").exists()
+
+
+def test_pictures_without_labels_are_no_truth(trained, small, tmp_path):
+    """They trained a model on poses that are NaN, without a word."""
+    (tmp_path / "box").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (64, 64), "red").save(tmp_path / "box" / f"{name}.png")
+    photographs, size = f"images:{tmp_path}", ["--steps", 2, "--batch", 2, "--device", "cpu"]
+    cube = trimesh.creation.box((1, 2, 1))
+    (tmp_path / "cads" / "box").mkdir(parents=True)
+    cube.export(tmp_path / "cads" / "box" / "c.ply")
+    for words, use in (
+        (["evaluate", "--model", trained, "--data", photographs, "--device", "cpu"], "an evaluation"),
+        (["finetune", "--model", trained, "--real", photographs, "--labels", 1, *size], "a training"),
+        (["train", "--real", photographs, "--category", "box", "--cads", tmp_path / "cads", *small], "a training"),
+        (["baseline", "train", "--real", photographs, "--category", "box", *small], "a training"),
+    ):
+        out = tmp_path / "-".join(map(str, words[:2])).replace("/", "-")
+        result = call(*words, "--out", out)
+        assert result.exit_code == 1, result.output
+        assert f"of 'box' has no pose: {use} needs labelled images" in result.output
+        assert not (out / "model.json").exists()
 
 
 def test_nothing_to_train_on_is_said(tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -130,11 +131,16 @@ def test_a_sample_tells_the_symmetry_of_its_own_model(tmp_path):
     assert found == [None, Symmetry.parse(["x:2", "y:2", "z:2"]).canonical(), None]
 
 
-def test_missing_shards_name_what_is_there(run):
+def test_missing_shards_name_what_is_there(run, tmp_path):
     with pytest.raises(ValueError, match=r"no car-\*.tar; categories found there: box"):
         shard_paths(str(run / "shards"), "car")
     with pytest.raises(ValueError, match="holds no CATEGORY-NNNNN"):
         shard_paths(str(run / "nowhere" / "*.tar"), "car")
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        shutil.copy(run / "shards" / "box-00000.tar", tmp_path / split)
+    with pytest.raises(ValueError, match=r"NNNNN.tar, but .*/train and .*/val do: name one"):
+        shard_paths(str(tmp_path), "box")
 
 
 @pytest.mark.parametrize("keep", [0, 600, 5 * 512, -1024 * 8])
