@@ -18,20 +18,10 @@ from p3d_gen.dataset.splits import Recipe
 from p3d_gen.run.files import compact_json
 from p3d_gen.run.shards import write_shard
 from pose_models.data.datasets import open_dataset
-from tests.helpers import fake_runs
-from tests.helpers.assets import wedge
 from tests.helpers.dataset_runs import LEAKY_READER, labels_of, make_assets, packed_run, run_samples, samples_of
 
 SPLITS = ("train", "val", "test")
 HW = (48, 64)
-OWN = """
-categories = ["null", "on"]
-samples_per_category = 6
-cad.source = "cad"
-camera = { image_hw = [48, 64], focal_px = 100, distance = [2, 3] }
-background.source = "backgrounds"
-output.members = ["mask"]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -99,23 +89,6 @@ def test_the_card_holds_what_the_hub_asks_for(folder):
     from huggingface_hub import DatasetCard
 
     assert DatasetCard.load(folder / "README.md").data.to_dict()["configs"] == card["configs"]
-
-
-@LEAKY_READER
-def test_names_that_yaml_takes_for_something_else_stay_names(tmp_path, offline):
-    from datasets import load_dataset
-
-    for category in ("null", "on"):
-        for i in range(3):
-            path = tmp_path / "cad" / category / f"m{i}.off"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            wedge().export(path)
-    run, _ = fake_runs.packed_run(tmp_path, OWN, HW)
-    make_dataset(tmp_path / "d", open_sources([str(run.root)]), Recipe(shares={"no": 1.0, "true": 1.0}))
-    assert set(load_dataset(str(tmp_path / "d"), cache_dir=str(tmp_path / "cache"))) == {"no", "true"}
-    for category in ("null", "on"):
-        parts = load_dataset(str(tmp_path / "d"), category, cache_dir=str(tmp_path / "cache"))
-        assert {row["json"]["category"] for rows in parts.values() for row in rows} == {category}
 
 
 @LEAKY_READER
