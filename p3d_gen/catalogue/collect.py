@@ -11,8 +11,9 @@ from p3d_gen.core.errors import AssetError, did_you_mean
 from p3d_gen.core.folders import visible
 from p3d_gen.spec.definitions import define
 from p3d_gen.spec.inventory import Asset
-from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, model_id, recognise, warn_of_folders, with_own_ids
+from p3d_gen.spec.layouts import CAD_SUFFIXES, Model, categories_of, model_id, recognise, warn_of_folders
 from p3d_gen.spec.manifest import load_manifest, resolve_folder
+from p3d_gen.spec.own_ids import with_own_ids
 from p3d_gen.spec.parametric import PARAMETRIC, parse_parametric_range
 from p3d_gen.spec.scene_sections import Cad
 from p3d_gen.spec.sections import EMBEDDED

@@ -122,6 +122,7 @@ class CameraSection(Section):
         except ValueError as error:
             reason = next(iter(error.errors()))["msg"] if isinstance(error, ValidationError) else error
             given = " and ".join(own)
+            reason = str(reason).removeprefix("Value error, ")  # which is pydantic's
             raise ConfigError(f"{given} of the category {definition.name!r} do not fit [camera]: {reason}") from None
 
     def _asked(self) -> dict[str, Any]:

@@ -17,12 +17,12 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from p3d_gen.core.categories import CATEGORIES, is_name
 from p3d_gen.core.errors import AssetError
 from p3d_gen.core.folders import visible
 from p3d_gen.spec.nested import is_part_of, nested_models
+from p3d_gen.spec.own_ids import with_own_ids
 
 CAD_SUFFIXES = (
     ".off",
@@ -55,6 +55,7 @@ SYNSETS: dict[str, tuple[str, ...]] = {
     "tvmonitor": ("03211117",),
 }
 _SHOWN = 6
+_NO_NAMES = "a category is called by lower-case letters, digits and _, a letter first: rename them"
 _logger = logging.getLogger(__name__)
 
 
@@ -177,7 +178,7 @@ def recognise(root: Path, categories: Iterable[str] = ()) -> str:
     """
     wanted = tuple(categories) or CATEGORIES
     layouts = [name for name in LAYOUTS if any(_match(name, root, category, distinct=True) for category in wanted)]
-    if not layouts and not categories and any(categories_of(root, "folder")):
+    if not layouts and not categories and any(_own_categories(root, "folder")):
         return "folder"
     if len(layouts) > 1:  # files that lie beside the folders of another layout are no release
         layouts = [name for name in layouts if name != "p3d_diffusion"]
@@ -187,6 +188,8 @@ def recognise(root: Path, categories: Iterable[str] = ()) -> str:
         raise AssetError(f"{root} holds CAD models in the layouts {' and '.join(layouts)}: name one as cad.layout")
     listed = {name: _places(name, wanted[0], distinct=True) for name in LAYOUTS if name != "ood_cv"}
     places = "\n".join(f"  {name}: {place}" for name, place in listed.items() if place)
+    if not categories and (strange := _unfit(root, "folder")):
+        raise AssetError(f"{root} holds CAD models in folders called {', '.join(strange)}; {_NO_NAMES}")
     raise AssetError(
         f"{root} holds no CAD model of {', '.join(wanted)}; {_holds(root)}. Name another folder, or move its models to "
         f"one of these places:\n{places}"
@@ -235,39 +238,6 @@ def category_models(root: Path, layout: str, category: str, quarantine: bool = F
     return tuple(sorted(with_own_ids(named, quarantine), key=lambda model: model.id))
 
 
-class Named(Protocol):
-    """A file with the id that its model has."""
-
-    @property
-    def id(self) -> str:
-        """Return the id."""
-
-    @property
-    def path(self) -> Path:
-        """Return the file."""
-
-
-NamedT = TypeVar("NamedT", bound=Named)
-
-
-def with_own_ids(named: Iterable[NamedT], quarantine: bool = False) -> Iterable[NamedT]:
-    """Return models, of one category or those that occlude, of which no two share an id.
-
-    Raise AssetError if two do; `quarantine` keeps the first of them, with a warning.
-    """
-    models: dict[str, NamedT] = {}
-    for model in named:
-        twin = models.setdefault(model.id, model).path
-        if twin == model.path:
-            continue
-        is_twin = twin.with_suffix("") == model.path.with_suffix("")
-        fault = "differ in their suffix only" if is_twin else f"both get the id {model.id!r}"
-        if not quarantine:
-            raise AssetError(f"{model.path} and {twin} {fault}; rename one of them")
-        _logger.warning("%s is left out: it and %s %s; rename one of them", model.path, twin, fault)
-    return models.values()
-
-
 def warn_of_folders(root: Path) -> None:
     """Warn of the models in folders that are passed over because models that are files lie next to them."""
     names = dict.fromkeys(path.relative_to(root).parts[0] for path in nested_models(root, CAD_SUFFIXES))
@@ -281,10 +251,32 @@ def warn_of_folders(root: Path) -> None:
 
 
 def categories_of(root: Path, layout: str) -> Iterator[str]:
-    """Return the categories of which a folder holds models in a layout: the known ones, then others by their names."""
-    own = {folder.name for pattern in LAYOUTS[layout] for folder in _category_folders(root, pattern)}
-    names = (*CATEGORIES, *sorted(name for name in own - set(CATEGORIES) if is_name(name)))
-    return (category for category in names if _match(layout, root, category))
+    """Return the categories of which a folder holds models in a layout: the known ones, then others by their names.
+
+    Folders of models are left out whose names no category can have, with a warning.
+    """
+    if strange := _unfit(root, layout):
+        _logger.warning("%s: the CAD models in %s are left out; %s", root, ", ".join(strange), _NO_NAMES)
+    return (
+        name for names in (CATEGORIES, _own_categories(root, layout)) for name in names if _match(layout, root, name)
+    )
+
+
+def _own_categories(root: Path, layout: str) -> list[str]:
+    """Return the categories that are not built in of which a folder holds models, sorted."""
+    return [name for name in _names(root, layout) if is_name(name)]
+
+
+def _unfit(root: Path, layout: str) -> list[str]:
+    """Return the names of folders of models that no category can have, sorted."""
+    return [name for name in _names(root, layout) if not is_name(name)]
+
+
+def _names(root: Path, layout: str) -> list[str]:
+    """Return the names, sorted, of folders of models that are no built-in categories."""
+    names = {folder.name for pattern in LAYOUTS[layout] for folder in _category_folders(root, pattern)}
+    own = sorted(name for name in names - set(CATEGORIES) if not name.startswith("."))
+    return [name for name in own if _match(layout, root, name)]
 
 
 def _category_folders(root: Path, pattern: Pattern) -> Iterator[Path]:

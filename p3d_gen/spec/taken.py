@@ -27,9 +27,9 @@ from p3d_gen.spec.layouts import (
     model_id,
     recognise,
     warn_of_folders,
-    with_own_ids,
 )
 from p3d_gen.spec.manifest import Manifest, resolve_file, resolve_folder
+from p3d_gen.spec.own_ids import with_own_ids
 from p3d_gen.spec.parametric import parametric_address
 from p3d_gen.spec.sections import EMBEDDED
 from p3d_gen.spec.side_files import ModelFile, side_file

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from p3d_gen.catalogue.collect import Wanted, collect
 from p3d_gen.core.errors import AssetError
 from p3d_gen.spec.layouts import recognise
 from p3d_gen.spec.manifest import parse_manifest
@@ -78,6 +79,20 @@ def test_occluders_that_share_an_id_are_named(names, tmp_path, caplog):
     quarantined = take_occluders(manifest(**asked, cad={"quarantine": True, "source": "things"}), tmp_path)
     assert len(quarantined) == 1
     assert "is left out" in caplog.text
+
+
+def test_folders_that_no_category_can_be_called_by_are_named(tmp_path, caplog):
+    root = plant(tmp_path / "things", ("3d-printer/x.ply", "Mug/x1/model.obj"))
+    (root / "__MACOSX").mkdir()
+    with pytest.raises(AssetError, match=r"holds CAD models in folders called 3d-printer, Mug; .*: rename them"):
+        recognise(root)
+    plant(root, ("mug/x.ply",))
+    assert list(collect(str(root), Wanted()).cads) == ["mug"]
+    occluders = take_occluders(manifest(occlusion={"source": "things", "level": "L1"}), tmp_path)
+    assert [asset.id for asset in occluders] == ["mug_x"]
+    assert [line.split(" are left out;")[0] for line in caplog.messages] == [
+        f"{root}: the CAD models in 3d-printer, Mug"
+    ] * 2
 
 
 def test_occluders_in_folders_beside_files_are_named(tmp_path, caplog):
