@@ -29,6 +29,7 @@ from p3d_gen.run.pipeline import Effort, Progress, RayCluster, StageResult, Stag
 from p3d_gen.run.record import is_begun
 from p3d_gen.run.remote import place
 from p3d_gen.run.repairs import take_repairs
+from p3d_gen.run.selection import chosen_shards
 from p3d_gen.run.store import RunFolder, begin_run
 from p3d_gen.run.store import open_run as open_folder
 from p3d_gen.run.updates import update_run
@@ -230,10 +231,10 @@ class Run:
         stylization = open_stylization(self._run, name)
         _check_licenses(self._run, stylization, allow_licenses)
         files = tuple(Path(path).resolve() for path in residuals)
-        setup = pack_setup(
-            self._run, stylization, ResidualFilter(files=files, max_deg=max_residual_deg) if files else None
-        )
-        return self._make((setup,), effort, shown, name)[0]
+        residual_filter = ResidualFilter(files=files, max_deg=max_residual_deg) if files else None
+        if residual_filter:
+            residual_filter.check(self._run.members_of(shard)[0] for shard in chosen_shards(self._run, shards))
+        return self._make((pack_setup(self._run, stylization, residual_filter),), effort, shown, name)[0]
 
     def generate(
         self,

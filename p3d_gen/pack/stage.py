@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,15 @@ class ResidualFilter:
     def residuals(self) -> dict[str, float]:
         """Return the residuals of all files by sample key."""
         return {key: residual for path in self.files for key, residual in read_residuals(path).items()}
+
+    def check(self, categories: Iterable[str]) -> None:
+        """Raise RunError if the files judge no sample of one of the categories, before a shard is made again."""
+        judged = {key.partition("-")[0] for key in self.residuals()}
+        if missing := sorted(set(categories) - judged):
+            raise RunError(
+                f"{', '.join(map(str, self.files))}: there is no pose residual of {', '.join(missing)}; run "
+                "`pose-models folds` for each category and give all files, or choose shards by --shards"
+            )
 
     def identity(self) -> dict[str, Any]:
         """Return the data that decides which samples stay, for the hash of the shards' inputs."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from p3d_gen.core.categories import CATEGORIES, is_name
@@ -55,7 +56,7 @@ SYNSETS: dict[str, tuple[str, ...]] = {
     "tvmonitor": ("03211117",),
 }
 _SHOWN = 6
-_NO_NAMES = "a category is called by lower-case letters, digits and _, a letter first: rename them"
+_NO_NAMES = "no category can be called so (lower-case letters, digits and _, a letter first): rename them"
 _logger = logging.getLogger(__name__)
 
 
@@ -257,9 +258,8 @@ def categories_of(root: Path, layout: str) -> Iterator[str]:
     """
     if strange := _unfit(root, layout):
         _logger.warning("%s: the CAD models in %s are left out; %s", root, ", ".join(strange), _NO_NAMES)
-    return (
-        name for names in (CATEGORIES, _own_categories(root, layout)) for name in names if _match(layout, root, name)
-    )
+    built_in = (name for name in CATEGORIES if _match(layout, root, name))
+    return chain(built_in, _own_categories(root, layout))
 
 
 def _own_categories(root: Path, layout: str) -> list[str]:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import p3d_gen as p3d
 from p3d_gen.core.codecs import decode_image
 from p3d_gen.core.composite import composite
 from p3d_gen.core.errors import ManifestError, RunError
@@ -20,6 +21,8 @@ from pose_models.config import TrainConfig
 from pose_models.data.cads import cad_vertices
 from pose_models.data.shards import ShardSamples
 from pose_models.training import LoopOptions, Sources, train
+from tests.helpers import dataset_runs
+from tests.helpers.commands import shard_hashes
 from tests.helpers.fake_runs import fake_renders
 
 
@@ -106,3 +109,16 @@ def test_a_file_that_does_not_judge_all(packed, tmp_path):
     residual_filter = ResidualFilter(files=(tmp_path / "residuals.json",), max_deg=30.0)
     with pytest.raises(RunError, match=r"residuals\.json: there is no pose residual of car-000001"):
         pack_shard(str(packed.root), "car-00000", residual_filter=residual_filter)
+
+
+def test_files_that_do_not_judge_a_category_are_refused_before_a_shard_is_made_again(tmp_path):
+    """The cars were packed again; the run then held samples of two forms."""
+    dataset_runs.make_assets(tmp_path)
+    run = dataset_runs.packed_run(tmp_path / "run", samples=2)
+    cars = {key: 1.0 for key in dataset_runs.run_samples(run) if key.startswith("car-")}
+    write_residuals(tmp_path / "cars.json", cars, folds=2, by="cad")
+    before, opened = shard_hashes(run.root), p3d.open_run(run.root)
+    with pytest.raises(RunError, match=r"cars\.json: there is no pose residual of chair; .*give all files"):
+        opened.pack(residuals=[tmp_path / "cars.json"], workers=1)
+    assert shard_hashes(run.root) == before
+    assert opened.pack(residuals=[tmp_path / "cars.json"], shards="0", workers=1).samples == 2
