@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from p3d_gen.cli.common import run_folder_argument
-from p3d_gen.core.commandline import print_wide
+from p3d_gen.core.commandline import plain_console, print_wide
 
 if TYPE_CHECKING:
     from p3d_gen.report.status import News, RunStatus, StageStatus, Watch
@@ -120,7 +120,7 @@ def _watch_plainly(watch: Watch, every: float) -> None:
 
 def _watch_live(watch: Watch, every: float) -> None:
     """Keep a table up to date until the run is finished."""
-    with Live(table(watch.look()), auto_refresh=False) as live:
+    with Live(table(watch.look()), console=plain_console(), auto_refresh=False) as live:
         while not (status := watch.look()).done:
             live.update(table(status), refresh=True)
             time.sleep(every)

@@ -304,9 +304,14 @@ class Group(click.Group):
             raise click.exceptions.Exit(1) from error
 
 
+def plain_console() -> Console:
+    """Return a console on stdout that shows text as it is: names of files may hold [brackets] and :words:."""
+    return Console(markup=False, emoji=False)
+
+
 def print_wide(content: RenderableType) -> None:
     """Print a table on stdout: folded to a terminal, in its full width to a pipe or a file."""
-    console = Console()
+    console = plain_console()
     if not console.is_terminal:
         console.width = _UNLIMITED
         console.width = max(Measurement.get(console, console.options, content).maximum, 1)

@@ -189,6 +189,15 @@ def test_a_table_in_a_pipe_is_as_wide_as_its_content(capsys):
     assert SENTENCE in capsys.readouterr().out
 
 
+def test_tables_show_names_as_they_are(capsys):
+    table = Table("name", title="[bold]a[/b]")
+    for name in ("[red]x", "[/]", ":car:", SENTENCE):
+        table.add_row(name)
+    print_wide(table)
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("[bold]a[/b]", "[red]x", "[/]", ":car:"))
+
+
 def test_an_older_name_of_a_command_is_accepted_but_not_shown():
     main.add_alias("within", inner)
     assert run("within", "act").exit_code == 0
