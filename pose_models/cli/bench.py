@@ -54,25 +54,40 @@ def raster(device: str, threads: int, seconds: float) -> None:
 @option("--images", type=COUNT, default=4, show_default=True, help="Number of images in each problem.")
 @option("--model", type=FOLDER, help="Folder of a trained model whose features to measure on, with --data.")
 @option("--data", help=f"Shards that the model has not seen: {SHARDS}.")
-def solve(device: str, threads: int, images: int, model: Path | None, data: str | None) -> None:
+@option(
+    "--part",
+    type=click.Choice(["presets", "cameras"]),
+    default="presets",
+    show_default=True,
+    help="What to compare: the two schedules, or what is known and solved of near cameras.",
+)
+def solve(device: str, threads: int, images: int, model: Path | None, data: str | None, part: str) -> None:
     """Measure the solver: images per second and accuracy of the default and of the released schedule.
 
-    --device auto measures on the CPU and, if there is one, on the GPU.
+    --device auto measures on the CPU and, if there is one, on the GPU. --part cameras measures errors at distances of
+    0.8 to 4 box diagonals, on perfect features and one device.
 
     \b
-    Example:
+    Examples:
       pose-models bench solve --model runs/nmm-car --data runs/heldout/shards
+      pose-models bench solve --part cameras --images 48
     """
     import torch
 
     from p3d_gen.bench import conclude
+    from pose_models.bench import cameras
     from pose_models.bench.solve import figures, of_model, synthetic
     from pose_models.loading import torch_device
     from pose_models.solve import PRESETS
 
     if (model is None) != (data is None):
         raise click.UsageError("--model and --data go together")
+    if part == "cameras" and model is not None:
+        raise click.UsageError("--part cameras makes its own images: leave --model and --data out")
     torch.set_num_threads(threads)
+    if part == "cameras":
+        conclude(cameras.figures(images, torch_device(device)))
+        return
     names = ["cpu", "cuda"] if device == "auto" and torch.cuda.is_available() else [device]
     results = {}
     for where in map(torch_device, names):

@@ -8,6 +8,7 @@ from typing import Literal
 from p3d_gen.core.errors import ConfigError
 
 Free = Literal["distance", "principal"]
+Focals = Literal["one", "two"]
 Refine = Literal["gradient", "coordinate", "released"]
 GridScore = Literal["vertices", "cells", "maps"]
 
@@ -22,7 +23,11 @@ class SolveConfig:
     refine: "gradient", damped Gauss-Newton steps on SO(3), at most `steps`, until they turn by less than `final_deg`;
     "coordinate", a search without gradients, at most `steps` rounds; "released", `steps` steps of Adam on the
     camera's centre and in-plane angle, one image at a time, on full feature maps.
-    free: what is searched besides the rotation; the camera rule's value is the start.
+    free: what is searched besides the rotation; the camera rule's value is the start. A camera that is fitted to a box
+    is fitted again at each distance. This has a log-normal prior around that of the rule; `distance_sigma` is the
+    standard deviation of its logarithm, 1 for a factor of e either way, and `refine` weighs it against the cells. The
+    grid takes the best of `grid_scales` times the rule's distance.
+    focals: "one" fits fx = fy to a box, "two" both.
     symmetry: of poses that show the same because of the category's symmetry, search one only.
     """
 
@@ -36,6 +41,9 @@ class SolveConfig:
     steps: int = 20
     final_deg: float = 0.1
     free: tuple[Free, ...] = ()
+    distance_sigma: float = 1.0
+    grid_scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    focals: Focals = "two"
     symmetry: bool = True
 
     def __post_init__(self) -> None:
@@ -44,6 +52,10 @@ class SolveConfig:
             raise ConfigError(f"{self} searches nothing: azimuths, elevations, thetas and starts must be at least 1")
         if len(set(self.free)) < len(self.free) or set(self.free) - {"distance", "principal"}:
             raise ConfigError(f"free is {self.free}: name 'distance' and 'principal' at most once each")
+        if self.focals not in ("one", "two"):
+            raise ConfigError(f"focals is {self.focals!r}: name 'one' or 'two'")
+        if not (self.distance_sigma > 0 and 1.0 in self.grid_scales and min(self.grid_scales) > 0):
+            raise ConfigError(f"{self}: distance_sigma and grid_scales must be above 0, and 1 is one of the scales")
 
 
 PRESETS = {

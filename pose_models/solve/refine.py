@@ -17,7 +17,7 @@ from pose_models.solve.config import SolveConfig
 from pose_models.solve.scoring import Linearised, Scorer, in_cells
 
 _FIRST_DAMPING, _MOST_DAMPING = 1e-2, 1e3
-_MOST_TURN_RAD = math.radians(15.0)
+_MOST_TURN_RAD, _MOST_LOG_STEP = math.radians(15.0), 0.25
 _FIRST_STEP_RAD, _LAST_STEP_RAD = math.radians(8.0), math.radians(0.5)
 
 
@@ -48,16 +48,15 @@ class Hypotheses:
 
     def cameras_of(self, rule: CameraRule) -> tuple[Tensor, Tensor]:
         """Return the same by a rule that holds for the hypotheses themselves, one after the other."""
-        cam_T_obj, K = (x.squeeze(1) for x in rule(self.R[:, None]))
-        translation = cam_T_obj[:, :3, 3] * self.log_scale.exp()[:, None]
-        moved = torch.nn.functional.pad(self.shift_px[..., None], (2, 0, 0, 1))
-        return geometry.pose(cam_T_obj[:, :3, :3], translation), K + moved
+        cam_T_obj, K = (x.squeeze(1) for x in rule(self.R[:, None], self.log_scale[:, None]))
+        return cam_T_obj, K + torch.nn.functional.pad(self.shift_px[..., None], (2, 0, 0, 1))
 
 
-def hypotheses(images: Tensor, R: Tensor, loss: Tensor) -> Hypotheses:
-    """Make hypotheses that stand where the camera rule puts them."""
+def hypotheses(images: Tensor, R: Tensor, loss: Tensor, log_scale: Tensor | None = None) -> Hypotheses:
+    """Make hypotheses that stand where the camera rule puts them, or at `log_scale` (Q,) of its distance."""
     nothing = torch.zeros_like(loss)
-    return Hypotheses(images=images, R=R, log_scale=nothing, shift_px=nothing[:, None].expand(-1, 2), loss=loss)
+    scale = nothing if log_scale is None else log_scale
+    return Hypotheses(images=images, R=R, log_scale=scale, shift_px=nothing[:, None].expand(-1, 2), loss=loss)
 
 
 def by_gradient(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: SolveConfig) -> Hypotheses:
@@ -73,7 +72,7 @@ def by_gradient(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: Sol
     rows = torch.arange(len(now.loss), device=now.loss.device)
     for _ in range(config.steps):
         step = _damped_step(at, damping)
-        tried = _moved(now.take(rows), step, config)
+        tried = _moved(now.take(rows), step, config, rule)
         there = _linearise(scorer, rule, tried, config)
         tried = Hypotheses(**vars(tried) | {"loss": there.loss})
         better = there.loss < at.loss + at.grain
@@ -105,7 +104,7 @@ def _damped_step(at: Linearised, damping: Tensor) -> Tensor:
     return step * (_MOST_TURN_RAD / turn.clamp(min=_MOST_TURN_RAD))
 
 
-def _moved(of: Hypotheses, step: Tensor, config: SolveConfig) -> Hypotheses:
+def _moved(of: Hypotheses, step: Tensor, config: SolveConfig, rule: CameraRule) -> Hypotheses:
     """Move hypotheses by a step (Q, n): a turn about the camera's axes, then log distance and principal point if
     free."""
     angle = step[:, :3].norm(dim=1)
@@ -113,26 +112,49 @@ def _moved(of: Hypotheses, step: Tensor, config: SolveConfig) -> Hypotheses:
     rest = step[:, 3:]
     log_scale, shift_px = of.log_scale, of.shift_px
     if "distance" in config.free:
-        log_scale, rest = log_scale + rest[:, 0], rest[:, 1:]
+        log_scale = log_scale + rest[:, 0].clamp(-_MOST_LOG_STEP, _MOST_LOG_STEP)
+        log_scale, rest = rule.take(of.images).kept_before(log_scale), rest[:, 1:]
     if "principal" in config.free:
         shift_px = shift_px + rest
     return Hypotheses(images=of.images, R=turn @ of.R, log_scale=log_scale, shift_px=shift_px, loss=of.loss)
 
 
 def _linearise(scorer: Scorer, rule: CameraRule, at: Hypotheses, config: SolveConfig) -> Linearised:
-    cam_T_obj, K = at.cameras(rule)
-    slopes = rule.take(at.images).K_slopes(at.R) if rule.boxes else None
-    return scorer.linearised(at.images, cam_T_obj, K, image_motion(cam_T_obj, K, slopes, config))
+    own = rule.take(at.images)
+    cam_T_obj, K = at.cameras_of(own)
+    slopes = own.K_slopes(at.R, at.log_scale) if rule.boxes else None
+    shifts = own.translation_slopes(at.R, at.log_scale) if rule.rays else None
+    linear = scorer.linearised(at.images, cam_T_obj, K, image_motion(cam_T_obj, K, slopes, config, shifts))
+    return _with_prior(linear, own, at.log_scale, config, scorer.cells) if "distance" in config.free else linear
+
+
+def _with_prior(at: Linearised, rule: CameraRule, log_scale: Tensor, config: SolveConfig, cells: int) -> Linearised:
+    """Add minus the logarithm of the distance's prior, and its derivatives, in shares of the image's cells.
+
+    The loss of a cell is minus the logarithm of its likelihood at concentration 1: neighbouring cells see much of the
+    same, so that together they know less than their number at the training's concentration would say.
+    """
+    # The one-dimensional slope and curvature follow from the value at 1.
+    curvature = 2 * rule.surprise(torch.ones_like(log_scale), config.distance_sigma) / cells
+    gradient, hessian = at.gradient.clone(), at.hessian.clone()
+    gradient[:, 3] += curvature * log_scale
+    hessian[:, 3, 3] += curvature
+    loss = at.loss + curvature * log_scale.square() / 2
+    return Linearised(loss=loss, grain=at.grain, gradient=gradient, hessian=hessian)
 
 
 def image_motion(
-    cam_T_obj: Tensor, K: Tensor, K_slopes: Tensor | None, config: SolveConfig
+    cam_T_obj: Tensor,
+    K: Tensor,
+    K_slopes: Tensor | None,
+    config: SolveConfig,
+    translation_slopes: Tensor | None = None,
 ) -> Callable[[Hits, Tensor], Tensor]:
     """Return, for `Scorer.linearised`, the motion (H, n, 2), in cells, of the mesh's points at hits, for a unit of each
     parameter: turns about the camera's axes through the object's origin, then log distance and principal point (canvas
     pixels) if free.
 
-    K_slopes (Q, 3, 3, 3): dK / dturn, None for cameras that do not depend on the rotation.
+    K_slopes (Q, 4, 3, 3): dK / dturn and dK / dlog distance; translation_slopes (Q, 3, 3): dt / dturn. None for 0.
     """
     k = in_cells(K)
     k_slopes = None if K_slopes is None else in_cells(K_slopes)
@@ -146,12 +168,13 @@ def image_motion(
         if "distance" in config.free:
             moves.append(translation)
         in_space = torch.stack(moves, dim=1)
+        if translation_slopes is not None:
+            in_space = torch.cat([in_space[:, :3] + translation_slopes[hits.pose], in_space[:, 3:]], dim=1)
         on_plane = (in_space[..., :2] - ray[:, None] * in_space[..., 2:]) / hits.depth[:, None, None]
         on_plane = on_plane * focal[:, None]
         if k_slopes is not None:
-            change = k_slopes[hits.pose]
-            by_camera = change[:, :, [0, 1], [0, 1]] * ray[:, None] + change[:, :, :2, 2]
-            on_plane = torch.cat([on_plane[:, :3] + by_camera, on_plane[:, 3:]], dim=1)
+            change = k_slopes[hits.pose, : on_plane.shape[1]]
+            on_plane = on_plane + (change[:, :, [0, 1], [0, 1]] * ray[:, None] + change[:, :, :2, 2])
         if "principal" in config.free:
             on_plane = torch.cat([on_plane, (torch.eye(2) / STRIDE).to(point).expand(len(point), 2, 2)], dim=1)
         return on_plane
@@ -177,10 +200,11 @@ def by_coordinates(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: 
         tries = geometry.rotation_about(axes, step[rows, None].expand(axes.shape[:2])) @ here.R[:, None]
         count = tries.shape[1]
         images = here.images.repeat_interleave(count)
-        every = hypotheses(images, tries.flatten(0, 1), now.loss.new_zeros(len(images)))
+        scales = here.log_scale.repeat_interleave(count)
+        every = hypotheses(images, tries.flatten(0, 1), now.loss.new_zeros(len(images)), scales)
         tried, which = scorer.losses(images, *every.cameras(rule)).view(len(rows), count).min(dim=1)
         better = tried < here.loss
         best = tries[torch.arange(len(rows), device=rows.device), which]
-        now = now.put(rows, hypotheses(here.images, best, tried), better)
+        now = now.put(rows, hypotheses(here.images, best, tried, here.log_scale), better)
         step[rows] = torch.where(better, step[rows], step[rows] / 2)
     return now

@@ -42,7 +42,7 @@ def map_losses(scorer: Scorer, image: int, cam_T_obj: Tensor, K: Tensor) -> Tens
 
 def by_adam(scorer: Scorer, rule: CameraRule, start: Hypotheses, config: SolveConfig) -> Hypotheses:
     """Refine each hypothesis alone by `config.steps` steps of Adam, on the camera's centre in R^3, so that the distance
-    drifts, and on the in-plane angle.
+    drifts, and on the in-plane angle. The camera stays that of the rule's distance.
 
     The last pose counts, better or not.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -78,6 +78,8 @@ def solve(
 
     clutter (D,): the rival of every vertex, `NeuralMeshModel.clutter_mean`. camera: for B images, see `camera_rule`.
     """
+    if config.refine == "released":
+        camera = replace(camera, refit=False)
     if len(camera.known) != len(features):
         raise ValueError(f"{len(features)} feature maps, but cameras for {len(camera.known)} images")
     scorer = Scorer(mesh, clutter, features)
@@ -116,18 +118,38 @@ def _starts(scorer: Scorer, camera: CameraRule, config: SolveConfig, mesh: Neura
     symmetry = mesh.symmetry if config.symmetry else Symmetry.NONE
     views = starting_views(config, symmetry, any_pose=mesh.any_pose)
     grid = geometry.rotation_cam_obj(views.to(scorer.similarity))
-    cam_T_obj, K = camera(grid[None])
-    B, P = K.shape[:2]
-    images = torch.arange(B, device=grid.device)
-    if config.grid_score == "vertices":
-        losses = scorer.vertex_losses(cam_T_obj, K)
-    elif config.grid_score == "maps":
-        losses = grid_losses(scorer, cam_T_obj, K)
-    else:
-        losses = scorer.losses(images.repeat_interleave(P), cam_T_obj.flatten(0, 1), K.flatten(0, 1)).view(B, P)
+    losses, log_scale = _grid(scorer, camera, config, grid)
     chosen = spread(grid, losses, config.starts, math.radians(config.spacing_deg), symmetry)
-    images = images.repeat_interleave(chosen.shape[1])
-    return hypotheses(images, grid[chosen].flatten(0, 1), losses.gather(1, chosen).flatten()), chosen.shape[1]
+    images = torch.arange(len(losses), device=grid.device).repeat_interleave(chosen.shape[1])
+    loss, scale = (x.gather(1, chosen).flatten() for x in (losses, log_scale))
+    return hypotheses(images, grid[chosen].flatten(0, 1), loss, scale), chosen.shape[1]
+
+
+def _grid(scorer: Scorer, camera: CameraRule, config: SolveConfig, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the losses (B, P) of rotations (P, 3, 3) and their log_scale (B, P), that of the lowest loss if free."""
+    if "distance" not in config.free or not camera.boxes:
+        losses = _grid_losses(scorer, config, *camera(grid[None]))
+        return losses, torch.zeros_like(losses)
+    tried = []
+    for scale in config.grid_scales:
+        log_scale = torch.full((len(camera.known), len(grid)), math.log(scale)).to(grid)
+        log_scale = camera.kept_before(log_scale.where(~camera.lens_known[:, None], 0.0))
+        surprise = camera.surprise(log_scale, config.distance_sigma) / scorer.cells
+        tried.append((_grid_losses(scorer, config, *camera(grid[None], log_scale)) + surprise, log_scale))
+    losses, log_scales = (torch.stack(each) for each in zip(*tried, strict=True))
+    losses, best = losses.min(dim=0)
+    return losses, log_scales.gather(0, best[None])[0]
+
+
+def _grid_losses(scorer: Scorer, config: SolveConfig, cam_T_obj: Tensor, K: Tensor) -> Tensor:
+    """Return the losses (B, P) of poses (B, P, 4, 4) under K (B, P, 3, 3), as `config.grid_score` says."""
+    if config.grid_score == "vertices":
+        return scorer.vertex_losses(cam_T_obj, K)
+    if config.grid_score == "maps":
+        return grid_losses(scorer, cam_T_obj, K)
+    B, P = K.shape[:2]
+    images = torch.arange(B, device=K.device).repeat_interleave(P)
+    return scorer.losses(images, cam_T_obj.flatten(0, 1), K.flatten(0, 1)).view(B, P)
 
 
 def starting_views(config: SolveConfig, symmetry: Symmetry, *, any_pose: bool) -> Tensor:

@@ -18,6 +18,7 @@ CASES = {
     "predict": ("--model", str(OLD / "nmm"), "--data", f"shards:{SHARDS}", "--images", "2", "--device", "cpu"),
     "solve": ("--device", "cpu", "--images", "1"),
 }
+CAMERAS = ("solve", "--part", "cameras", "--images", "2", "--device", "cpu")
 
 
 def test_every_benchmark_has_a_case():
@@ -26,10 +27,20 @@ def test_every_benchmark_has_a_case():
         assert f'"{name}"' in (Path(__file__).parent / file).read_text()
 
 
-@pytest.mark.parametrize("name", ["train", "read", "predict", pytest.param("solve", marks=pytest.mark.slow)])
-def test_a_benchmark_prints_tables_and_its_figures(name):
-    result = CliRunner().invoke(main, ["bench", name, *CASES[name]], catch_exceptions=False)
+COMMANDS = [(name, *CASES[name]) for name in ("train", "read", "predict", "solve")]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS[:3], pytest.param(COMMANDS[3], marks=pytest.mark.slow), CAMERAS])
+def test_a_benchmark_prints_tables_and_its_figures(command):
+    result = CliRunner().invoke(main, ["bench", *command], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     *table, figures = result.stdout.splitlines()
     assert any("┏" in line for line in table)
     assert json.loads(figures)
+
+
+def test_near_cameras_are_measured_on_images_of_their_own():
+    given = ["--model", str(OLD / "nmm"), "--data", str(SHARDS)]
+    result = CliRunner().invoke(main, ["bench", *CAMERAS, *given])
+    assert result.exit_code == 2
+    assert "makes its own images" in result.output
