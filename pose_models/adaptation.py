@@ -14,14 +14,14 @@ from pose_models.adapt import cc3d, uda3d
 from pose_models.adapt.cc3d import Observer, ReplayedSamples
 from pose_models.adapt.config import Cc3dConfig, UdaConfig
 from pose_models.adapt.pseudo_labels import PseudoLabel
-from pose_models.adapt.source import ADAPT_FILE, adaptations, check_apart, source_config
+from pose_models.adapt.source import ADAPT_FILE, adaptations, check_apart, estimate_config, source_config
 from pose_models.adapt.target import Target
 from pose_models.adapt.watching import watcher
 from pose_models.config import Precision
 from pose_models.data.augment import Backgrounds
 from pose_models.data.images import Images
 from pose_models.data.shards import ShardSamples, shard_paths
-from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.estimator import Estimator
 from pose_models.exclusive import working_in
 from pose_models.learning import Paths, loop_options, several
 from pose_models.loading import torch_device
@@ -199,7 +199,7 @@ def _measured(
     if watch is None:
         return lambda epoch, model: {}
     accuracy, every = watch.accuracy(folder, images), watch.every
-    estimate = EstimateConfig(mirror=config.pose.mirror, distance=config.pose.distance)
+    estimate = estimate_config(config.pose)
 
     def measure(epoch: int, model: NeuralMeshModel) -> Mapping[str, float]:
         due = epoch % every == 0 or epoch == config.epochs

@@ -81,7 +81,7 @@ class LoopConfig(Section):
     steps: Annotated[int, Field(ge=1)] = 1200
     batch: Annotated[int, Field(ge=2)] = 12
     real_share: Unit = 0.0
-    real_distance: Annotated[float, Field(gt=1)] = 3.0
+    real_distance: Annotated[float, Field(gt=0.5)] = 3.0
     lr: Positive = 3e-4
     head_lr: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4

@@ -78,6 +78,7 @@ class MeshEstimator(Estimator):
         cameras = []
         for i, category in enumerate(batch.category):
             one = batch.take(torch.tensor([i]))
-            rule = batch_camera(self.model.neural_mesh(category), one, self._config.distance)
+            mesh = self.model.neural_mesh(category)
+            rule = batch_camera(mesh, one, self._config.distance, self._config.solve.focals)
             cameras.append(rule(one.cam_T_obj[:, None, :3, :3]))
         return torch.cat([pose[:, 0] for pose, _ in cameras]), torch.cat([K[:, 0] for _, K in cameras])

@@ -30,14 +30,22 @@ from pose_models.adapt.pseudo_labels import (
     trusted,
     write_labels,
 )
-from pose_models.adapt.source import ADAPT_FILE, SOURCE_FILE, check_apart, load_source, source_config, write_source
+from pose_models.adapt.source import (
+    ADAPT_FILE,
+    SOURCE_FILE,
+    check_apart,
+    estimate_config,
+    load_source,
+    source_config,
+    write_source,
+)
 from pose_models.adapt.target import TARGET_FILE, Target, write_target
 from pose_models.baselines.config import BaselineConfig
 from pose_models.config import Precision, TrainConfig, save_config
 from pose_models.data.augment import Backgrounds
 from pose_models.data.sample import Batch, PoseSample
 from pose_models.data.views import Views, loader
-from pose_models.estimator import EstimateConfig, Estimator
+from pose_models.estimator import Estimator
 from pose_models.ledger import LEDGER_FILE, MODEL_FILE, check_files, is_finished, record
 from pose_models.look import Seen
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel
@@ -197,17 +205,15 @@ class _Round:
         self._out = place.parents[1]
         device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
         self._source = load_source(before, device)
-        pose = config.pose
-        self._estimator = self._source.estimator(
-            EstimateConfig(mirror=pose.mirror, distance=pose.distance, confidence=config.confidence)
-        )
+        self._estimator = self._source.estimator(estimate_config(config.pose, config.confidence))
 
     def run(self, replay: ReplayedSamples, precision: Precision, observer: Observer, history: History) -> None:
         """Label, choose and train; write the round's model to its folder."""
         path = self._place / LABELS_FILE
         progress = path.with_suffix(".part")
         if fresh := not path.is_file():
-            labels = pseudo_labels(self._target, self._estimator, progress, observer.on_image)
+            free = self._config.pose.free_distance
+            labels = pseudo_labels(self._target, self._estimator, progress, observer.on_image, with_distance=free)
         else:
             labels = read_labels(path)
         wanted = self._config

@@ -10,13 +10,21 @@ from p3d_gen.spec.sections import Section
 
 Positive = Annotated[float, Field(gt=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
+# The corners of an object's box are half a diagonal from its middle.
+Distance = Annotated[float, Field(gt=0.5)]
 
 
 class PoseConfig(Section):
-    """The search for poses of target images. mirror, distance: as of `estimator.EstimateConfig`."""
+    """The search for poses of target images.
+
+    mirror, distance: as of `estimator.EstimateConfig`. focals, free_distance: of images of which only the box is known,
+    as of `solve.SolveConfig`; a free distance has its prior around `distance`.
+    """
 
     mirror: bool = False
-    distance: Annotated[float, Field(gt=1)] | None = None
+    distance: Distance | None = None
+    focals: Literal["one", "two"] = "two"
+    free_distance: bool = False
 
 
 class Cc3dConfig(Section):
@@ -66,7 +74,7 @@ class FinetuneConfig(Section):
 
     labels: str
     label_seed: Annotated[int, Field(ge=0)] = 0
-    distance: Annotated[float, Field(gt=1)] | None = None
+    distance: Distance | None = None
     steps: Annotated[int, Field(ge=1)] = 200
     batch: Annotated[int, Field(ge=2)] = 12
     lr: Positive = 1e-4

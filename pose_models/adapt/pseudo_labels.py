@@ -36,7 +36,7 @@ class PseudoLabel:
     """The pose that a model estimates for an unlabelled image.
 
     key, subset, category as in `PoseSample`; R_cam_obj (3, 3) float64. confidence: S_conf of CC3D (equation 6), or
-    whatever the model gives.
+    whatever the model gives. distance: in box diagonals where it is searched, else None.
     """
 
     key: str
@@ -44,12 +44,18 @@ class PseudoLabel:
     category: str
     R_cam_obj: Array
     confidence: float
+    distance: float | None = None
 
 
 def pseudo_labels(
-    target: Target, estimator: Estimator, progress: Path, on_image: Callable[[], None] = lambda: None
+    target: Target,
+    estimator: Estimator,
+    progress: Path,
+    on_image: Callable[[], None] = lambda: None,
+    *,
+    with_distance: bool = False,
 ) -> list[PseudoLabel]:
-    """Estimate the pose of every target image, in their order.
+    """Estimate the pose of every target image, in their order, `with_distance` if the estimator searches that.
 
     A stopped run resumes from the file `progress`, a file of `write_labels`. ValueError for a category that the model
     does not know.
@@ -68,15 +74,16 @@ def pseudo_labels(
             record(progress.parent, (), growing=(progress.name,))
         samples = [target[i] for i in range(start, min(start + _BATCH, len(target)))]
         estimates = estimator.estimate(placed(samples, estimator))
-        rotations = estimates.cam_T_obj[:, :3, :3].cpu().double().numpy()
-        for sample, R, confidence in zip(samples, rotations, estimates.confidence.tolist(), strict=True):
+        poses = estimates.cam_T_obj.cpu().double().numpy()
+        for sample, pose, confidence in zip(samples, poses, estimates.confidence.tolist(), strict=True):
             labels.append(
                 PseudoLabel(
                     key=sample.key,
                     subset=sample.subset,
                     category=sample.category,
-                    R_cam_obj=nearest_rotation(R),
+                    R_cam_obj=nearest_rotation(pose[:3, :3]),
                     confidence=confidence,
+                    distance=float(pose[2, 3]) if with_distance else None,
                 )
             )
             on_image()
@@ -133,6 +140,7 @@ def write_labels(path: Path, labels: Sequence[PseudoLabel], chosen: Sequence[int
     for number, label in enumerate(labels):
         names = {"key": label.key, "subset": label.subset, "category": label.category}
         entry = {**names, "R_cam_obj": label.R_cam_obj.tolist(), "confidence": label.confidence}
+        entry |= {} if label.distance is None else {"distance": label.distance}
         lines.append(json.dumps(entry | {"trusted": number in kept}) + "\n")
     write_bytes(path, "".join(lines).encode())
 
@@ -170,13 +178,16 @@ class PseudoLabelled(Sequence[PoseSample]):
         source: SourceModel,
         distance: float | None,
     ) -> None:
-        """Take the images of the numbers `chosen`; distance as in `SourceModel.with_camera`."""
+        """Take the images of the numbers `chosen`; distance as in `SourceModel.with_camera`, for labels without
+        one."""
         self._target, self._kept = target, []
         digest = hashlib.sha256()
         for number in chosen:
-            sample = source.with_camera(_with_rotation(target[number], labels[number].R_cam_obj), distance)
+            label = labels[number]
+            sample = source.with_camera(_with_rotation(target[number], label.R_cam_obj), label.distance or distance)
             self._kept.append((number, sample.cam_T_obj, sample.K))
-            digest.update(repr((target.record[number], labels[number].R_cam_obj.tolist())).encode())
+            place = () if label.distance is None else (label.distance,)
+            digest.update(repr((target.record[number], label.R_cam_obj.tolist(), *place)).encode())
         self.identity = digest.hexdigest()
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ import torch
 
 from p3d_gen.core.errors import ConfigError, DataError, did_you_mean
 from p3d_gen.run.files import file_sha256, read_record, write_json
+from pose_models.adapt.config import PoseConfig
 from pose_models.baselines.config import BaselineConfig
 from pose_models.baselines.predict import CUBE
 from pose_models.baselines.res_general import KIND, ResGeneral, load_baseline, model_kind
@@ -23,6 +24,7 @@ from pose_models.estimator import EstimateConfig, Estimator
 from pose_models.ledger import check_files
 from pose_models.loading import estimator_of, model_folders
 from pose_models.nmm import WEIGHTS_FILE, NeuralMeshModel, load_model
+from pose_models.solve import ConfidenceForm, SolveConfig
 from pose_models.training.loop import CONFIG_FILE, Trainee
 from pose_models.training.spec import freeze
 from pose_models.training.step import MeshTrainee
@@ -62,6 +64,16 @@ class SourceModel:
             return with_camera(sample, CUBE[None].float(), self.config.real_distance)
         neural = self.model.neural_mesh(sample.category)
         return with_camera(sample, neural.outlines.cpu(), distance or neural.spec.distance)
+
+
+def estimate_config(pose: PoseConfig, confidence: ConfidenceForm = "mean") -> EstimateConfig:
+    """Return the settings of the estimator that searches an adaptation's target images for poses."""
+    return EstimateConfig(
+        solve=SolveConfig().by_camera(pose.focals, free_distance=pose.free_distance),
+        mirror=pose.mirror,
+        distance=pose.distance,
+        confidence=confidence,
+    )
 
 
 def source_config(folder: Path) -> TrainConfig | BaselineConfig:

@@ -35,6 +35,7 @@ def search(model: NeuralMeshModel, batch: Batch, features: Tensor, config: UdaCo
     if config.pose.mirror:
         views += views_of(model, batch.mirrored(), mirror=False)
     settings = SolveConfig(starts=config.hypotheses, spacing_deg=config.spacing_deg)
+    settings = settings.by_camera(config.pose.focals, free_distance=config.pose.free_distance)
     count, hypotheses = len(features), config.hypotheses
     poses, K = features.new_zeros(count, hypotheses, 4, 4), features.new_zeros(count, hypotheses, 3, 3)
     losses = features.new_zeros(count, hypotheses)

@@ -14,13 +14,20 @@ from pose_models.cli.options import (
     FOLDER,
     SHARDS,
     SHARE,
+    camera_options,
     distance_option,
     grouped,
     model_option,
     option,
     out_option,
 )
-from pose_models.cli.training_options import adapt_config_option, learning_options, loop_options, watch_options
+from pose_models.cli.training_options import (
+    POSE_FIELDS,
+    adapt_config_option,
+    learning_options,
+    loop_options,
+    watch_options,
+)
 
 if TYPE_CHECKING:
     from pose_models.adapt.config import Cc3dConfig
@@ -34,6 +41,7 @@ _PLAN = grouped(
         help="Estimate the pose from the mirrored image as well, for the pseudo-labels.",
     ),
     distance_option,
+    camera_options,
     watch_options(50, "steps"),
     loop_options(50),
 )
@@ -135,7 +143,7 @@ def _config(options: dict[str, Any]) -> Cc3dConfig:
 
     base = load_config(Cc3dConfig, options["config_file"]) if options["config_file"] else Cc3dConfig()
     given = {name: options[name] for name in (*_OWN, "seed") if options.get(name) is not None}
-    pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
+    pose = {name: options[name] for name in POSE_FIELDS if options[name] is not None}
     fields = base.model_dump() | given | {"pose": base.pose.model_dump() | pose}
     return validated(Cc3dConfig, fields, "this request", "configuration")
 

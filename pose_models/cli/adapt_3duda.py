@@ -14,13 +14,14 @@ from pose_models.cli.options import (
     POSITIVE,
     SEED,
     SHARE,
+    camera_options,
     distance_option,
     grouped,
     model_option,
     option,
     out_option,
 )
-from pose_models.cli.training_options import adapt_config_option, run_options, watch_options
+from pose_models.cli.training_options import POSE_FIELDS, adapt_config_option, run_options, watch_options
 
 if TYPE_CHECKING:
     from pose_models.adapt.config import UdaConfig
@@ -137,6 +138,7 @@ _OPTIONS = grouped(
         help="Estimate the pose from the mirrored image as well.",
     ),
     distance_option,
+    camera_options,
     watch_options(1, "epochs"),
     run_options("no", "bf16"),
 )
@@ -180,6 +182,6 @@ def _config(options: dict[str, Any]) -> UdaConfig:
 
     base = load_config(UdaConfig, options["config_file"]) if options["config_file"] else UdaConfig()
     given = {name: options[name] for name in _FIELDS if options[name] is not None}
-    pose = {name: options[name] for name in ("mirror", "distance") if options[name] is not None}
+    pose = {name: options[name] for name in POSE_FIELDS if options[name] is not None}
     fields = base.model_dump() | given | {"pose": base.pose.model_dump() | pose}
     return validated(UdaConfig, fields, "this request", "configuration")

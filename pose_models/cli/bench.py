@@ -59,7 +59,7 @@ def raster(device: str, threads: int, seconds: float) -> None:
     type=click.Choice(["presets", "cameras"]),
     default="presets",
     show_default=True,
-    help="What to compare: the two schedules, or what is known and solved of near cameras.",
+    help="Comparison to make: of the two schedules, or of what is known and solved of near cameras.",
 )
 def solve(device: str, threads: int, images: int, model: Path | None, data: str | None, part: str) -> None:
     """Measure the solver: images per second and accuracy of the default and of the released schedule.

@@ -20,6 +20,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 COUNT, POSITIVE, SHARE = click.IntRange(1), click.FloatRange(0, min_open=True), click.FloatRange(0, 1)
 SEED = click.IntRange(0)
+# In box diagonals, whose corners are half a diagonal from the middle.
+DISTANCE = click.FloatRange(0.5, min_open=True)
 _PACKAGES = ("torch", "timm", "safetensors", "accelerate")
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -119,9 +121,24 @@ mirror_option = option(
 )
 distance_option = option(
     "--distance",
-    type=click.FloatRange(1, min_open=True),
+    type=DISTANCE,
     default_text="the mean of the training images",
     help="Distance from camera to object in box diagonals, for images without an annotated one.",
+)
+# Of commands that search for poses. No defaults, so that a configuration can be told from what was given.
+camera_options = grouped(
+    option(
+        "--free-distance/--fixed-distance",
+        default=None,
+        default_text="fixed-distance",
+        help="Search the distance of images without an annotated one, around --distance, or keep it there.",
+    ),
+    option(
+        "--focals",
+        type=click.Choice(["one", "two"]),
+        default_text="two",
+        help="Number of focal lengths to fit to the box of images without an annotated camera.",
+    ),
 )
 cads_option = option(
     "--cads",

@@ -10,6 +10,7 @@ import click
 from p3d_gen.core.errors import ConfigError, DataError
 from pose_models.cli.options import (
     COUNT,
+    DISTANCE,
     FILE,
     FOLDER,
     POSITIVE,
@@ -27,6 +28,8 @@ from pose_models.cli.options import (
 # Weights that are no files, and the default backbone; a test compares them with `config`, which loads pydantic.
 WEIGHTS = ("imagenet", "hub", "none")
 BACKBONE = "tf_efficientnet_lite0"
+# Those of `adapt.config.PoseConfig`.
+POSE_FIELDS = ("mirror", "distance", "focals", "free_distance")
 
 
 def _check_backbone(context: click.Context, _: click.Parameter, name: str | None) -> str | None:
@@ -259,7 +262,7 @@ training_options = grouped(
     ),
     option(
         "--real-distance",
-        type=click.FloatRange(1, min_open=True),
+        type=DISTANCE,
         default_text="3",
         help="Distance from camera to object in box diagonals, for photographs without an annotated one.",
     ),

@@ -27,7 +27,8 @@ class CameraRule:
     where K is known, else by K, with the object on the optical axis at `distance`. boxes, rays: whether there are
     images without K, and images with K but without a translation.
     focals: "one" for fx = fy in the cameras that are fitted to boxes. refit: whether these are fitted at a hypothesis'
-    own distance, or keep the K of `distance`.
+    own distance, or keep the K of `distance`. held: whether images with K keep their distance where the search frees
+    that of others.
     """
 
     lens_known: Tensor
@@ -41,6 +42,7 @@ class CameraRule:
     rays: bool
     focals: Focals = "two"
     refit: bool = True
+    held: bool = True
 
     def take(self, images: Tensor) -> CameraRule:
         """Return the rule for some of the images (N,), in the given order."""
@@ -99,16 +101,16 @@ class CameraRule:
         return slopes.where(~self.lens_known[:, None, None, None], 0.0)
 
     def translation_slopes(self, R: Tensor, log_scale: Tensor | None = None) -> Tensor:
-        """Return the derivatives of the translation, (B, 3, 3), with the same turns: [:, i] is dt / dturn_i.
-
-        0 where the translation does not depend on the rotation.
-        """
-        if not self.rays:
-            return R.new_zeros(len(R), 3, 3)
-        t = standing(R, self.outlines, self._box_rays())
-        slopes = standing_slopes(R, t, self.outlines)
-        slopes = slopes if log_scale is None else slopes * log_scale.exp()[:, None, None]
-        return slopes.where(self._placed()[:, None, None], 0.0)
+        """Return the derivatives of the translation, (B, 4, 3), with the same turns and with log_scale: [:, i] is
+        dt / dturn_i, [:, 3] the translation itself, or 0 if it is held."""
+        t = self(R[:, None], None if log_scale is None else log_scale[:, None])[0][:, 0, :3, 3]
+        turns = t.new_zeros(len(t), 3, 3)
+        if self.rays:
+            at_box = standing(R, self.outlines, self._box_rays())
+            scale = 1.0 if log_scale is None else log_scale.exp()[:, None, None]
+            turns = turns.where(~self._placed()[:, None, None], standing_slopes(R, at_box, self.outlines) * scale)
+        away = t.where(~self.lens_known[:, None], 0.0) if self.held else t
+        return torch.cat([turns, away[:, None]], dim=1)
 
     def surprise(self, log_scale: Tensor, sigma: float) -> Tensor:
         """Return (log_scale / sigma)^2 / 2 of distances (B, ...), and 0 for images whose K or translation is known."""
@@ -154,7 +156,7 @@ def _geometric_mean(focal: Tensor) -> Tensor:
 
 def known_camera(translation_cam: Tensor, K: Tensor) -> CameraRule:
     """Make the rule for annotated images: translations (B, 3) and K (B, 3, 3), canvas pixels, hold for every
-    rotation."""
+    rotation. A search that frees the distance starts from them."""
     everywhere = torch.ones(len(K), dtype=torch.bool, device=K.device)
     return CameraRule(
         lens_known=everywhere,
@@ -166,6 +168,7 @@ def known_camera(translation_cam: Tensor, K: Tensor) -> CameraRule:
         distance=1.0,
         boxes=False,
         rays=False,
+        held=False,
     )
 
 
@@ -204,7 +207,7 @@ def camera_rule(
 
     An image with a finite annotated translation, in cam_T_obj (B, 4, 4), and a finite K (B, 3, 3) keeps them. With K
     alone the object stands where it fills its box (B, 4). Else the camera comes from the box, at `distance`, None for
-    the mesh's mean training distance.
+    the mesh's mean training distance. Only the latter's distances are searched if the search frees them.
     """
     lens_known = torch.isfinite(K).all(-1).all(-1)
     known = lens_known & torch.isfinite(cam_T_obj[:, :3, 3]).all(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from p3d_gen.core.errors import ConfigError
@@ -45,6 +45,12 @@ class SolveConfig:
     grid_scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     focals: Focals = "two"
     symmetry: bool = True
+
+    def by_camera(self, focals: Focals, *, free_distance: bool) -> SolveConfig:
+        """Return the search with so many focal lengths in cameras that are fitted to boxes, and a free distance or
+        not."""
+        free: tuple[Free, ...] = tuple(name for name in self.free if name != "distance")
+        return replace(self, focals=focals, free=(*free, "distance") if free_distance else free)
 
     def __post_init__(self) -> None:
         """Refuse a configuration that searches nothing."""

@@ -123,7 +123,8 @@ def _linearise(scorer: Scorer, rule: CameraRule, at: Hypotheses, config: SolveCo
     own = rule.take(at.images)
     cam_T_obj, K = at.cameras_of(own)
     slopes = own.K_slopes(at.R, at.log_scale) if rule.boxes else None
-    shifts = own.translation_slopes(at.R, at.log_scale) if rule.rays else None
+    moving = rule.rays or "distance" in config.free
+    shifts = own.translation_slopes(at.R, at.log_scale) if moving else None
     linear = scorer.linearised(at.images, cam_T_obj, K, image_motion(cam_T_obj, K, slopes, config, shifts))
     return _with_prior(linear, own, at.log_scale, config, scorer.cells) if "distance" in config.free else linear
 
@@ -154,7 +155,8 @@ def image_motion(
     parameter: turns about the camera's axes through the object's origin, then log distance and principal point (canvas
     pixels) if free.
 
-    K_slopes (Q, 4, 3, 3): dK / dturn and dK / dlog distance; translation_slopes (Q, 3, 3): dt / dturn. None for 0.
+    K_slopes (Q, 4, 3, 3): dK / dturn and dK / dlog distance; translation_slopes (Q, 4, 3): of
+    the translation. None where there is no change but by the distance, which moves the object along its ray.
     """
     k = in_cells(K)
     k_slopes = None if K_slopes is None else in_cells(K_slopes)
@@ -169,7 +171,8 @@ def image_motion(
             moves.append(translation)
         in_space = torch.stack(moves, dim=1)
         if translation_slopes is not None:
-            in_space = torch.cat([in_space[:, :3] + translation_slopes[hits.pose], in_space[:, 3:]], dim=1)
+            own = translation_slopes[hits.pose, : in_space.shape[1]]
+            in_space = torch.cat([in_space[:, :3] + own[:, :3], own[:, 3:]], dim=1)
         on_plane = (in_space[..., :2] - ray[:, None] * in_space[..., 2:]) / hits.depth[:, None, None]
         on_plane = on_plane * focal[:, None]
         if k_slopes is not None:

@@ -13,7 +13,7 @@ from pose_models.data.sample import Batch
 from pose_models.data.symmetric import check_mirror
 from pose_models.nmm import NeuralMesh, NeuralMeshModel
 from pose_models.solve.cameras import CameraRule, camera_rule
-from pose_models.solve.config import SolveConfig
+from pose_models.solve.config import Focals, SolveConfig
 from pose_models.solve.scoring import Scorer
 from pose_models.solve.solver import ConfidenceForm, Solutions, confidence, solve
 
@@ -30,9 +30,9 @@ class View:
         return View(batch=self.batch.take(images), features=self.features[images])
 
 
-def batch_camera(mesh: NeuralMesh, batch: Batch, distance: float | None) -> CameraRule:
+def batch_camera(mesh: NeuralMesh, batch: Batch, distance: float | None, focals: Focals = "two") -> CameraRule:
     """Return the `camera_rule` for a mesh in the images of a batch."""
-    return camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, distance)
+    return camera_rule(mesh, batch.cam_T_obj, batch.K, batch.box_xyxy, distance, focals)
 
 
 @torch.no_grad()
@@ -60,11 +60,14 @@ def solve_views(
     If there is a second view, of the images mirrored, the solutions are those of both views, in the images themselves,
     by the mean of their losses over the two.
     """
+    rules = [batch_camera(mesh, view.batch, distance, config.focals) for view in views]
     solved: list[Solutions] = [
-        solve(mesh, clutter, view.features, batch_camera(mesh, view.batch, distance), config, confidence_form)
-        for view in views
+        solve(mesh, clutter, view.features, rule, config, confidence_form)
+        for view, rule in zip(views, rules, strict=True)
     ]
-    return solved[0] if len(views) == 1 else _of_both_views(mesh, clutter, views, solved, confidence_form)
+    if len(views) == 1:
+        return solved[0]
+    return _of_both_views(mesh, clutter, views, solved, rules[0], config, confidence_form)
 
 
 def _of_both_views(
@@ -72,6 +75,8 @@ def _of_both_views(
     clutter: Tensor,
     views: Sequence[View],
     solved: Sequence[Solutions],
+    rule: CameraRule,
+    config: SolveConfig,
     confidence_form: ConfidenceForm,
 ) -> Solutions:
     """Rank the solutions of images and of their mirror images by the mean of their losses in both."""
@@ -89,6 +94,9 @@ def _of_both_views(
             for scorer, (pose, camera) in zip(scorers, ((poses, K), there), strict=True)
         ]
     ).mean(0)
+    if "distance" in config.free:
+        log_scale = torch.log(poses[..., 2, 3] / rule.distance)
+        losses = losses + rule.surprise(log_scale, config.distance_sigma) / scorers[0].cells
     seen = scorers[0].object_similarity(images, poses.flatten(0, 1), K.flatten(0, 1))
     sure = confidence(*seen, len(images), confidence_form).view(losses.shape)
     order = losses.argsort(dim=1, stable=True)

@@ -186,6 +186,20 @@ def test_a_search_finds_the_poses_of_source_images(placed, mirror):
     assert losses[:, 0].isfinite().all()
 
 
+@torch.no_grad()
+def test_a_search_takes_focal_lengths_and_distances_as_configured(placed):
+    model, batch = placed
+    nothing = {name: torch.full_like(getattr(batch, name), torch.nan) for name in ("cam_T_obj", "K")}
+    blind, features = replace(batch, **nothing), model.net(batch.image)
+    for free in (False, True):
+        config = changed(pose=PoseConfig(focals="one", free_distance=free).model_dump())
+        poses, K, losses = search(model, blind, features, config)
+        shown = losses.isfinite()
+        torch.testing.assert_close(K[shown][:, 0, 0], K[shown][:, 1, 1])
+        depths = poses[shown][:, 2, 3]
+        assert (depths.std() > 1e-3) == free
+
+
 # Thresholds of the source.
 
 

@@ -10,8 +10,8 @@ import torch
 from p3d_gen.run.files import file_sha256
 from pose_models.adapt.cc3d import Observer, ReplayedSamples, adapt
 from pose_models.adapt.config import Cc3dConfig, PoseConfig
-from pose_models.adapt.pseudo_labels import pseudo_labels, read_labels
-from pose_models.adapt.source import load_source
+from pose_models.adapt.pseudo_labels import PseudoLabelled, pseudo_labels, read_labels, write_labels
+from pose_models.adapt.source import estimate_config, load_source
 from pose_models.adapt.target import Target
 from pose_models.adapt.watching import watcher
 from pose_models.baselines.config import BaselineConfig
@@ -203,6 +203,27 @@ def test_poses_without_a_camera_get_one(world, tmp_path):
     config = Cc3dConfig(**SMALL, arm="released", pose=PoseConfig(mirror=True, distance=4.0))
     adapt(world / "source", Target(bare, 64), config, tmp_path / "bare", OPTIONS)
     assert np.isfinite([entry["loss"] for entry in history(tmp_path / "bare")[1:]]).all()
+
+
+def test_a_searched_distance_reaches_the_labels_and_what_is_trained_on(world, tmp_path):
+    """One image keeps its annotated camera; the others are searched, and learnt from where they were seen."""
+    true = list(ShardSamples([world / "test" / "box-00000.tar"]))[:6]
+    bare = [true[0], *(replace(sample, K=np.full((3, 3), np.nan)) for sample in true[1:])]
+    pose = PoseConfig(free_distance=True, focals="one")
+    target, source = Target(bare, 64), load_source(world / "source", CPU)
+    labels = pseudo_labels(target, source.estimator(estimate_config(pose)), tmp_path / "none", with_distance=True)
+    write_labels(tmp_path / "labels.jsonl", labels, [0])
+    assert [one.distance for one in read_labels(tmp_path / "labels.jsonl")] == [one.distance for one in labels]
+    assert len({round(one.distance, 3) for one in labels[1:]}) > 1
+    seen = PseudoLabelled(target, labels, range(6), source, None)
+    np.testing.assert_array_equal(seen[0].cam_T_obj[:3, 3], true[0].cam_T_obj[:3, 3])
+    assert [seen[i].cam_T_obj[2, 3] for i in range(1, 6)] == [label.distance for label in labels[1:]]
+    fixed = [replace(label, distance=None) for label in labels]
+    assert PseudoLabelled(target, fixed, range(6), source, None).identity != seen.identity
+    config = Cc3dConfig(**SMALL, arm="released", pose=pose)
+    adapt(world / "source", target, config, tmp_path / "run", OPTIONS)
+    kept = read_labels(tmp_path / "run" / "rounds" / "1" / "pseudo_labels.jsonl")
+    assert [one.distance for one in kept] == [one.distance for one in labels]
 
 
 def faded(sample):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pose_models.bench.cameras import METHODS, Method, errors, near_scene, solved
-from pose_models.solve import SolveConfig, camera_rule
+from pose_models.solve import SolveConfig, camera_rule, solve
 
 IMAGES = 12
 FIXED, ONE, FREE, KNOWN = (
@@ -62,6 +62,21 @@ def test_the_search_stays_before_the_camera():
     config = SolveConfig(focals="one", free=("distance",), grid_scales=(0.01, 1.0), distance_sigma=100.0)
     solution = solved(scene, Method(config=config))
     assert (solution.hypotheses_cam_T_obj[..., 2, 3] > 0.5).all()
+
+
+def test_a_free_distance_leaves_known_cameras_as_they_are():
+    """Of an image that is annotated, and of one whose lens is known, next to one with a box."""
+    scene = near_scene(3, 2.0, vertices=400)
+    poses, K = scene.cam_T_obj.clone(), scene.K.clone()
+    poses[1:], K[2] = torch.nan, torch.nan
+    rule = camera_rule(scene.mesh, poses, K, scene.box_xyxy)
+    config = SolveConfig().by_camera("one", free_distance=True)
+    solution = solve(scene.mesh, scene.clutter, scene.features, rule, config)
+    places, lenses = solution.cam_T_obj[:, :3, 3], solution.K
+    torch.testing.assert_close(places[0], scene.cam_T_obj[0, :3, 3])
+    torch.testing.assert_close(lenses[:2], scene.K[:2])
+    torch.testing.assert_close(places[1], rule(solution.R_cam_obj[:, None])[0][1, 0, :3, 3])
+    assert abs(float(places[2, 2]) - 2.0) < 0.3
 
 
 def test_a_distance_is_surprising_only_where_a_box_gives_the_camera():
