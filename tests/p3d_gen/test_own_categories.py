@@ -111,7 +111,7 @@ def test_a_dataset_carries_the_definitions(dataset):
         "shoe": {"name": "shoe"},
     }
     assert {name: each.to_json() for name, each in open_dataset(dataset).definitions.items()} == kept
-    assert "config_name: guitar" in (dataset / "README.md").read_text()
+    assert 'config_name: "guitar"' in (dataset / "README.md").read_text()
 
 
 def test_bop_is_in_true_millimetres(project, dataset, labels):
